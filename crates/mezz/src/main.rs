@@ -3,13 +3,19 @@
 
 mod args;
 mod client;
+mod daemons;
+mod dev;
 mod exit;
 mod flags;
+mod logging;
 mod nearest;
 mod output;
+mod ready;
+mod serve;
 mod settings;
 mod task_spec;
 mod verbs;
+mod work_folder;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -17,13 +23,25 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 use crate::args::ClientVerb;
+use crate::flags::Daemon;
 
 fn main() -> ExitCode {
+    // The warden forks for every task, and a fork costs as much as its parent is big: nothing else may come first.
+    let mut arguments = std::env::args_os();
+    if arguments.nth(1).is_some_and(|verb| verb == mezz_warden::VERB) {
+        return daemons::warden(arguments);
+    }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match args::daemon_of(&arguments) {
-        Some(_) => todo!(),
+        Some(daemon) => serve(daemon, arguments),
         None => client(arguments),
     }
+}
+
+fn serve(daemon: Daemon, arguments: Vec<OsString>) -> ExitCode {
+    let matches = args::command(Some(daemon)).get_matches_from(args::with_dashes(arguments));
+    let (_, matches) = matches.subcommand().expect("the verb was found before the arguments were read");
+    serve::daemon(daemon, matches).into()
 }
 
 fn client(arguments: Vec<OsString>) -> ExitCode {

@@ -54,6 +54,8 @@ pub(crate) struct AgentSettings {
     pub(crate) listen: Listen,
     pub(crate) masters: Vec<String>,
     pub(crate) work_dir: Option<PathBuf>,
+    /// Whether tasks may outlive the agent's process.
+    pub(crate) durable: bool,
     pub(crate) resources: Option<String>,
     pub(crate) attributes: Option<String>,
     pub(crate) default_role: String,
@@ -111,6 +113,7 @@ impl AgentSettings {
             listen: listen(flags),
             masters: masters(flags.text("master"))?,
             work_dir: path(flags, "work_dir"),
+            durable: flags.text("work_dir").is_some(),
             resources: flags.text("resources").map(str::to_owned),
             attributes: flags.text("attributes").map(str::to_owned),
             default_role: flags.text("default_role").unwrap_or("*").to_owned(),

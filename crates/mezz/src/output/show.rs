@@ -11,7 +11,7 @@ use crate::args::Format;
 use crate::client::error::ClientError;
 
 /// Writes a list.
-pub(crate) fn list(listing: &Listing, answer: &[u8], format: Format, now: Timestamp) -> Result<(), ClientError> {
+pub(crate) fn list(listing: &Listing, answer: &[u8], format: Format, now: Timestamp) -> Result<Reader, ClientError> {
     if format == Format::Json {
         return write(&as_lines(answer));
     }
@@ -21,19 +21,28 @@ pub(crate) fn list(listing: &Listing, answer: &[u8], format: Format, now: Timest
         Format::Name => write(&elements.iter().map(|element| name(listing, element) + "\n").collect::<String>()),
         Format::Table | Format::Wide if elements.is_empty() => {
             talk::note(listing.empty);
-            Ok(())
+            Ok(Reader::There)
         }
         Format::Table => write(&rows(listing, &elements, Width::Plain, now)),
         Format::Wide => write(&rows(listing, &elements, Width::Wide, now)),
     }
 }
 
-/// Writes text to stdout. A reader that has seen enough (`| head`) is no error.
-pub(crate) fn write(text: &str) -> Result<(), ClientError> {
+/// Whether anybody still reads our stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    There,
+    /// It has seen enough, as `head` has; that is no error.
+    Gone,
+}
+
+/// Writes text to stdout.
+pub(crate) fn write(text: &str) -> Result<Reader, ClientError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(ClientError::Output(error)),
-        _ => Ok(()),
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(ClientError::Output(error)),
     }
 }
 

@@ -10,7 +10,8 @@ use crate::client::error::ClientError;
 use crate::exit::Exit;
 use crate::output::columns::plain;
 use crate::output::table::printable;
-use crate::output::{show, yaml};
+use crate::output::show::{self, Reader};
+use crate::output::yaml;
 
 /// Shows what happens until it is interrupted or the master ends the stream.
 pub(crate) fn events(args: &EventsArgs) -> Result<Exit, ClientError> {
@@ -19,8 +20,11 @@ pub(crate) fn events(args: &EventsArgs) -> Result<Exit, ClientError> {
     let body = api.events()?;
     for line in body.lines() {
         let line = line.map_err(|source| ClientError::Broken { address: address.clone(), source })?;
-        if !line.trim().is_empty() {
-            show::write(&shown(&line, args.output.output)?)?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        if show::write(&shown(&line, args.output.output)?)? == Reader::Gone {
+            return Ok(Exit::Ok);
         }
     }
     let source = std::io::ErrorKind::UnexpectedEof.into();

@@ -17,7 +17,7 @@ pub(crate) fn kill(args: &KillArgs) -> Result<Exit, ClientError> {
     for given in &args.tasks {
         let killed = task_id(&mut api, given).and_then(|id| {
             api.kill_task(&id, grace.map(|grace| grace.as_secs_f64()))?;
-            show::write(&format!("{id}\n"))
+            show::write(&format!("{id}\n")).map(|_| ())
         });
         if let Err(error) = killed {
             let code = talk::client_error(&error);
