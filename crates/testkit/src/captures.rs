@@ -88,7 +88,7 @@ pub enum RecordedBody {
         /// Whether the server ended the stream (else the recording did).
         ended: bool,
     },
-    /// There was one, which the recorder did not keep.
+    /// There was one, which the recording leaves out or cuts off (`…`).
     NotKept,
 }
 
@@ -243,7 +243,11 @@ fn recorded_body(lines: &[&str], length: Option<usize>) -> RecordedBody {
             ended: lines.contains(&END_OF_STREAM),
         };
     }
-    RecordedBody::Whole(lines.join("\n").trim_end().to_owned())
+    let text = lines.join("\n").trim_end().to_owned();
+    if text.ends_with('…') {
+        return RecordedBody::NotKept;
+    }
+    RecordedBody::Whole(text)
 }
 
 #[cfg(test)]
@@ -261,9 +265,9 @@ mod tests {
             assert!((200..500).contains(&dialogue.status), "{}", dialogue.title);
             assert!(dialogue.request.path.starts_with('/'), "{}", dialogue.title);
             let is_json = dialogue.header("Content-Type") == Some("application/json");
-            let is_stream = matches!(dialogue.body, RecordedBody::Chunks { .. });
+            let is_whole = matches!(dialogue.body, RecordedBody::Whole(_));
             assert!(
-                !is_json || is_stream || dialogue.json().is_some(),
+                !is_json || !is_whole || dialogue.json().is_some(),
                 "{}",
                 dialogue.title
             );
