@@ -181,7 +181,7 @@ impl Master {
         let (framework, agent) = (acceptance.framework, acceptance.agent);
         if self.agent(agent).state != AgentState::Connected {
             let state = self.lost_or(framework, v1::TaskState::TaskDropped);
-            return self.refuse_task(framework, &task, state, Reason::SlaveDisconnected, "Agent disconnected", effects);
+            return self.refuse_task(framework, &task, state, Reason::AgentDisconnected, "Agent disconnected", effects);
         }
         let own_id = wire::framework_id_of(&self.framework(framework).id);
         if let Some(executor) = &mut task.executor {
@@ -190,7 +190,8 @@ impl Master {
         match self.check_task(framework, agent, &acceptance.role, &acceptance.remaining, &task) {
             Err(message) => self.refuse_task(framework, &task, v1::TaskState::TaskError, Reason::TaskInvalid, message, effects),
             Ok(demand) => {
-                acceptance.remaining.remove(&demand.total());
+                let contained = acceptance.remaining.subtract_assign(&demand.total());
+                debug_assert!(contained, "check_task compared them");
                 let run = self.admit_task(framework, agent, &acceptance.role, task, demand, effects);
                 acceptance.launches.push(run);
             }

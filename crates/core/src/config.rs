@@ -35,7 +35,6 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let minimum = |name: &str, thousandths| Quantities::of(name, mezz_resource::Scalar(thousandths));
         Self {
             hostname: "localhost".into(),
             ip: std::net::IpAddr::from([127, 0, 0, 1]),
@@ -46,7 +45,7 @@ impl Default for Config {
             agent_reregister_timeout_ns: 600 * SECOND_NS,
             heartbeat_interval_ns: 15 * SECOND_NS,
             allocation_coalescing_ns: MILLISECOND_NS,
-            min_allocatable: vec![minimum("cpus", 10), minimum("mem", 32_000)],
+            min_allocatable: Quantities::parse_alternatives("cpus:0.01|mem:32").expect("Mesos's default is well formed"),
             role_whitelist: None,
             weights: BTreeMap::new(),
             fair_sharing_excluded_resource_names: BTreeSet::new(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mezz_proto::agent_protocol as agent;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1;
+use mezz_resource::{Quantities, Scalar};
 use v1::framework_info::capability::Type as Capability;
 use v1::task_status::Reason;
 
@@ -408,21 +409,18 @@ pub(crate) fn sched_key(key: FrameworkKey) -> mezz_sched::FrameworkIndex {
     mezz_sched::FrameworkIndex(key.0)
 }
 
-fn min_allocatable(info: &v1::FrameworkInfo) -> std::collections::BTreeMap<String, Vec<mezz_resource::Quantities>> {
-    info.offer_filters
-        .iter()
-        .filter_map(|(role, filters)| {
-            let minimum = filters.min_allocatable_resources.as_ref()?;
-            let list = minimum
-                .quantities
-                .iter()
-                .map(|quantities| {
-                    mezz_resource::Quantities::from_pairs(
-                        quantities.quantities.iter().map(|(name, value)| (name.as_str(), mezz_resource::Scalar::from_f64(value.value))),
-                    )
-                })
-                .collect();
-            Some((role.clone(), list))
-        })
-        .collect()
+/// The smallest offers that are worth sending, by role, as the framework set them; negative and absurd numbers count as none.
+fn min_allocatable(info: &v1::FrameworkInfo) -> std::collections::BTreeMap<String, Vec<Quantities>> {
+    let quantities = |minimum: &v1::offer_filters::ResourceQuantities| {
+        let mut sum = Quantities::new();
+        for (name, value) in &minimum.quantities {
+            sum.add(name.as_str().into(), Scalar::from_f64(value.value).unwrap_or(Scalar::ZERO));
+        }
+        sum
+    };
+    let list = |filters: &v1::OfferFilters| {
+        let minimum = filters.min_allocatable_resources.as_ref()?;
+        Some(minimum.quantities.iter().map(quantities).collect())
+    };
+    info.offer_filters.iter().filter_map(|(role, filters)| Some((role.clone(), list(filters)?))).collect()
 }

@@ -185,8 +185,8 @@ impl Master {
 
     /// Gives back what a task or an executor held.
     pub(crate) fn release(&mut self, framework: FrameworkKey, agent: AgentKey, resources: &Resources) {
-        self.agent_mut(agent).used.remove(resources);
-        self.framework_mut(framework).used.remove(resources);
+        discharge(&mut self.agent_mut(agent).used, resources);
+        discharge(&mut self.framework_mut(framework).used, resources);
         self.sched.mark_unused(crate::frameworks::sched_key(framework), crate::offers::agent_sched_key(agent), resources);
         self.recover(framework, agent, resources, None);
     }
@@ -297,5 +297,11 @@ impl Master {
 
 /// Parses resources and puts them under the role of the offer when they name none.
 pub(crate) fn allocated(resources: &[v1::Resource], role: &str) -> Result<Resources, mezz_resource::ResourceError> {
-    Ok(Resources::from_proto(resources)?.allocated_to(role))
+    Ok(Resources::from_proto(resources)?.allocated_to(&role.into()))
+}
+
+/// Takes a part out of an account that contains it.
+pub(crate) fn discharge(account: &mut Resources, part: &Resources) {
+    let contained = account.subtract_assign(part);
+    debug_assert!(contained, "an account gives back only what was put in: {account} lacks {part}");
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use mezz_proto::agent_protocol as agent;
 use mezz_proto::v1;
 use mezz_resource::Resources;
-use v1::task_status::Reason;
 
 use crate::durable::{NATIVE, StoredNativeTask, delete, put};
 use crate::effect::{Effect, Effects, Reply};
@@ -352,7 +351,16 @@ fn native_task(stored: &StoredNativeTask) -> NativeTask {
 fn add_ports(info: &mut v1::TaskInfo, taken: &Resources) {
     let Some(command) = &mut info.command else { return };
     let variables = &mut command.environment.get_or_insert_default().variables;
-    for (index, port) in taken.ports().enumerate() {
+    for (index, port) in ports(taken).enumerate() {
         variables.push(v1::environment::Variable { name: format!("PORT{index}"), value: Some(port.to_string()), ..v1::environment::Variable::default() });
     }
+}
+
+/// The host ports among resources, ascending.
+fn ports(resources: &Resources) -> impl Iterator<Item = u64> {
+    let ranges = resources.iter().filter(|resource| resource.name().as_str() == "ports").filter_map(|resource| match resource.value() {
+        mezz_resource::Value::Ranges(ranges) => Some(ranges),
+        _ => None,
+    });
+    ranges.flat_map(|ranges| ranges.iter().flat_map(|range| range.begin..=range.end))
 }

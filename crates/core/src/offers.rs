@@ -10,6 +10,7 @@ use crate::event::TimerKey;
 use crate::fact::{Fact, OfferEnd};
 use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, OfferKey};
+use crate::launch::discharge;
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::OfferRecord;
@@ -109,9 +110,9 @@ impl Master {
         self.free.offers.give(key.0);
         self.framework_live(offer.framework).offers.remove(&key);
         self.agent_live(offer.agent).offers.remove(&key);
-        self.agent_mut(offer.agent).offered.remove(&offer.resources);
+        discharge(&mut self.agent_mut(offer.agent).offered, &offer.resources);
         let record = self.framework_mut(offer.framework);
-        record.offered.remove(&offer.resources);
+        discharge(&mut record.offered, &offer.resources);
         match end {
             OfferEnd::Accepted => record.metrics.offers_accepted += 1,
             OfferEnd::Declined => record.metrics.offers_declined += 1,

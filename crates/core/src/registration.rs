@@ -235,7 +235,7 @@ impl Master {
                 continue;
             }
             let resources = Resources::from_proto(&info.resources).unwrap_or_default();
-            let role: Arc<str> = resources.allocation_role().unwrap_or_else(|| "*".into());
+            let role: Arc<str> = resources.allocation_role().cloned().unwrap_or_else(|| "*".into());
             let resources = resources.allocated_to(&role);
             self.agent_mut(agent).used += &resources;
             self.framework_mut(framework).used += &resources;
@@ -303,7 +303,7 @@ impl Master {
             (None, _) => {}
         }
         let resources = Resources::from_proto(&task.resources).unwrap_or_default();
-        let role: Arc<str> = resources.allocation_role().unwrap_or_else(|| "*".into());
+        let role: Arc<str> = resources.allocation_role().cloned().unwrap_or_else(|| "*".into());
         let resources = resources.allocated_to(&role);
         if !is_terminal(task.state()) {
             self.agent_mut(agent).used += &resources;
@@ -376,7 +376,7 @@ impl Master {
                 continue;
             }
             let resources = Resources::from_proto(&task.resources).unwrap_or_default();
-            let role: Arc<str> = resources.allocation_role().unwrap_or_else(|| "*".into());
+            let role: Arc<str> = resources.allocation_role().cloned().unwrap_or_else(|| "*".into());
             let key = self.insert_task(framework, agent, &role, &task, resources.allocated_to(&role), effects);
             self.complete_task(key, effects);
         }
