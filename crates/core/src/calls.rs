@@ -55,16 +55,16 @@ impl Master {
             Type::Suppress => self.on_suppress(framework, &body.suppress.unwrap_or_default().roles),
             Type::Kill => self.on_kill(framework, body.kill.expect(PRESENT), effects),
             Type::Shutdown => {
-                self.on_shutdown_executor(framework, body.shutdown.expect(PRESENT), effects)
+                self.on_shutdown_executor(framework, body.shutdown.expect(PRESENT), effects);
             }
             Type::Acknowledge => {
-                self.on_acknowledge(framework, body.acknowledge.expect(PRESENT), effects)
+                self.on_acknowledge(framework, body.acknowledge.expect(PRESENT), effects);
             }
             Type::Reconcile => {
-                self.on_reconcile(framework, body.reconcile.expect(PRESENT), effects)
+                self.on_reconcile(framework, body.reconcile.expect(PRESENT), effects);
             }
             Type::Message => {
-                self.on_framework_message(framework, body.message.expect(PRESENT), effects)
+                self.on_framework_message(framework, body.message.expect(PRESENT), effects);
             }
             Type::Request => self.records.metrics.count(Counter::MessagesResourceRequest),
             // Nothing refers to an inverse offer before maintenance exists, so these have no effect to lose;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mezz_proto::v1;
 use mezz_resource::Resources;
 use prost::Message;
+use v1::master_info::capability::Type;
 
 use crate::durable::{
     AGENT, CLUSTER, FRAMEWORK, NATIVE, StoredAgent, StoredCluster, StoredFramework,
@@ -41,7 +42,9 @@ impl Master {
                 cluster
             }
         };
-        self.native.framework_id = cluster.native_framework_id.clone();
+        self.native
+            .framework_id
+            .clone_from(&cluster.native_framework_id);
         self.records.master = Arc::new(self.master_record(&elected, cluster.cluster_id));
         for (key, value) in elected.snapshot {
             if let Err(error) = self.restore(&key, value, effects) {
@@ -66,7 +69,6 @@ impl Master {
         let capability = |kind: v1::master_info::capability::Type| v1::master_info::Capability {
             r#type: Some(kind as i32),
         };
-        use v1::master_info::capability::Type;
         let info = v1::MasterInfo {
             id: elected.master_id.clone(),
             ip,

@@ -271,7 +271,7 @@ impl Master {
             discovery: task.discovery.clone(),
             container: task.container.clone(),
             health_check: task.health_check.clone(),
-            kill_policy: task.kill_policy.clone(),
+            kill_policy: task.kill_policy,
             user: command_user.and_then(|command| command.user.clone()),
             limits: task.limits.clone(),
             ..v1::Task::default()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mezz_proto::agent_protocol as agent;
 use mezz_proto::v1;
 use mezz_resource::Resources;
+use v1::framework_info::capability::Type;
 
 use crate::durable::{NATIVE, StoredNativeTask, delete, put};
 use crate::effect::{Effect, Effects, Reply};
@@ -148,7 +149,6 @@ impl Master {
         if let Some(framework) = self.native.framework {
             return framework;
         }
-        use v1::framework_info::capability::Type;
         let capabilities = [
             Type::MultiRole,
             Type::PartitionAware,
@@ -507,7 +507,7 @@ fn task_info(id: &str, task: &NativeTask, resources: &Resources) -> v1::TaskInfo
         command: Some(task.command.clone()),
         container: task.container.clone(),
         labels: task.labels.clone(),
-        kill_policy: task.kill_policy.clone(),
+        kill_policy: task.kill_policy,
         ..v1::TaskInfo::default()
     }
 }
@@ -522,7 +522,7 @@ fn native_task(stored: &StoredNativeTask) -> NativeTask {
         command: stored.task.command.clone().unwrap_or_default(),
         container: stored.task.container.clone(),
         labels: stored.task.labels.clone(),
-        kill_policy: stored.task.kill_policy.clone(),
+        kill_policy: stored.task.kill_policy,
     }
 }
 

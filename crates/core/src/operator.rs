@@ -20,19 +20,19 @@ impl Master {
         let request = call.request;
         match call.action {
             OperatorAction::Teardown { framework_id } => {
-                self.tear_down_by_operator(request, &framework_id, effects)
+                self.tear_down_by_operator(request, &framework_id, effects);
             }
             OperatorAction::UpdateWeights(weights) => {
-                self.update_weights(request, weights, effects)
+                self.update_weights(request, weights, effects);
             }
             OperatorAction::MarkAgentGone { agent_id } => {
-                self.mark_gone(request, &agent_id, effects)
+                self.mark_gone(request, &agent_id, effects);
             }
             OperatorAction::DeactivateAgent { agent_id } => {
-                self.set_deactivated(request, &agent_id, true, effects)
+                self.set_deactivated(request, &agent_id, true, effects);
             }
             OperatorAction::ReactivateAgent { agent_id } => {
-                self.set_deactivated(request, &agent_id, false, effects)
+                self.set_deactivated(request, &agent_id, false, effects);
             }
         }
     }

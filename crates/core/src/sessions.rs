@@ -28,13 +28,13 @@ impl Master {
         match (self.index.sessions.get(&session).copied(), body) {
             (None, Body::Hello(hello)) => self.on_hello(session, &hello, effects),
             (Some(SessionState::Admitted), Body::Register(register)) => {
-                self.on_register(session, register, effects)
+                self.on_register(session, register, effects);
             }
             (Some(SessionState::Admitted), Body::Reregister(register)) => {
-                self.on_reregister(session, register, effects)
+                self.on_reregister(session, register, effects);
             }
             (Some(SessionState::Registered(agent)), body) => {
-                self.on_registered_body(agent, body, effects)
+                self.on_registered_body(agent, body, effects);
             }
             // A frame out of its place: the peer does not speak this protocol.
             (_, _) => {

@@ -327,7 +327,7 @@ impl Master {
             task_id: v1::TaskId {
                 value: task.id.to_string(),
             },
-            kill_policy: policy.clone(),
+            kill_policy: policy,
         });
         if !self.send_agent(task.agent, body, None, effects) {
             self.agent_live(task.agent)

@@ -207,7 +207,7 @@ fn a_new_master_knows_agents_and_frameworks_and_learns_tasks_from_the_agents() {
     world.call(&again, call::Type::Reconcile, |call| {
         call.reconcile = Some(call::Reconcile {
             tasks: vec![ask.clone()],
-        })
+        });
     });
     assert!(
         world.take_updates(&again).is_empty(),
@@ -216,7 +216,7 @@ fn a_new_master_knows_agents_and_frameworks_and_learns_tasks_from_the_agents() {
     world.reregister(&agent.id, RESOURCES, frameworks, tasks);
     world.take_events(&again);
     world.call(&again, call::Type::Reconcile, |call| {
-        call.reconcile = Some(call::Reconcile { tasks: vec![ask] })
+        call.reconcile = Some(call::Reconcile { tasks: vec![ask] });
     });
     assert_eq!(world.take_updates(&again)[0].state(), S::TaskRunning);
 }
@@ -235,7 +235,7 @@ fn agents_missing_after_a_failover_become_unreachable_without_updates() {
         agent_id: Some(v1::AgentId { value: agent.id }),
     };
     world.call(&again, call::Type::Reconcile, |call| {
-        call.reconcile = Some(call::Reconcile { tasks: vec![ask] })
+        call.reconcile = Some(call::Reconcile { tasks: vec![ask] });
     });
     assert_eq!(world.take_updates(&again)[0].state(), S::TaskUnreachable);
     assert_eq!(again.id, framework.id);

@@ -264,12 +264,12 @@ fn kill_reaches_the_agent_and_a_kill_of_an_unknown_task_is_answered_like_a_recon
         ..call::Kill::default()
     };
     world.call(&framework, call::Type::Kill, |call| {
-        call.kill = Some(kill("t"))
+        call.kill = Some(kill("t"));
     });
     assert!(matches!(world.take_bodies(&agent)[..], [Body::KillTask(_)]));
     world.take_events(&framework);
     world.call(&framework, call::Type::Kill, |call| {
-        call.kill = Some(kill("nobody"))
+        call.kill = Some(kill("nobody"));
     });
     let updates = world.take_updates(&framework);
     assert_eq!(updates[0].state(), S::TaskUnknown);
@@ -288,7 +288,7 @@ fn reconciliation_tells_the_last_state_that_was_forwarded() {
     world.update(&agent, &framework, "t", S::TaskRunning, 1);
     world.take_events(&framework);
     world.call(&framework, call::Type::Reconcile, |call| {
-        call.reconcile = Some(call::Reconcile::default())
+        call.reconcile = Some(call::Reconcile::default());
     });
     let updates = world.take_updates(&framework);
     assert_eq!(updates.len(), 1);
@@ -305,7 +305,7 @@ fn reconciliation_tells_the_last_state_that_was_forwarded() {
     world.call(&framework, call::Type::Reconcile, |call| {
         call.reconcile = Some(call::Reconcile {
             tasks: vec![known_agent],
-        })
+        });
     });
     assert_eq!(world.take_updates(&framework)[0].state(), S::TaskGone);
 }

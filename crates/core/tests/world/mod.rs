@@ -93,11 +93,11 @@ impl World {
         match effect {
             Effect::Reply { request, reply, .. } => drop(self.replies.insert(request, reply)),
             Effect::ToFramework { stream, event, .. } => {
-                self.to_frameworks.entry(stream).or_default().push(*event)
+                self.to_frameworks.entry(stream).or_default().push(*event);
             }
             Effect::CloseStream(stream) => self.closed_streams.push(stream),
             Effect::ToAgent { session, body, .. } => {
-                self.to_agents.entry(session).or_default().push(*body)
+                self.to_agents.entry(session).or_default().push(*body);
             }
             Effect::CloseSession { .. } => {}
             Effect::Persist { operations, .. } => {
@@ -293,7 +293,7 @@ impl World {
             filters: None,
         };
         self.call(framework, call::Type::Accept, |call| {
-            call.accept = Some(accept)
+            call.accept = Some(accept);
         });
     }
 
@@ -305,7 +305,7 @@ impl World {
             }),
         };
         self.call(framework, call::Type::Decline, |call| {
-            call.decline = Some(decline)
+            call.decline = Some(decline);
         });
     }
 
@@ -382,7 +382,7 @@ impl World {
             uuid: bytes::Bytes::from(vec![uuid; 16]),
         };
         self.call(framework, call::Type::Acknowledge, |call| {
-            call.acknowledge = Some(acknowledge)
+            call.acknowledge = Some(acknowledge);
         });
     }
 }
