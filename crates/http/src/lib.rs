@@ -1,1 +1,2 @@
-//! Placeholder.
+//! HTTP for the daemons: negotiation, streams, files, and the agent session.
+pub mod session;
