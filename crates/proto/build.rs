@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use prost_types::DescriptorProto;
+use prost_types::{DescriptorProto, FileDescriptorProto};
 
 #[path = "build/json.rs"]
 mod json;
@@ -38,12 +38,14 @@ fn main() {
     };
     write("shapes.rs", shapes::generate(&schema));
     write("json.rs", json::generate(&schema));
+    write("every.rs", json::list(&schema));
     // What Mesos calls deprecated is still on the wire; the attribute would only make noise.
     descriptors
         .file
         .iter_mut()
         .flat_map(|file| &mut file.message_type)
         .for_each(keep_deprecated_quiet);
+    descriptors.file.iter_mut().for_each(keep_zero_in_maps);
     prost_build::Config::new()
         .btree_map(["."])
         .bytes(["."])
@@ -65,4 +67,19 @@ fn keep_deprecated_quiet(message: &mut DescriptorProto) {
         .nested_type
         .iter_mut()
         .for_each(keep_deprecated_quiet);
+}
+
+/// Gives `Value.Scalar.value` the smallest double as its default, for prost alone: it leaves out a map's
+/// value that equals the default, and a limit of zero would reach others without its required field.
+fn keep_zero_in_maps(file: &mut FileDescriptorProto) {
+    let values = file
+        .message_type
+        .iter_mut()
+        .filter(|message| message.name() == "Value");
+    let scalars = values
+        .flat_map(|value| &mut value.nested_type)
+        .filter(|message| message.name() == "Scalar");
+    for field in scalars.flat_map(|scalar| &mut scalar.field) {
+        field.default_value = Some("5e-324".to_owned());
+    }
 }

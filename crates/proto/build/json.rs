@@ -78,6 +78,20 @@ pub(crate) fn generate(schema: &Schema) -> String {
     out
 }
 
+/// The text of `every.rs`: a macro that hands each message with a JSON form to another, for the tests.
+pub(crate) fn list(schema: &Schema) -> String {
+    let mut out = "macro_rules! with_every_message { ($then:ident) => { $then! {\n".to_owned();
+    for message in schema
+        .messages
+        .values()
+        .filter(|message| message.full.starts_with("mesos."))
+    {
+        let _ = writeln!(out, "{:?} => {},", message.full, message.path);
+    }
+    out.push_str("} } }\n");
+    out
+}
+
 fn writes(schema: &Schema, message: &Message) -> String {
     let mut out = String::new();
     for field in &message.descriptor.field {

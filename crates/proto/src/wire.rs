@@ -63,7 +63,7 @@ pub enum Kind {
 }
 
 /// A message whose required fields are known.
-pub trait Wire: Message + Default {
+pub trait Wire: Message + Default + std::fmt::Debug {
     /// What it must hold.
     fn shape() -> &'static Shape;
 }

@@ -7,7 +7,7 @@ fn read<M: Json>(text: &str) -> M {
     from_json(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn refusal<M: Json + std::fmt::Debug>(text: &str) -> String {
+fn refusal<M: Json>(text: &str) -> String {
     from_json::<M>(text.as_bytes()).expect_err(text).to_string()
 }
 

@@ -107,13 +107,13 @@ impl<'a> Writer<'a> {
 
     pub(super) fn strings(&mut self, key: &str, values: &[String]) {
         self.array(key, values, Empty::Omitted, |writer, value| {
-            writer.quoted(value)
+            writer.quoted(value);
         });
     }
 
     pub(super) fn uints(&mut self, key: &str, values: &[u32]) {
         self.array(key, values, Empty::Omitted, |writer, value| {
-            writer.digits(u64::from(*value))
+            writer.digits(u64::from(*value));
         });
     }
 
@@ -123,7 +123,7 @@ impl<'a> Writer<'a> {
             .filter_map(|value| (table.name)(*value))
             .collect();
         self.array(key, &names, Empty::Omitted, |writer, name| {
-            writer.plain(name)
+            writer.plain(name);
         });
     }
 
