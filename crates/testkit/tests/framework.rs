@@ -9,7 +9,7 @@ use mezz_testkit::{Framework, TempCluster};
 use serde_json::Value;
 
 /// Makes one offer, and for each launched task three updates, each after the last was acknowledged.
-const MASTER: &str = r#"#!/usr/bin/env python3
+const MASTER: &str = r"#!/usr/bin/env python3
 import http.server, json, queue, sys
 out = queue.Queue(); calls = []
 class H(http.server.BaseHTTPRequestHandler):
@@ -41,7 +41,7 @@ class H(http.server.BaseHTTPRequestHandler):
 s = http.server.ThreadingHTTPServer(('127.0.0.1', 0), H); s.daemon_threads = True
 print('ready http://127.0.0.1:%d' % s.server_port, file=sys.stderr, flush=True)
 s.serve_forever()
-"#;
+";
 
 #[test]
 fn a_framework_subscribes_launches_and_acknowledges() {
