@@ -7,11 +7,16 @@
 pub mod captures;
 pub mod cluster;
 pub mod compare;
+pub mod event_stream;
+pub mod framework;
 pub mod http_client;
 pub mod processes;
 pub mod record_reader;
+pub mod replay;
 pub mod shape;
 pub mod wait;
 
 pub use cluster::{Daemon, DaemonError, TempCluster};
-pub use http_client::{Client, EventStream, HttpError, Request, Response};
+pub use event_stream::EventStream;
+pub use framework::Framework;
+pub use http_client::{Client, HttpError, Request, Response};
