@@ -5,6 +5,7 @@
 //! since the cost of a fork grows with the parent.
 #![allow(unsafe_code)]
 
+pub mod accounts;
 pub mod client;
 pub mod crash_point;
 mod fd_passing;
