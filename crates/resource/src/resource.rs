@@ -88,7 +88,8 @@ impl Value {
         }
     }
 
-    pub(crate) fn contains(&self, other: &Self) -> bool {
+    /// Whether `other`, of the same kind, is within this.
+    pub fn contains(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Scalar(own), Self::Scalar(other)) => own >= other,
             (Self::Ranges(own), Self::Ranges(other)) => own.contains(other),

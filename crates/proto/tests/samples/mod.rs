@@ -35,6 +35,7 @@ pub(crate) fn samples(file: &str) -> Vec<Sample> {
 }
 
 /// What is done with messages of one type.
+#[derive(Debug, Clone)]
 pub(crate) struct Codec {
     pub(crate) name: &'static str,
     /// Binary to JSON text.
