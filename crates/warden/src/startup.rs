@@ -57,6 +57,7 @@ pub(crate) fn prepare_process(socket: &Path, work_dir: Option<&Path>) -> Result<
     // Not to keep any file system busy; where it fails we keep one busy.
     let _ = rustix::process::chdir("/");
     keep_standard_streams_open().map_err(|source| StartupError::Process { what: "standard streams", source })?;
+    sys::close_inherited();
     let signals = sys::take_over_signals().map_err(|source| StartupError::Process { what: "signals", source })?;
     sys::become_subreaper().map_err(|source| StartupError::Process { what: "subreaper", source })?;
     Ok(Setup { socket, work_dir, signals, open_files: raise_open_files() })
