@@ -50,7 +50,6 @@ impl Scheduler {
         }
         self.refresh_agent(agent);
         self.count_total(&total, Sign::Minus);
-        self.dirty_agents.retain(|dirty| *dirty != agent);
         self.agents[agent.slot()] = None;
     }
 

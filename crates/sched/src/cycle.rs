@@ -80,7 +80,7 @@ impl Scheduler {
             match std::mem::take(&mut entry.dirt) {
                 Dirt::Whole => self.serve(agent, Scope::Everyone, &mut cycle, grants),
                 _ if asking.len() > FEW_LEAVES => {
-                    self.serve(agent, Scope::Everyone, &mut cycle, grants)
+                    self.serve(agent, Scope::Everyone, &mut cycle, grants);
                 }
                 Dirt::Clean => self.serve(agent, Scope::Only(&asking), &mut cycle, grants),
                 Dirt::Pairs(mut pairs) => {
@@ -108,7 +108,7 @@ impl Scheduler {
             while self.free.contains(&agent) {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, resources)) => {
-                        grants.push(self.grant(agent, leaf, resources))
+                        grants.push(self.grant(agent, leaf, resources));
                     }
                     Some(Step::Short(leaf)) => self.consider_earmark(leaf, cycle),
                     Some(Step::Kept) | None => break,
