@@ -8,6 +8,7 @@ mod summary;
 mod system;
 mod tasks;
 
+pub(crate) use agents::write_attributes;
 pub(crate) use roles::{RoleHoldings, framework_ids, holdings, weights_json};
 pub(crate) use system::system_numbers;
 
