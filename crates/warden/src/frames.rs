@@ -71,6 +71,14 @@ pub fn encode_request(request: &Request, buffer: &mut Vec<u8>) {
                 w.u8(9);
                 w.u8(u8::from(*launches == ShutdownLaunches::Leave));
             }
+            Request::CloseInput { launch_id } => {
+                w.u8(11);
+                w.u64(launch_id.0);
+            }
+            Request::Reattach { launch_id } => {
+                w.u8(12);
+                w.u64(launch_id.0);
+            }
             Request::KillStray { launch_id, kill, marker } => {
                 w.u8(10);
                 w.u64(launch_id.0);
@@ -109,6 +117,8 @@ pub fn decode_request(body: &[u8]) -> Result<Request, DecodeError> {
             kill: KillMethod::decode(&mut r)?,
             marker: r.c_string("kill_stray.marker")?,
         },
+        11 => Request::CloseInput { launch_id: id(&mut r)? },
+        12 => Request::Reattach { launch_id: id(&mut r)? },
         value => return Err(DecodeError::UnknownValue { field: "request", value: value.into() }),
     };
     r.finish()?;
@@ -236,7 +246,6 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, DecodeError> {
 }
 
 /// The bytes that an encoded exit takes.
-#[allow(dead_code)]
 pub(crate) const EXIT_BYTES: usize = 8 + 4 + 4 + 8 * 4;
 
 pub(crate) fn encode_exit(exit: &Exit, w: &mut Writer<'_>) {

@@ -5,14 +5,36 @@
 //! since the cost of a fork grows with the parent.
 #![allow(unsafe_code)]
 
+#[macro_use]
+mod messages;
+
+mod child;
 pub mod client;
+mod control;
 pub mod crash_point;
+mod exit_log;
+mod exits;
 mod fd_passing;
 pub mod frames;
 pub mod host;
+mod launch;
+mod launching;
 mod options;
+mod peer;
+mod pid_namespace;
+mod prepared;
+mod proc_tree;
 pub mod protocol;
+mod reexec;
+mod reexec_state;
+mod run;
 mod spawn;
+mod startup;
+mod sys;
+mod timers;
+mod tree;
+mod tree_ending;
+mod warden;
 
 pub use client::{ClientError, Connection, Flush, Incoming, ReadState, Welcome};
 pub use crash_point::crash_point;
@@ -20,6 +42,7 @@ pub use options::{OptionsError, WardenOptions};
 pub use protocol::{
     Exit, ExitStatus, LaunchPhase, LaunchState, LaunchStep, Reply, Request, RequestKind, ShutdownLaunches, SignalScope, Usage,
 };
+pub use run::run;
 pub use spawn::{SpawnError, SpawnOptions, WardenHandle, connect_or_spawn, spawn};
 
 /// The hidden verb under which the binary becomes the warden.

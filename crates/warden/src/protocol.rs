@@ -57,6 +57,16 @@ pub enum Request {
         /// Which launch.
         launch_id: LaunchId,
     },
+    /// The agent has closed its end of the standard input: let the process see the end. Not answered.
+    CloseInput {
+        /// Which launch.
+        launch_id: LaunchId,
+    },
+    /// Say `Started` again, with the descriptors (and `Exited`, if it has); or `Refused`.
+    Reattach {
+        /// Which launch.
+        launch_id: LaunchId,
+    },
     /// Replace the warden's program in place. Answered by a new `Welcome`, or `ReexecFailed`.
     Reexec {
         /// The new binary.
@@ -327,5 +337,7 @@ numbered! {
         Usage = 3, "usage";
         /// `KillStray`.
         KillStray = 4, "kill stray";
+        /// `Reattach`.
+        Reattach = 5, "reattach";
     }
 }

@@ -179,3 +179,36 @@ fn print_tail(log: &Path, lines: usize) {
         println!("    {line}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn stand_in(name: &str, script: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("mezz");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_cluster_is_ready_with_its_address_and_stops_on_sigint() {
+        let script = "trap 'exit 0' INT; echo noise >&2; echo ready http://127.0.0.1:4711 >&2; while :; do sleep 0.05; done";
+        let mezz = stand_in("ready", script);
+        let mut cluster = DevCluster::start(&mezz, &mezz.with_extension("log")).unwrap();
+        assert_eq!(cluster.address, "127.0.0.1:4711");
+        assert!(cluster.stop().unwrap());
+        std::fs::remove_dir_all(mezz.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_cluster_that_ends_early_is_an_error() {
+        let mezz = stand_in("early", "echo no such flag >&2; exit 2");
+        assert!(DevCluster::start(&mezz, &mezz.with_extension("log")).is_err());
+        std::fs::remove_dir_all(mezz.parent().unwrap()).unwrap();
+    }
+}
