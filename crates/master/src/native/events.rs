@@ -26,9 +26,14 @@ enum Format {
 }
 
 pub(super) fn events(shared: &Arc<Shared>, request: &Request) -> Response {
-    let named = request.header("accept").is_some_and(|accept| accept.contains("text/event-stream"));
-    let format =
-        if named && allows(request.headers(), "text/event-stream") { Format::ServerSent } else { Format::Lines };
+    let named = request
+        .header("accept")
+        .is_some_and(|accept| accept.contains("text/event-stream"));
+    let format = if named && allows(request.headers(), "text/event-stream") {
+        Format::ServerSent
+    } else {
+        Format::Lines
+    };
     let (sender, reader) = stream(StreamLimits::default());
     let mut subscription = shared.hub.subscribe();
     let after = shared.view().records.fact_sequence;
@@ -81,8 +86,18 @@ fn line(sequence: u64, fact: &Fact, view: &View, format: Format) -> Bytes {
 }
 
 fn describe(fact: &Fact, view: &View) -> Value {
-    let agent = |key: AgentKey| view.records.agents.get(key.index()).map(|agent| agent.id.to_string());
-    let framework = |key: FrameworkKey| view.records.frameworks.get(key.index()).map(|one| one.id.to_string());
+    let agent = |key: AgentKey| {
+        view.records
+            .agents
+            .get(key.index())
+            .map(|agent| agent.id.to_string())
+    };
+    let framework = |key: FrameworkKey| {
+        view.records
+            .frameworks
+            .get(key.index())
+            .map(|one| one.id.to_string())
+    };
     match fact {
         Fact::TaskAdded { wire, .. } => json!({
             "type": "task_added",
@@ -92,7 +107,12 @@ fn describe(fact: &Fact, view: &View) -> Value {
             "name": wire.name,
             "state": wire.state().as_str_name(),
         }),
-        Fact::TaskUpdated { framework_id, status, state, .. } => json!({
+        Fact::TaskUpdated {
+            framework_id,
+            status,
+            state,
+            ..
+        } => json!({
             "type": "task_updated",
             "task_id": status.task_id.value,
             "framework_id": framework_id,
@@ -101,11 +121,21 @@ fn describe(fact: &Fact, view: &View) -> Value {
             "message": status.message,
             "reason": status.reason.map(|_| status.reason().as_str_name()),
         }),
-        Fact::AgentAdded { agent: key } => json!({ "type": "agent_added", "agent_id": agent(*key) }),
-        Fact::AgentReregistered { agent: key } => json!({ "type": "agent_reregistered", "agent_id": agent(*key) }),
-        Fact::AgentDisconnected { agent: key } => json!({ "type": "agent_disconnected", "agent_id": agent(*key) }),
-        Fact::AgentUnreachable { agent: key } => json!({ "type": "agent_unreachable", "agent_id": agent(*key) }),
-        Fact::AgentRemoved { agent_id, reason, .. } => {
+        Fact::AgentAdded { agent: key } => {
+            json!({ "type": "agent_added", "agent_id": agent(*key) })
+        }
+        Fact::AgentReregistered { agent: key } => {
+            json!({ "type": "agent_reregistered", "agent_id": agent(*key) })
+        }
+        Fact::AgentDisconnected { agent: key } => {
+            json!({ "type": "agent_disconnected", "agent_id": agent(*key) })
+        }
+        Fact::AgentUnreachable { agent: key } => {
+            json!({ "type": "agent_unreachable", "agent_id": agent(*key) })
+        }
+        Fact::AgentRemoved {
+            agent_id, reason, ..
+        } => {
             let reason = match reason {
                 AgentRemoval::Unreachable => "unreachable",
                 AgentRemoval::Unregistered => "unregistered",
@@ -125,10 +155,20 @@ fn describe(fact: &Fact, view: &View) -> Value {
         Fact::FrameworkRemoved { info, .. } => {
             json!({ "type": "framework_removed", "framework_id": info.id.as_ref().map(|id| id.value.clone()) })
         }
-        Fact::OfferSent { offer_id, framework: owner, agent: key, .. } => json!({
+        Fact::OfferSent {
+            offer_id,
+            framework: owner,
+            agent: key,
+            ..
+        } => json!({
             "type": "offer_sent", "offer_id": offer_id, "framework_id": framework(*owner), "agent_id": agent(*key),
         }),
-        Fact::OfferEnded { offer_id, framework: owner, agent: key, end } => {
+        Fact::OfferEnded {
+            offer_id,
+            framework: owner,
+            agent: key,
+            end,
+        } => {
             let end = match end {
                 OfferEnd::Accepted => "accepted",
                 OfferEnd::Declined => "declined",
@@ -141,8 +181,10 @@ fn describe(fact: &Fact, view: &View) -> Value {
             })
         }
         Fact::WeightsUpdated { weights } => {
-            let weights: serde_json::Map<String, Value> =
-                weights.iter().map(|(role, weight)| (role.clone(), Value::from(*weight))).collect();
+            let weights: serde_json::Map<String, Value> = weights
+                .iter()
+                .map(|(role, weight)| (role.clone(), Value::from(*weight)))
+                .collect();
             json!({ "type": "weights_updated", "weights": weights })
         }
     }

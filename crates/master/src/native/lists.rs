@@ -10,12 +10,17 @@ use crate::unversioned::{framework_ids, holdings, write_attributes};
 use crate::view::View;
 
 pub(super) fn agents(view: &View) -> Value {
-    let agents = view.records.agents.iter().filter(|(_, agent)| agent.state != AgentState::Removed);
+    let agents = view
+        .records
+        .agents
+        .iter()
+        .filter(|(_, agent)| agent.state != AgentState::Removed);
     agents
         .map(|(_, agent)| {
             let mut attributes = crate::json::Json::new();
             attributes.object(|json| write_attributes(json, &agent.info.attributes));
-            let attributes: Value = serde_json::from_slice(&attributes.finish()).unwrap_or_default();
+            let attributes: Value =
+                serde_json::from_slice(&attributes.finish()).unwrap_or_default();
             json!({
                 "id": &*agent.id,
                 "hostname": agent.info.hostname,
@@ -91,8 +96,14 @@ fn framework_state(state: FrameworkState) -> &'static str {
 pub(super) fn roles(view: &View) -> Value {
     let mut total = Resources::default();
     for (_, agent) in view.records.agents.iter() {
-        if matches!(agent.state, AgentState::Connected | AgentState::Disconnected) {
-            agent.total.iter().for_each(|resource| total.push(resource.clone()));
+        if matches!(
+            agent.state,
+            AgentState::Connected | AgentState::Disconnected
+        ) {
+            agent
+                .total
+                .iter()
+                .for_each(|resource| total.push(resource.clone()));
         }
     }
     let mut held = holdings(view);

@@ -33,13 +33,19 @@ pub(crate) async fn handle(shared: &Arc<Shared>, rest: &str, mut request: Reques
     }
 }
 
-async fn answer(shared: &Arc<Shared>, rest: &str, request: &mut Request) -> Result<Response, Response> {
+async fn answer(
+    shared: &Arc<Shared>,
+    rest: &str,
+    request: &mut Request,
+) -> Result<Response, Response> {
     let parts = segments(rest);
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts.as_slice() {
         ["version"] => {
             allow(request, &[Method::GET])?;
-            return Ok(value(&json!({ "mezz_version": env!("CARGO_PKG_VERSION"), "version": VERSION })));
+            return Ok(value(
+                &json!({ "mezz_version": env!("CARGO_PKG_VERSION"), "version": VERSION }),
+            ));
         }
         ["openapi.json"] => {
             allow(request, &[Method::GET])?;
@@ -79,7 +85,10 @@ async fn answer(shared: &Arc<Shared>, rest: &str, request: &mut Request) -> Resu
             allow(request, &[Method::GET])?;
             why::why(shared, &id.join("/")).await
         }
-        _ => Err(not_found(&format!("there is no {}", request.path()), "GET /v1/openapi.json lists every path")),
+        _ => Err(not_found(
+            &format!("there is no {}", request.path()),
+            "GET /v1/openapi.json lists every path",
+        )),
     }
 }
 
@@ -96,10 +105,17 @@ fn value(value: &Value) -> Response {
 fn allow(request: &Request, methods: &[Method]) -> Result<(), Response> {
     request.expect_method(methods).map_err(|refused| {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-        let detail = format!("{} takes {}, not {}", request.path(), names.join(" and "), request.method());
+        let detail = format!(
+            "{} takes {}, not {}",
+            request.path(),
+            names.join(" and "),
+            request.method()
+        );
         let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, &detail, None);
         if let Some(allow) = refused.headers().get(http::header::ALLOW) {
-            response.headers_mut().insert(http::header::ALLOW, allow.clone());
+            response
+                .headers_mut()
+                .insert(http::header::ALLOW, allow.clone());
         }
         response
     })
@@ -109,7 +125,11 @@ fn allow(request: &Request, methods: &[Method]) -> Result<(), Response> {
 fn as_problem(refused: Response) -> Response {
     if refused.status() == StatusCode::SERVICE_UNAVAILABLE {
         let hint = "a master that leads may appear within seconds: try again";
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "this master does not lead", Some(hint));
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this master does not lead",
+            Some(hint),
+        );
     }
     refused
 }

@@ -18,7 +18,10 @@ mod tests {
             assert!(path.starts_with("/v1/"), "{path}");
             for (method, operation) in operations.as_object().unwrap() {
                 assert!(operation["summary"].is_string(), "{method} {path}");
-                assert!(!operation["responses"].as_object().unwrap().is_empty(), "{method} {path}");
+                assert!(
+                    !operation["responses"].as_object().unwrap().is_empty(),
+                    "{method} {path}"
+                );
             }
         }
     }

@@ -12,10 +12,21 @@ use crate::shared::{Leader, Shared};
 pub(crate) fn status_page(shared: &Arc<Shared>) -> Response {
     let view = shared.view();
     let records = &view.records;
-    let agents = records.agents.iter().filter(|(_, agent)| agent.state == AgentState::Connected).count();
-    let frameworks =
-        records.frameworks.iter().filter(|(_, framework)| framework.state == FrameworkState::Active).count();
-    let tasks = records.tasks.iter().filter(|(_, task)| task.list == TaskList::Live).count();
+    let agents = records
+        .agents
+        .iter()
+        .filter(|(_, agent)| agent.state == AgentState::Connected)
+        .count();
+    let frameworks = records
+        .frameworks
+        .iter()
+        .filter(|(_, framework)| framework.state == FrameworkState::Active)
+        .count();
+    let tasks = records
+        .tasks
+        .iter()
+        .filter(|(_, task)| task.list == TaskList::Live)
+        .count();
     let role = match shared.leader() {
         Leader::Me => "leads".to_owned(),
         Leader::Other(address) => format!("does not lead; {} does", escape(&address)),
@@ -37,5 +48,7 @@ pub(crate) fn status_page(shared: &Arc<Shared>) -> Response {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

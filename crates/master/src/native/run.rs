@@ -14,7 +14,19 @@ use super::{bad_request, refused};
 use crate::shared::Shared;
 
 const KEYS: &[&str] = &[
-    "name", "id", "role", "cpus", "mem", "disk", "gpus", "ports", "command", "env", "user", "labels", "uris",
+    "name",
+    "id",
+    "role",
+    "cpus",
+    "mem",
+    "disk",
+    "gpus",
+    "ports",
+    "command",
+    "env",
+    "user",
+    "labels",
+    "uris",
     "kill_grace_period_secs",
 ];
 const URI_KEYS: &[&str] = &["value", "executable", "extract", "output_file"];
@@ -23,8 +35,12 @@ const URI_KEYS: &[&str] = &["value", "executable", "extract", "output_file"];
 pub(super) async fn run(shared: &Shared, request: &mut Request) -> Result<Response, Response> {
     let body = request.read_body().await?;
     let task = parse(&body).map_err(|error| bad_request(&error))?;
-    let reply =
-        shared.call(|request| Event::Native { request, call: Box::new(NativeCall::Run(Box::new(task))) }).await;
+    let reply = shared
+        .call(|request| Event::Native {
+            request,
+            call: Box::new(NativeCall::Run(Box::new(task))),
+        })
+        .await;
     match reply {
         Reply::TaskAccepted { task_id } => {
             let mut response = respond::json(json!({ "id": task_id }).to_string());
@@ -42,16 +58,30 @@ pub(super) async fn kill(
     id: &str,
     query: &Query,
 ) -> Result<Response, Response> {
-    let seconds = query.number::<f64>("grace_period_secs").map_err(|error| bad_request(&error))?;
-    let grace_period_ns = seconds.map(|seconds| nanoseconds("grace_period_secs", seconds)).transpose();
+    let seconds = query
+        .number::<f64>("grace_period_secs")
+        .map_err(|error| bad_request(&error))?;
+    let grace_period_ns = seconds
+        .map(|seconds| nanoseconds("grace_period_secs", seconds))
+        .transpose();
     let grace_period_ns = grace_period_ns.map_err(|error| bad_request(&error))?;
     let view = shared.view();
     let framework_id = match find(&view, framework, id)? {
         Found::Task(task) => Some(framework_id(&view, task).to_owned()),
         Found::Pending(_) => None,
     };
-    let call = NativeCall::Kill { task_id: id.to_owned(), framework_id, grace_period_ns };
-    match shared.call(|request| Event::Native { request, call: Box::new(call) }).await {
+    let call = NativeCall::Kill {
+        task_id: id.to_owned(),
+        framework_id,
+        grace_period_ns,
+    };
+    match shared
+        .call(|request| Event::Native {
+            request,
+            call: Box::new(call),
+        })
+        .await
+    {
         Reply::Accepted | Reply::Ok => Ok(respond::accepted()),
         other => Err(refused(other)),
     }
@@ -67,12 +97,17 @@ fn nanoseconds(key: &str, seconds: f64) -> Result<i64, String> {
 
 /// Reads the body of `POST /v1/tasks`; errors name the key.
 fn parse(body: &[u8]) -> Result<NativeTask, String> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
-    let Value::Object(map) = value else { return Err("the body is not a JSON object".into()) };
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    let Value::Object(map) = value else {
+        return Err("the body is not a JSON object".into());
+    };
     check_keys(&map, KEYS)?;
     let command = command(&map)?;
     let id = text(&map, "id")?;
-    let name = text(&map, "name")?.or_else(|| id.clone()).unwrap_or_else(|| stem(&command));
+    let name = text(&map, "name")?
+        .or_else(|| id.clone())
+        .unwrap_or_else(|| stem(&command));
     let mut resources = Vec::new();
     for (key, default) in [("cpus", 0.1), ("mem", 32.0), ("disk", 0.0), ("gpus", 0.0)] {
         let value = number(&map, key)?.unwrap_or(default);
@@ -84,7 +119,9 @@ fn parse(body: &[u8]) -> Result<NativeTask, String> {
         }
     }
     let grace = number(&map, "kill_grace_period_secs")?;
-    let grace = grace.map(|seconds| nanoseconds("kill_grace_period_secs", seconds)).transpose()?;
+    let grace = grace
+        .map(|seconds| nanoseconds("kill_grace_period_secs", seconds))
+        .transpose()?;
     Ok(NativeTask {
         name,
         id,
@@ -94,8 +131,9 @@ fn parse(body: &[u8]) -> Result<NativeTask, String> {
         command,
         container: None,
         labels: labels(&map)?,
-        kill_policy: grace
-            .map(|nanoseconds| v1::KillPolicy { grace_period: Some(v1::DurationInfo { nanoseconds }) }),
+        kill_policy: grace.map(|nanoseconds| v1::KillPolicy {
+            grace_period: Some(v1::DurationInfo { nanoseconds }),
+        }),
     })
 }
 
@@ -121,23 +159,38 @@ fn port_count(map: &Map<String, Value>) -> Result<u32, String> {
 
 /// The name of the program, when the user gave no name.
 fn stem(command: &v1::CommandInfo) -> String {
-    let first = command.arguments.first().or(command.value.as_ref()).map_or("task", String::as_str);
+    let first = command
+        .arguments
+        .first()
+        .or(command.value.as_ref())
+        .map_or("task", String::as_str);
     let word = first.split_whitespace().next().unwrap_or("task");
     let base = word.rsplit('/').next().unwrap_or(word);
-    let kept: String =
-        base.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(64).collect();
+    let kept: String = base
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+        .take(64)
+        .collect();
     let kept = kept.trim_matches('.');
-    if kept.is_empty() { "task".into() } else { kept.into() }
+    if kept.is_empty() {
+        "task".into()
+    } else {
+        kept.into()
+    }
 }
 
 fn command(map: &Map<String, Value>) -> Result<v1::CommandInfo, String> {
     let mut command = match map.get("command") {
-        Some(Value::String(text)) if !text.is_empty() => {
-            v1::CommandInfo { shell: Some(true), value: Some(text.clone()), ..v1::CommandInfo::default() }
-        }
+        Some(Value::String(text)) if !text.is_empty() => v1::CommandInfo {
+            shell: Some(true),
+            value: Some(text.clone()),
+            ..v1::CommandInfo::default()
+        },
         Some(Value::Array(items)) if !items.is_empty() => {
-            let arguments: Option<Vec<String>> =
-                items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+            let arguments: Option<Vec<String>> = items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect();
             let arguments = arguments.ok_or("command: every argument has to be a string")?;
             v1::CommandInfo {
                 shell: Some(false),
@@ -147,7 +200,11 @@ fn command(map: &Map<String, Value>) -> Result<v1::CommandInfo, String> {
             }
         }
         None | Some(Value::Null) => return Err("command: it is missing".into()),
-        Some(_) => return Err("command: it has to be shell text or a list of arguments, and not empty".into()),
+        Some(_) => {
+            return Err(
+                "command: it has to be shell text or a list of arguments, and not empty".into(),
+            );
+        }
     };
     command.user = text(map, "user")?;
     command.uris = uris(map)?;
@@ -164,8 +221,13 @@ fn command(map: &Map<String, Value>) -> Result<v1::CommandInfo, String> {
 }
 
 fn labels(map: &Map<String, Value>) -> Result<Option<v1::Labels>, String> {
-    let labels: Vec<v1::Label> =
-        strings(map, "labels")?.into_iter().map(|(key, value)| v1::Label { key, value: Some(value) }).collect();
+    let labels: Vec<v1::Label> = strings(map, "labels")?
+        .into_iter()
+        .map(|(key, value)| v1::Label {
+            key,
+            value: Some(value),
+        })
+        .collect();
     Ok((!labels.is_empty()).then_some(v1::Labels { labels }))
 }
 
@@ -178,9 +240,10 @@ fn uris(map: &Map<String, Value>) -> Result<Vec<v1::command_info::Uri>, String> 
     items
         .iter()
         .map(|item| match item {
-            Value::String(value) => {
-                Ok(v1::command_info::Uri { value: value.clone(), ..v1::command_info::Uri::default() })
-            }
+            Value::String(value) => Ok(v1::command_info::Uri {
+                value: value.clone(),
+                ..v1::command_info::Uri::default()
+            }),
             Value::Object(map) => {
                 check_keys(map, URI_KEYS).map_err(|error| format!("uris: {error}"))?;
                 Ok(v1::command_info::Uri {
@@ -215,7 +278,10 @@ fn flag(map: &Map<String, Value>, key: &str) -> Result<Option<bool>, String> {
 fn number(map: &Map<String, Value>, key: &str) -> Result<Option<f64>, String> {
     match map.get(key) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_f64().map(Some).ok_or_else(|| format!("{key}: {value} is not a number")),
+        Some(value) => value
+            .as_f64()
+            .map(Some)
+            .ok_or_else(|| format!("{key}: {value} is not a number")),
     }
 }
 
@@ -239,8 +305,14 @@ fn check_keys(map: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
     match map.keys().find(|key| !known.contains(&key.as_str())) {
         None => Ok(()),
         Some(key) => {
-            let nearest = known.iter().min_by_key(|name| distance(key, name)).copied().unwrap_or_default();
-            Err(format!("'{key}' is no known key; did you mean '{nearest}'?"))
+            let nearest = known
+                .iter()
+                .min_by_key(|name| distance(key, name))
+                .copied()
+                .unwrap_or_default();
+            Err(format!(
+                "'{key}' is no known key; did you mean '{nearest}'?"
+            ))
         }
     }
 }

@@ -27,7 +27,11 @@ pub(super) enum Found<'a> {
 }
 
 /// Finds a task by its id, or by framework and id; the newest one when an id was used again.
-pub(super) fn find<'a>(view: &'a View, framework: Option<&str>, id: &str) -> Result<Found<'a>, Response> {
+pub(super) fn find<'a>(
+    view: &'a View,
+    framework: Option<&str>,
+    id: &str,
+) -> Result<Found<'a>, Response> {
     let mut candidates: Vec<&TaskRecord> = view
         .records
         .tasks
@@ -37,13 +41,24 @@ pub(super) fn find<'a>(view: &'a View, framework: Option<&str>, id: &str) -> Res
         .filter(|task| framework.is_none_or(|framework| framework_id(view, task) == framework))
         .collect();
     if framework.is_none()
-        && let Some((_, pending)) = view.records.pending.iter().find(|(_, pending)| *pending.id == *id)
-        && candidates.iter().all(|task| task.list == TaskList::Completed)
+        && let Some((_, pending)) = view
+            .records
+            .pending
+            .iter()
+            .find(|(_, pending)| *pending.id == *id)
+        && candidates
+            .iter()
+            .all(|task| task.list == TaskList::Completed)
     {
         return Ok(Found::Pending(pending));
     }
     // A live one before finished ones, then the newest.
-    candidates.sort_by_key(|task| (task.list == TaskList::Completed, std::cmp::Reverse(task.created_at)));
+    candidates.sort_by_key(|task| {
+        (
+            task.list == TaskList::Completed,
+            std::cmp::Reverse(task.created_at),
+        )
+    });
     let Some(first) = candidates.first() else {
         let hint = "`GET /v1/tasks?all=true` lists the tasks that are known";
         return Err(not_found(&format!("there is no task '{id}'"), hint));
@@ -56,7 +71,9 @@ pub(super) fn find<'a>(view: &'a View, framework: Option<&str>, id: &str) -> Res
     if others.is_empty() {
         return Ok(Found::Task(first));
     }
-    let names = std::iter::once(first).chain(others).map(|task| format!("{}/{}", framework_id(view, task), task.id));
+    let names = std::iter::once(first)
+        .chain(others)
+        .map(|task| format!("{}/{}", framework_id(view, task), task.id));
     let problem = Problem {
         title: "Conflict".into(),
         detail: format!("'{id}' is the id of tasks of several frameworks"),
@@ -67,7 +84,10 @@ pub(super) fn find<'a>(view: &'a View, framework: Option<&str>, id: &str) -> Res
 }
 
 pub(super) fn framework_id<'a>(view: &'a View, task: &TaskRecord) -> &'a str {
-    view.records.frameworks.get(task.framework.index()).map_or("", |framework| &framework.id)
+    view.records
+        .frameworks
+        .get(task.framework.index())
+        .map_or("", |framework| &framework.id)
 }
 
 /// `GET /v1/tasks`.
@@ -84,7 +104,9 @@ pub(super) fn list(shared: &Shared, query: &Query) -> Result<Response, Response>
     let mut rows: Vec<(mezz_core::time::Wall, Value)> = Vec::new();
     for (_, task) in view.records.tasks.iter() {
         let owner = view.records.frameworks.get(task.framework.index());
-        let is_of = |wanted: &str| owner.is_some_and(|owner| *owner.id == *wanted || owner.info.name == wanted);
+        let is_of = |wanted: &str| {
+            owner.is_some_and(|owner| *owner.id == *wanted || owner.info.name == wanted)
+        };
         let shown = (all || state.is_some() || task.list != TaskList::Completed)
             && state.is_none_or(|state| task.state == state)
             && framework.is_none_or(is_of);
@@ -92,23 +114,42 @@ pub(super) fn list(shared: &Shared, query: &Query) -> Result<Response, Response>
             rows.push((task.created_at, task_json(&view, task)));
         }
     }
-    if framework.is_none_or(|name| name == "mezz") && state.is_none_or(|state| state == v1::TaskState::TaskStaging) {
-        rows.extend(view.records.pending.iter().map(|(_, pending)| (pending.created_at, pending_json(pending))));
+    if framework.is_none_or(|name| name == "mezz")
+        && state.is_none_or(|state| state == v1::TaskState::TaskStaging)
+    {
+        rows.extend(
+            view.records
+                .pending
+                .iter()
+                .map(|(_, pending)| (pending.created_at, pending_json(pending))),
+        );
     }
     rows.sort_by_key(|(at, _)| *at);
-    Ok(value(&Value::from_iter(rows.into_iter().map(|(_, row)| row))))
+    Ok(value(&Value::from_iter(
+        rows.into_iter().map(|(_, row)| row),
+    )))
 }
 
 /// `GET /v1/tasks/{id}`.
-pub(super) async fn one(shared: &Shared, framework: Option<&str>, id: &str) -> Result<Response, Response> {
+pub(super) async fn one(
+    shared: &Shared,
+    framework: Option<&str>,
+    id: &str,
+) -> Result<Response, Response> {
     let view = shared.view();
     let (mut shown, staged) = match find(&view, framework, id)? {
         Found::Pending(pending) => (pending_details(pending), false),
-        Found::Task(task) => (task_details(&view, task), task.state == v1::TaskState::TaskStaging),
+        Found::Task(task) => (
+            task_details(&view, task),
+            task.state == v1::TaskState::TaskStaging,
+        ),
     };
     if staged {
         let asked = id.to_owned();
-        if let Reply::Explained(reasons) = shared.call(|request| Event::Explain { request, id: asked }).await {
+        if let Reply::Explained(reasons) = shared
+            .call(|request| Event::Explain { request, id: asked })
+            .await
+        {
             shown["why"] = Value::from(reasons);
         }
     }
@@ -158,7 +199,14 @@ fn pending_details(pending: &PendingRecord) -> Value {
     shown["labels"] = labels_json(pending.task.labels.as_ref());
     shown["statuses"] = json!([]);
     shown["why"] = pending.why.iter().map(String::as_str).collect();
-    for absent in ["message", "reason", "source", "healthy", "exit_code", "sandbox"] {
+    for absent in [
+        "message",
+        "reason",
+        "source",
+        "healthy",
+        "exit_code",
+        "sandbox",
+    ] {
         shown[absent] = Value::Null;
     }
     shown
@@ -184,7 +232,11 @@ fn task_details(view: &View, task: &TaskRecord) -> Value {
 
 fn status_json(status: &v1::TaskStatus) -> Value {
     let nanoseconds = status.timestamp() * 1e9;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates"
+    )]
     let at = mezz_core::time::Wall(nanoseconds as u64);
     json!({
         "state": status.state().as_str_name(),
@@ -199,7 +251,10 @@ fn status_json(status: &v1::TaskStatus) -> Value {
 /// The virtual path of the sandbox at the agent's `/files` endpoints.
 fn sandbox(view: &View, task: &TaskRecord) -> String {
     let executor = task.executor_id.as_deref().unwrap_or(&task.id);
-    format!("/frameworks/{}/executors/{executor}/runs/latest", framework_id(view, task))
+    format!(
+        "/frameworks/{}/executors/{executor}/runs/latest",
+        framework_id(view, task)
+    )
 }
 
 /// The exit code that the words of the executor tell.
@@ -207,7 +262,12 @@ pub(super) fn exit_code(state: v1::TaskState, message: &str) -> Option<i32> {
     if state == v1::TaskState::TaskFinished {
         return Some(0);
     }
-    message.strip_prefix("Command exited with status ")?.split_whitespace().next()?.parse().ok()
+    message
+        .strip_prefix("Command exited with status ")?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn command_json(command: &v1::CommandInfo) -> Value {
@@ -220,7 +280,10 @@ fn command_json(command: &v1::CommandInfo) -> Value {
 
 fn labels_json(labels: Option<&v1::Labels>) -> Value {
     let pairs = labels.into_iter().flat_map(|labels| &labels.labels);
-    pairs.map(|label| (label.key.clone(), Value::from(label.value.clone()))).collect::<serde_json::Map<_, _>>().into()
+    pairs
+        .map(|label| (label.key.clone(), Value::from(label.value.clone())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn scalars(resources: &Resources) -> Value {
@@ -248,7 +311,16 @@ mod tests {
     #[test]
     fn the_exit_code_is_read_from_the_words_of_the_executor() {
         assert_eq!(exit_code(v1::TaskState::TaskFinished, ""), Some(0));
-        assert_eq!(exit_code(v1::TaskState::TaskFailed, "Command exited with status 3"), Some(3));
-        assert_eq!(exit_code(v1::TaskState::TaskFailed, "Command terminated with signal Killed"), None);
+        assert_eq!(
+            exit_code(v1::TaskState::TaskFailed, "Command exited with status 3"),
+            Some(3)
+        );
+        assert_eq!(
+            exit_code(
+                v1::TaskState::TaskFailed,
+                "Command terminated with signal Killed"
+            ),
+            None
+        );
     }
 }

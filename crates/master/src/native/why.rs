@@ -13,7 +13,10 @@ use crate::view::View;
 pub(super) async fn why(shared: &Shared, id: &str) -> Result<Response, Response> {
     let view = shared.view();
     let asked = id.to_owned();
-    let reasons = match shared.call(|request| Event::Explain { request, id: asked }).await {
+    let reasons = match shared
+        .call(|request| Event::Explain { request, id: asked })
+        .await
+    {
         Reply::Explained(reasons) => reasons,
         Reply::NotFound(message) => match kind(&view, id) {
             Some("agent" | "offer") => Vec::new(),
@@ -22,12 +25,18 @@ pub(super) async fn why(shared: &Shared, id: &str) -> Result<Response, Response>
         },
         other => return Err(refused(other)),
     };
-    Ok(value(&json!({ "id": id, "kind": kind(&view, id).unwrap_or("role"), "reasons": reasons })))
+    Ok(value(
+        &json!({ "id": id, "kind": kind(&view, id).unwrap_or("role"), "reasons": reasons }),
+    ))
 }
 
 fn kind(view: &View, id: &str) -> Option<&'static str> {
     let records = &view.records;
-    if records.frameworks.iter().any(|(_, framework)| *framework.id == *id) {
+    if records
+        .frameworks
+        .iter()
+        .any(|(_, framework)| *framework.id == *id)
+    {
         return Some("framework");
     }
     if records.agents.iter().any(|(_, agent)| *agent.id == *id) {
