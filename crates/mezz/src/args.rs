@@ -17,22 +17,17 @@ pub(crate) struct Cluster {
 /// How a list is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Aligned columns.
     Table,
-    /// More columns.
     Wide,
-    /// What the master answered.
     Json,
-    /// The same as YAML.
     Yaml,
-    /// One id or name a line.
     Name,
 }
 
 /// The choice of a format.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Output {
-    /// How the answer is shown.
+    /// How the answer is shown: wide has more columns, json is what the master answered, name is ids only.
     #[arg(short, long, value_enum, value_name = "FORMAT", env = "MEZZ_OUTPUT", default_value = "table", hide_env_values = true)]
     pub(crate) output: Format,
 }
@@ -203,19 +198,20 @@ pub(crate) struct EventsArgs {
 /// The whole command line; the flags of a daemon only when its verb is the one that is used, since there are many.
 pub(crate) fn command(verb: Option<Daemon>) -> Command {
     let root = Command::new("mezz")
-        .about("Mezzanine: many frameworks and commands share one cluster")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .max_term_width(110);
-    let mut root = ClientVerb::augment_subcommands(root);
-    for (daemon, about) in [
+    let mut root =
+        ClientVerb::augment_subcommands(root).about("Mezzanine: many frameworks and commands share one cluster of machines");
+    let daemons = [
+        (Daemon::Dev, "Run a whole cluster here, in one process, until Ctrl-C"),
         (Daemon::Master, "Run a master"),
         (Daemon::Agent, "Run an agent"),
-        (Daemon::Dev, "Run a whole cluster here, in one process, until Ctrl-C"),
-    ] {
-        let mut command = Command::new(daemon.name()).about(about).display_order(0);
+    ];
+    for (order, (daemon, about)) in daemons.into_iter().enumerate() {
+        let mut command = Command::new(daemon.name()).about(about).display_order(order);
         if verb == Some(daemon) {
             command = layers::add_arguments(daemon, command).after_help(AFTER_FLAGS);
             if daemon == Daemon::Dev {

@@ -5,6 +5,7 @@
 //! since the cost of a fork grows with the parent.
 #![allow(unsafe_code)]
 
+pub mod accounts;
 #[macro_use]
 mod messages;
 

@@ -172,3 +172,99 @@ fn expand_file(daemon: Daemon, given: &mut Given) -> Result<(), FlagError> {
         .to_owned();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args;
+
+    /// Loads the flags of a daemon from a command line, an environment and a file.
+    fn loaded(words: &[&str], environment: &[(&str, &str)], file: &str) -> Result<(Flags, Vec<String>), String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("mezz.toml");
+        std::fs::write(&path, file).expect("a file");
+        let daemon = Daemon::of_verb(words[0]).expect("a daemon");
+        let mut arguments: Vec<std::ffi::OsString> = vec!["mezz".into()];
+        arguments.extend(words.iter().map(Into::into));
+        arguments.extend(["--config".into(), path.clone().into()]);
+        let matches = args::command(Some(daemon)).try_get_matches_from(args::with_dashes(arguments)).expect("arguments");
+        let (_, matches) = matches.subcommand().expect("a verb");
+        let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        load(daemon, matches, environment)
+            .map_err(|error| error.to_string().replace(path.to_str().expect("a text"), "mezz.toml"))
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let file = "offer_timeout = \"1s\"\nquiet = true\n[master]\nmax-completed-frameworks = 1\ncluster = \"file\"\n[agent]\nnonsense = 1\n";
+        let environment = [
+            ("MESOS_CLUSTER", "mesos"),
+            ("MEZZ_CLUSTER", "ours"),
+            ("MESOS_OFFER_TIMEOUT", "2secs"),
+            ("MEZZ_MAX_COMPLETED_FRAMEWORKS", "2"),
+            ("MESOS_SANDBOX", "/ignored"),
+        ];
+        let words = ["master", "--max_completed_frameworks=3", "--no-root_submissions"];
+        let (flags, warnings) = loaded(&words, &environment, file).expect("flags");
+        let texts = ["offer_timeout", "quiet", "cluster", "max_completed_frameworks", "root_submissions", "port"]
+            .map(|name| flags.text(name).unwrap_or_default().to_owned());
+        assert_eq!(texts, ["2secs", "true", "ours", "3", "false", "5050"]);
+        assert_eq!(warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_mistyped_key_of_the_file_names_the_nearest_one() {
+        assert_eq!(
+            loaded(&["master"], &[], "[master]\noffer-timout = \"1s\"").expect_err("an error"),
+            "unknown key 'offer-timout' in mezz.toml; did you mean 'offer_timeout'?"
+        );
+        assert_eq!(
+            loaded(&["master"], &[], "weights = [1]").expect_err("an error"),
+            "key 'weights' in mezz.toml must be a text, a number or a switch"
+        );
+        let error = loaded(&["master"], &[], "weights = ").expect_err("an error");
+        assert!(error.starts_with("the configuration file mezz.toml is not TOML: "), "{error}");
+    }
+
+    #[test]
+    fn a_mistyped_variable_of_ours_is_a_warning() {
+        let (_, warnings) = loaded(&["agent"], &[("MEZZ_RESOURCE", "cpus:1"), ("MEZZ_CRASH_POINT", "x")], "").expect("flags");
+        assert_eq!(warnings, ["the environment variable MEZZ_RESOURCE is no flag of `mezz agent`; did you mean MEZZ_RESOURCES?"]);
+    }
+
+    #[test]
+    fn a_wrong_value_names_where_it_came_from() {
+        assert_eq!(
+            loaded(&["agent"], &[("MESOS_GC_DELAY", "soon")], "").expect_err("an error"),
+            "--gc-delay in the environment variable MESOS_GC_DELAY: 'soon' is not a duration: write a number and a unit, as in \
+             10secs, 500ms or 2h"
+        );
+    }
+
+    #[test]
+    fn switches_take_every_spelling_and_the_last_one_wins() {
+        for (words, expected) in [
+            (vec!["agent", "--no-switch_user"], "false"),
+            (vec!["agent", "--switch-user=false"], "false"),
+            (vec!["agent", "--no-switch-user", "--switch_user"], "true"),
+            (vec!["agent", "--switch_user=true", "--no-switch-user"], "false"),
+        ] {
+            assert_eq!(loaded(&words, &[], "").expect("flags").0.text("switch_user"), Some(expected), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn dev_does_not_listen_to_variables_of_mesos() {
+        let (flags, _) = loaded(&["dev"], &[("MESOS_ZK", "zk://h/mesos"), ("MEZZ_AGENTS", "3")], "").expect("flags");
+        assert_eq!(flags.text("agents"), Some("3"));
+    }
+
+    #[test]
+    fn the_text_of_a_flag_can_be_in_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("resources");
+        std::fs::write(&path, "cpus:2;mem:64\n").expect("a file");
+        let given = format!("--resources=file://{}", path.display());
+        assert_eq!(loaded(&["agent", &given], &[], "").expect("flags").0.text("resources"), Some("cpus:2;mem:64"));
+    }
+}
