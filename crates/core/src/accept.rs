@@ -12,10 +12,11 @@ use v1::task_status::Reason;
 use crate::effect::Effects;
 use crate::fact::OfferEnd;
 use crate::framework_info::has_capability;
+use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, OfferKey};
 use crate::master::Master;
 use crate::metrics::Counter;
-use crate::offers::refuse_ns;
+use crate::offers::{agent_sched_key, refuse_ns};
 use crate::records::AgentState;
 use crate::wire;
 
@@ -30,14 +31,23 @@ struct Acceptance {
 }
 
 impl Master {
-    pub(crate) fn on_accept(&mut self, framework: FrameworkKey, accept: v1::scheduler::call::Accept, effects: &mut Effects) {
+    pub(crate) fn on_accept(
+        &mut self,
+        framework: FrameworkKey,
+        accept: v1::scheduler::call::Accept,
+        effects: &mut Effects,
+    ) {
         self.records.metrics.count(Counter::MessagesLaunchTasks);
         self.count_operations(framework, &accept.operations);
         let offers = match self.accepted_offers(framework, &accept.offer_ids) {
             Ok(offers) => offers,
             Err(message) => return self.refuse_accept(framework, &accept, &message, effects),
         };
-        let end = if accept.operations.is_empty() { OfferEnd::Declined } else { OfferEnd::Accepted };
+        let end = if accept.operations.is_empty() {
+            OfferEnd::Declined
+        } else {
+            OfferEnd::Accepted
+        };
         let mut remaining = Resources::default();
         let mut place = None;
         for key in offers {
@@ -47,15 +57,35 @@ impl Master {
             }
         }
         let Some((agent, role)) = place else { return };
-        let mut acceptance = Acceptance { framework, agent, role, remaining, launches: Vec::new() };
-        let refused = accept.filters.as_ref().map(|filters| refuse_ns(Some(filters)));
+        let mut acceptance = Acceptance {
+            framework,
+            agent,
+            role,
+            remaining,
+            launches: Vec::new(),
+        };
+        let refused = accept
+            .filters
+            .as_ref()
+            .map(|filters| refuse_ns(Some(filters)))
+            .filter(|span_ns| *span_ns > 0);
         let only_decline = accept.operations.is_empty();
         for operation in accept.operations {
             self.apply_operation(&mut acceptance, operation, effects);
         }
-        self.send_launches(framework, agent, std::mem::take(&mut acceptance.launches), None, effects);
+        self.send_launches(
+            framework,
+            agent,
+            std::mem::take(&mut acceptance.launches),
+            None,
+            effects,
+        );
         // Leftovers are offered again at once unless the framework asked for a filter.
-        let filter = if only_decline { Some(refuse_ns(accept.filters.as_ref())) } else { refused };
+        let filter = if only_decline {
+            Some(refuse_ns(accept.filters.as_ref()))
+        } else {
+            refused
+        };
         self.recover(framework, agent, &acceptance.remaining, filter);
     }
 
@@ -69,7 +99,11 @@ impl Master {
     }
 
     /// The offers of an ACCEPT, if they can be used together.
-    fn accepted_offers(&self, framework: FrameworkKey, ids: &[v1::OfferId]) -> Result<Vec<OfferKey>, String> {
+    fn accepted_offers(
+        &self,
+        framework: FrameworkKey,
+        ids: &[v1::OfferId],
+    ) -> Result<Vec<OfferKey>, String> {
         if ids.is_empty() {
             return Err("No offers specified".into());
         }
@@ -84,8 +118,14 @@ impl Master {
                 return Err(format!("Duplicate offer {} in offer list", id.value));
             }
             if offer.framework != framework {
-                let (theirs, ours) = (&self.framework(offer.framework).id, &self.framework(framework).id);
-                return Err(format!("Offer {} has invalid framework {theirs} while framework {ours} is expected", id.value));
+                let (theirs, ours) = (
+                    &self.framework(offer.framework).id,
+                    &self.framework(framework).id,
+                );
+                return Err(format!(
+                    "Offer {} has invalid framework {theirs} while framework {ours} is expected",
+                    id.value
+                ));
             }
             if let Some(first) = first {
                 if first.agent != offer.agent {
@@ -109,7 +149,13 @@ impl Master {
     }
 
     /// Every referenced offer of the framework is used up; every task and operation is told why nothing came of it.
-    fn refuse_accept(&mut self, framework: FrameworkKey, accept: &v1::scheduler::call::Accept, message: &str, effects: &mut Effects) {
+    fn refuse_accept(
+        &mut self,
+        framework: FrameworkKey,
+        accept: &v1::scheduler::call::Accept,
+        message: &str,
+        effects: &mut Effects,
+    ) {
         for id in &accept.offer_ids {
             if let Some(key) = self.own_offer(framework, &id.value) {
                 self.return_offer(key, OfferEnd::Discarded, None, effects);
@@ -121,14 +167,24 @@ impl Master {
                 let text = format!("Task launched with invalid offers: {message}");
                 self.refuse_task(framework, task, state, Reason::InvalidOffers, text, effects);
             }
-            self.fail_operation(framework, operation, None, format!("Operation attempted with invalid offers: {message}"), effects);
+            self.fail_operation(
+                framework,
+                operation,
+                None,
+                format!("Operation attempted with invalid offers: {message}"),
+                effects,
+            );
         }
     }
 
     /// LOST for frameworks that know nothing of partitions, else the finer state.
     pub(crate) fn lost_or(&self, framework: FrameworkKey, finer: v1::TaskState) -> v1::TaskState {
         use v1::framework_info::capability::Type;
-        if has_capability(&self.framework(framework).info, Type::PartitionAware) { finer } else { v1::TaskState::TaskLost }
+        if has_capability(&self.framework(framework).info, Type::PartitionAware) {
+            finer
+        } else {
+            v1::TaskState::TaskLost
+        }
     }
 
     fn fail_operation(
@@ -139,60 +195,127 @@ impl Master {
         message: String,
         effects: &mut Effects,
     ) {
-        if matches!(operation.r#type(), Operation::Launch | Operation::LaunchGroup) {
+        if matches!(
+            operation.r#type(),
+            Operation::Launch | Operation::LaunchGroup
+        ) {
             return;
         }
-        self.records.metrics.count_reason(format!("operations/{}/error", operation_name(operation.r#type())));
+        self.records.metrics.count_reason(format!(
+            "operations/{}/error",
+            operation_name(operation.r#type())
+        ));
         if let Some(id) = operation.id.clone() {
             let agent_id = agent.map(|agent| wire::agent_id_of(&self.agent(agent).id));
-            self.send_event(framework, wire::operation_error(id, agent_id, message), effects);
+            self.send_event(
+                framework,
+                wire::operation_error(id, agent_id, message),
+                effects,
+            );
         }
     }
 
-    fn apply_operation(&mut self, acceptance: &mut Acceptance, operation: v1::offer::Operation, effects: &mut Effects) {
+    fn apply_operation(
+        &mut self,
+        acceptance: &mut Acceptance,
+        operation: v1::offer::Operation,
+        effects: &mut Effects,
+    ) {
         let (framework, agent) = (acceptance.framework, acceptance.agent);
         match operation.r#type() {
             Operation::Launch => {
                 let with_id = operation.id.is_some();
-                for task in operation.launch.map(|launch| launch.task_infos).unwrap_or_default() {
+                for task in operation
+                    .launch
+                    .map(|launch| launch.task_infos)
+                    .unwrap_or_default()
+                {
                     if with_id {
                         let text = "'id' may not be set on an operation of type LAUNCH";
-                        self.refuse_task(framework, &task, v1::TaskState::TaskError, Reason::TaskInvalid, text, effects);
+                        self.refuse_task(
+                            framework,
+                            &task,
+                            v1::TaskState::TaskError,
+                            Reason::TaskInvalid,
+                            text,
+                            effects,
+                        );
                     } else {
                         self.launch(acceptance, task, effects);
                     }
                 }
             }
             Operation::LaunchGroup => {
-                let group = operation.launch_group.map(|group| group.task_group.tasks).unwrap_or_default();
+                let group = operation
+                    .launch_group
+                    .map(|group| group.task_group.tasks)
+                    .unwrap_or_default();
                 for task in &group {
                     let text = "LAUNCH_GROUP is not built yet in this version of Mezzanine";
-                    self.refuse_task(framework, task, v1::TaskState::TaskError, Reason::TaskGroupInvalid, text, effects);
+                    self.refuse_task(
+                        framework,
+                        task,
+                        v1::TaskState::TaskError,
+                        Reason::TaskGroupInvalid,
+                        text,
+                        effects,
+                    );
                 }
             }
             kind => {
-                let text = format!("{} is not built yet in this version of Mezzanine", kind.as_str_name());
+                let text = format!(
+                    "{} is not built yet in this version of Mezzanine",
+                    kind.as_str_name()
+                );
                 self.fail_operation(framework, &operation, Some(agent), text, effects);
             }
         }
     }
 
-    fn launch(&mut self, acceptance: &mut Acceptance, mut task: v1::TaskInfo, effects: &mut Effects) {
+    fn launch(
+        &mut self,
+        acceptance: &mut Acceptance,
+        mut task: v1::TaskInfo,
+        effects: &mut Effects,
+    ) {
         let (framework, agent) = (acceptance.framework, acceptance.agent);
         if self.agent(agent).state != AgentState::Connected {
             let state = self.lost_or(framework, v1::TaskState::TaskDropped);
-            return self.refuse_task(framework, &task, state, Reason::AgentDisconnected, "Agent disconnected", effects);
+            return self.refuse_task(
+                framework,
+                &task,
+                state,
+                Reason::AgentDisconnected,
+                "Agent disconnected",
+                effects,
+            );
         }
         let own_id = wire::framework_id_of(&self.framework(framework).id);
         if let Some(executor) = &mut task.executor {
             executor.framework_id.get_or_insert(own_id);
         }
-        match self.check_task(framework, agent, &acceptance.role, &acceptance.remaining, &task) {
-            Err(message) => self.refuse_task(framework, &task, v1::TaskState::TaskError, Reason::TaskInvalid, message, effects),
+        match self.check_task(
+            framework,
+            agent,
+            &acceptance.role,
+            &acceptance.remaining,
+            &task,
+        ) {
+            Err(message) => self.refuse_task(
+                framework,
+                &task,
+                v1::TaskState::TaskError,
+                Reason::TaskInvalid,
+                message,
+                effects,
+            ),
             Ok(demand) => {
-                let contained = acceptance.remaining.subtract_assign(&demand.total());
-                debug_assert!(contained, "check_task compared them");
-                let run = self.admit_task(framework, agent, &acceptance.role, task, demand, effects);
+                let total = demand.total();
+                crate::launch::discharge(&mut acceptance.remaining, &total);
+                self.sched
+                    .mark_used(sched_key(framework), agent_sched_key(agent), &total);
+                let run =
+                    self.admit_task(framework, agent, &acceptance.role, task, demand, effects);
                 acceptance.launches.push(run);
             }
         }

@@ -6,6 +6,9 @@ use mezz_resource::Quantities;
 
 use crate::time::{MILLISECOND_NS, SECOND_NS};
 
+/// The weights that the ledger can tell apart.
+pub const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-6..=1e9;
+
 /// The configuration of the core. Defaults are Mesos's where it has them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -22,6 +25,7 @@ pub struct Config {
     pub allocation_coalescing_ns: u64,
     pub min_allocatable: Vec<Quantities>,
     pub role_whitelist: Option<BTreeSet<String>>,
+    /// Each within [`WEIGHTS`].
     pub weights: BTreeMap<String, f64>,
     pub fair_sharing_excluded_resource_names: BTreeSet<String>,
     pub root_submissions: bool,
@@ -45,7 +49,8 @@ impl Default for Config {
             agent_reregister_timeout_ns: 600 * SECOND_NS,
             heartbeat_interval_ns: 15 * SECOND_NS,
             allocation_coalescing_ns: MILLISECOND_NS,
-            min_allocatable: Quantities::parse_alternatives("cpus:0.01|mem:32").expect("Mesos's default is well formed"),
+            min_allocatable: Quantities::parse_alternatives("cpus:0.01|mem:32")
+                .expect("Mesos's default is well formed"),
             role_whitelist: None,
             weights: BTreeMap::new(),
             fair_sharing_excluded_resource_names: BTreeSet::new(),

@@ -80,15 +80,25 @@ pub(crate) struct StoredNativeTask {
 }
 
 pub(crate) fn put(prefix: &str, name: &str, value: &impl Message) -> StoreOperation {
-    StoreOperation::Put { key: format!("{prefix}{name}"), value: Bytes::from(value.encode_to_vec()) }
+    StoreOperation::Put {
+        key: format!("{prefix}{name}"),
+        value: Bytes::from(value.encode_to_vec()),
+    }
 }
 
 pub(crate) fn delete(prefix: &str, name: &str) -> StoreOperation {
-    StoreOperation::Delete { key: format!("{prefix}{name}") }
+    StoreOperation::Delete {
+        key: format!("{prefix}{name}"),
+    }
 }
 
 impl Master {
-    pub(crate) fn persist_framework(&mut self, key: FrameworkKey, failover_remaining_ns: Option<u64>, effects: &mut Effects) -> Token {
+    pub(crate) fn persist_framework(
+        &mut self,
+        key: FrameworkKey,
+        failover_remaining_ns: Option<u64>,
+        effects: &mut Effects,
+    ) -> Token {
         let record = self.framework(key);
         let stored = StoredFramework {
             info: (*record.info).clone(),

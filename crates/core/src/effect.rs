@@ -14,19 +14,41 @@ use crate::time::Mono;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Answer a call. `after`: only once that token is durable.
-    Reply { request: RequestKey, reply: Reply, after: Option<Token> },
+    Reply {
+        request: RequestKey,
+        reply: Reply,
+        after: Option<Token>,
+    },
     /// Send an event on a scheduler stream.
-    ToFramework { stream: StreamKey, event: Box<v1::scheduler::Event>, after: Option<Token> },
+    ToFramework {
+        stream: StreamKey,
+        event: Box<v1::scheduler::Event>,
+        after: Option<Token>,
+    },
     /// End a scheduler stream after what was sent on it.
     CloseStream(StreamKey),
     /// Send a body to an agent.
-    ToAgent { session: SessionKey, body: Box<Body>, after: Option<Token> },
+    ToAgent {
+        session: SessionKey,
+        body: Box<Body>,
+        after: Option<Token>,
+    },
     /// Close an agent's connection after what was sent on it.
-    CloseSession { session: SessionKey, after: Option<Token> },
+    CloseSession {
+        session: SessionKey,
+        after: Option<Token>,
+    },
     /// Write to the store.
-    Persist { token: Token, operations: Vec<StoreOperation> },
+    Persist {
+        token: Token,
+        operations: Vec<StoreOperation>,
+    },
     /// Arm a timer, replacing one of the same key.
-    SetTimer { key: TimerKey, generation: Generation, at: Mono },
+    SetTimer {
+        key: TimerKey,
+        generation: Generation,
+        at: Mono,
+    },
     /// Disarm a timer.
     CancelTimer(TimerKey),
     /// Publish a fact.
@@ -76,16 +98,28 @@ pub struct Effects {
 impl Effects {
     /// Answers a call at once.
     pub fn reply(&mut self, request: RequestKey, reply: Reply) {
-        self.list.push(Effect::Reply { request, reply, after: None });
+        self.list.push(Effect::Reply {
+            request,
+            reply,
+            after: None,
+        });
     }
 
     /// Sends an event to a framework at once.
     pub fn to_framework(&mut self, stream: StreamKey, event: v1::scheduler::Event) {
-        self.list.push(Effect::ToFramework { stream, event: Box::new(event), after: None });
+        self.list.push(Effect::ToFramework {
+            stream,
+            event: Box::new(event),
+            after: None,
+        });
     }
 
     /// Sends a body to an agent at once.
     pub fn to_agent(&mut self, session: SessionKey, body: Body) {
-        self.list.push(Effect::ToAgent { session, body: Box::new(body), after: None });
+        self.list.push(Effect::ToAgent {
+            session,
+            body: Box::new(body),
+            after: None,
+        });
     }
 }

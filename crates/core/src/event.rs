@@ -18,15 +18,24 @@ pub enum Event {
     /// An operator's call that changes something.
     Operator(Box<OperatorCall>),
     /// A call to the built-in framework.
-    Native { request: RequestKey, call: Box<NativeCall> },
+    Native {
+        request: RequestKey,
+        call: Box<NativeCall>,
+    },
     /// Why does this wait? The id of a pending task, a framework or a role.
     Explain { request: RequestKey, id: String },
     /// A body from an agent (never `Part`: the shell puts them together).
-    Agent { session: SessionKey, body: Box<Body> },
+    Agent {
+        session: SessionKey,
+        body: Box<Body>,
+    },
     /// An agent's connection broke.
     SessionClosed(SessionKey),
     /// A timer fired.
-    Timer { key: TimerKey, generation: Generation },
+    Timer {
+        key: TimerKey,
+        generation: Generation,
+    },
     /// Everything up to this token is durable.
     Persisted(Token),
     /// A write failed or was fenced: this core has to be dropped.

@@ -8,21 +8,62 @@ use crate::key::{AgentKey, FrameworkKey, OfferKey, TaskKey};
 /// Something that happened. Keys can be resolved in the view published with the fact.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
-    TaskAdded { task: TaskKey, wire: Box<v1::Task> },
+    TaskAdded {
+        task: TaskKey,
+        wire: Box<v1::Task>,
+    },
     /// `state` is the newest state known; `status` the update that told it.
-    TaskUpdated { task: TaskKey, framework_id: String, status: Box<v1::TaskStatus>, state: v1::TaskState },
-    AgentAdded { agent: AgentKey },
-    AgentReregistered { agent: AgentKey },
-    AgentDisconnected { agent: AgentKey },
-    AgentUnreachable { agent: AgentKey },
-    AgentRemoved { agent: AgentKey, agent_id: String, reason: AgentRemoval },
-    FrameworkAdded { framework: FrameworkKey },
-    FrameworkUpdated { framework: FrameworkKey },
-    FrameworkDisconnected { framework: FrameworkKey },
-    FrameworkRemoved { framework: FrameworkKey, info: Box<v1::FrameworkInfo> },
-    OfferSent { offer: OfferKey, offer_id: String, framework: FrameworkKey, agent: AgentKey },
-    OfferEnded { offer_id: String, framework: FrameworkKey, agent: AgentKey, end: OfferEnd },
-    WeightsUpdated { weights: Vec<(String, f64)> },
+    TaskUpdated {
+        task: TaskKey,
+        framework_id: String,
+        status: Box<v1::TaskStatus>,
+        state: v1::TaskState,
+    },
+    AgentAdded {
+        agent: AgentKey,
+    },
+    AgentReregistered {
+        agent: AgentKey,
+    },
+    AgentDisconnected {
+        agent: AgentKey,
+    },
+    AgentUnreachable {
+        agent: AgentKey,
+    },
+    AgentRemoved {
+        agent: AgentKey,
+        agent_id: String,
+        reason: AgentRemoval,
+    },
+    FrameworkAdded {
+        framework: FrameworkKey,
+    },
+    FrameworkUpdated {
+        framework: FrameworkKey,
+    },
+    FrameworkDisconnected {
+        framework: FrameworkKey,
+    },
+    FrameworkRemoved {
+        framework: FrameworkKey,
+        info: Box<v1::FrameworkInfo>,
+    },
+    OfferSent {
+        offer: OfferKey,
+        offer_id: String,
+        framework: FrameworkKey,
+        agent: AgentKey,
+    },
+    OfferEnded {
+        offer_id: String,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        end: OfferEnd,
+    },
+    WeightsUpdated {
+        weights: Vec<(String, f64)>,
+    },
 }
 
 /// Why an agent left.

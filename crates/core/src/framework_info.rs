@@ -5,7 +5,9 @@ use v1::framework_info::capability::Type;
 
 /// Whether a capability was declared.
 pub fn has_capability(info: &v1::FrameworkInfo, kind: Type) -> bool {
-    info.capabilities.iter().any(|capability| capability.r#type() == kind)
+    info.capabilities
+        .iter()
+        .any(|capability| capability.r#type() == kind)
 }
 
 /// The roles subscribed to: `roles` of a MULTI_ROLE framework, else the single old `role` (`*` when unset).

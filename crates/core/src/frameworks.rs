@@ -32,7 +32,10 @@ impl Master {
                 return;
             }
         };
-        let connection = Connection { stream: call.stream, stream_id: call.stream_id };
+        let connection = Connection {
+            stream: call.stream,
+            stream_id: call.stream_id,
+        };
         match framework {
             Some(key) => self.resubscribe(key, connection, call.subscribe, effects),
             None => self.register(connection, call.subscribe, effects),
@@ -46,20 +49,30 @@ impl Master {
         let wanted = roles(info);
         validation::suppressed_roles(&wanted, &call.subscribe.suppressed_roles)?;
         if let Some(whitelist) = &self.config.role_whitelist
-            && let Some(role) = wanted.iter().find(|role| !whitelist.contains(*role) && *role != "*")
+            && let Some(role) = wanted
+                .iter()
+                .find(|role| !whitelist.contains(*role) && *role != "*")
         {
-            return Err(format!("Role '{role}' is not present in the master's --roles"));
+            return Err(format!(
+                "Role '{role}' is not present in the master's --roles"
+            ));
         }
         if !self.config.root_submissions && info.user == "root" {
-            return Err("User 'root' is not allowed to run frameworks without --root_submissions".into());
+            return Err(
+                "User 'root' is not allowed to run frameworks without --root_submissions".into(),
+            );
         }
         if let (Some(principal), Some(own)) = (&call.principal, &info.principal)
             && principal != own
         {
-            return Err(format!("Authenticated principal '{principal}' does not match principal '{own}' set in `FrameworkInfo`"));
+            return Err(format!(
+                "Authenticated principal '{principal}' does not match principal '{own}' set in `FrameworkInfo`"
+            ));
         }
         let id = info.id.as_ref().map_or("", |id| id.value.as_str());
-        let Some(key) = self.index.frameworks.get(id).copied() else { return Ok(None) };
+        let Some(key) = self.index.frameworks.get(id).copied() else {
+            return Ok(None);
+        };
         let known = self.framework(key);
         if known.state == FrameworkState::Completed || known.built_in {
             return Err("Framework has been removed".into());
@@ -70,8 +83,15 @@ impl Master {
         Ok(Some(key))
     }
 
-    fn register(&mut self, connection: Connection, subscribe: v1::scheduler::call::Subscribe, effects: &mut Effects) {
-        self.records.metrics.count(Counter::MessagesRegisterFramework);
+    fn register(
+        &mut self,
+        connection: Connection,
+        subscribe: v1::scheduler::call::Subscribe,
+        effects: &mut Effects,
+    ) {
+        self.records
+            .metrics
+            .count(Counter::MessagesRegisterFramework);
         let mut info = subscribe.framework_info;
         if info.id.as_ref().is_none_or(|id| id.value.is_empty()) {
             let id = format!("{}-{:04}", self.master_id(), self.numbers.framework);
@@ -88,7 +108,12 @@ impl Master {
     }
 
     /// Makes the record; the ledger hears of it from the caller.
-    pub(crate) fn insert_framework(&mut self, info: v1::FrameworkInfo, state: FrameworkState, built_in: bool) -> FrameworkKey {
+    pub(crate) fn insert_framework(
+        &mut self,
+        info: v1::FrameworkInfo,
+        state: FrameworkState,
+        built_in: bool,
+    ) -> FrameworkKey {
         let key = FrameworkKey(self.free.frameworks.take());
         let id: Arc<str> = info.id.as_ref().map_or("", |id| id.value.as_str()).into();
         let record = FrameworkRecord {
@@ -119,7 +144,9 @@ impl Master {
         subscribe: v1::scheduler::call::Subscribe,
         effects: &mut Effects,
     ) {
-        self.records.metrics.count(Counter::MessagesReregisterFramework);
+        self.records
+            .metrics
+            .count(Counter::MessagesReregisterFramework);
         if let Some(old) = self.framework_live(key).connection.take() {
             self.index.streams.remove(&old.stream);
             self.cancel_timer(TimerKey::Heartbeat(old.stream), effects);
@@ -129,7 +156,12 @@ impl Master {
         self.discard_offers(key, effects);
         self.cancel_timer(TimerKey::Failover(key), effects);
         let now = self.now.wall;
-        self.replace_info(key, subscribe.framework_info, subscribe.suppressed_roles, subscribe.offer_constraints);
+        self.replace_info(
+            key,
+            subscribe.framework_info,
+            subscribe.suppressed_roles,
+            subscribe.offer_constraints,
+        );
         let record = self.framework_mut(key);
         record.state = FrameworkState::Active;
         record.reregistered_at = Some(now);
@@ -177,14 +209,18 @@ impl Master {
     }
 
     pub(crate) fn on_heartbeat_due(&mut self, stream: StreamKey, effects: &mut Effects) {
-        let Some(key) = self.index.streams.get(&stream).copied() else { return };
+        let Some(key) = self.index.streams.get(&stream).copied() else {
+            return;
+        };
         self.send_event(key, wire::heartbeat(), effects);
         let at = self.now.mono.after(self.config.heartbeat_interval_ns);
         self.set_timer(TimerKey::Heartbeat(stream), at, effects);
     }
 
     pub(crate) fn on_stream_closed(&mut self, stream: StreamKey, effects: &mut Effects) {
-        let Some(key) = self.index.streams.remove(&stream) else { return };
+        let Some(key) = self.index.streams.remove(&stream) else {
+            return;
+        };
         self.cancel_timer(TimerKey::Heartbeat(stream), effects);
         self.framework_live(key).connection = None;
         self.discard_offers(key, effects);
@@ -202,14 +238,23 @@ impl Master {
     }
 
     pub(crate) fn on_failover_timeout(&mut self, key: FrameworkKey, effects: &mut Effects) {
-        let waiting = self.records.frameworks.get(key.index()).map(|record| record.state);
-        if matches!(waiting, Some(FrameworkState::Disconnected | FrameworkState::Recovered)) {
+        let waiting = self
+            .records
+            .frameworks
+            .get(key.index())
+            .map(|record| record.state);
+        if matches!(
+            waiting,
+            Some(FrameworkState::Disconnected | FrameworkState::Recovered)
+        ) {
             self.remove_framework(key, effects);
         }
     }
 
     pub(crate) fn on_teardown(&mut self, key: FrameworkKey, effects: &mut Effects) {
-        self.records.metrics.count(Counter::MessagesUnregisterFramework);
+        self.records
+            .metrics
+            .count(Counter::MessagesUnregisterFramework);
         if let Some(connection) = self.framework_live(key).connection.take() {
             self.index.streams.remove(&connection.stream);
             self.cancel_timer(TimerKey::Heartbeat(connection.stream), effects);
@@ -224,14 +269,27 @@ impl Master {
         self.cancel_timer(TimerKey::Failover(key), effects);
         let id = Arc::clone(&self.framework(key).id);
         let token = self.forget_framework(key, effects);
-        let agents: BTreeSet<_> = self.agents.iter().filter(|(_, live)| live.session.is_some()).map(|(agent, _)| *agent).collect();
+        let agents: BTreeSet<_> = self
+            .agents
+            .iter()
+            .filter(|(_, live)| live.session.is_some())
+            .map(|(agent, _)| *agent)
+            .collect();
         for agent in agents {
-            let body = Body::ShutdownFramework(agent::ShutdownFramework { framework_id: wire::framework_id_of(&id) });
+            let body = Body::ShutdownFramework(agent::ShutdownFramework {
+                framework_id: wire::framework_id_of(&id),
+            });
             self.send_agent(agent, body, Some(token), effects);
         }
         let tasks: Vec<_> = self.framework_live(key).tasks.iter().copied().collect();
         for task in tasks {
-            self.end_task_by_master(task, v1::TaskState::TaskKilled, Reason::FrameworkRemoved, format!("Framework {id} removed"), effects);
+            self.end_task_by_master(
+                task,
+                v1::TaskState::TaskKilled,
+                Reason::FrameworkRemoved,
+                format!("Framework {id} removed"),
+                effects,
+            );
         }
         let executors: Vec<_> = self.framework_live(key).executors.iter().copied().collect();
         for executor in executors {
@@ -244,10 +302,19 @@ impl Master {
         record.unregistered_at = Some(now);
         let info = Box::new((*record.info).clone());
         self.refresh_roles();
-        self.emit(Fact::FrameworkRemoved { framework: key, info }, effects);
+        self.emit(
+            Fact::FrameworkRemoved {
+                framework: key,
+                info,
+            },
+            effects,
+        );
         self.completed_frameworks.push_back(key);
         while self.completed_frameworks.len() > self.config.max_completed_frameworks {
-            let oldest = self.completed_frameworks.pop_front().expect("its length was just seen to be positive");
+            let oldest = self
+                .completed_frameworks
+                .pop_front()
+                .expect("its length was just seen to be positive");
             self.forget_completed_framework(oldest);
         }
     }
@@ -274,10 +341,19 @@ impl Master {
             return effects.reply(request, Reply::BadRequest(message));
         }
         let kept: BTreeSet<String> = roles(&update.framework_info).into_iter().collect();
-        self.replace_info(key, update.framework_info, update.suppressed_roles, update.offer_constraints);
+        self.replace_info(
+            key,
+            update.framework_info,
+            update.suppressed_roles,
+            update.offer_constraints,
+        );
         let stranded: Vec<_> = self.framework_live(key).offers.iter().copied().collect();
         for offer in stranded {
-            let role = self.records.offers.get(offer.index()).map(|record| record.role.to_string());
+            let role = self
+                .records
+                .offers
+                .get(offer.index())
+                .map(|record| record.role.to_string());
             if role.is_some_and(|role| !kept.contains(&role)) {
                 self.rescind_offer(offer, effects);
             }
@@ -285,10 +361,18 @@ impl Master {
         let token = self.persist_framework(key, None, effects);
         self.emit(Fact::FrameworkUpdated { framework: key }, effects);
         self.broadcast_framework(key, effects);
-        effects.list.push(Effect::Reply { request, reply: Reply::Ok, after: Some(token) });
+        effects.list.push(Effect::Reply {
+            request,
+            reply: Reply::Ok,
+            after: Some(token),
+        });
     }
 
-    fn check_update(&self, key: FrameworkKey, update: &v1::scheduler::call::UpdateFramework) -> Result<(), String> {
+    fn check_update(
+        &self,
+        key: FrameworkKey,
+        update: &v1::scheduler::call::UpdateFramework,
+    ) -> Result<(), String> {
         let (old, new) = (&self.framework(key).info, &update.framework_info);
         validation::framework(new)?;
         let wanted = roles(new);
@@ -310,7 +394,10 @@ impl Master {
             ));
         }
         if let Some(constraints) = &update.offer_constraints
-            && let Some(role) = constraints.role_constraints.keys().find(|role| !wanted.contains(role))
+            && let Some(role) = constraints
+                .role_constraints
+                .keys()
+                .find(|role| !wanted.contains(role))
         {
             return Err(format!(
                 "Offer constraints specify `role_constraints` for a role '{role}' not contained in the set of roles"
@@ -322,27 +409,49 @@ impl Master {
     /// Tells the agents that run something of this framework what it is now.
     fn broadcast_framework(&mut self, key: FrameworkKey, effects: &mut Effects) {
         let info = (*self.framework(key).info).clone();
-        let told: Vec<_> = self.agents.iter().filter(|(_, live)| live.told_frameworks.contains(&key)).map(|(agent, _)| *agent).collect();
+        let told: Vec<_> = self
+            .agents
+            .iter()
+            .filter(|(_, live)| live.told_frameworks.contains(&key))
+            .map(|(agent, _)| *agent)
+            .collect();
         for agent in told {
-            let body = Body::UpdateFramework(agent::UpdateFramework { framework: info.clone() });
+            let body = Body::UpdateFramework(agent::UpdateFramework {
+                framework: info.clone(),
+            });
             self.send_agent(agent, body, None, effects);
         }
     }
 
     pub(crate) fn on_suppress(&mut self, key: FrameworkKey, named: &[String]) {
         self.records.metrics.count(Counter::MessagesSuppressOffers);
-        let Some(named) = self.subscribed_roles(key, named) else { return };
+        let Some(named) = self.subscribed_roles(key, named) else {
+            return;
+        };
         self.sched.suppress(sched_key(key), &named);
-        let mut suppressed: BTreeSet<String> = self.framework(key).suppressed_roles.iter().cloned().collect();
+        let mut suppressed: BTreeSet<String> = self
+            .framework(key)
+            .suppressed_roles
+            .iter()
+            .cloned()
+            .collect();
         suppressed.extend(named);
         self.framework_mut(key).suppressed_roles = suppressed.into_iter().collect();
     }
 
     pub(crate) fn on_revive(&mut self, key: FrameworkKey, named: &[String]) {
         self.records.metrics.count(Counter::MessagesReviveOffers);
-        let Some(named) = self.subscribed_roles(key, named) else { return };
+        let Some(named) = self.subscribed_roles(key, named) else {
+            return;
+        };
         self.sched.revive(sched_key(key), &named);
-        let suppressed = self.framework(key).suppressed_roles.iter().filter(|role| !named.contains(role)).cloned().collect();
+        let suppressed = self
+            .framework(key)
+            .suppressed_roles
+            .iter()
+            .filter(|role| !named.contains(role))
+            .cloned()
+            .collect();
         self.framework_mut(key).suppressed_roles = suppressed;
     }
 
@@ -370,25 +479,33 @@ impl Master {
         mezz_sched::FrameworkSpec {
             roles: roles(info),
             suppressed: record.suppressed_roles.iter().cloned().collect(),
-            capabilities: mezz_sched::FrameworkCapabilities {
-                multi_role: has_capability(info, Capability::MultiRole),
-                gpu_resources: has_capability(info, Capability::GpuResources),
-                revocable_resources: has_capability(info, Capability::RevocableResources),
-                shared_resources: has_capability(info, Capability::SharedResources),
-                reservation_refinement: has_capability(info, Capability::ReservationRefinement),
-                region_aware: has_capability(info, Capability::RegionAware),
-            },
+            capabilities: LEDGER_CAPABILITIES
+                .into_iter()
+                .filter(|(wire, _)| has_capability(info, *wire))
+                .map(|(_, ledger)| ledger)
+                .collect(),
             min_allocatable: min_allocatable(info),
         }
     }
 
     /// Brings the table of roles in line with weights and subscribed frameworks.
     pub(crate) fn refresh_roles(&mut self) {
-        let mut table: std::collections::BTreeMap<String, crate::records::RoleRecord> = std::collections::BTreeMap::new();
-        for (name, role) in self.records.roles.iter().filter(|(_, role)| role.weight.is_some()) {
+        let mut table: std::collections::BTreeMap<String, crate::records::RoleRecord> =
+            std::collections::BTreeMap::new();
+        for (name, role) in self
+            .records
+            .roles
+            .iter()
+            .filter(|(_, role)| role.weight.is_some())
+        {
             table.entry(name.clone()).or_default().weight = role.weight;
         }
-        for (_, record) in self.records.frameworks.iter().filter(|(_, record)| record.state == FrameworkState::Active) {
+        for (_, record) in self
+            .records
+            .frameworks
+            .iter()
+            .filter(|(_, record)| record.state == FrameworkState::Active)
+        {
             for role in record.roles() {
                 table.entry(role).or_default().frameworks.push(record.key);
             }
@@ -405,16 +522,43 @@ impl Master {
     }
 }
 
+/// The capabilities on which offers depend.
+const LEDGER_CAPABILITIES: [(Capability, mezz_sched::Capability); 6] = [
+    (Capability::MultiRole, mezz_sched::Capability::MultiRole),
+    (
+        Capability::GpuResources,
+        mezz_sched::Capability::GpuResources,
+    ),
+    (
+        Capability::RevocableResources,
+        mezz_sched::Capability::RevocableResources,
+    ),
+    (
+        Capability::SharedResources,
+        mezz_sched::Capability::SharedResources,
+    ),
+    (
+        Capability::ReservationRefinement,
+        mezz_sched::Capability::ReservationRefinement,
+    ),
+    (Capability::RegionAware, mezz_sched::Capability::RegionAware),
+];
+
 pub(crate) fn sched_key(key: FrameworkKey) -> mezz_sched::FrameworkIndex {
     mezz_sched::FrameworkIndex(key.0)
 }
 
 /// The smallest offers that are worth sending, by role, as the framework set them; negative and absurd numbers count as none.
-fn min_allocatable(info: &v1::FrameworkInfo) -> std::collections::BTreeMap<String, Vec<Quantities>> {
+fn min_allocatable(
+    info: &v1::FrameworkInfo,
+) -> std::collections::BTreeMap<String, Vec<Quantities>> {
     let quantities = |minimum: &v1::offer_filters::ResourceQuantities| {
         let mut sum = Quantities::new();
         for (name, value) in &minimum.quantities {
-            sum.add(name.as_str().into(), Scalar::from_f64(value.value).unwrap_or(Scalar::ZERO));
+            sum.add(
+                name.as_str().into(),
+                Scalar::from_f64(value.value).unwrap_or(Scalar::ZERO),
+            );
         }
         sum
     };
@@ -422,5 +566,8 @@ fn min_allocatable(info: &v1::FrameworkInfo) -> std::collections::BTreeMap<Strin
         let minimum = filters.min_allocatable_resources.as_ref()?;
         Some(minimum.quantities.iter().map(quantities).collect())
     };
-    info.offer_filters.iter().filter_map(|(role, filters)| Some((role.clone(), list(filters)?))).collect()
+    info.offer_filters
+        .iter()
+        .filter_map(|(role, filters)| Some((role.clone(), list(filters)?)))
+        .collect()
 }

@@ -49,29 +49,42 @@ impl Master {
         self.check_task_id(framework, &task.task_id.value)?;
         let own = &self.agent(agent).id;
         if *task.agent_id.value != **own {
-            return Err(format!("Task uses invalid agent {} while agent {own} is expected", task.agent_id.value));
+            return Err(format!(
+                "Task uses invalid agent {} while agent {own} is expected",
+                task.agent_id.value
+            ));
         }
         if task.resources.is_empty() {
             return Err("Task uses no resources".into());
         }
-        let taken = allocated(&task.resources, role).map_err(|error| format!("Task uses invalid resources: {error}"))?;
+        let taken = allocated(&task.resources, role)
+            .map_err(|error| format!("Task uses invalid resources: {error}"))?;
         let executor = match &task.executor {
             None => None,
             Some(executor) => self.executor_demand(framework, agent, role, executor)?,
         };
-        let demand = Demand { task: taken, executor };
+        let demand = Demand {
+            task: taken,
+            executor,
+        };
         let total = demand.total();
         if !remaining.contains(&total) {
-            return Err(format!("Total resources {total} required by task and its executor is more than available {remaining}"));
+            return Err(format!(
+                "Total resources {total} required by task and its executor is more than available {remaining}"
+            ));
         }
         Ok(demand)
     }
 
     fn check_task_id(&self, framework: FrameworkKey, id: &str) -> Result<(), String> {
-        let Some(key) = self.index.tasks.get(&(framework, id.into())) else { return Ok(()) };
+        let Some(key) = self.index.tasks.get(&(framework, id.into())) else {
+            return Ok(());
+        };
         match self.records.tasks.get(key.index()).map(|task| task.list) {
             Some(TaskList::Live) => Err(format!("Task has duplicate ID: {id}")),
-            Some(TaskList::Unreachable) => Err(format!("Task reuses the ID of an unreachable task: {id}")),
+            Some(TaskList::Unreachable) => {
+                Err(format!("Task reuses the ID of an unreachable task: {id}"))
+            }
             Some(TaskList::Completed) | None => Ok(()),
         }
     }
@@ -84,10 +97,18 @@ impl Master {
         executor: &v1::ExecutorInfo,
     ) -> Result<Option<Resources>, String> {
         let own = &self.framework(framework).id;
-        if let Some(id) = executor.framework_id.as_ref().filter(|id| *id.value != **own) {
-            return Err(format!("ExecutorInfo has an invalid FrameworkID (Actual: {} vs Expected: {own})", id.value));
+        if let Some(id) = executor
+            .framework_id
+            .as_ref()
+            .filter(|id| *id.value != **own)
+        {
+            return Err(format!(
+                "ExecutorInfo has an invalid FrameworkID (Actual: {} vs Expected: {own})",
+                id.value
+            ));
         }
-        if let Some(running) = self.running_executor(framework, agent, &executor.executor_id.value) {
+        if let Some(running) = self.running_executor(framework, agent, &executor.executor_id.value)
+        {
             if *running.info != *executor {
                 return Err(format!(
                     "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID.\nExisting ExecutorInfo: {:?}\nExecutorInfo: {:?}",
@@ -96,11 +117,17 @@ impl Master {
             }
             return Ok(None);
         }
-        let resources = allocated(&executor.resources, role).map_err(|error| format!("Executor uses invalid resources: {error}"))?;
+        let resources = allocated(&executor.resources, role)
+            .map_err(|error| format!("Executor uses invalid resources: {error}"))?;
         Ok(Some(resources))
     }
 
-    pub(crate) fn running_executor(&self, framework: FrameworkKey, agent: AgentKey, id: &str) -> Option<&Arc<ExecutorRecord>> {
+    pub(crate) fn running_executor(
+        &self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        id: &str,
+    ) -> Option<&Arc<ExecutorRecord>> {
         let key = self.index.executors.get(&(agent, framework, id.into()))?;
         self.records.executors.get(key.index())
     }
@@ -119,14 +146,16 @@ impl Master {
         let total = demand.total();
         self.agent_mut(agent).used += &total;
         self.framework_mut(framework).used += &total;
-        self.sched.mark_used(crate::frameworks::sched_key(framework), crate::offers::agent_sched_key(agent), &total);
         if let Some(info) = &task.executor {
             self.admit_executor(framework, agent, role, info, demand.executor);
         }
         let wire_task = self.wire_task(framework, &task, &demand.task);
         self.insert_task(framework, agent, role, &wire_task, demand.task, effects);
         self.numbers.launch_token += 1;
-        agent::RunTask { launch_token: self.numbers.launch_token, task }
+        agent::RunTask {
+            launch_token: self.numbers.launch_token,
+            task,
+        }
     }
 
     fn admit_executor(
@@ -137,9 +166,18 @@ impl Master {
         info: &v1::ExecutorInfo,
         resources: Option<Resources>,
     ) {
-        let key = match self.running_executor(framework, agent, &info.executor_id.value).map(|executor| executor.key) {
+        let key = match self
+            .running_executor(framework, agent, &info.executor_id.value)
+            .map(|executor| executor.key)
+        {
             Some(key) => key,
-            None => self.insert_executor(framework, agent, role, info.clone(), resources.unwrap_or_default()),
+            None => self.insert_executor(
+                framework,
+                agent,
+                role,
+                info.clone(),
+                resources.unwrap_or_default(),
+            ),
         };
         if let Some(executor) = self.records.executors.get_mut(key.index()) {
             executor.task_count += 1;
@@ -156,7 +194,9 @@ impl Master {
     ) -> ExecutorKey {
         let key = ExecutorKey(self.free.executors.take());
         let id: Box<str> = info.executor_id.value.as_str().into();
-        self.index.executors.insert((agent, framework, id.clone()), key);
+        self.index
+            .executors
+            .insert((agent, framework, id.clone()), key);
         self.framework_live(framework).executors.insert(key);
         self.agent_live(agent).executors.insert(key);
         let record = ExecutorRecord {
@@ -175,29 +215,55 @@ impl Master {
 
     /// Forgets an executor and gives its own resources back.
     pub(crate) fn remove_executor(&mut self, key: ExecutorKey) {
-        let Some(executor) = self.records.executors.remove(key.index()) else { return };
+        let Some(executor) = self.records.executors.remove(key.index()) else {
+            return;
+        };
         self.free.executors.give(key.0);
-        self.index.executors.remove(&(executor.agent, executor.framework, executor.id.clone()));
-        self.framework_live(executor.framework).executors.remove(&key);
+        self.index
+            .executors
+            .remove(&(executor.agent, executor.framework, executor.id.clone()));
+        self.framework_live(executor.framework)
+            .executors
+            .remove(&key);
         self.agent_live(executor.agent).executors.remove(&key);
         self.release(executor.framework, executor.agent, &executor.resources);
     }
 
     /// Gives back what a task or an executor held.
-    pub(crate) fn release(&mut self, framework: FrameworkKey, agent: AgentKey, resources: &Resources) {
+    pub(crate) fn release(
+        &mut self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        resources: &Resources,
+    ) {
         discharge(&mut self.agent_mut(agent).used, resources);
         discharge(&mut self.framework_mut(framework).used, resources);
-        self.sched.mark_unused(crate::frameworks::sched_key(framework), crate::offers::agent_sched_key(agent), resources);
+        self.sched.mark_unused(
+            crate::frameworks::sched_key(framework),
+            crate::offers::agent_sched_key(agent),
+            resources,
+        );
         self.recover(framework, agent, resources, None);
     }
 
-    fn wire_task(&self, framework: FrameworkKey, task: &v1::TaskInfo, resources: &Resources) -> v1::Task {
-        let command_user = task.command.as_ref().or(task.executor.as_ref().and_then(|executor| executor.command.as_ref()));
+    fn wire_task(
+        &self,
+        framework: FrameworkKey,
+        task: &v1::TaskInfo,
+        resources: &Resources,
+    ) -> v1::Task {
+        let command_user = task.command.as_ref().or(task
+            .executor
+            .as_ref()
+            .and_then(|executor| executor.command.as_ref()));
         v1::Task {
             name: task.name.clone(),
             task_id: task.task_id.clone(),
             framework_id: wire::framework_id_of(&self.framework(framework).id),
-            executor_id: task.executor.as_ref().map(|executor| executor.executor_id.clone()),
+            executor_id: task
+                .executor
+                .as_ref()
+                .map(|executor| executor.executor_id.clone()),
             agent_id: task.agent_id.clone(),
             state: v1::TaskState::TaskStaging as i32,
             resources: resources.to_proto(),
@@ -205,7 +271,7 @@ impl Master {
             discovery: task.discovery.clone(),
             container: task.container.clone(),
             health_check: task.health_check.clone(),
-            kill_policy: task.kill_policy.clone(),
+            kill_policy: task.kill_policy,
             user: command_user.and_then(|command| command.user.clone()),
             limits: task.limits.clone(),
             ..v1::Task::default()
@@ -227,7 +293,10 @@ impl Master {
             self.forget_completed_task(framework, former);
         }
         let key = TaskKey(self.free.tasks.take());
-        let update_uuid = task.status_update_uuid.as_ref().and_then(|uuid| uuid.as_ref().try_into().ok());
+        let update_uuid = task
+            .status_update_uuid
+            .as_ref()
+            .and_then(|uuid| uuid.as_ref().try_into().ok());
         let record = TaskRecord {
             key,
             framework,
@@ -250,7 +319,13 @@ impl Master {
         self.framework_live(framework).tasks.insert(key);
         self.agent_live(agent).tasks.insert(key);
         self.agent_mut(agent).task_count += 1;
-        self.emit(Fact::TaskAdded { task: key, wire: Box::new(task.clone()) }, effects);
+        self.emit(
+            Fact::TaskAdded {
+                task: key,
+                wire: Box::new(task.clone()),
+            },
+            effects,
+        );
         key
     }
 
@@ -265,7 +340,14 @@ impl Master {
         effects: &mut Effects,
     ) {
         let agent_id = Some(task.agent_id.value.as_str()).filter(|id| !id.is_empty());
-        let status = wire::master_status(&task.task_id.value, agent_id, state, reason, text, self.now.wall);
+        let status = wire::master_status(
+            &task.task_id.value,
+            agent_id,
+            state,
+            reason,
+            text,
+            self.now.wall,
+        );
         self.count_terminal(framework, &status);
         self.send_event(framework, wire::update(status), effects);
     }
@@ -282,26 +364,47 @@ impl Master {
             S::TaskDropped => Counter::TasksDropped,
             S::TaskGone => Counter::TasksGone,
             S::TaskGoneByOperator => Counter::TasksGoneByOperator,
-            S::TaskStarting | S::TaskRunning | S::TaskStaging | S::TaskKilling | S::TaskUnreachable | S::TaskUnknown => return,
+            S::TaskStarting
+            | S::TaskRunning
+            | S::TaskStaging
+            | S::TaskKilling
+            | S::TaskUnreachable
+            | S::TaskUnknown => return,
         };
         self.records.metrics.count(counter);
         if status.reason.is_some() {
-            let name = format!("{}/{}/{}", state.as_str_name(), status.source().as_str_name(), status.reason().as_str_name());
+            let name = format!(
+                "{}/{}/{}",
+                state.as_str_name(),
+                status.source().as_str_name(),
+                status.reason().as_str_name()
+            );
             self.records.metrics.count_reason(name.to_ascii_lowercase());
         }
-        if let Some(count) = self.framework_mut(framework).metrics.terminal_tasks.get_mut(state as usize) {
+        if let Some(count) = self
+            .framework_mut(framework)
+            .metrics
+            .terminal_tasks
+            .get_mut(state as usize)
+        {
             *count += 1;
         }
     }
 }
 
 /// Parses resources and puts them under the role of the offer when they name none.
-pub(crate) fn allocated(resources: &[v1::Resource], role: &str) -> Result<Resources, mezz_resource::ResourceError> {
+pub(crate) fn allocated(
+    resources: &[v1::Resource],
+    role: &str,
+) -> Result<Resources, mezz_resource::ResourceError> {
     Ok(Resources::from_proto(resources)?.allocated_to(&role.into()))
 }
 
 /// Takes a part out of an account that contains it.
 pub(crate) fn discharge(account: &mut Resources, part: &Resources) {
     let contained = account.subtract_assign(part);
-    debug_assert!(contained, "an account gives back only what was put in: {account} lacks {part}");
+    debug_assert!(
+        contained,
+        "an account gives back only what was put in: {account} lacks {part}"
+    );
 }

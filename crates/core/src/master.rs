@@ -14,7 +14,7 @@ use crate::fact::Fact;
 use crate::key::{AgentKey, FrameworkKey, Generation, RequestKey, StreamKey, Token};
 use crate::native_framework::NativeState;
 use crate::records::{AgentRecord, FrameworkRecord, Records};
-use crate::state::{AgentLive, Free, FrameworkLive, Index, Numbers, Timers};
+use crate::state::{AgentLive, FrameworkLive, Free, Index, Numbers, Timers};
 use crate::time::{Mono, Now};
 
 /// The master of a cluster.
@@ -42,15 +42,12 @@ pub struct Master {
 impl Master {
     /// A master that does not lead yet.
     pub fn new(config: Config) -> Self {
-        let mut sched = Scheduler::new(mezz_sched::Config {
+        let sched = Scheduler::new(mezz_sched::Config {
             min_allocatable: config.min_allocatable.clone(),
             excluded_fair_share_names: config.fair_sharing_excluded_resource_names.clone(),
             role_whitelist: config.role_whitelist.clone(),
             ..mezz_sched::Config::default()
         });
-        for (role, weight) in &config.weights {
-            sched.set_weight(role, *weight);
-        }
         Self {
             config: Arc::new(config),
             records: Records::default(),
@@ -91,7 +88,10 @@ impl Master {
             Event::Timer { key, generation } => self.on_timer(key, generation, effects),
             Event::Persisted(_) => {}
             Event::PersistFailed(token) => {
-                effects.list.push(Effect::StepDown(format!("the write with token {} did not become durable", token.0)));
+                effects.list.push(Effect::StepDown(format!(
+                    "the write with token {} did not become durable",
+                    token.0
+                )));
             }
         }
         self.request_allocation(effects);
@@ -100,7 +100,9 @@ impl Master {
     fn on_explain(&self, request: RequestKey, id: &str, effects: &mut Effects) {
         let reply = match self.explain(id) {
             Some(reasons) => Reply::Explained(reasons),
-            None => Reply::NotFound(format!("no pending task, framework or role has the id '{id}'")),
+            None => Reply::NotFound(format!(
+                "no pending task, framework or role has the id '{id}'"
+            )),
         };
         effects.reply(request, reply);
     }
@@ -124,7 +126,11 @@ impl Master {
         self.timers.next_generation += 1;
         let generation = Generation(self.timers.next_generation);
         self.timers.armed.insert(key, (generation, at));
-        effects.list.push(Effect::SetTimer { key, generation, at });
+        effects.list.push(Effect::SetTimer {
+            key,
+            generation,
+            at,
+        });
     }
 
     pub(crate) fn cancel_timer(&mut self, key: TimerKey, effects: &mut Effects) {
@@ -133,7 +139,11 @@ impl Master {
         }
     }
 
-    pub(crate) fn persist(&mut self, operations: Vec<StoreOperation>, effects: &mut Effects) -> Token {
+    pub(crate) fn persist(
+        &mut self,
+        operations: Vec<StoreOperation>,
+        effects: &mut Effects,
+    ) -> Token {
         self.numbers.token += 1;
         let token = Token(self.numbers.token);
         effects.list.push(Effect::Persist { token, operations });
@@ -142,7 +152,10 @@ impl Master {
 
     pub(crate) fn emit(&mut self, fact: Fact, effects: &mut Effects) {
         self.records.fact_sequence += 1;
-        effects.list.push(Effect::Fact { sequence: self.records.fact_sequence, fact: Arc::new(fact) });
+        effects.list.push(Effect::Fact {
+            sequence: self.records.fact_sequence,
+            fact: Arc::new(fact),
+        });
     }
 
     pub(crate) fn master_id(&self) -> &str {
@@ -150,11 +163,17 @@ impl Master {
     }
 
     pub(crate) fn framework(&self, key: FrameworkKey) -> &Arc<FrameworkRecord> {
-        self.records.frameworks.get(key.index()).expect("a framework key stays valid as long as anything refers to it")
+        self.records
+            .frameworks
+            .get(key.index())
+            .expect("a framework key stays valid as long as anything refers to it")
     }
 
     pub(crate) fn framework_mut(&mut self, key: FrameworkKey) -> &mut FrameworkRecord {
-        self.records.frameworks.get_mut(key.index()).expect("a framework key stays valid as long as anything refers to it")
+        self.records
+            .frameworks
+            .get_mut(key.index())
+            .expect("a framework key stays valid as long as anything refers to it")
     }
 
     pub(crate) fn framework_live(&mut self, key: FrameworkKey) -> &mut FrameworkLive {
@@ -162,11 +181,17 @@ impl Master {
     }
 
     pub(crate) fn agent(&self, key: AgentKey) -> &Arc<AgentRecord> {
-        self.records.agents.get(key.index()).expect("an agent key stays valid as long as anything refers to it")
+        self.records
+            .agents
+            .get(key.index())
+            .expect("an agent key stays valid as long as anything refers to it")
     }
 
     pub(crate) fn agent_mut(&mut self, key: AgentKey) -> &mut AgentRecord {
-        self.records.agents.get_mut(key.index()).expect("an agent key stays valid as long as anything refers to it")
+        self.records
+            .agents
+            .get_mut(key.index())
+            .expect("an agent key stays valid as long as anything refers to it")
     }
 
     pub(crate) fn agent_live(&mut self, key: AgentKey) -> &mut AgentLive {
@@ -174,7 +199,12 @@ impl Master {
     }
 
     /// Sends an event to a framework if it is connected; counts it.
-    pub(crate) fn send_event(&mut self, framework: FrameworkKey, event: v1::scheduler::Event, effects: &mut Effects) -> bool {
+    pub(crate) fn send_event(
+        &mut self,
+        framework: FrameworkKey,
+        event: v1::scheduler::Event,
+        effects: &mut Effects,
+    ) -> bool {
         self.send_event_after(framework, event, None, effects)
     }
 
@@ -185,12 +215,18 @@ impl Master {
         after: Option<Token>,
         effects: &mut Effects,
     ) -> bool {
-        let Some(stream) = self.stream_of(framework) else { return false };
+        let Some(stream) = self.stream_of(framework) else {
+            return false;
+        };
         let metrics = &mut self.framework_mut(framework).metrics;
         if let Some(count) = metrics.events.get_mut(event.r#type() as usize) {
             *count += 1;
         }
-        effects.list.push(Effect::ToFramework { stream, event: Box::new(event), after });
+        effects.list.push(Effect::ToFramework {
+            stream,
+            event: Box::new(event),
+            after,
+        });
         true
     }
 
@@ -199,9 +235,21 @@ impl Master {
     }
 
     /// Sends a body to an agent if it is connected.
-    pub(crate) fn send_agent(&mut self, agent: AgentKey, body: Body, after: Option<Token>, effects: &mut Effects) -> bool {
-        let Some(session) = self.agents.get(&agent).and_then(|live| live.session) else { return false };
-        effects.list.push(Effect::ToAgent { session, body: Box::new(body), after });
+    pub(crate) fn send_agent(
+        &mut self,
+        agent: AgentKey,
+        body: Body,
+        after: Option<Token>,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some(session) = self.agents.get(&agent).and_then(|live| live.session) else {
+            return false;
+        };
+        effects.list.push(Effect::ToAgent {
+            session,
+            body: Box::new(body),
+            after,
+        });
         true
     }
 }

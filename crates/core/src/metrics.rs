@@ -73,7 +73,10 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { values: [0; COUNTERS.len()], reasons: Arc::default() }
+        Self {
+            values: [0; COUNTERS.len()],
+            reasons: Arc::default(),
+        }
     }
 }
 
@@ -93,7 +96,11 @@ impl Metrics {
         COUNTERS
             .iter()
             .map(|(counter, name)| ((*name).to_owned(), self.values[*counter as usize]))
-            .chain(self.reasons.iter().map(|(name, value)| (format!("master/{name}"), *value)))
+            .chain(
+                self.reasons
+                    .iter()
+                    .map(|(name, value)| (format!("master/{name}"), *value)),
+            )
     }
 }
 

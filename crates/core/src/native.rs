@@ -8,7 +8,11 @@ pub enum NativeCall {
     /// Place and run one task; answered with `TaskAccepted` once it is durable.
     Run(Box<NativeTask>),
     /// Kill a task of any framework that the caller may touch.
-    Kill { task_id: String, framework_id: Option<String>, grace_period_ns: Option<i64> },
+    Kill {
+        task_id: String,
+        framework_id: Option<String>,
+        grace_period_ns: Option<i64>,
+    },
 }
 
 /// A task as the user wants it; the core adds id and agent.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mezz_proto::agent_protocol as agent;
 use mezz_proto::v1;
 use mezz_resource::Resources;
+use v1::framework_info::capability::Type;
 
 use crate::durable::{NATIVE, StoredNativeTask, delete, put};
 use crate::effect::{Effect, Effects, Reply};
@@ -31,11 +32,26 @@ pub(crate) struct NativeState {
 }
 
 impl Master {
-    pub(crate) fn on_native(&mut self, request: RequestKey, call: NativeCall, effects: &mut Effects) {
+    pub(crate) fn on_native(
+        &mut self,
+        request: RequestKey,
+        call: NativeCall,
+        effects: &mut Effects,
+    ) {
         match call {
             NativeCall::Run(task) => self.run_native(request, *task, effects),
-            NativeCall::Kill { task_id, framework_id, grace_period_ns } => {
-                self.kill_native(request, &task_id, framework_id.as_deref(), grace_period_ns, effects);
+            NativeCall::Kill {
+                task_id,
+                framework_id,
+                grace_period_ns,
+            } => {
+                self.kill_native(
+                    request,
+                    &task_id,
+                    framework_id.as_deref(),
+                    grace_period_ns,
+                    effects,
+                );
             }
         }
     }
@@ -46,40 +62,68 @@ impl Master {
             Err(reply) => return effects.reply(request, reply),
         };
         let framework = self.native_framework(effects);
-        let id = task.id.clone().unwrap_or_else(|| self.next_native_id(&task.name));
+        let id = task
+            .id
+            .clone()
+            .unwrap_or_else(|| self.next_native_id(&task.name));
         let info = task_info(&id, &task, &resources);
-        let (stored, token) = match self.place_native(framework, &task.role, &resources, task.port_count) {
-            Ok((agent, taken)) => {
-                let stored = self.stored(&info, &task, Some(agent));
-                let token = self.persist(vec![put(NATIVE, &id, &stored)], effects);
-                self.launch_native(framework, agent, &task.role, info, taken, token, effects);
-                (stored, token)
-            }
-            Err(why) => {
-                let stored = self.stored(&info, &task, None);
-                let token = self.persist(vec![put(NATIVE, &id, &stored)], effects);
-                self.queue_native(&id, task, resources, self.now.wall, why);
-                (stored, token)
-            }
-        };
+        let (stored, token) =
+            match self.place_native(framework, &task.role, &resources, task.port_count) {
+                Ok((agent, taken)) => {
+                    let stored = self.stored(&info, &task, Some(agent));
+                    let token = self.persist(vec![put(NATIVE, &id, &stored)], effects);
+                    self.launch_native(framework, agent, &task.role, info, taken, token, effects);
+                    (stored, token)
+                }
+                Err(why) => {
+                    let stored = self.stored(&info, &task, None);
+                    let token = self.persist(vec![put(NATIVE, &id, &stored)], effects);
+                    self.queue_native(&id, task, resources, self.now.wall, why);
+                    (stored, token)
+                }
+            };
         let task_id = stored.task.task_id.value;
-        effects.list.push(Effect::Reply { request, reply: Reply::TaskAccepted { task_id }, after: Some(token) });
+        effects.list.push(Effect::Reply {
+            request,
+            reply: Reply::TaskAccepted { task_id },
+            after: Some(token),
+        });
     }
 
     fn check_native(&self, task: &NativeTask) -> Result<Resources, Reply> {
-        let bad = |field: &str, error: &dyn std::fmt::Display| Reply::BadRequest(format!("{field}: {error}"));
+        let bad = |field: &str, error: &dyn std::fmt::Display| {
+            Reply::BadRequest(format!("{field}: {error}"))
+        };
         mezz_resource::role::validate_role(&task.role).map_err(|error| bad("role", &error))?;
-        validation::id(task.id.as_ref().unwrap_or(&task.name)).map_err(|error| bad("name", &error))?;
-        let resources = Resources::from_proto(&task.resources).map_err(|error| bad("resources", &error))?;
+        validation::id(task.id.as_ref().unwrap_or(&task.name))
+            .map_err(|error| bad("name", &error))?;
+        let resources =
+            Resources::from_proto(&task.resources).map_err(|error| bad("resources", &error))?;
         if resources.is_empty() {
             return Err(bad("resources", &"a task needs at least some cpus or mem"));
         }
-        validation::task(&task_info("check", task, &resources)).map_err(|error| bad("task", &error))?;
-        let Some(id) = &task.id else { return Ok(resources) };
-        let live = self.native.framework.and_then(|framework| self.index.tasks.get(&(framework, id.as_str().into())));
-        let live = live.and_then(|key| self.task(*key)).is_some_and(|task| task.list != TaskList::Completed);
-        if live || self.records.pending.iter().any(|(_, pending)| *pending.id == **id) {
-            return Err(Reply::Conflict(format!("id: a task named '{id}' runs or waits already")));
+        validation::task(&task_info("check", task, &resources))
+            .map_err(|error| bad("task", &error))?;
+        let Some(id) = &task.id else {
+            return Ok(resources);
+        };
+        let live = self
+            .native
+            .framework
+            .and_then(|framework| self.index.tasks.get(&(framework, id.as_str().into())));
+        let live = live
+            .and_then(|key| self.task(*key))
+            .is_some_and(|task| task.list != TaskList::Completed);
+        if live
+            || self
+                .records
+                .pending
+                .iter()
+                .any(|(_, pending)| *pending.id == **id)
+        {
+            return Err(Reply::Conflict(format!(
+                "id: a task named '{id}' runs or waits already"
+            )));
         }
         Ok(resources)
     }
@@ -90,7 +134,10 @@ impl Master {
         let mut number = (self.records.master.epoch << 20) | self.numbers.native_task;
         let mut digits = Vec::new();
         while number > 0 {
-            digits.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[usize::try_from(number % 36).expect("below 36")]);
+            digits.push(
+                b"0123456789abcdefghijklmnopqrstuvwxyz"
+                    [usize::try_from(number % 36).expect("below 36")],
+            );
             number /= 36;
         }
         digits.reverse();
@@ -102,25 +149,41 @@ impl Master {
         if let Some(framework) = self.native.framework {
             return framework;
         }
-        use v1::framework_info::capability::Type;
-        let capabilities = [Type::MultiRole, Type::PartitionAware, Type::TaskKillingState, Type::ReservationRefinement];
+        let capabilities = [
+            Type::MultiRole,
+            Type::PartitionAware,
+            Type::TaskKillingState,
+            Type::ReservationRefinement,
+        ];
         let info = v1::FrameworkInfo {
             user: "root".into(),
             name: "mezz".into(),
             id: Some(wire::framework_id_of(&self.native.framework_id)),
             checkpoint: Some(true),
             failover_timeout: Some(0.0),
-            capabilities: capabilities.map(|kind| v1::framework_info::Capability { r#type: Some(kind as i32) }).to_vec(),
+            capabilities: capabilities
+                .map(|kind| v1::framework_info::Capability {
+                    r#type: Some(kind as i32),
+                })
+                .to_vec(),
             ..v1::FrameworkInfo::default()
         };
         let key = self.insert_framework(info, FrameworkState::Active, true);
         self.sched_add_framework(key, true);
         self.native.framework = Some(key);
-        self.emit(crate::fact::Fact::FrameworkAdded { framework: key }, effects);
+        self.emit(
+            crate::fact::Fact::FrameworkAdded { framework: key },
+            effects,
+        );
         key
     }
 
-    fn stored(&self, info: &v1::TaskInfo, task: &NativeTask, agent: Option<AgentKey>) -> StoredNativeTask {
+    fn stored(
+        &self,
+        info: &v1::TaskInfo,
+        task: &NativeTask,
+        agent: Option<AgentKey>,
+    ) -> StoredNativeTask {
         StoredNativeTask {
             task: info.clone(),
             role: task.role.clone(),
@@ -130,17 +193,38 @@ impl Master {
         }
     }
 
-    fn place_native(&mut self, framework: FrameworkKey, role: &str, wanted: &Resources, ports: u32) -> Result<(AgentKey, Resources), Vec<String>> {
-        match self.sched.place(sched_key(framework), role, wanted, ports) {
+    fn place_native(
+        &mut self,
+        framework: FrameworkKey,
+        role: &str,
+        wanted: &Resources,
+        ports: u32,
+    ) -> Result<(AgentKey, Resources), Vec<String>> {
+        match self
+            .sched
+            .place(sched_key(framework), role, wanted, u64::from(ports))
+        {
             Ok(placement) => Ok((AgentKey(placement.agent.0), placement.resources)),
-            Err(refusals) => Err(refusals.iter().map(ToString::to_string).collect()),
+            Err(refusals) => Err(refusals.0.iter().map(ToString::to_string).collect()),
         }
     }
 
-    fn queue_native(&mut self, id: &str, task: NativeTask, resources: Resources, created_at: Wall, why: Vec<String>) {
+    fn queue_native(
+        &mut self,
+        id: &str,
+        task: NativeTask,
+        resources: Resources,
+        created_at: Wall,
+        why: Vec<String>,
+    ) {
         let slot = self.free.pending.take();
-        let record =
-            PendingRecord { id: id.into(), task: Arc::new(task), resources: Arc::new(resources), created_at, why: why.into() };
+        let record = PendingRecord {
+            id: id.into(),
+            task: Arc::new(task),
+            resources: Arc::new(resources),
+            created_at,
+            why: why.into(),
+        };
         self.records.pending.insert(slot as usize, record);
         self.native.next_arrival += 1;
         self.native.pending.insert(self.native.next_arrival, slot);
@@ -148,25 +232,53 @@ impl Master {
 
     /// Tries every pending task once; equal requests that failed in this cycle are not tried again.
     pub(crate) fn place_pending_tasks(&mut self, effects: &mut Effects) {
-        let Some(framework) = self.native.framework else { return };
+        let Some(framework) = self.native.framework else {
+            return;
+        };
         let mut failed: Vec<(String, Arc<Resources>, u32)> = Vec::new();
         for (arrival, slot) in self.native.pending.clone() {
-            let Some(pending) = self.records.pending.get(slot as usize).cloned() else { continue };
-            let shape = (pending.task.role.clone(), Arc::clone(&pending.resources), pending.task.port_count);
+            let Some(pending) = self.records.pending.get(slot as usize).cloned() else {
+                continue;
+            };
+            let shape = (
+                pending.task.role.clone(),
+                Arc::clone(&pending.resources),
+                pending.task.port_count,
+            );
             if failed.contains(&shape) {
                 continue;
             }
-            match self.place_native(framework, &pending.task.role, &pending.resources, pending.task.port_count) {
+            match self.place_native(
+                framework,
+                &pending.task.role,
+                &pending.resources,
+                pending.task.port_count,
+            ) {
                 Ok((agent, taken)) => {
                     self.take_pending(arrival, slot);
                     let info = task_info(&pending.id, &pending.task, &pending.resources);
-                    let stored = StoredNativeTask { created_at_ns: pending.created_at.0, ..self.stored(&info, &pending.task, Some(agent)) };
+                    let stored = StoredNativeTask {
+                        created_at_ns: pending.created_at.0,
+                        ..self.stored(&info, &pending.task, Some(agent))
+                    };
                     let token = self.persist(vec![put(NATIVE, &pending.id, &stored)], effects);
-                    self.launch_native(framework, agent, &pending.task.role, info, taken, token, effects);
+                    self.launch_native(
+                        framework,
+                        agent,
+                        &pending.task.role,
+                        info,
+                        taken,
+                        token,
+                        effects,
+                    );
                 }
                 Err(why) => {
                     if *pending.why != *why {
-                        self.records.pending.get_mut(slot as usize).expect("it was just seen").why = why.into();
+                        self.records
+                            .pending
+                            .get_mut(slot as usize)
+                            .expect("it was just seen")
+                            .why = why.into();
                     }
                     failed.push(shape);
                 }
@@ -195,22 +307,34 @@ impl Master {
         info.resources = taken.to_proto();
         add_ports(&mut info, &taken);
         let role: Arc<str> = role.into();
-        let demand = Demand { task: taken, executor: None };
+        let demand = Demand {
+            task: taken,
+            executor: None,
+        };
         let run: agent::RunTask = self.admit_task(framework, agent, &role, info, demand, effects);
         self.send_launches(framework, agent, vec![run], Some(token), effects);
     }
 
     /// Once its end is recorded, a native task leaves the store.
     pub(crate) fn forget_native(&mut self, key: TaskKey, effects: &mut Effects) {
-        let Some(task) = self.task(key).cloned() else { return };
+        let Some(task) = self.task(key).cloned() else {
+            return;
+        };
         if Some(task.framework) == self.native.framework {
             self.persist(vec![delete(NATIVE, &task.id)], effects);
         }
     }
 
     /// A launch that never reached its agent waits for a place again.
-    pub(crate) fn requeue_native(&mut self, key: TaskKey, stored: NativeTask, effects: &mut Effects) {
-        let Some(task) = self.task(key).cloned() else { return };
+    pub(crate) fn requeue_native(
+        &mut self,
+        key: TaskKey,
+        stored: NativeTask,
+        effects: &mut Effects,
+    ) {
+        let Some(task) = self.task(key).cloned() else {
+            return;
+        };
         let resources = Resources::from_proto(&stored.resources).unwrap_or_default();
         self.release_task(key);
         self.agent_live(task.agent).tasks.remove(&key);
@@ -224,10 +348,20 @@ impl Master {
         self.queue_native(&task.id, stored, resources, task.created_at, Vec::new());
     }
 
-    pub(crate) fn restore_native(&mut self, id: String, stored: StoredNativeTask, effects: &mut Effects) -> Result<(), String> {
+    pub(crate) fn restore_native(
+        &mut self,
+        id: String,
+        stored: StoredNativeTask,
+        effects: &mut Effects,
+    ) -> Result<(), String> {
         let framework = self.native_framework(effects);
-        let resources = Resources::from_proto(&stored.task.resources).map_err(|error| error.to_string())?;
-        let assigned = stored.agent_id.as_deref().and_then(|agent| self.index.agents.get(agent)).copied();
+        let resources =
+            Resources::from_proto(&stored.task.resources).map_err(|error| error.to_string())?;
+        let assigned = stored
+            .agent_id
+            .as_deref()
+            .and_then(|agent| self.index.agents.get(agent))
+            .copied();
         let task = native_task(&stored);
         let Some(agent) = assigned else {
             self.queue_native(&id, task, resources, Wall(stored.created_at_ns), Vec::new());
@@ -261,20 +395,37 @@ impl Master {
         grace_period_ns: Option<i64>,
         effects: &mut Effects,
     ) {
-        let pending = self.native.pending.iter().map(|(arrival, slot)| (*arrival, *slot)).find(|(_, slot)| {
-            self.records.pending.get(*slot as usize).is_some_and(|pending| *pending.id == *task_id)
-        });
+        let pending = self
+            .native
+            .pending
+            .iter()
+            .map(|(arrival, slot)| (*arrival, *slot))
+            .find(|(_, slot)| {
+                self.records
+                    .pending
+                    .get(*slot as usize)
+                    .is_some_and(|pending| *pending.id == *task_id)
+            });
         if let (Some((arrival, slot)), None) = (pending, framework_id) {
             self.take_pending(arrival, slot);
             let token = self.persist(vec![delete(NATIVE, task_id)], effects);
-            effects.list.push(Effect::Reply { request, reply: Reply::Accepted, after: Some(token) });
+            effects.list.push(Effect::Reply {
+                request,
+                reply: Reply::Accepted,
+                after: Some(token),
+            });
             return;
         }
         let found: Vec<TaskKey> = self.live_tasks_named(task_id, framework_id);
         match found[..] {
-            [] => effects.reply(request, Reply::NotFound(format!("no live task has the id '{task_id}'"))),
+            [] => effects.reply(
+                request,
+                Reply::NotFound(format!("no live task has the id '{task_id}'")),
+            ),
             [key] => {
-                let policy = grace_period_ns.map(|nanoseconds| v1::KillPolicy { grace_period: Some(v1::DurationInfo { nanoseconds }) });
+                let policy = grace_period_ns.map(|nanoseconds| v1::KillPolicy {
+                    grace_period: Some(v1::DurationInfo { nanoseconds }),
+                });
                 self.kill_task(key, policy, effects);
                 effects.reply(request, Reply::Accepted);
             }
@@ -284,7 +435,13 @@ impl Master {
                     .filter_map(|key| self.task(*key))
                     .map(|task| format!("{}/{task_id}", self.framework(task.framework).id))
                     .collect();
-                effects.reply(request, Reply::Conflict(format!("several tasks have this id; name one of: {}", owners.join(", "))));
+                effects.reply(
+                    request,
+                    Reply::Conflict(format!(
+                        "several tasks have this id; name one of: {}",
+                        owners.join(", ")
+                    )),
+                );
             }
         }
     }
@@ -297,7 +454,10 @@ impl Master {
         owners
             .into_iter()
             .filter_map(|framework| self.index.tasks.get(&(framework, task_id.into())).copied())
-            .filter(|key| self.task(*key).is_some_and(|task| task.list == TaskList::Live))
+            .filter(|key| {
+                self.task(*key)
+                    .is_some_and(|task| task.list == TaskList::Live)
+            })
             .collect()
     }
 
@@ -308,27 +468,46 @@ impl Master {
 
     /// Why something waits, in words: a pending task, a framework or a role.
     pub fn explain(&self, id: &str) -> Option<Vec<String>> {
-        if let Some((_, pending)) = self.records.pending.iter().find(|(_, pending)| *pending.id == *id) {
+        if let Some((_, pending)) = self
+            .records
+            .pending
+            .iter()
+            .find(|(_, pending)| *pending.id == *id)
+        {
             return Some(pending.why.to_vec());
         }
         if let Some(key) = self.index.frameworks.get(id) {
             let roles = self.framework(*key).roles();
-            return Some(roles.iter().flat_map(|role| self.sched.explain(self.now.mono.0, sched_key(*key), role)).map(|reason| reason.to_string()).collect());
+            return Some(
+                roles
+                    .iter()
+                    .flat_map(|role| self.sched.explain(self.now.mono.0, sched_key(*key), role))
+                    .map(|reason| reason.to_string())
+                    .collect(),
+            );
         }
         let role = self.records.roles.get(id)?;
-        Some(role.frameworks.iter().flat_map(|key| self.sched.explain(self.now.mono.0, sched_key(*key), id)).map(|reason| reason.to_string()).collect())
+        Some(
+            role.frameworks
+                .iter()
+                .flat_map(|key| self.sched.explain(self.now.mono.0, sched_key(*key), id))
+                .map(|reason| reason.to_string())
+                .collect(),
+        )
     }
 }
 
 fn task_info(id: &str, task: &NativeTask, resources: &Resources) -> v1::TaskInfo {
     v1::TaskInfo {
         name: task.name.clone(),
-        task_id: v1::TaskId { value: id.to_owned() },
+        task_id: v1::TaskId {
+            value: id.to_owned(),
+        },
         resources: resources.to_proto(),
         command: Some(task.command.clone()),
         container: task.container.clone(),
         labels: task.labels.clone(),
-        kill_policy: task.kill_policy.clone(),
+        kill_policy: task.kill_policy,
         ..v1::TaskInfo::default()
     }
 }
@@ -343,24 +522,33 @@ fn native_task(stored: &StoredNativeTask) -> NativeTask {
         command: stored.task.command.clone().unwrap_or_default(),
         container: stored.task.container.clone(),
         labels: stored.task.labels.clone(),
-        kill_policy: stored.task.kill_policy.clone(),
+        kill_policy: stored.task.kill_policy,
     }
 }
 
 /// `PORT0`, `PORT1`, … for the host ports that the task got.
 fn add_ports(info: &mut v1::TaskInfo, taken: &Resources) {
-    let Some(command) = &mut info.command else { return };
+    let Some(command) = &mut info.command else {
+        return;
+    };
     let variables = &mut command.environment.get_or_insert_default().variables;
     for (index, port) in ports(taken).enumerate() {
-        variables.push(v1::environment::Variable { name: format!("PORT{index}"), value: Some(port.to_string()), ..v1::environment::Variable::default() });
+        variables.push(v1::environment::Variable {
+            name: format!("PORT{index}"),
+            value: Some(port.to_string()),
+            ..v1::environment::Variable::default()
+        });
     }
 }
 
 /// The host ports among resources, ascending.
 fn ports(resources: &Resources) -> impl Iterator<Item = u64> {
-    let ranges = resources.iter().filter(|resource| resource.name().as_str() == "ports").filter_map(|resource| match resource.value() {
-        mezz_resource::Value::Ranges(ranges) => Some(ranges),
-        _ => None,
-    });
+    let ranges = resources
+        .iter()
+        .filter(|resource| resource.name().as_str() == "ports")
+        .filter_map(|resource| match resource.value() {
+            mezz_resource::Value::Ranges(ranges) => Some(ranges),
+            _ => None,
+        });
     ranges.flat_map(|ranges| ranges.iter().flat_map(|range| range.begin..=range.end))
 }

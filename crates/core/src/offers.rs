@@ -23,8 +23,14 @@ const MAX_REFUSE_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 
 /// The span of a refusal in nanoseconds: negative and NaN count as the default, more than a year as a year.
 pub(crate) fn refuse_ns(filters: Option<&v1::Filters>) -> u64 {
-    let seconds = filters.and_then(|filters| filters.refuse_seconds).unwrap_or(DEFAULT_REFUSE_SECONDS);
-    let seconds = if seconds >= 0.0 { seconds.min(MAX_REFUSE_SECONDS) } else { DEFAULT_REFUSE_SECONDS };
+    let seconds = filters
+        .and_then(|filters| filters.refuse_seconds)
+        .unwrap_or(DEFAULT_REFUSE_SECONDS);
+    let seconds = if seconds >= 0.0 {
+        seconds.min(MAX_REFUSE_SECONDS)
+    } else {
+        DEFAULT_REFUSE_SECONDS
+    };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let nanoseconds = (seconds * SECOND_NS as f64) as u64;
     nanoseconds
@@ -56,7 +62,13 @@ impl Master {
         let mut by_framework: BTreeMap<FrameworkKey, Vec<v1::Offer>> = BTreeMap::new();
         for grant in grants {
             let framework = FrameworkKey(grant.framework.0);
-            let offer = self.make_offer(framework, AgentKey(grant.agent.0), grant.role, grant.resources, effects);
+            let offer = self.make_offer(
+                framework,
+                AgentKey(grant.agent.0),
+                grant.role,
+                grant.resources,
+                effects,
+            );
             by_framework.entry(framework).or_default().push(offer);
         }
         for (framework, offers) in by_framework {
@@ -77,7 +89,9 @@ impl Master {
         self.numbers.offer += 1;
         let key = OfferKey(self.free.offers.take());
         self.index.offers.insert(Arc::clone(&id), key);
-        self.timers.offers.push_back((self.now.mono, Arc::clone(&id)));
+        self.timers
+            .offers
+            .push_back((self.now.mono, Arc::clone(&id)));
         self.framework_live(framework).offers.insert(key);
         self.agent_live(agent).offers.insert(key);
         self.agent_mut(agent).offered += &resources;
@@ -85,26 +99,58 @@ impl Master {
         record.offered += &resources;
         record.metrics.offers_sent += 1;
         let executor_ids = self.executor_ids(framework, agent);
-        let offer = wire::offer(&id, self.framework(framework), self.agent(agent), &role, &resources, executor_ids);
+        let offer = wire::offer(
+            &id,
+            self.framework(framework),
+            self.agent(agent),
+            &role,
+            &resources,
+            executor_ids,
+        );
         let created_at = self.now.wall;
-        let record = OfferRecord { key, id: Arc::clone(&id), framework, agent, role, resources: Arc::new(resources), created_at };
+        let record = OfferRecord {
+            key,
+            id: Arc::clone(&id),
+            framework,
+            agent,
+            role,
+            resources: Arc::new(resources),
+            created_at,
+        };
         self.records.offers.insert(key.index(), record);
-        self.emit(Fact::OfferSent { offer: key, offer_id: id.to_string(), framework, agent }, effects);
+        self.emit(
+            Fact::OfferSent {
+                offer: key,
+                offer_id: id.to_string(),
+                framework,
+                agent,
+            },
+            effects,
+        );
         offer
     }
 
     fn executor_ids(&self, framework: FrameworkKey, agent: AgentKey) -> Vec<v1::ExecutorId> {
-        let Some(live) = self.agents.get(&agent) else { return Vec::new() };
+        let Some(live) = self.agents.get(&agent) else {
+            return Vec::new();
+        };
         live.executors
             .iter()
             .filter_map(|key| self.records.executors.get(key.index()))
             .filter(|executor| executor.framework == framework)
-            .map(|executor| v1::ExecutorId { value: executor.id.to_string() })
+            .map(|executor| v1::ExecutorId {
+                value: executor.id.to_string(),
+            })
             .collect()
     }
 
     /// Takes an offer out of every list; its resources stay charged in the ledger for the caller to use or return.
-    pub(crate) fn take_offer(&mut self, key: OfferKey, end: OfferEnd, effects: &mut Effects) -> Option<Arc<OfferRecord>> {
+    pub(crate) fn take_offer(
+        &mut self,
+        key: OfferKey,
+        end: OfferEnd,
+        effects: &mut Effects,
+    ) -> Option<Arc<OfferRecord>> {
         let offer = self.records.offers.remove(key.index())?;
         self.index.offers.remove(&offer.id);
         self.free.offers.give(key.0);
@@ -120,19 +166,37 @@ impl Master {
             OfferEnd::Discarded => {}
         }
         let (offer_id, framework, agent) = (offer.id.to_string(), offer.framework, offer.agent);
-        self.emit(Fact::OfferEnded { offer_id, framework, agent, end }, effects);
+        self.emit(
+            Fact::OfferEnded {
+                offer_id,
+                framework,
+                agent,
+                end,
+            },
+            effects,
+        );
         Some(offer)
     }
 
     /// Ends an offer and gives its resources back.
-    pub(crate) fn return_offer(&mut self, key: OfferKey, end: OfferEnd, filter_ns: Option<u64>, effects: &mut Effects) {
-        let Some(offer) = self.take_offer(key, end, effects) else { return };
+    pub(crate) fn return_offer(
+        &mut self,
+        key: OfferKey,
+        end: OfferEnd,
+        filter_ns: Option<u64>,
+        effects: &mut Effects,
+    ) {
+        let Some(offer) = self.take_offer(key, end, effects) else {
+            return;
+        };
         self.recover(offer.framework, offer.agent, &offer.resources, filter_ns);
     }
 
     /// Ends an offer, gives its resources back and tells the framework.
     pub(crate) fn rescind_offer(&mut self, key: OfferKey, effects: &mut Effects) {
-        let Some(offer) = self.take_offer(key, OfferEnd::Rescinded, effects) else { return };
+        let Some(offer) = self.take_offer(key, OfferEnd::Rescinded, effects) else {
+            return;
+        };
         self.recover(offer.framework, offer.agent, &offer.resources, None);
         self.send_event(offer.framework, wire::rescind(&offer.id), effects);
     }
@@ -152,11 +216,22 @@ impl Master {
         filter_ns: Option<u64>,
     ) {
         if !resources.is_empty() {
-            self.sched.recover(self.now.mono.0, sched_key(framework), agent_sched_key(agent), resources, filter_ns);
+            self.sched.recover(
+                self.now.mono.0,
+                sched_key(framework),
+                agent_sched_key(agent),
+                resources,
+                filter_ns,
+            );
         }
     }
 
-    pub(crate) fn on_decline(&mut self, framework: FrameworkKey, decline: v1::scheduler::call::Decline, effects: &mut Effects) {
+    pub(crate) fn on_decline(
+        &mut self,
+        framework: FrameworkKey,
+        decline: v1::scheduler::call::Decline,
+        effects: &mut Effects,
+    ) {
         self.records.metrics.count(Counter::MessagesDeclineOffers);
         let refuse = refuse_ns(decline.filters.as_ref());
         for id in &decline.offer_ids {
@@ -175,7 +250,8 @@ impl Master {
     pub(crate) fn on_offer_timeout(&mut self, effects: &mut Effects) {
         while let Some((created, id)) = self.timers.offers.front().cloned() {
             let outstanding = self.index.offers.get(&id).copied();
-            if outstanding.is_some() && created.after(self.config.offer_timeout_ns) > self.now.mono {
+            if outstanding.is_some() && created.after(self.config.offer_timeout_ns) > self.now.mono
+            {
                 break;
             }
             self.timers.offers.pop_front();
@@ -187,10 +263,17 @@ impl Master {
     }
 
     fn arm_offer_timeout(&mut self, effects: &mut Effects) {
-        if self.config.offer_timeout_ns == 0 || self.timers.armed.contains_key(&TimerKey::OfferTimeout) {
+        if self.config.offer_timeout_ns == 0
+            || self.timers.armed.contains_key(&TimerKey::OfferTimeout)
+        {
             return;
         }
-        while self.timers.offers.front().is_some_and(|(_, id)| !self.index.offers.contains_key(id)) {
+        while self
+            .timers
+            .offers
+            .front()
+            .is_some_and(|(_, id)| !self.index.offers.contains_key(id))
+        {
             self.timers.offers.pop_front();
         }
         if let Some((created, _)) = self.timers.offers.front() {

@@ -20,13 +20,19 @@ pub struct Pages<T> {
 
 impl<T> Clone for Pages<T> {
     fn clone(&self) -> Self {
-        Self { chunks: self.chunks.clone(), len: self.len }
+        Self {
+            chunks: self.chunks.clone(),
+            len: self.len,
+        }
     }
 }
 
 impl<T> Default for Pages<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), len: 0 }
+        Self {
+            chunks: Vec::new(),
+            len: 0,
+        }
     }
 }
 
@@ -65,12 +71,20 @@ impl<T> Pages<T> {
 
     /// All records with their slots, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Arc<T>)> {
-        self.chunks.iter().enumerate().flat_map(|(c, chunk)| {
-            chunk.iter().enumerate().filter_map(move |(p, page)| Some((c * CHUNK + p, page.as_ref()?)))
-        })
-        .flat_map(|(page_index, page)| {
-            page.iter().enumerate().filter_map(move |(r, record)| Some((page_index * PAGE + r, record.as_ref()?)))
-        })
+        self.chunks
+            .iter()
+            .enumerate()
+            .flat_map(|(c, chunk)| {
+                chunk
+                    .iter()
+                    .enumerate()
+                    .filter_map(move |(p, page)| Some((c * CHUNK + p, page.as_ref()?)))
+            })
+            .flat_map(|(page_index, page)| {
+                page.iter()
+                    .enumerate()
+                    .filter_map(move |(r, record)| Some((page_index * PAGE + r, record.as_ref()?)))
+            })
     }
 
     fn slot(&mut self, index: usize) -> &mut Option<Arc<T>> {
@@ -79,7 +93,8 @@ impl<T> Pages<T> {
             self.chunks.push(Arc::new([const { None }; CHUNK]));
         }
         let chunk = make_mut_array(&mut self.chunks[chunk_index]);
-        let page = chunk[index / PAGE % CHUNK].get_or_insert_with(|| Arc::new([const { None }; PAGE]));
+        let page =
+            chunk[index / PAGE % CHUNK].get_or_insert_with(|| Arc::new([const { None }; PAGE]));
         &mut make_mut_array(page)[index % PAGE]
     }
 }
@@ -92,7 +107,9 @@ impl<T: Clone> Pages<T> {
     }
 }
 
-fn make_mut_array<E: Clone, const N: usize>(array: &mut Arc<[Option<E>; N]>) -> &mut [Option<E>; N] {
+fn make_mut_array<E: Clone, const N: usize>(
+    array: &mut Arc<[Option<E>; N]>,
+) -> &mut [Option<E>; N] {
     Arc::make_mut(array)
 }
 

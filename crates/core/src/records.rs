@@ -87,7 +87,11 @@ pub struct AgentRecord {
 impl AgentRecord {
     /// The libprocess-style address that old clients cut apart: `slave(1)@ip:port`.
     pub fn pid(&self) -> String {
-        format!("slave(1)@{}:{}", self.ip, self.info.port.unwrap_or_default())
+        format!(
+            "slave(1)@{}:{}",
+            self.ip,
+            self.info.port.unwrap_or_default()
+        )
     }
 
     /// Whether it may get offers.

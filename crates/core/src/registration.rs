@@ -24,13 +24,24 @@ use crate::state::SessionState;
 use crate::wire::{self, is_terminal};
 
 impl Master {
-    pub(crate) fn on_register(&mut self, session: SessionKey, register: agent::Register, effects: &mut Effects) {
+    pub(crate) fn on_register(
+        &mut self,
+        session: SessionKey,
+        register: agent::Register,
+        effects: &mut Effects,
+    ) {
         self.records.metrics.count(Counter::MessagesRegisterSlave);
         self.return_permit(effects);
         let mut info = register.agent;
         let total = match Resources::from_proto(&info.resources) {
             Ok(total) => total,
-            Err(error) => return refuse(session, format!("the agent's resources are invalid: {error}"), effects),
+            Err(error) => {
+                return refuse(
+                    session,
+                    format!("the agent's resources are invalid: {error}"),
+                    effects,
+                );
+            }
         };
         let id = format!("{}-S{}", self.master_id(), self.numbers.agent);
         self.numbers.agent += 1;
@@ -69,7 +80,13 @@ impl Master {
         key
     }
 
-    fn describe_agent(&mut self, key: AgentKey, version: String, capabilities: Vec<String>, ip: Option<String>) {
+    fn describe_agent(
+        &mut self,
+        key: AgentKey,
+        version: String,
+        capabilities: Vec<String>,
+        ip: Option<String>,
+    ) {
         let record = self.agent_mut(key);
         record.version = version.into();
         record.capabilities = capabilities.into();
@@ -80,14 +97,19 @@ impl Master {
 
     /// Ties a session to its agent and starts the pings.
     fn attach(&mut self, key: AgentKey, session: SessionKey, effects: &mut Effects) {
-        self.index.sessions.insert(session, SessionState::Registered(key));
+        self.index
+            .sessions
+            .insert(session, SessionState::Registered(key));
         let live = self.agent_live(key);
         let former = live.session.replace(session);
         live.missed_pings = 0;
         live.told_frameworks.clear();
         if let Some(former) = former.filter(|former| *former != session) {
             self.index.sessions.remove(&former);
-            effects.list.push(Effect::CloseSession { session: former, after: None });
+            effects.list.push(Effect::CloseSession {
+                session: former,
+                after: None,
+            });
         }
         self.cancel_timer(TimerKey::Reregister(key), effects);
         let at = self.now.mono.after(self.config.agent_ping_timeout_ns);
@@ -115,7 +137,11 @@ impl Master {
                 *used.entry(task.framework).or_default() += &*task.resources;
             }
         }
-        for executor in live.executors.iter().filter_map(|executor| self.records.executors.get(executor.index())) {
+        for executor in live
+            .executors
+            .iter()
+            .filter_map(|executor| self.records.executors.get(executor.index()))
+        {
             *used.entry(executor.framework).or_default() += &*executor.resources;
         }
         let record = self.agent(key);
@@ -123,11 +149,18 @@ impl Master {
             total: (*record.total).clone(),
             attributes: record.info.attributes.clone(),
             hostname: record.info.hostname.clone(),
-            domain: record.info.domain.clone(),
-            capabilities: record.capabilities.to_vec(),
+            domain: record.info.domain.as_ref().and_then(fault_domain),
+            capabilities: record
+                .capabilities
+                .iter()
+                .filter_map(|name| ledger_capability(name))
+                .collect(),
         };
         let active = record.is_active();
-        let used: Vec<_> = used.into_iter().map(|(framework, resources)| (sched_key(framework), resources)).collect();
+        let used: Vec<_> = used
+            .into_iter()
+            .map(|(framework, resources)| (sched_key(framework), resources))
+            .collect();
         self.sched.remove_agent(agent_sched_key(key));
         self.sched.add_agent(agent_sched_key(key), spec, &used);
         if !active {
@@ -135,23 +168,44 @@ impl Master {
         }
     }
 
-    pub(crate) fn on_reregister(&mut self, session: SessionKey, register: agent::Reregister, effects: &mut Effects) {
+    pub(crate) fn on_reregister(
+        &mut self,
+        session: SessionKey,
+        register: agent::Reregister,
+        effects: &mut Effects,
+    ) {
         self.records.metrics.count(Counter::MessagesReregisterSlave);
         self.return_permit(effects);
-        let id = register.agent.id.as_ref().map_or("", |id| id.value.as_str()).to_owned();
+        let id = register
+            .agent
+            .id
+            .as_ref()
+            .map_or("", |id| id.value.as_str())
+            .to_owned();
         if id.is_empty() {
-            return refuse(session, "an agent that registers again has to name its id".into(), effects);
+            return refuse(
+                session,
+                "an agent that registers again has to name its id".into(),
+                effects,
+            );
         }
         let total = match Resources::from_proto(&register.agent.resources) {
             Ok(total) => total,
-            Err(error) => return refuse(session, format!("the agent's resources are invalid: {error}"), effects),
+            Err(error) => {
+                return refuse(
+                    session,
+                    format!("the agent's resources are invalid: {error}"),
+                    effects,
+                );
+            }
         };
         let known = self.index.agents.get(id.as_str()).copied();
         if known.is_some_and(|key| self.agent(key).state == AgentState::Gone) {
             return refuse_for_good(session, effects);
         }
         let before = known.map(|key| self.agent(key).state);
-        let key = known.unwrap_or_else(|| self.insert_agent(&id, register.agent.clone(), total.clone()));
+        let key =
+            known.unwrap_or_else(|| self.insert_agent(&id, register.agent.clone(), total.clone()));
         let now = self.now.wall;
         let record = self.agent_mut(key);
         record.info = Arc::new(register.agent);
@@ -174,25 +228,39 @@ impl Master {
         let token = self.confirm_registration(key, fact, effects);
         self.reconcile_executors(key, &register.executors);
         self.reconcile_tasks(key, before, register.tasks, token, effects);
-        self.restore_history(key, register.completed_frameworks, register.completed_tasks, effects);
+        self.restore_history(
+            key,
+            register.completed_frameworks,
+            register.completed_tasks,
+            effects,
+        );
         self.enter_ledger(key);
         self.replay_kills(key, effects);
     }
 
     /// Frameworks that this master hears of first from an agent wait for their scheduler; completed ones are ended there.
-    fn admit_frameworks(&mut self, agent: AgentKey, frameworks: &[v1::FrameworkInfo], effects: &mut Effects) {
+    fn admit_frameworks(
+        &mut self,
+        agent: AgentKey,
+        frameworks: &[v1::FrameworkInfo],
+        effects: &mut Effects,
+    ) {
         for info in frameworks {
             let id = info.id.as_ref().map_or("", |id| id.value.as_str());
             match self.index.frameworks.get(id).copied() {
                 Some(key) if self.framework(key).state == FrameworkState::Completed => {
-                    let body = Body::ShutdownFramework(agent::ShutdownFramework { framework_id: wire::framework_id_of(id) });
+                    let body = Body::ShutdownFramework(agent::ShutdownFramework {
+                        framework_id: wire::framework_id_of(id),
+                    });
                     self.send_agent(agent, body, None, effects);
                 }
                 Some(key) => {
                     self.agent_live(agent).told_frameworks.insert(key);
                     let current = Arc::clone(&self.framework(key).info);
                     if *current != *info {
-                        let body = Body::UpdateFramework(agent::UpdateFramework { framework: (*current).clone() });
+                        let body = Body::UpdateFramework(agent::UpdateFramework {
+                            framework: (*current).clone(),
+                        });
                         self.send_agent(agent, body, None, effects);
                     }
                 }
@@ -201,10 +269,23 @@ impl Master {
         }
     }
 
-    fn recover_framework(&mut self, agent: AgentKey, info: v1::FrameworkInfo, effects: &mut Effects) {
-        let built_in = info.id.as_ref().is_some_and(|id| id.value == self.native.framework_id);
-        let timeout_ns = crate::framework_info::failover_timeout_ns(&info).max(self.config.agent_reregister_timeout_ns);
-        let state = if built_in { FrameworkState::Active } else { FrameworkState::Recovered };
+    fn recover_framework(
+        &mut self,
+        agent: AgentKey,
+        info: v1::FrameworkInfo,
+        effects: &mut Effects,
+    ) {
+        let built_in = info
+            .id
+            .as_ref()
+            .is_some_and(|id| id.value == self.native.framework_id);
+        let timeout_ns = crate::framework_info::failover_timeout_ns(&info)
+            .max(self.config.agent_reregister_timeout_ns);
+        let state = if built_in {
+            FrameworkState::Active
+        } else {
+            FrameworkState::Recovered
+        };
         let key = self.insert_framework(info, state, built_in);
         self.sched_add_framework(key, built_in);
         self.agent_live(agent).told_frameworks.insert(key);
@@ -220,22 +301,41 @@ impl Master {
     fn reconcile_executors(&mut self, agent: AgentKey, executors: &[v1::ExecutorInfo]) {
         let reported: BTreeSet<(FrameworkKey, &str)> = executors
             .iter()
-            .filter_map(|info| Some((self.framework_of(info.framework_id.as_ref()?)?, info.executor_id.value.as_str())))
+            .filter_map(|info| {
+                Some((
+                    self.framework_of(info.framework_id.as_ref()?)?,
+                    info.executor_id.value.as_str(),
+                ))
+            })
             .collect();
         let known: Vec<_> = self.agent_live(agent).executors.iter().copied().collect();
         for key in known {
-            let Some(executor) = self.records.executors.get(key.index()) else { continue };
+            let Some(executor) = self.records.executors.get(key.index()) else {
+                continue;
+            };
             if !reported.contains(&(executor.framework, &executor.id)) {
                 self.remove_executor(key);
             }
         }
         for info in executors {
-            let Some(framework) = info.framework_id.as_ref().and_then(|id| self.framework_of(id)) else { continue };
-            if self.running_executor(framework, agent, &info.executor_id.value).is_some() {
+            let Some(framework) = info
+                .framework_id
+                .as_ref()
+                .and_then(|id| self.framework_of(id))
+            else {
+                continue;
+            };
+            if self
+                .running_executor(framework, agent, &info.executor_id.value)
+                .is_some()
+            {
                 continue;
             }
             let resources = Resources::from_proto(&info.resources).unwrap_or_default();
-            let role: Arc<str> = resources.allocation_role().cloned().unwrap_or_else(|| "*".into());
+            let role: Arc<str> = resources
+                .allocation_role()
+                .cloned()
+                .unwrap_or_else(|| "*".into());
             let resources = resources.allocated_to(&role);
             self.agent_mut(agent).used += &resources;
             self.framework_mut(framework).used += &resources;
@@ -248,24 +348,48 @@ impl Master {
         (self.framework(key).state != FrameworkState::Completed).then_some(key)
     }
 
-    fn reconcile_tasks(&mut self, agent: AgentKey, before: Option<AgentState>, reported: Vec<v1::Task>, token: Token, effects: &mut Effects) {
+    fn reconcile_tasks(
+        &mut self,
+        agent: AgentKey,
+        before: Option<AgentState>,
+        reported: Vec<v1::Task>,
+        token: Token,
+        effects: &mut Effects,
+    ) {
         let mut seen: BTreeSet<TaskKey> = BTreeSet::new();
         for task in reported {
-            let Some(framework) = self.framework_of(&task.framework_id) else { continue };
+            let Some(framework) = self.framework_of(&task.framework_id) else {
+                continue;
+            };
             seen.extend(self.take_reported_task(agent, framework, before, task, token, effects));
         }
         let live = self.agent_live(agent);
-        let missing: Vec<_> = live.tasks.union(&live.unreachable).filter(|key| !seen.contains(key)).copied().collect();
+        let missing: Vec<_> = live
+            .tasks
+            .union(&live.unreachable)
+            .filter(|key| !seen.contains(key))
+            .copied()
+            .collect();
         for key in missing {
-            let Some((framework, id, state)) = self.task(key).map(|task| (task.framework, task.id.clone(), task.state)) else { continue };
-            let spec = self.native_specs.remove(&id).filter(|_| self.is_native(framework) && state == v1::TaskState::TaskStaging);
+            let Some((framework, id, state)) = self
+                .task(key)
+                .map(|task| (task.framework, task.id.clone(), task.state))
+            else {
+                continue;
+            };
+            let spec = self
+                .native_specs
+                .remove(&id)
+                .filter(|_| self.is_native(framework) && state == v1::TaskState::TaskStaging);
             if let Some(spec) = spec {
                 self.requeue_native(key, spec, effects);
                 continue;
             }
             let state = self.lost_or(framework, v1::TaskState::TaskDropped);
             let text = "Reconciliation: Task is unknown to the agent";
-            if let Some(status) = self.end_task_by_master(key, state, Reason::Reconciliation, text, effects) {
+            if let Some(status) =
+                self.end_task_by_master(key, state, Reason::Reconciliation, text, effects)
+            {
                 self.send_event_after(framework, wire::update(status), Some(token), effects);
             }
         }
@@ -281,19 +405,27 @@ impl Master {
         token: Token,
         effects: &mut Effects,
     ) -> Option<TaskKey> {
-        let known = self.index.tasks.get(&(framework, task.task_id.value.as_str().into())).copied();
+        let known = self
+            .index
+            .tasks
+            .get(&(framework, task.task_id.value.as_str().into()))
+            .copied();
         let list = known.and_then(|key| self.task(key)).map(|task| task.list);
         match (known, list) {
             (Some(key), Some(TaskList::Live)) => {
                 self.adopt_state(key, &task);
                 return Some(key);
             }
-            (Some(key), Some(TaskList::Completed)) if before.is_some() && !is_terminal(task.state()) => {
+            (Some(key), Some(TaskList::Completed))
+                if before.is_some() && !is_terminal(task.state()) =>
+            {
                 // The framework was told that it is over, so it must not run on.
                 let record = self.task(key).expect("it was just seen");
                 let body = Body::KillTask(agent::KillTask {
                     framework_id: wire::framework_id_of(&self.framework(framework).id),
-                    task_id: v1::TaskId { value: record.id.to_string() },
+                    task_id: v1::TaskId {
+                        value: record.id.to_string(),
+                    },
                     kill_policy: None,
                 });
                 self.send_agent(agent, body, Some(token), effects);
@@ -303,7 +435,10 @@ impl Master {
             (None, _) => {}
         }
         let resources = Resources::from_proto(&task.resources).unwrap_or_default();
-        let role: Arc<str> = resources.allocation_role().cloned().unwrap_or_else(|| "*".into());
+        let role: Arc<str> = resources
+            .allocation_role()
+            .cloned()
+            .unwrap_or_else(|| "*".into());
         let resources = resources.allocated_to(&role);
         if !is_terminal(task.state()) {
             self.agent_mut(agent).used += &resources;
@@ -316,13 +451,35 @@ impl Master {
         Some(key)
     }
 
-    fn announce_return(&mut self, framework: FrameworkKey, key: TaskKey, before: Option<AgentState>, token: Token, effects: &mut Effects) {
+    fn announce_return(
+        &mut self,
+        framework: FrameworkKey,
+        key: TaskKey,
+        before: Option<AgentState>,
+        token: Token,
+        effects: &mut Effects,
+    ) {
         let Some(task) = self.task(key) else { return };
-        let text = if before == Some(AgentState::Unreachable) { "Unreachable agent re-reregistered" } else { "Unknown agent reregistered" };
+        let text = if before == Some(AgentState::Unreachable) {
+            "Unreachable agent re-reregistered"
+        } else {
+            "Unknown agent reregistered"
+        };
         let agent_id = &self.agent(task.agent).id;
-        let mut status = wire::master_status(&task.id, Some(agent_id), task.state, Reason::AgentReregistered, text, self.now.wall);
-        status.executor_id = task.executor_id.as_ref().map(|id| v1::ExecutorId { value: id.to_string() });
-        let last = v1::Task::decode(task.wire.clone()).ok().and_then(|task| task.statuses.into_iter().next_back());
+        let mut status = wire::master_status(
+            &task.id,
+            Some(agent_id),
+            task.state,
+            Reason::AgentReregistered,
+            text,
+            self.now.wall,
+        );
+        status.executor_id = task.executor_id.as_ref().map(|id| v1::ExecutorId {
+            value: id.to_string(),
+        });
+        let last = v1::Task::decode(task.wire.clone())
+            .ok()
+            .and_then(|task| task.statuses.into_iter().next_back());
         if let Some(last) = last {
             status.healthy = last.healthy;
             status.check_status = last.check_status;
@@ -338,11 +495,20 @@ impl Master {
         if is_terminal(task.state) || task.state == state {
             return;
         }
-        let record = self.records.tasks.get_mut(key.index()).expect("it was just seen");
+        let record = self
+            .records
+            .tasks
+            .get_mut(key.index())
+            .expect("it was just seen");
         record.wire = reported.encode_to_vec().into();
         record.state = state;
-        record.update_state = reported.status_update_state.map(|_| reported.status_update_state());
-        record.update_uuid = reported.status_update_uuid.as_ref().and_then(|uuid| uuid.as_ref().try_into().ok());
+        record.update_state = reported
+            .status_update_state
+            .map(|_| reported.status_update_state());
+        record.update_uuid = reported
+            .status_update_uuid
+            .as_ref()
+            .and_then(|uuid| uuid.as_ref().try_into().ok());
         if is_terminal(state) {
             record.finished_at = Some(self.now.wall);
             self.release_task(key);
@@ -351,7 +517,10 @@ impl Master {
 
     /// Takes a record that is not live out of its framework's lists, to be replaced by what the agent reported.
     fn drop_listed_task(&mut self, key: TaskKey) {
-        let Some((framework, agent)) = self.task(key).map(|task| (task.framework, task.agent)) else { return };
+        let Some((framework, agent)) = self.task(key).map(|task| (task.framework, task.agent))
+        else {
+            return;
+        };
         let live = self.framework_live(framework);
         live.unreachable.retain(|task| *task != key);
         live.completed.retain(|task| *task != key);
@@ -360,7 +529,13 @@ impl Master {
     }
 
     /// After a failover, what the agents remember of finished frameworks and tasks is all that is left of them.
-    fn restore_history(&mut self, agent: AgentKey, frameworks: Vec<v1::FrameworkInfo>, tasks: Vec<v1::Task>, effects: &mut Effects) {
+    fn restore_history(
+        &mut self,
+        agent: AgentKey,
+        frameworks: Vec<v1::FrameworkInfo>,
+        tasks: Vec<v1::Task>,
+        effects: &mut Effects,
+    ) {
         for info in frameworks {
             let id = info.id.as_ref().map_or("", |id| id.value.as_str());
             if id.is_empty() || self.index.frameworks.contains_key(id) {
@@ -370,14 +545,32 @@ impl Master {
             self.completed_frameworks.push_back(key);
         }
         for task in tasks {
-            let framework = self.index.frameworks.get(task.framework_id.value.as_str()).copied();
+            let framework = self
+                .index
+                .frameworks
+                .get(task.framework_id.value.as_str())
+                .copied();
             let Some(framework) = framework else { continue };
-            if self.index.tasks.contains_key(&(framework, task.task_id.value.as_str().into())) {
+            if self
+                .index
+                .tasks
+                .contains_key(&(framework, task.task_id.value.as_str().into()))
+            {
                 continue;
             }
             let resources = Resources::from_proto(&task.resources).unwrap_or_default();
-            let role: Arc<str> = resources.allocation_role().cloned().unwrap_or_else(|| "*".into());
-            let key = self.insert_task(framework, agent, &role, &task, resources.allocated_to(&role), effects);
+            let role: Arc<str> = resources
+                .allocation_role()
+                .cloned()
+                .unwrap_or_else(|| "*".into());
+            let key = self.insert_task(
+                framework,
+                agent,
+                &role,
+                &task,
+                resources.allocated_to(&role),
+                effects,
+            );
             self.complete_task(key, effects);
         }
     }
@@ -389,17 +582,35 @@ impl Master {
     }
 
     /// A task whose agent is unreachable: its framework is told, and it may come back with its agent.
-    pub(crate) fn make_task_unreachable(&mut self, key: TaskKey, token: Token, effects: &mut Effects) {
-        let Some(task) = self.task(key).cloned() else { return };
+    pub(crate) fn make_task_unreachable(
+        &mut self,
+        key: TaskKey,
+        token: Token,
+        effects: &mut Effects,
+    ) {
+        let Some(task) = self.task(key).cloned() else {
+            return;
+        };
         if is_terminal(task.state) {
             return self.complete_task(key, effects);
         }
         let state = self.lost_or(task.framework, v1::TaskState::TaskUnreachable);
         let agent = Arc::clone(self.agent(task.agent));
         let text = format!("Agent {} is unreachable", agent.info.hostname);
-        let mut status = wire::master_status(&task.id, Some(&agent.id), state, Reason::AgentRemoved, text, self.now.wall);
-        status.executor_id = task.executor_id.as_ref().map(|id| v1::ExecutorId { value: id.to_string() });
-        status.unreachable_time = agent.lost_at.map(|at| v1::TimeInfo { nanoseconds: at.nanoseconds() });
+        let mut status = wire::master_status(
+            &task.id,
+            Some(&agent.id),
+            state,
+            Reason::AgentRemoved,
+            text,
+            self.now.wall,
+        );
+        status.executor_id = task.executor_id.as_ref().map(|id| v1::ExecutorId {
+            value: id.to_string(),
+        });
+        status.unreachable_time = agent.lost_at.map(|at| v1::TimeInfo {
+            nanoseconds: at.nanoseconds(),
+        });
         self.record_update(key, &status, state, effects);
         if !is_terminal(state) {
             self.release_task(key);
@@ -422,7 +633,11 @@ impl Master {
         let live = self.framework_live(framework);
         live.tasks.remove(&key);
         live.unreachable.push_back(key);
-        let surplus = if live.unreachable.len() > limit { live.unreachable.pop_front() } else { None };
+        let surplus = if live.unreachable.len() > limit {
+            live.unreachable.pop_front()
+        } else {
+            None
+        };
         if let Some(oldest) = surplus {
             if let Some(agent) = self.task(oldest).map(|task| task.agent) {
                 self.agent_live(agent).unreachable.remove(&oldest);
@@ -432,14 +647,45 @@ impl Master {
     }
 }
 
+fn fault_domain(domain: &v1::DomainInfo) -> Option<mezz_sched::FaultDomain> {
+    let domain = domain.fault_domain.as_ref()?;
+    Some(mezz_sched::FaultDomain {
+        region: domain.region.name.clone(),
+        zone: domain.zone.name.clone(),
+    })
+}
+
+fn ledger_capability(name: &str) -> Option<mezz_sched::Capability> {
+    match name {
+        "MULTI_ROLE" => Some(mezz_sched::Capability::MultiRole),
+        "HIERARCHICAL_ROLE" => Some(mezz_sched::Capability::HierarchicalRole),
+        "RESERVATION_REFINEMENT" => Some(mezz_sched::Capability::ReservationRefinement),
+        _ => None,
+    }
+}
+
 fn refuse(session: SessionKey, message: String, effects: &mut Effects) {
-    let refused = agent::Refused { action: Action::Exit as i32, message, retry_after_ms: None };
+    let refused = agent::Refused {
+        action: Action::Exit as i32,
+        message,
+        retry_after_ms: None,
+    };
     effects.to_agent(session, Body::Refused(refused));
-    effects.list.push(Effect::CloseSession { session, after: None });
+    effects.list.push(Effect::CloseSession {
+        session,
+        after: None,
+    });
 }
 
 fn refuse_for_good(session: SessionKey, effects: &mut Effects) {
-    let refused = agent::Refused { action: Action::Shutdown as i32, message: "Agent has been marked gone".into(), retry_after_ms: None };
+    let refused = agent::Refused {
+        action: Action::Shutdown as i32,
+        message: "Agent has been marked gone".into(),
+        retry_after_ms: None,
+    };
     effects.to_agent(session, Body::Refused(refused));
-    effects.list.push(Effect::CloseSession { session, after: None });
+    effects.list.push(Effect::CloseSession {
+        session,
+        after: None,
+    });
 }

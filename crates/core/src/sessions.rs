@@ -27,13 +27,22 @@ impl Master {
     pub(crate) fn on_agent_body(&mut self, session: SessionKey, body: Body, effects: &mut Effects) {
         match (self.index.sessions.get(&session).copied(), body) {
             (None, Body::Hello(hello)) => self.on_hello(session, &hello, effects),
-            (Some(SessionState::Admitted), Body::Register(register)) => self.on_register(session, register, effects),
-            (Some(SessionState::Admitted), Body::Reregister(register)) => self.on_reregister(session, register, effects),
-            (Some(SessionState::Registered(agent)), body) => self.on_registered_body(agent, body, effects),
+            (Some(SessionState::Admitted), Body::Register(register)) => {
+                self.on_register(session, register, effects);
+            }
+            (Some(SessionState::Admitted), Body::Reregister(register)) => {
+                self.on_reregister(session, register, effects);
+            }
+            (Some(SessionState::Registered(agent)), body) => {
+                self.on_registered_body(agent, body, effects);
+            }
             // A frame out of its place: the peer does not speak this protocol.
             (_, _) => {
                 self.records.metrics.count(Counter::DroppedMessages);
-                effects.list.push(Effect::CloseSession { session, after: None });
+                effects.list.push(Effect::CloseSession {
+                    session,
+                    after: None,
+                });
             }
         }
     }
@@ -51,9 +60,16 @@ impl Master {
 
     fn on_hello(&mut self, session: SessionKey, hello: &agent::Hello, effects: &mut Effects) {
         if let Some((action, message)) = self.refusal(hello) {
-            let refused = agent::Refused { action: action as i32, message, retry_after_ms: Some(RETRY_AFTER_MS) };
+            let refused = agent::Refused {
+                action: action as i32,
+                message,
+                retry_after_ms: Some(RETRY_AFTER_MS),
+            };
             effects.to_agent(session, Body::Refused(refused));
-            effects.list.push(Effect::CloseSession { session, after: None });
+            effects.list.push(Effect::CloseSession {
+                session,
+                after: None,
+            });
             return;
         }
         if self.permits_taken < self.config.registration_permits {
@@ -69,16 +85,29 @@ impl Master {
         if master.elected_at.is_none() {
             return Some((Action::Retry, "this master does not lead yet".into()));
         }
-        if let Some(cluster) = hello.cluster_id.as_ref().filter(|cluster| **cluster != master.cluster_id) {
+        if let Some(cluster) = hello
+            .cluster_id
+            .as_ref()
+            .filter(|cluster| **cluster != master.cluster_id)
+        {
             return Some((
                 Action::Exit,
-                format!("this agent belongs to cluster {cluster}, and this master leads cluster {}; use another --work-dir or another --master", master.cluster_id),
+                format!(
+                    "this agent belongs to cluster {cluster}, and this master leads cluster {}; use another --work-dir or another --master",
+                    master.cluster_id
+                ),
             ));
         }
         if hello.epoch.is_some_and(|epoch| epoch > master.epoch) {
-            return Some((Action::Retry, "this master's epoch is behind the agent's: another master leads".into()));
+            return Some((
+                Action::Retry,
+                "this master's epoch is behind the agent's: another master leads".into(),
+            ));
         }
-        let known = hello.agent_id.as_ref().and_then(|id| self.index.agents.get(id.value.as_str()));
+        let known = hello
+            .agent_id
+            .as_ref()
+            .and_then(|id| self.index.agents.get(id.value.as_str()));
         if known.is_some_and(|key| self.agent(*key).state == AgentState::Gone) {
             return Some((Action::Shutdown, "Agent has been marked gone".into()));
         }
@@ -88,7 +117,10 @@ impl Master {
     fn admit(&mut self, session: SessionKey, effects: &mut Effects) {
         self.permits_taken += 1;
         self.index.sessions.insert(session, SessionState::Admitted);
-        let total_ping_ns = self.config.agent_ping_timeout_ns.saturating_mul(u64::from(self.config.max_agent_ping_timeouts));
+        let total_ping_ns = self
+            .config
+            .agent_ping_timeout_ns
+            .saturating_mul(u64::from(self.config.max_agent_ping_timeouts));
         let admitted = agent::Admitted {
             cluster_id: self.records.master.cluster_id.clone(),
             epoch: self.records.master.epoch,
@@ -112,7 +144,9 @@ impl Master {
     pub(crate) fn on_session_closed(&mut self, session: SessionKey, effects: &mut Effects) {
         match self.index.sessions.remove(&session) {
             Some(SessionState::Admitted) => self.return_permit(effects),
-            Some(SessionState::Registered(agent)) if self.agent_live(agent).session == Some(session) => {
+            Some(SessionState::Registered(agent))
+                if self.agent_live(agent).session == Some(session) =>
+            {
                 self.on_agent_disconnected(agent, effects);
             }
             _ => {}
@@ -129,19 +163,27 @@ impl Master {
         let tasks: Vec<_> = self.agent_live(agent).tasks.iter().copied().collect();
         let hostname = self.agent(agent).info.hostname.clone();
         for key in tasks {
-            let Some(framework) = self.task(key).map(|task| task.framework) else { continue };
+            let Some(framework) = self.task(key).map(|task| task.framework) else {
+                continue;
+            };
             if self.framework(framework).info.checkpoint() {
                 continue;
             }
             let state = self.lost_or(framework, v1::TaskState::TaskLost);
             let text = format!("Agent {hostname} disconnected");
-            if let Some(status) = self.end_task_by_master(key, state, Reason::AgentDisconnected, text, effects) {
+            if let Some(status) =
+                self.end_task_by_master(key, state, Reason::AgentDisconnected, text, effects)
+            {
                 self.send_event(framework, crate::wire::update(status), effects);
             }
         }
         let executors: Vec<_> = self.agent_live(agent).executors.iter().copied().collect();
         for key in executors {
-            let framework = self.records.executors.get(key.index()).map(|executor| executor.framework);
+            let framework = self
+                .records
+                .executors
+                .get(key.index())
+                .map(|executor| executor.framework);
             if framework.is_some_and(|framework| !self.framework(framework).info.checkpoint()) {
                 self.remove_executor(key);
             }
@@ -152,7 +194,14 @@ impl Master {
     }
 
     pub(crate) fn on_ping_due(&mut self, agent: AgentKey, effects: &mut Effects) {
-        let Some(state) = self.records.agents.get(agent.index()).map(|record| record.state) else { return };
+        let Some(state) = self
+            .records
+            .agents
+            .get(agent.index())
+            .map(|record| record.state)
+        else {
+            return;
+        };
         if !matches!(state, AgentState::Connected | AgentState::Disconnected) {
             return;
         }
@@ -161,25 +210,38 @@ impl Master {
             return self.mark_unreachable(agent, Counter::SlaveRemovalsUnhealthy, effects);
         }
         self.agent_live(agent).missed_pings += 1;
-        let ping = agent::Ping { connected: state == AgentState::Connected };
+        let ping = agent::Ping {
+            connected: state == AgentState::Connected,
+        };
         self.send_agent(agent, Body::Ping(ping), None, effects);
         let at = self.now.mono.after(self.config.agent_ping_timeout_ns);
         self.set_timer(TimerKey::Ping(agent), at, effects);
     }
 
     pub(crate) fn on_reregister_timeout(&mut self, agent: AgentKey, effects: &mut Effects) {
-        let state = self.records.agents.get(agent.index()).map(|record| record.state);
+        let state = self
+            .records
+            .agents
+            .get(agent.index())
+            .map(|record| record.state);
         if state == Some(AgentState::Recovered) {
             self.records.metrics.count(Counter::RecoverySlaveRemovals);
         }
-        if matches!(state, Some(AgentState::Recovered | AgentState::Disconnected)) {
+        if matches!(
+            state,
+            Some(AgentState::Recovered | AgentState::Disconnected)
+        ) {
             self.mark_unreachable(agent, Counter::SlaveRemovalsUnhealthy, effects);
         }
     }
 
     fn mark_unreachable(&mut self, agent: AgentKey, counter: Counter, effects: &mut Effects) {
-        self.records.metrics.count(Counter::SlaveUnreachableScheduled);
-        self.records.metrics.count(Counter::SlaveUnreachableCompleted);
+        self.records
+            .metrics
+            .count(Counter::SlaveUnreachableScheduled);
+        self.records
+            .metrics
+            .count(Counter::SlaveUnreachableCompleted);
         self.take_agent_out(agent, AgentState::Unreachable, counter, effects);
         let token = self.persist_agent(agent, effects);
         let tasks: Vec<_> = self.agent_live(agent).tasks.iter().copied().collect();
@@ -192,12 +254,21 @@ impl Master {
     }
 
     /// Common to every way of losing an agent: no session, no offers, nothing in the ledger.
-    pub(crate) fn take_agent_out(&mut self, agent: AgentKey, state: AgentState, counter: Counter, effects: &mut Effects) {
+    pub(crate) fn take_agent_out(
+        &mut self,
+        agent: AgentKey,
+        state: AgentState,
+        counter: Counter,
+        effects: &mut Effects,
+    ) {
         self.records.metrics.count(Counter::SlaveRemovals);
         self.records.metrics.count(counter);
         if let Some(session) = self.agent_live(agent).session.take() {
             self.index.sessions.remove(&session);
-            effects.list.push(Effect::CloseSession { session, after: None });
+            effects.list.push(Effect::CloseSession {
+                session,
+                after: None,
+            });
         }
         self.cancel_timer(TimerKey::Ping(agent), effects);
         self.cancel_timer(TimerKey::Reregister(agent), effects);
@@ -217,28 +288,73 @@ impl Master {
     }
 
     /// Every framework hears that the agent failed.
-    pub(crate) fn announce_agent_loss(&mut self, agent: AgentKey, reason: AgentRemoval, token: crate::key::Token, effects: &mut Effects) {
+    pub(crate) fn announce_agent_loss(
+        &mut self,
+        agent: AgentKey,
+        reason: AgentRemoval,
+        token: crate::key::Token,
+        effects: &mut Effects,
+    ) {
         let agent_id = Arc::clone(&self.agent(agent).id);
-        let frameworks: Vec<_> = self.frameworks.iter().filter(|(_, live)| live.connection.is_some()).map(|(key, _)| *key).collect();
+        let frameworks: Vec<_> = self
+            .frameworks
+            .iter()
+            .filter(|(_, live)| live.connection.is_some())
+            .map(|(key, _)| *key)
+            .collect();
         for framework in frameworks {
-            self.send_event_after(framework, crate::wire::failure(&agent_id, None, None), Some(token), effects);
+            self.send_event_after(
+                framework,
+                crate::wire::failure(&agent_id, None, None),
+                Some(token),
+                effects,
+            );
         }
-        self.emit(Fact::AgentRemoved { agent, agent_id: agent_id.to_string(), reason }, effects);
+        self.emit(
+            Fact::AgentRemoved {
+                agent,
+                agent_id: agent_id.to_string(),
+                reason,
+            },
+            effects,
+        );
     }
 
     /// An orderly stop: its tasks are over and it does not come back under this id.
-    fn on_unregister(&mut self, agent: AgentKey, unregister: agent::Unregister, effects: &mut Effects) {
+    fn on_unregister(
+        &mut self,
+        agent: AgentKey,
+        unregister: agent::Unregister,
+        effects: &mut Effects,
+    ) {
         self.records.metrics.count(Counter::MessagesUnregisterSlave);
-        let cause = unregister.message.unwrap_or_else(|| "the agent unregistered".into());
+        let cause = unregister
+            .message
+            .unwrap_or_else(|| "the agent unregistered".into());
         self.remove_agent(agent, &cause, effects);
     }
 
     /// Forgets an agent; its tasks are lost.
     pub(crate) fn remove_agent(&mut self, agent: AgentKey, cause: &str, effects: &mut Effects) {
-        self.take_agent_out(agent, AgentState::Disconnected, Counter::SlaveRemovalsUnregistered, effects);
-        let (id, hostname) = (Arc::clone(&self.agent(agent).id), self.agent(agent).info.hostname.clone());
+        self.take_agent_out(
+            agent,
+            AgentState::Disconnected,
+            Counter::SlaveRemovalsUnregistered,
+            effects,
+        );
+        let (id, hostname) = (
+            Arc::clone(&self.agent(agent).id),
+            self.agent(agent).info.hostname.clone(),
+        );
         let token = self.forget_agent(&id, effects);
-        self.end_agent_tasks(agent, v1::TaskState::TaskLost, Reason::AgentRemoved, &format!("Agent {hostname} removed: {cause}"), token, effects);
+        self.end_agent_tasks(
+            agent,
+            v1::TaskState::TaskLost,
+            Reason::AgentRemoved,
+            &format!("Agent {hostname} removed: {cause}"),
+            token,
+            effects,
+        );
         self.remove_agent_executors(agent);
         self.announce_agent_loss(agent, AgentRemoval::Unregistered, token, effects);
         self.index.agents.remove(&id);
@@ -257,11 +373,22 @@ impl Master {
         effects: &mut Effects,
     ) {
         let live = self.agent_live(agent);
-        let tasks: Vec<_> = live.tasks.iter().chain(&live.unreachable).copied().collect();
+        let tasks: Vec<_> = live
+            .tasks
+            .iter()
+            .chain(&live.unreachable)
+            .copied()
+            .collect();
         for key in tasks {
-            let Some(framework) = self.task(key).map(|task| task.framework) else { continue };
+            let Some(framework) = self.task(key).map(|task| task.framework) else {
+                continue;
+            };
             let told = self.lost_or(framework, state);
-            let told_reason = if told == v1::TaskState::TaskLost { Reason::AgentRemoved } else { reason };
+            let told_reason = if told == v1::TaskState::TaskLost {
+                Reason::AgentRemoved
+            } else {
+                reason
+            };
             if let Some(status) = self.end_task_by_master(key, told, told_reason, text, effects) {
                 self.send_event_after(framework, crate::wire::update(status), Some(token), effects);
             }

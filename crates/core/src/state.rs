@@ -7,7 +7,9 @@ use mezz_proto::v1;
 use rustc_hash::FxHashMap;
 
 use crate::event::TimerKey;
-use crate::key::{AgentKey, ExecutorKey, FrameworkKey, Generation, OfferKey, SessionKey, StreamKey, TaskKey};
+use crate::key::{
+    AgentKey, ExecutorKey, FrameworkKey, Generation, OfferKey, SessionKey, StreamKey, TaskKey,
+};
 use crate::pages::Slots;
 use crate::time::Mono;
 

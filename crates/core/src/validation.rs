@@ -16,8 +16,16 @@ pub fn scheduler_call(call: &Call) -> Result<(), String> {
         return expecting("type");
     }
     if call.r#type() == call::Type::Subscribe {
-        let Some(subscribe) = &call.subscribe else { return expecting("subscribe") };
-        if subscribe.framework_info.id.as_ref().map_or("", |id| &id.value) != call.framework_id.as_ref().map_or("", |id| &id.value) {
+        let Some(subscribe) = &call.subscribe else {
+            return expecting("subscribe");
+        };
+        if subscribe
+            .framework_info
+            .id
+            .as_ref()
+            .map_or("", |id| &id.value)
+            != call.framework_id.as_ref().map_or("", |id| &id.value)
+        {
             return Err("'framework_id' differs from 'subscribe.framework_info.id'".into());
         }
         return Ok(());
@@ -33,8 +41,14 @@ fn scheduler_body(call: &Call) -> Result<(), String> {
     match call.r#type() {
         call::Type::Accept => require(call.accept.is_some(), "accept"),
         call::Type::Decline => require(call.decline.is_some(), "decline"),
-        call::Type::AcceptInverseOffers => require(call.accept_inverse_offers.is_some(), "accept_inverse_offers"),
-        call::Type::DeclineInverseOffers => require(call.decline_inverse_offers.is_some(), "decline_inverse_offers"),
+        call::Type::AcceptInverseOffers => require(
+            call.accept_inverse_offers.is_some(),
+            "accept_inverse_offers",
+        ),
+        call::Type::DeclineInverseOffers => require(
+            call.decline_inverse_offers.is_some(),
+            "decline_inverse_offers",
+        ),
         call::Type::Kill => require(call.kill.is_some(), "kill"),
         call::Type::Shutdown => require(call.shutdown.is_some(), "shutdown"),
         call::Type::Acknowledge => match &call.acknowledge {
@@ -49,7 +63,9 @@ fn scheduler_body(call: &Call) -> Result<(), String> {
             None => expecting("acknowledge_operation_status"),
         },
         call::Type::Reconcile => require(call.reconcile.is_some(), "reconcile"),
-        call::Type::ReconcileOperations => require(call.reconcile_operations.is_some(), "reconcile_operations"),
+        call::Type::ReconcileOperations => {
+            require(call.reconcile_operations.is_some(), "reconcile_operations")
+        }
         call::Type::Message => require(call.message.is_some(), "message"),
         call::Type::Request => require(call.request.is_some(), "request"),
         call::Type::UpdateFramework => match &call.update_framework {
@@ -59,7 +75,11 @@ fn scheduler_body(call: &Call) -> Result<(), String> {
             Some(_) => Ok(()),
             None => expecting("update_framework"),
         },
-        call::Type::Unknown | call::Type::Subscribe | call::Type::Teardown | call::Type::Revive | call::Type::Suppress => Ok(()),
+        call::Type::Unknown
+        | call::Type::Subscribe
+        | call::Type::Teardown
+        | call::Type::Revive
+        | call::Type::Suppress => Ok(()),
     }
 }
 
@@ -70,7 +90,9 @@ fn expecting(field: &str) -> Result<(), String> {
 fn uuid(bytes: &[u8]) -> Result<(), String> {
     match bytes.len() {
         16 => Ok(()),
-        n => Err(format!("Invalid UUID: expecting 16 bytes, but received {n}")),
+        n => Err(format!(
+            "Invalid UUID: expecting 16 bytes, but received {n}"
+        )),
     }
 }
 
@@ -85,7 +107,9 @@ pub fn framework(info: &v1::FrameworkInfo) -> Result<(), String> {
     let timeout = info.failover_timeout.unwrap_or(0.0);
     // A duration in nanoseconds has to fit 63 bits, as in Mesos.
     if !timeout.is_finite() || timeout.abs() > 9.2e9 {
-        return Err(format!("The framework failover_timeout ({timeout}) is invalid"));
+        return Err(format!(
+            "The framework failover_timeout ({timeout}) is invalid"
+        ));
     }
     Ok(())
 }
@@ -93,32 +117,55 @@ pub fn framework(info: &v1::FrameworkInfo) -> Result<(), String> {
 fn framework_roles(info: &v1::FrameworkInfo) -> Result<(), String> {
     if has_capability(info, Capability::MultiRole) {
         if info.role.is_some() {
-            return Err("'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable".into());
+            return Err(
+                "'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable"
+                    .into(),
+            );
         }
     } else if !info.roles.is_empty() {
-        return Err("'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable".into());
+        return Err(
+            "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable"
+                .into(),
+        );
     }
     let mut seen = std::collections::BTreeSet::new();
-    let duplicates: Vec<&str> = info.roles.iter().filter(|role| !seen.insert(role.as_str())).map(String::as_str).collect();
+    let duplicates: Vec<&str> = info
+        .roles
+        .iter()
+        .filter(|role| !seen.insert(role.as_str()))
+        .map(String::as_str)
+        .collect();
     if !duplicates.is_empty() {
-        return Err(format!("'FrameworkInfo.roles' contains duplicate items: {{ {} }}", duplicates.join(", ")));
+        return Err(format!(
+            "'FrameworkInfo.roles' contains duplicate items: {{ {} }}",
+            duplicates.join(", ")
+        ));
     }
     for role in &info.roles {
-        validate_role(role).map_err(|error| format!("'FrameworkInfo.roles' contains invalid role: {error}"))?;
+        validate_role(role)
+            .map_err(|error| format!("'FrameworkInfo.roles' contains invalid role: {error}"))?;
     }
     if let Some(role) = &info.role {
-        validate_role(role).map_err(|error| format!("'FrameworkInfo.role' is not a valid role: {error}"))?;
+        validate_role(role)
+            .map_err(|error| format!("'FrameworkInfo.role' is not a valid role: {error}"))?;
     }
     Ok(())
 }
 
 /// Suppressed roles have to be among the roles subscribed to.
 pub fn suppressed_roles(roles: &[String], suppressed: &[String]) -> Result<(), String> {
-    let strangers: Vec<&str> = suppressed.iter().filter(|role| !roles.contains(role)).map(String::as_str).collect();
+    let strangers: Vec<&str> = suppressed
+        .iter()
+        .filter(|role| !roles.contains(role))
+        .map(String::as_str)
+        .collect();
     if strangers.is_empty() {
         return Ok(());
     }
-    Err(format!("Suppressed roles {{ {} }} are not contained in the set of roles", strangers.join(", ")))
+    Err(format!(
+        "Suppressed roles {{ {} }} are not contained in the set of roles",
+        strangers.join(", ")
+    ))
 }
 
 /// Checks the characters and the length of an id that becomes a path component.
@@ -132,7 +179,10 @@ pub fn id(value: &str) -> Result<(), String> {
     if value == "." || value == ".." {
         return Err(format!("'{value}' is disallowed"));
     }
-    if value.chars().any(|c| c.is_ascii_control() || c == '/' || c == '\\') {
+    if value
+        .chars()
+        .any(|c| c.is_ascii_control() || c == '/' || c == '\\')
+    {
         return Err(format!("'{value}' contains invalid characters"));
     }
     Ok(())
@@ -142,10 +192,18 @@ pub fn id(value: &str) -> Result<(), String> {
 pub fn task(task: &v1::TaskInfo) -> Result<(), String> {
     id(&task.task_id.value)?;
     if task.command.is_some() == task.executor.is_some() {
-        return Err("Task should have at least one (but not both) of CommandInfo or ExecutorInfo present".into());
+        return Err(
+            "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present"
+                .into(),
+        );
     }
     let negative = |duration: &v1::DurationInfo| duration.nanoseconds < 0;
-    if task.kill_policy.as_ref().and_then(|policy| policy.grace_period.as_ref()).is_some_and(negative) {
+    if task
+        .kill_policy
+        .as_ref()
+        .and_then(|policy| policy.grace_period.as_ref())
+        .is_some_and(negative)
+    {
         return Err("Task's 'kill_policy.grace_period' must be non-negative".into());
     }
     if task.max_completion_time.as_ref().is_some_and(negative) {
@@ -155,7 +213,8 @@ pub fn task(task: &v1::TaskInfo) -> Result<(), String> {
         executor_of_task(executor)?;
     }
     if let Some(command) = &task.command {
-        self::command(command).map_err(|error| format!("Task's `CommandInfo` is invalid: {error}"))?;
+        self::command(command)
+            .map_err(|error| format!("Task's `CommandInfo` is invalid: {error}"))?;
     }
     not_built(task)
 }
@@ -165,11 +224,18 @@ fn executor_of_task(executor: &v1::ExecutorInfo) -> Result<(), String> {
     if executor.r#type.is_some() && executor.r#type() != v1::executor_info::Type::Custom {
         return Err("'ExecutorInfo.type' must be 'CUSTOM'".into());
     }
-    let Some(command) = &executor.command else { return Err("'ExecutorInfo.command' must be set".into()) };
-    if executor.shutdown_grace_period.as_ref().is_some_and(|period| period.nanoseconds < 0) {
+    let Some(command) = &executor.command else {
+        return Err("'ExecutorInfo.command' must be set".into());
+    };
+    if executor
+        .shutdown_grace_period
+        .as_ref()
+        .is_some_and(|period| period.nanoseconds < 0)
+    {
         return Err("ExecutorInfo's 'shutdown_grace_period' must be non-negative".into());
     }
-    self::command(command).map_err(|error| format!("Executor's `CommandInfo` is invalid: {error}"))?;
+    self::command(command)
+        .map_err(|error| format!("Executor's `CommandInfo` is invalid: {error}"))?;
     container(executor.container.as_ref(), "executor.container")
 }
 
@@ -177,12 +243,22 @@ fn command(command: &v1::CommandInfo) -> Result<(), String> {
     if command.shell() && command.value.is_none() {
         return Err("Expecting 'value' to be present when 'shell' is true".into());
     }
-    for variable in command.environment.iter().flat_map(|environment| &environment.variables) {
+    for variable in command
+        .environment
+        .iter()
+        .flat_map(|environment| &environment.variables)
+    {
         if variable.r#type() == v1::environment::variable::Type::Secret {
-            return Err(format!("environment variable '{}': secrets are not built yet", variable.name));
+            return Err(format!(
+                "environment variable '{}': secrets are not built yet",
+                variable.name
+            ));
         }
         if variable.value.is_none() {
-            return Err(format!("Environment variable '{}' must have a value set", variable.name));
+            return Err(format!(
+                "Environment variable '{}' must have a value set",
+                variable.name
+            ));
         }
     }
     Ok(())
@@ -190,7 +266,11 @@ fn command(command: &v1::CommandInfo) -> Result<(), String> {
 
 /// Names what this version does not do, so that nothing is accepted and then ignored.
 fn not_built(task: &v1::TaskInfo) -> Result<(), String> {
-    let missing = |field: &str| Err(format!("'TaskInfo.{field}' is not built yet in this version of Mezzanine"));
+    let missing = |field: &str| {
+        Err(format!(
+            "'TaskInfo.{field}' is not built yet in this version of Mezzanine"
+        ))
+    };
     if task.health_check.is_some() {
         return missing("health_check");
     }
@@ -208,18 +288,32 @@ fn not_built(task: &v1::TaskInfo) -> Result<(), String> {
 
 /// `{type: MESOS}` without content is accepted; content waits for its issue.
 fn container(container: Option<&v1::ContainerInfo>, field: &str) -> Result<(), String> {
-    let Some(container) = container else { return Ok(()) };
-    let missing = |what: &str| Err(format!("'{field}.{what}' is not built yet in this version of Mezzanine"));
+    let Some(container) = container else {
+        return Ok(());
+    };
+    let missing = |what: &str| {
+        Err(format!(
+            "'{field}.{what}' is not built yet in this version of Mezzanine"
+        ))
+    };
     if container.r#type() == v1::container_info::Type::Docker {
         return missing("docker");
     }
-    if container.mesos.as_ref().is_some_and(|mesos| mesos.image.is_some()) {
+    if container
+        .mesos
+        .as_ref()
+        .is_some_and(|mesos| mesos.image.is_some())
+    {
         return missing("mesos.image");
     }
     if !container.volumes.is_empty() {
         return missing("volumes");
     }
-    if container.network_infos.iter().any(|network| network.name.is_some() || !network.port_mappings.is_empty()) {
+    if container
+        .network_infos
+        .iter()
+        .any(|network| network.name.is_some() || !network.port_mappings.is_empty())
+    {
         return missing("network_infos");
     }
     if container.linux_info.is_some() {

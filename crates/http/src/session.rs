@@ -83,7 +83,10 @@ pub struct Session;
 
 impl Session {
     /// Starts a session on `io`: spawns its writer on the current runtime and returns both directions.
-    #[expect(clippy::new_ret_no_self, reason = "a session is used through its two directions only")]
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "a session is used through its two directions only"
+    )]
     pub fn new<Io>(io: Io, config: SessionConfig) -> (Sender, Receiver<tokio::io::ReadHalf<Io>>)
     where
         Io: AsyncRead + AsyncWrite + Send + 'static,

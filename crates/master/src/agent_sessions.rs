@@ -13,6 +13,9 @@ use mezz_proto::agent_protocol::frame::Body;
 use crate::inbox::{Inbox, Input};
 use crate::shared::Shared;
 
+/// Frames that an agent may have in flight; not below what the core grants in `Admitted`.
+const WINDOW: u32 = 4096;
+
 /// The connection's own sender: dropped when its last channel is closed, which ends the connection in order.
 struct Connection {
     state: Mutex<(Option<Sender>, usize)>,
@@ -76,7 +79,9 @@ pub(crate) fn handle(shared: &Arc<Shared>, request: Request) -> Response {
             StatusCode::UPGRADE_REQUIRED,
             format!("This endpoint speaks only the protocol '{PROTOCOL}' (Upgrade header)"),
         );
-        response.headers_mut().insert(http::header::UPGRADE, HeaderValue::from_static(PROTOCOL));
+        response
+            .headers_mut()
+            .insert(http::header::UPGRADE, HeaderValue::from_static(PROTOCOL));
         return response;
     }
     let shared = shared.clone();
@@ -94,8 +99,13 @@ pub(crate) fn handle(shared: &Arc<Shared>, request: Request) -> Response {
     });
     let mut response = Response::default();
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    response.headers_mut().insert(http::header::UPGRADE, HeaderValue::from_static(PROTOCOL));
+    response.headers_mut().insert(
+        http::header::CONNECTION,
+        HeaderValue::from_static("Upgrade"),
+    );
+    response
+        .headers_mut()
+        .insert(http::header::UPGRADE, HeaderValue::from_static(PROTOCOL));
     response
 }
 
@@ -103,8 +113,16 @@ async fn run<Io>(shared: &Shared, io: Io)
 where
     Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
 {
-    let (sender, mut receiver) = Session::new(io, SessionConfig::default());
-    let connection = Arc::new(Connection { state: Mutex::new((Some(sender), 0)) });
+    let (sender, mut receiver) = Session::new(
+        io,
+        SessionConfig {
+            window: WINDOW,
+            ..SessionConfig::default()
+        },
+    );
+    let connection = Arc::new(Connection {
+        state: Mutex::new((Some(sender), 0)),
+    });
     let mut channels: BTreeMap<u32, SessionKey> = BTreeMap::new();
     let mut bodies = Vec::new();
     let mut inputs = Vec::new();
@@ -128,17 +146,30 @@ where
                     None => continue,
                 },
             };
-            inputs.push(Input::Event(Event::Agent { session, body: Box::new(body) }));
+            inputs.push(Input::Event(Event::Agent {
+                session,
+                body: Box::new(body),
+            }));
         }
         shared.inbox.send_all(&mut inputs).await;
     }
     close_all(&shared.inbox, channels);
 }
 
-fn open(shared: &Shared, connection: &Arc<Connection>, channel: u32, inputs: &mut Vec<Input>) -> Option<SessionKey> {
+fn open(
+    shared: &Shared,
+    connection: &Arc<Connection>,
+    channel: u32,
+    inputs: &mut Vec<Input>,
+) -> Option<SessionKey> {
     let sender = connection.open_channel()?;
     let key = SessionKey(shared.next_number());
-    let sink = SessionSink { connection: connection.clone(), sender, channel, queued: Vec::new() };
+    let sink = SessionSink {
+        connection: connection.clone(),
+        sender,
+        channel,
+        queued: Vec::new(),
+    };
     inputs.push(Input::Session { key, sink });
     Some(key)
 }

@@ -14,12 +14,17 @@ impl Clock {
     /// A clock whose monotonic time begins now (at one second, so that nothing lies before it).
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { start: now.checked_sub(Duration::from_secs(1)).unwrap_or(now) }
+        Self {
+            start: now.checked_sub(Duration::from_secs(1)).unwrap_or(now),
+        }
     }
 
     /// Both times.
     pub(crate) fn now(&self) -> Now {
-        Now { mono: self.mono(), wall: wall_now() }
+        Now {
+            mono: self.mono(),
+            wall: wall_now(),
+        }
     }
 
     /// Monotonic time.
@@ -35,6 +40,8 @@ impl Clock {
 
 /// Wall time.
 pub(crate) fn wall_now() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Wall(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -121,7 +121,11 @@ impl CoreThread {
     fn take(&mut self, input: Input) {
         match input {
             Input::Event(event) => self.on_event(event),
-            Input::Call { request, event, reply } => {
+            Input::Call {
+                request,
+                event,
+                reply,
+            } => {
                 self.requests.insert(request, reply);
                 self.handle(event);
             }
@@ -174,7 +178,9 @@ impl CoreThread {
 
     fn perform(&mut self, effect: Effect) {
         let (destination, after) = match &effect {
-            Effect::Persist { .. } | Effect::SetTimer { .. } | Effect::CancelTimer(_) => return self.internal(effect),
+            Effect::Persist { .. } | Effect::SetTimer { .. } | Effect::CancelTimer(_) => {
+                return self.internal(effect);
+            }
             Effect::Fact { .. } | Effect::StepDown(_) => return self.internal(effect),
             Effect::Reply { request, after, .. } => (Destination::Request(*request), *after),
             Effect::ToFramework { stream, after, .. } => (Destination::Stream(*stream), *after),
@@ -191,7 +197,11 @@ impl CoreThread {
     fn internal(&mut self, effect: Effect) {
         match effect {
             Effect::Persist { token, operations } => self.persist(token, operations),
-            Effect::SetTimer { key, generation, at } => self.timers.set(key, generation, at),
+            Effect::SetTimer {
+                key,
+                generation,
+                at,
+            } => self.timers.set(key, generation, at),
             Effect::CancelTimer(key) => self.timers.cancel(key),
             Effect::Fact { sequence, fact } => self.views.add_fact(sequence, fact),
             Effect::StepDown(reason) => self.ended = Some(Ended::SteppedDown(reason)),
@@ -232,7 +242,9 @@ impl CoreThread {
     }
 
     fn reply(&mut self, request: RequestKey, reply: Reply) {
-        let Some(sender) = self.requests.remove(&request) else { return };
+        let Some(sender) = self.requests.remove(&request) else {
+            return;
+        };
         if reply == Reply::Accepted {
             // Nobody may conclude anything from 202: it need not wait for its view.
             crash_point("master.before_reply");
@@ -252,7 +264,9 @@ impl CoreThread {
                 match store_operation(operation) {
                     Ok(operation) => batch.operations.push(operation),
                     Err(error) => {
-                        self.ended = Some(Ended::SteppedDown(format!("a key cannot be stored: {error}")));
+                        self.ended = Some(Ended::SteppedDown(format!(
+                            "a key cannot be stored: {error}"
+                        )));
                         return;
                     }
                 }
@@ -301,7 +315,12 @@ impl CoreThread {
 
 fn store_operation(operation: StoreOperation) -> Result<Operation, mezz_store::KeyError> {
     Ok(match operation {
-        StoreOperation::Put { key, value } => Operation::Put { key: Key::new(key)?, value },
-        StoreOperation::Delete { key } => Operation::Delete { key: Key::new(key)? },
+        StoreOperation::Put { key, value } => Operation::Put {
+            key: Key::new(key)?,
+            value,
+        },
+        StoreOperation::Delete { key } => Operation::Delete {
+            key: Key::new(key)?,
+        },
     })
 }

@@ -58,7 +58,11 @@ impl FactHub {
         let id = state.0;
         state.1.push(Subscriber { id, sender });
         self.count.store(state.1.len(), Ordering::SeqCst);
-        Subscription { hub: self.clone(), id, receiver }
+        Subscription {
+            hub: self.clone(),
+            id,
+            receiver,
+        }
     }
 
     /// Ends the oldest subscription when there are more than `limit`.
@@ -72,9 +76,14 @@ impl FactHub {
 
     /// Hands facts to every subscriber; one whose queue is full is dropped.
     pub(crate) fn publish(&self, view: Arc<View>, facts: Vec<(u64, Arc<Fact>)>) {
-        let batch = FactBatch { view, facts: Arc::new(facts) };
+        let batch = FactBatch {
+            view,
+            facts: Arc::new(facts),
+        };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.1.retain(|subscriber| subscriber.sender.try_send(batch.clone()).is_ok());
+        state
+            .1
+            .retain(|subscriber| subscriber.sender.try_send(batch.clone()).is_ok());
         self.count.store(state.1.len(), Ordering::SeqCst);
     }
 }
@@ -88,7 +97,11 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut state = self.hub.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .hub
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         state.1.retain(|subscriber| subscriber.id != self.id);
         self.hub.count.store(state.1.len(), Ordering::SeqCst);
     }

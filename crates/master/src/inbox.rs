@@ -19,9 +19,17 @@ pub(crate) enum Input {
     /// An event without an answer.
     Event(Event),
     /// A call, and where its reply goes.
-    Call { request: RequestKey, event: Event, reply: oneshot::Sender<Reply> },
+    Call {
+        request: RequestKey,
+        event: Event,
+        reply: oneshot::Sender<Reply>,
+    },
     /// A scheduler stream was opened; the event is its SUBSCRIBE.
-    Stream { key: StreamKey, stream: SchedulerStream, event: Event },
+    Stream {
+        key: StreamKey,
+        stream: SchedulerStream,
+        event: Event,
+    },
     /// An agent's channel was opened.
     Session { key: SessionKey, sink: SessionSink },
     /// Leadership is lost: end the thread.
@@ -92,14 +100,23 @@ impl Inbox {
         while queue.inputs.is_empty() {
             queue.parked = true;
             match deadline {
-                None => queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    queue = self
+                        .filled
+                        .wait(queue)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         queue.parked = false;
                         return;
                     }
-                    queue = self.filled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+                    queue = self
+                        .filled
+                        .wait_timeout(queue, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0;
                 }
             }
         }

@@ -14,7 +14,10 @@ pub(crate) struct Json {
 
 impl Json {
     pub(crate) fn new() -> Self {
-        Self { out: Vec::with_capacity(4096), comma: false }
+        Self {
+            out: Vec::with_capacity(4096),
+            comma: false,
+        }
     }
 
     /// The finished text.
@@ -64,7 +67,8 @@ impl Json {
 
     pub(crate) fn boolean(&mut self, value: bool) {
         self.separate();
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        self.out
+            .extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     pub(crate) fn integer(&mut self, value: impl Into<i128>) {
@@ -78,7 +82,11 @@ impl Json {
         if value.is_finite() {
             write!(self.out, "{value:?}").expect("writing to memory cannot fail");
         } else {
-            self.out.extend_from_slice(if value > 0.0 { b"\"Infinity\"" } else { b"\"-Infinity\"" });
+            self.out.extend_from_slice(if value > 0.0 {
+                b"\"Infinity\""
+            } else {
+                b"\"-Infinity\""
+            });
         }
     }
 
@@ -131,6 +139,9 @@ mod tests {
             });
             json.key("c").boolean(true);
         });
-        assert_eq!(String::from_utf8(json.finish()).unwrap(), r#"{"a":1.0,"b":["x\"y",2,{}],"c":true}"#);
+        assert_eq!(
+            String::from_utf8(json.finish()).unwrap(),
+            r#"{"a":1.0,"b":["x\"y",2,{}],"c":true}"#
+        );
     }
 }

@@ -9,8 +9,14 @@ use crate::shared::{Leader, Shared};
 pub(crate) fn require_leader(shared: &Shared, request: &Request) -> Result<(), Response> {
     match shared.leader() {
         Leader::Me if is_recovered(shared) => Ok(()),
-        Leader::Me => Err(respond::text(StatusCode::SERVICE_UNAVAILABLE, "Master has not finished recovery")),
-        Leader::Other(address) => Err(respond::redirect(&format!("//{address}{}", request.path_and_query()))),
+        Leader::Me => Err(respond::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Master has not finished recovery",
+        )),
+        Leader::Other(address) => Err(respond::redirect(&format!(
+            "//{address}{}",
+            request.path_and_query()
+        ))),
         Leader::Unknown => Err(nobody()),
     }
 }

@@ -43,7 +43,10 @@ pub struct MasterOptions {
 
 impl std::fmt::Debug for MasterOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MasterOptions").field("listen", &self.listen).field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("MasterOptions")
+            .field("listen", &self.listen)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,9 +72,18 @@ impl MasterOptions {
         let config = &self.config;
         let nanoseconds = |ns: u64| format_duration(Duration::from_nanos(ns));
         let mut flags: BTreeMap<String, String> = [
-            ("agent_ping_timeout", nanoseconds(config.agent_ping_timeout_ns)),
-            ("agent_reregister_timeout", nanoseconds(config.agent_reregister_timeout_ns)),
-            ("allocation_interval", nanoseconds(config.allocation_coalescing_ns)),
+            (
+                "agent_ping_timeout",
+                nanoseconds(config.agent_ping_timeout_ns),
+            ),
+            (
+                "agent_reregister_timeout",
+                nanoseconds(config.agent_reregister_timeout_ns),
+            ),
+            (
+                "allocation_interval",
+                nanoseconds(config.allocation_coalescing_ns),
+            ),
             ("allocator", "hierarchical".into()),
             ("authenticate_agents", "false".into()),
             ("authenticate_frameworks", "false".into()),
@@ -83,11 +95,26 @@ impl MasterOptions {
             ("hostname", config.hostname.clone()),
             ("ip", self.listen.ip().to_string()),
             ("logging_level", "INFO".into()),
-            ("max_agent_ping_timeouts", config.max_agent_ping_timeouts.to_string()),
-            ("max_completed_frameworks", config.max_completed_frameworks.to_string()),
-            ("max_completed_tasks_per_framework", config.max_completed_tasks_per_framework.to_string()),
-            ("max_operator_event_stream_subscribers", self.max_operator_event_stream_subscribers.to_string()),
-            ("max_unreachable_tasks_per_framework", config.max_unreachable_tasks_per_framework.to_string()),
+            (
+                "max_agent_ping_timeouts",
+                config.max_agent_ping_timeouts.to_string(),
+            ),
+            (
+                "max_completed_frameworks",
+                config.max_completed_frameworks.to_string(),
+            ),
+            (
+                "max_completed_tasks_per_framework",
+                config.max_completed_tasks_per_framework.to_string(),
+            ),
+            (
+                "max_operator_event_stream_subscribers",
+                self.max_operator_event_stream_subscribers.to_string(),
+            ),
+            (
+                "max_unreachable_tasks_per_framework",
+                config.max_unreachable_tasks_per_framework.to_string(),
+            ),
             ("min_allocatable_resources", minimum(config)),
             ("offer_timeout", nanoseconds(config.offer_timeout_ns)),
             ("port", config.port.to_string()),
@@ -110,7 +137,10 @@ fn minimum(config: &Config) -> String {
         .min_allocatable
         .iter()
         .map(|quantities| {
-            let parts: Vec<String> = quantities.iter().map(|(name, scalar)| format!("{name}:{scalar}")).collect();
+            let parts: Vec<String> = quantities
+                .iter()
+                .map(|(name, scalar)| format!("{name}:{scalar}"))
+                .collect();
             parts.join(";")
         })
         .collect();

@@ -31,14 +31,20 @@ impl Release {
     }
 
     /// Returns the effect when it may go now; keeps it otherwise.
-    pub(crate) fn admit(&mut self, destination: Destination, after: Option<Token>, effect: Effect) -> Option<Effect> {
+    pub(crate) fn admit(
+        &mut self,
+        destination: Destination,
+        after: Option<Token>,
+        effect: Effect,
+    ) -> Option<Effect> {
         let earlier = self.blocked.get(&destination).copied().unwrap_or_default();
         let token = after.unwrap_or_default().max(earlier);
         if token <= self.durable {
             return Some(effect);
         }
         self.blocked.insert(destination, token);
-        self.waiting.insert((token, self.next), (destination, effect));
+        self.waiting
+            .insert((token, self.next), (destination, effect));
         self.next += 1;
         None
     }
@@ -89,7 +95,10 @@ mod tests {
         assert!(release.admit(STREAM, Some(Token(1)), effect(3)).is_none());
         let other = Destination::Session(SessionKey(9));
         assert!(release.admit(other, None, effect(4)).is_some());
-        assert_eq!(release.advance(Token(2)), vec![effect(1), effect(2), effect(3)]);
+        assert_eq!(
+            release.advance(Token(2)),
+            vec![effect(1), effect(2), effect(3)]
+        );
         assert!(release.admit(STREAM, None, effect(5)).is_some());
     }
 }

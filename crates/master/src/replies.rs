@@ -25,6 +25,8 @@ pub(crate) fn refusal(reply: Reply) -> (StatusCode, String) {
         Reply::Conflict(message) => (StatusCode::CONFLICT, message),
         Reply::NotImplemented(message) => (StatusCode::NOT_IMPLEMENTED, message),
         Reply::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
-        Reply::Accepted | Reply::Ok | Reply::TaskAccepted { .. } | Reply::Explained(_) => (StatusCode::OK, String::new()),
+        Reply::Accepted | Reply::Ok | Reply::TaskAccepted { .. } | Reply::Explained(_) => {
+            (StatusCode::OK, String::new())
+        }
     }
 }

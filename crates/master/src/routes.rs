@@ -71,9 +71,14 @@ impl Api {
         ] {
             router = router.route(path, Target::Files(endpoint));
         }
-        for path in
-            ["/reserve", "/unreserve", "/create-volumes", "/destroy-volumes", "/machine/down", "/machine/up"]
-        {
+        for path in [
+            "/reserve",
+            "/unreserve",
+            "/create-volumes",
+            "/destroy-volumes",
+            "/machine/down",
+            "/machine/up",
+        ] {
             router = router.route(path, Target::NotBuilt);
         }
         Self { shared, router }
@@ -92,9 +97,15 @@ impl Service for Api {
                 Ok(()) => agent_sessions::handle(&self.shared, request),
                 Err(refused) => refused,
             },
-            Target::Unversioned(Endpoint::Prometheus) if !rest.trim_matches('/').is_empty() => respond::not_found(),
-            Target::Unversioned(endpoint) => unversioned::handle(&self.shared, endpoint, request).await,
-            Target::Files(endpoint) => files_http::handle(&self.shared.files, endpoint, &request).await,
+            Target::Unversioned(Endpoint::Prometheus) if !rest.trim_matches('/').is_empty() => {
+                respond::not_found()
+            }
+            Target::Unversioned(endpoint) => {
+                unversioned::handle(&self.shared, endpoint, request).await
+            }
+            Target::Files(endpoint) => {
+                files_http::handle(&self.shared.files, endpoint, &request).await
+            }
             Target::Native => {
                 let rest = rest.to_owned();
                 native::handle(&self.shared, &rest, request).await
@@ -104,7 +115,9 @@ impl Service for Api {
             Target::Redirect => leading::redirect(&self.shared),
             Target::NotBuilt => match leading::require_leader(&self.shared, &request) {
                 Ok(()) => match request.expect_method(&[Method::POST]) {
-                    Ok(()) => respond::not_implemented(format!("{} is not built yet", request.path())),
+                    Ok(()) => {
+                        respond::not_implemented(format!("{} is not built yet", request.path()))
+                    }
                     Err(refused) => refused,
                 },
                 Err(refused) => refused,

@@ -24,6 +24,8 @@ impl SchedulerStream {
 pub(crate) fn record<M: mezz_proto::Json + prost::Message>(message: &M, media: MediaType) -> Bytes {
     match media {
         MediaType::Protobuf => recordio::encode(&message.encode_to_vec()),
-        MediaType::Json | MediaType::RecordIo => recordio::encode(&mezz_proto::to_json_ascii(message)),
+        MediaType::Json | MediaType::RecordIo => {
+            recordio::encode(&mezz_proto::to_json_ascii(message))
+        }
     }
 }

@@ -45,7 +45,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: MasterOptions, inbox: Arc<Inbox>, view: Arc<ViewCell>, hub: Arc<FactHub>) -> Self {
+    pub(crate) fn new(
+        options: MasterOptions,
+        inbox: Arc<Inbox>,
+        view: Arc<ViewCell>,
+        hub: Arc<FactHub>,
+    ) -> Self {
         let files = Files::new();
         if let Some(log) = &options.log_file {
             files.attach("/master/log", log.clone());
@@ -77,7 +82,10 @@ impl Shared {
 
     /// Who leads.
     pub(crate) fn leader(&self) -> Leader {
-        self.leader.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.leader
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Sets who leads.
@@ -89,7 +97,15 @@ impl Shared {
     pub(crate) async fn call(&self, event: impl FnOnce(RequestKey) -> Event) -> Reply {
         let request = RequestKey(self.next_number());
         let (sender, receiver) = oneshot::channel();
-        self.inbox.send(Input::Call { request, event: event(request), reply: sender }).await;
-        receiver.await.unwrap_or_else(|_| Reply::Unavailable("The master is stopping".into()))
+        self.inbox
+            .send(Input::Call {
+                request,
+                event: event(request),
+                reply: sender,
+            })
+            .await;
+        receiver
+            .await
+            .unwrap_or_else(|_| Reply::Unavailable("The master is stopping".into()))
     }
 }

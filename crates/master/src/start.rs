@@ -25,7 +25,10 @@ use crate::view::ViewCell;
 #[derive(Debug, thiserror::Error)]
 pub enum MasterError {
     #[error("cannot listen on {address}: {source}")]
-    Listen { address: SocketAddr, source: std::io::Error },
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
     #[error("cannot start the core thread: {0}")]
     Thread(std::io::Error),
 }
@@ -57,7 +60,10 @@ impl std::fmt::Debug for Shared {
 
 /// Starts a master on the current runtime. It serves at once; [`MasterHandle::ready`] tells when it leads.
 pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError> {
-    let failed = |source| MasterError::Listen { address: options.listen, source };
+    let failed = |source| MasterError::Listen {
+        address: options.listen,
+        source,
+    };
     let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     options.config.port = address.port();
@@ -66,7 +72,12 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
     let inbox = Arc::new(Inbox::default());
     let view = Arc::new(ViewCell::default());
     let hub = Arc::new(FactHub::default());
-    let shared = Arc::new(Shared::new(options, inbox.clone(), view.clone(), hub.clone()));
+    let shared = Arc::new(Shared::new(
+        options,
+        inbox.clone(),
+        view.clone(),
+        hub.clone(),
+    ));
     let (end, ended) = watch::channel(None);
     let core = CoreThread::new(Parts {
         core: Master::new(shared.options.config.clone()),
@@ -86,12 +97,20 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
             let _ = end.send(Some(outcome));
         })
         .map_err(MasterError::Thread)?;
-    let server_options =
-        ServerOptions { max_body_bytes: shared.options.max_body_bytes, ..ServerOptions::default() };
+    let server_options = ServerOptions {
+        max_body_bytes: shared.options.max_body_bytes,
+        ..ServerOptions::default()
+    };
     let server = serve(listener, Arc::new(Api::new(shared.clone())), server_options)
         .map_err(|source| MasterError::Listen { address, source })?;
     let campaign = tokio::spawn(campaign(shared.clone()));
-    Ok(MasterHandle { address, shared, server, ended, campaign })
+    Ok(MasterHandle {
+        address,
+        shared,
+        server,
+        ended,
+        campaign,
+    })
 }
 
 /// Stands for election, tells the core when it leads, and watches whether it still does.
@@ -99,7 +118,11 @@ async fn campaign(shared: Arc<Shared>) {
     let config = &shared.options.config;
     let master_id = uuid::Uuid::new_v4();
     let address = format!("{}:{}", config.ip, config.port);
-    let candidate = Candidate { id: master_id.to_string(), address, info: bytes::Bytes::new() };
+    let candidate = Candidate {
+        id: master_id.to_string(),
+        address,
+        info: bytes::Bytes::new(),
+    };
     let election = shared.options.backend.election.clone();
     let mut leaders = election.observe();
     let mut elected = election.campaign(candidate);
@@ -134,10 +157,16 @@ async fn campaign(shared: Arc<Shared>) {
         epoch: leadership.epoch().0,
         master_id: master_id.to_string(),
         seed: high ^ low,
-        snapshot: entries.into_iter().map(|entry| (entry.key.as_str().to_owned(), entry.value)).collect(),
+        snapshot: entries
+            .into_iter()
+            .map(|entry| (entry.key.as_str().to_owned(), entry.value))
+            .collect(),
     };
     tracing::info!(epoch = elected.epoch, %master_id, "this master leads");
-    shared.inbox.send(Input::Event(Event::Elected(Box::new(elected)))).await;
+    shared
+        .inbox
+        .send(Input::Event(Event::Elected(Box::new(elected))))
+        .await;
     let mut state = leadership.state();
     while *state.borrow_and_update() == LeadershipState::Held {
         if state.changed().await.is_err() {

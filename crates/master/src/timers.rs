@@ -22,7 +22,8 @@ impl Timers {
         self.heap.push(Reverse((at, generation, key)));
         if self.heap.len() > 64 && self.heap.len() > 4 * self.armed.len() {
             let armed = &self.armed;
-            self.heap.retain(|Reverse((_, generation, key))| armed.get(key) == Some(generation));
+            self.heap
+                .retain(|Reverse((_, generation, key))| armed.get(key) == Some(generation));
         }
     }
 
@@ -67,7 +68,13 @@ mod tests {
         assert_eq!(timers.next_due(), Some(Mono(20)));
         assert!(timers.take_due(Mono(19)).is_none());
         let fired = timers.take_due(Mono(20));
-        assert_eq!(fired, Some(Event::Timer { key: TimerKey::Allocate, generation: Generation(2) }));
+        assert_eq!(
+            fired,
+            Some(Event::Timer {
+                key: TimerKey::Allocate,
+                generation: Generation(2)
+            })
+        );
         assert_eq!(timers.next_due(), None);
     }
 }

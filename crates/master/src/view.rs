@@ -26,7 +26,10 @@ pub(crate) struct ViewCell(RwLock<Arc<View>>);
 impl ViewCell {
     /// The newest view.
     pub(crate) fn load(&self) -> Arc<View> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn store(&self, view: Arc<View>) {
@@ -94,7 +97,11 @@ impl Views {
     /// Keeps a reply until its view is out.
     pub(crate) fn add_reply(&mut self, sender: oneshot::Sender<Reply>, reply: Reply) {
         self.dirty = true;
-        self.replies.push_back(WaitingReply { batch: self.batch, sender, reply });
+        self.replies.push_back(WaitingReply {
+            batch: self.batch,
+            sender,
+            reply,
+        });
     }
 
     /// When [`Self::settle`] has to be called again although nothing happened.
@@ -103,14 +110,29 @@ impl Views {
     }
 
     /// Ends a batch: publishes what may be and should be published.
-    pub(crate) fn settle(&mut self, records: &Records, durable: Token, issued: Token) -> Option<Published> {
+    pub(crate) fn settle(
+        &mut self,
+        records: &Records,
+        durable: Token,
+        issued: Token,
+    ) -> Option<Published> {
         let mut published = None;
-        if self.pending.as_ref().is_some_and(|pending| pending.token <= durable) {
+        if self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.token <= durable)
+        {
             published = self.pending.take();
         }
         if self.pending.is_none() && published.is_none() && self.dirty && self.is_wanted() {
-            let view = Arc::new(View { records: records.clone() });
-            let pending = Pending { token: issued, batch: self.batch, view };
+            let view = Arc::new(View {
+                records: records.clone(),
+            });
+            let pending = Pending {
+                token: issued,
+                batch: self.batch,
+                view,
+            };
             self.dirty = false;
             if issued <= durable {
                 published = Some(pending);
@@ -130,14 +152,34 @@ impl Views {
         self.last = Instant::now();
         self.cell.store(pending.view.clone());
         let mut facts = Vec::new();
-        while self.facts.front().is_some_and(|(batch, ..)| *batch <= pending.batch) {
-            facts.extend(self.facts.pop_front().map(|(_, sequence, fact)| (sequence, fact)));
+        while self
+            .facts
+            .front()
+            .is_some_and(|(batch, ..)| *batch <= pending.batch)
+        {
+            facts.extend(
+                self.facts
+                    .pop_front()
+                    .map(|(_, sequence, fact)| (sequence, fact)),
+            );
         }
         let mut replies = Vec::new();
-        while self.replies.front().is_some_and(|reply| reply.batch <= pending.batch) {
-            replies.extend(self.replies.pop_front().map(|reply| (reply.sender, reply.reply)));
+        while self
+            .replies
+            .front()
+            .is_some_and(|reply| reply.batch <= pending.batch)
+        {
+            replies.extend(
+                self.replies
+                    .pop_front()
+                    .map(|reply| (reply.sender, reply.reply)),
+            );
         }
-        Published { view: pending.view, facts, replies }
+        Published {
+            view: pending.view,
+            facts,
+            replies,
+        }
     }
 }
 
@@ -146,7 +188,10 @@ mod tests {
     use super::*;
 
     fn records(sequence: u64) -> Records {
-        Records { fact_sequence: sequence, ..Records::default() }
+        Records {
+            fact_sequence: sequence,
+            ..Records::default()
+        }
     }
 
     #[test]

@@ -114,6 +114,10 @@ fn writes(schema: &Schema, message: &Message) -> String {
                 Some(default) if field.r#type() == Type::String => {
                     format!("w.string({key}, self.{name}.as_deref().unwrap_or({default}));")
                 }
+                Some(default) if field.r#type() == Type::Enum => format!(
+                    "w.enumeration_or({key}, self.{name}, {default}, &{});",
+                    schema.enum_of(field).constant
+                ),
                 Some(default) => write_value(
                     schema,
                     field,

@@ -129,3 +129,38 @@ fn unknown_fields_are_ignored() {
         "t"
     );
 }
+
+#[test]
+fn the_last_occurrence_of_a_required_enum_counts() {
+    let whole = v1::DrainInfo {
+        state: 1,
+        config: v1::DrainConfig::default(),
+    }
+    .encode_to_vec();
+    let spoilt = [&whole[..], &[8, 99]].concat();
+    assert!(refusal::<v1::DrainInfo>(&spoilt).ends_with("Missing required fields: state"));
+    let mended = [&spoilt[..], &[8, 2]].concat();
+    assert_eq!(
+        decode_binary::<v1::DrainInfo>(&mended)
+            .expect("it is known again")
+            .state,
+        2
+    );
+}
+
+#[test]
+fn an_optional_enum_with_an_unknown_number_is_shown_as_its_default() {
+    let sent = v1::network_info::IpAddress {
+        protocol: Some(99),
+        ip_address: None,
+    };
+    assert_eq!(mezz_proto::to_json(&sent), br#"{"protocol":"IPv4"}"#);
+    assert_eq!(decode_binary(&sent.encode_to_vec()), Ok(sent));
+    assert_eq!(
+        mezz_proto::to_json(&Call {
+            r#type: Some(99),
+            ..Default::default()
+        }),
+        b"{}"
+    );
+}

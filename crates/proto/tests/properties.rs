@@ -125,7 +125,8 @@ proptest! {
         let mixed: Vec<u8> = picks.iter().flat_map(|pick| own[pick.index(own.len())].binary.clone()).collect();
         let bytes = changed(mixed, &changes);
         if let Ok(text) = (codec.to_json)(&bytes) {
-            prop_assume!(!text.contains("\"NaN\""));
+            // No JSON form takes the one, and maps leave out the other.
+            prop_assume!(!text.contains("\"NaN\"") && !text.contains("5e-324"));
             let binary = (codec.to_binary)(text.as_bytes()).expect("what was written is read");
             prop_assert_eq!((codec.to_json)(&binary), Ok(text.clone()));
             let ascii = (codec.to_ascii)(&bytes).expect("it decodes");

@@ -47,9 +47,7 @@ impl Scheduler {
             self.refuse(now_ns, framework, agent, &held, refuse_ns);
         }
         self.mark_agent(agent);
-        if self.quotas > 0 {
-            self.mark_held_back();
-        }
+        self.mark_held_back();
     }
 
     /// Gives back what a framework used: a task or executor has ended.

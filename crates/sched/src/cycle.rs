@@ -66,6 +66,14 @@ impl Scheduler {
             now_ns,
             considered: BTreeSet::new(),
         };
+        self.round(&mut cycle, grants);
+        // An earmark that was dropped on the way frees an agent: ever fewer of them are left.
+        while self.is_dirty() {
+            self.round(&mut cycle, grants);
+        }
+    }
+
+    fn round(&mut self, cycle: &mut Cycle, grants: &mut Vec<Grant>) {
         let asking: Vec<Leaf> = std::mem::take(&mut self.dirty_leaves).into_iter().collect();
         let mut agents = std::mem::take(&mut self.dirty_agents);
         if !asking.is_empty() {
@@ -78,14 +86,14 @@ impl Scheduler {
                 continue;
             };
             match std::mem::take(&mut entry.dirt) {
-                Dirt::Whole => self.serve(agent, Scope::Everyone, &mut cycle, grants),
+                Dirt::Whole => self.serve(agent, Scope::Everyone, cycle, grants),
                 _ if asking.len() > FEW_LEAVES => {
-                    self.serve(agent, Scope::Everyone, &mut cycle, grants)
+                    self.serve(agent, Scope::Everyone, cycle, grants);
                 }
-                Dirt::Clean => self.serve(agent, Scope::Only(&asking), &mut cycle, grants),
+                Dirt::Clean => self.serve(agent, Scope::Only(&asking), cycle, grants),
                 Dirt::Pairs(mut pairs) => {
                     pairs.extend(&asking);
-                    self.serve(agent, Scope::Only(&pairs), &mut cycle, grants);
+                    self.serve(agent, Scope::Only(&pairs), cycle, grants);
                 }
             }
         }
@@ -108,7 +116,7 @@ impl Scheduler {
             while self.free.contains(&agent) {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, resources)) => {
-                        grants.push(self.grant(agent, leaf, resources))
+                        grants.push(self.grant(agent, leaf, resources));
                     }
                     Some(Step::Short(leaf)) => self.consider_earmark(leaf, cycle),
                     Some(Step::Kept) | None => break,

@@ -129,16 +129,17 @@ impl DevCluster {
                 }
             }
         });
-        if let Ok(address) = ready.recv_timeout(READY_WITHIN) {
-            return Ok(Self { child, address });
-        }
+        let why = match ready.recv_timeout(READY_WITHIN) {
+            Ok(address) => return Ok(Self { child, address }),
+            Err(mpsc::RecvTimeoutError::Disconnected) => "ended before its ready line".to_owned(),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                format!("printed no ready line within {} s", READY_WITHIN.as_secs())
+            }
+        };
         let _ = child.kill();
         let _ = child.wait();
         print_tail(log, 40);
-        bail!(
-            "mezz dev did not print its ready line within {} s",
-            READY_WITHIN.as_secs()
-        );
+        bail!("mezz dev {why}");
     }
 
     /// Ends it as Ctrl-C does; false when it had to be killed or failed.
@@ -177,5 +178,38 @@ fn print_tail(log: &Path, lines: usize) {
     println!("--- last lines of {}", log.display());
     for line in &all[all.len().saturating_sub(lines)..] {
         println!("    {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn stand_in(name: &str, script: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("mezz");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_cluster_is_ready_with_its_address_and_stops_on_sigint() {
+        let script = "trap 'exit 0' INT; echo noise >&2; echo ready http://127.0.0.1:4711 >&2; while :; do sleep 0.05; done";
+        let mezz = stand_in("ready", script);
+        let mut cluster = DevCluster::start(&mezz, &mezz.with_extension("log")).unwrap();
+        assert_eq!(cluster.address, "127.0.0.1:4711");
+        assert!(cluster.stop().unwrap());
+        std::fs::remove_dir_all(mezz.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_cluster_that_ends_early_is_an_error() {
+        let mezz = stand_in("early", "echo no such flag >&2; exit 2");
+        assert!(DevCluster::start(&mezz, &mezz.with_extension("log")).is_err());
+        std::fs::remove_dir_all(mezz.parent().unwrap()).unwrap();
     }
 }

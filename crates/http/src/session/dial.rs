@@ -30,11 +30,18 @@ pub enum DialError {
     #[error("{address} did not answer within {seconds} s")]
     Timeout { address: String, seconds: u64 },
     #[error("{address} broke off the request: {source}")]
-    Http { address: String, source: hyper::Error },
+    Http {
+        address: String,
+        source: hyper::Error,
+    },
     #[error("{address} has no leading master now: {message}")]
     Unavailable { address: String, message: String },
     #[error("{address} refused the session with status {status}: {message}")]
-    Refused { address: String, status: u16, message: String },
+    Refused {
+        address: String,
+        status: u16,
+        message: String,
+    },
     #[error("{address} redirected without a usable Location")]
     BadRedirect { address: String },
     #[error("more than {REDIRECTS} redirects, the last to {address}")]
@@ -69,7 +76,10 @@ pub async fn dial_once(address: &str) -> Result<Carrier, DialError> {
     let mut address = address.to_owned();
     for _ in 0..=REDIRECTS {
         let asked = tokio::time::timeout(TIMEOUT, ask(&address)).await;
-        let timeout = || DialError::Timeout { address: address.clone(), seconds: TIMEOUT.as_secs() };
+        let timeout = || DialError::Timeout {
+            address: address.clone(),
+            seconds: TIMEOUT.as_secs(),
+        };
         match asked.map_err(|_| timeout())?? {
             Answer::Open(carrier) => return Ok(carrier),
             Answer::Redirect(next) => address = next,
@@ -81,7 +91,10 @@ pub async fn dial_once(address: &str) -> Result<Carrier, DialError> {
 /// The carrier under an upgraded connection of a hyper server.
 pub fn accepted(upgraded: Upgraded) -> Result<Carrier, Upgraded> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>()?;
-    Ok(Carrier { early: parts.read_buf, stream: parts.io.into_inner() })
+    Ok(Carrier {
+        early: parts.read_buf,
+        stream: parts.io.into_inner(),
+    })
 }
 
 enum Answer {
@@ -90,11 +103,21 @@ enum Answer {
 }
 
 async fn ask(address: &str) -> Result<Answer, DialError> {
-    let stream = TcpStream::connect(address).await.map_err(|source| DialError::Connect { address: address.into(), source })?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|source| DialError::Connect {
+            address: address.into(),
+            source,
+        })?;
     // Small frames must leave at once; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
-    let broken = |source| DialError::Http { address: address.into(), source };
-    let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let broken = |source| DialError::Http {
+        address: address.into(),
+        source,
+    };
+    let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
     tokio::spawn(connection.with_upgrades());
     let request = hyper::Request::post(PATH)
         .header(hyper::header::HOST, address)
@@ -102,27 +125,49 @@ async fn ask(address: &str) -> Result<Answer, DialError> {
         .header(hyper::header::UPGRADE, PROTOCOL)
         .header(hyper::header::CONTENT_LENGTH, 0)
         .body(Empty::<Bytes>::new())
-        .map_err(|_| DialError::BadAddress { address: address.into() })?;
+        .map_err(|_| DialError::BadAddress {
+            address: address.into(),
+        })?;
     let response = requests.send_request(request).await.map_err(broken)?;
     match response.status().as_u16() {
         101 => {
             let upgraded = hyper::upgrade::on(response).await.map_err(broken)?;
-            let carrier = accepted(upgraded).map_err(|_| DialError::BadAddress { address: address.into() })?;
+            let carrier = accepted(upgraded).map_err(|_| DialError::BadAddress {
+                address: address.into(),
+            })?;
             Ok(Answer::Open(carrier))
         }
         307 | 308 => {
-            let location = response.headers().get(hyper::header::LOCATION).and_then(|value| value.to_str().ok());
-            let next = location.and_then(authority).ok_or_else(|| DialError::BadRedirect { address: address.into() })?;
+            let location = response
+                .headers()
+                .get(hyper::header::LOCATION)
+                .and_then(|value| value.to_str().ok());
+            let next = location
+                .and_then(authority)
+                .ok_or_else(|| DialError::BadRedirect {
+                    address: address.into(),
+                })?;
             Ok(Answer::Redirect(next))
         }
         status => {
-            let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-            let message = String::from_utf8_lossy(&body[..body.len().min(1024)]).trim().to_owned();
+            let body = response
+                .into_body()
+                .collect()
+                .await
+                .map(http_body_util::Collected::to_bytes)
+                .unwrap_or_default();
+            let message = String::from_utf8_lossy(&body[..body.len().min(1024)])
+                .trim()
+                .to_owned();
             let address = address.to_owned();
             Err(if status == 503 {
                 DialError::Unavailable { address, message }
             } else {
-                DialError::Refused { address, status, message }
+                DialError::Refused {
+                    address,
+                    status,
+                    message,
+                }
             })
         }
     }
@@ -130,7 +175,10 @@ async fn ask(address: &str) -> Result<Answer, DialError> {
 
 /// The `host:port` of a `Location`, with or without a scheme.
 fn authority(location: &str) -> Option<String> {
-    let rest = location.strip_prefix("http:").unwrap_or(location).strip_prefix("//")?;
+    let rest = location
+        .strip_prefix("http:")
+        .unwrap_or(location)
+        .strip_prefix("//")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     authority.rsplit_once(':')?.1.parse::<u16>().ok()?;
     Some(authority.to_owned())
@@ -139,7 +187,10 @@ fn authority(location: &str) -> Option<String> {
 impl Carrier {
     /// A carrier over a plain connection.
     pub fn new(stream: TcpStream) -> Self {
-        Self { early: Bytes::new(), stream }
+        Self {
+            early: Bytes::new(),
+            stream,
+        }
     }
 
     /// Address of the other side.
@@ -154,7 +205,11 @@ impl Carrier {
 }
 
 impl AsyncRead for Carrier {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.early.has_remaining() {
             let length = self.early.len().min(into.remaining());
             into.put_slice(&self.early.split_to(length));
@@ -165,7 +220,11 @@ impl AsyncRead for Carrier {
 }
 
 impl AsyncWrite for Carrier {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, data)
     }
 

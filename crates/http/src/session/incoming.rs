@@ -107,7 +107,11 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
                 }
             };
             if read == 0 {
-                return if self.buffer.is_empty() && self.parts.is_empty() { Ok(false) } else { Err(SessionError::Truncated) };
+                return if self.buffer.is_empty() && self.parts.is_empty() {
+                    Ok(false)
+                } else {
+                    Err(SessionError::Truncated)
+                };
             }
         }
     }
@@ -123,7 +127,12 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
     fn decode_buffered(&mut self) -> Result<(), SessionError> {
         let limit = self.link.config.part_bytes.max(READ_BYTES) + FRAME_SLACK;
         while self.buffer.len() >= 4 {
-            let length = u32::from_be_bytes([self.buffer[0], self.buffer[1], self.buffer[2], self.buffer[3]]) as usize;
+            let length = u32::from_be_bytes([
+                self.buffer[0],
+                self.buffer[1],
+                self.buffer[2],
+                self.buffer[3],
+            ]) as usize;
             if length > limit {
                 return Err(SessionError::FrameTooLong { length, limit });
             }
@@ -146,7 +155,9 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
             self.acknowledged = acknowledged;
         }
         let channel = frame.channel.unwrap_or(0);
-        let Some(body) = frame.body else { return Ok(()) };
+        let Some(body) = frame.body else {
+            return Ok(());
+        };
         if !matches!(body, Body::Ping(_) | Body::Pong(_)) {
             self.check_order(frame.sequence.unwrap_or(0))?;
         }
@@ -163,7 +174,9 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
             return Err(SessionError::OutOfOrder { expected, received });
         }
         if received > self.taken + u64::from(self.link.config.window) {
-            return Err(SessionError::WindowExceeded { window: self.link.config.window });
+            return Err(SessionError::WindowExceeded {
+                window: self.link.config.window,
+            });
         }
         self.decoded = received;
         Ok(())
@@ -175,7 +188,10 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
         if self.part_bytes > limit {
             return Err(SessionError::BodyTooLong { limit });
         }
-        self.parts.entry(channel).or_default().extend_from_slice(&part.data);
+        self.parts
+            .entry(channel)
+            .or_default()
+            .extend_from_slice(&part.data);
         if !part.last {
             return Ok(());
         }
@@ -183,7 +199,9 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
         self.part_bytes -= whole.len();
         let frame = decoded(&whole)?;
         if frame.channel.unwrap_or(0) != channel {
-            return Err(SessionError::Malformed("a body in parts names another channel than its parts".into()));
+            return Err(SessionError::Malformed(
+                "a body in parts names another channel than its parts".into(),
+            ));
         }
         match frame.body {
             Some(Body::Part(_)) => Err(SessionError::Malformed("a part inside a part".into())),

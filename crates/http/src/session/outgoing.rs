@@ -53,7 +53,9 @@ pub(super) struct Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,7 +110,10 @@ impl Link {
     pub(super) fn on_acknowledged(&self, acknowledged: u64) -> Result<(), SessionError> {
         let mut queue = self.lock();
         if acknowledged > queue.sent {
-            return Err(SessionError::BadAcknowledgement { acknowledged, sent: queue.sent });
+            return Err(SessionError::BadAcknowledgement {
+                acknowledged,
+                sent: queue.sent,
+            });
         }
         if acknowledged > queue.peer_acknowledged {
             queue.peer_acknowledged = acknowledged;
@@ -143,7 +148,9 @@ pub struct Sender {
 impl Clone for Sender {
     fn clone(&self) -> Self {
         self.link.senders.fetch_add(1, Ordering::Relaxed);
-        Self { link: Arc::clone(&self.link) }
+        Self {
+            link: Arc::clone(&self.link),
+        }
     }
 }
 
@@ -166,7 +173,10 @@ impl Sender {
     }
 
     /// Queues several bodies under one lock and one wake-up; never waits.
-    pub fn send_all(&self, bodies: impl IntoIterator<Item = (u32, Body)>) -> Result<Pressure, SessionError> {
+    pub fn send_all(
+        &self,
+        bodies: impl IntoIterator<Item = (u32, Body)>,
+    ) -> Result<Pressure, SessionError> {
         let limit = self.link.config.limit_bytes;
         let mut queue = self.link.lock();
         if let Some(reason) = &queue.closed {
@@ -192,7 +202,11 @@ impl Sender {
             return Err(error);
         }
         self.link.wake_writer.notify_one();
-        Ok(if queued > self.link.config.high_water_bytes { Pressure::Backed } else { Pressure::Flowing })
+        Ok(if queued > self.link.config.high_water_bytes {
+            Pressure::Backed
+        } else {
+            Pressure::Flowing
+        })
     }
 
     /// Waits until the queue is below the high-water mark.
@@ -251,7 +265,12 @@ struct Writer {
 
 /// The writer task: runs until the session is closed or every sender is dropped.
 pub(super) async fn write_all_frames<W: AsyncWrite + Unpin>(link: Arc<Link>, mut io: W) {
-    let mut writer = Writer { link: Arc::clone(&link), buffer: BytesMut::new(), sequence: 0, rest: None };
+    let mut writer = Writer {
+        link: Arc::clone(&link),
+        buffer: BytesMut::new(),
+        sequence: 0,
+        rest: None,
+    };
     loop {
         match writer.fill() {
             Step::Write => {
@@ -278,14 +297,23 @@ impl Writer {
             Ok(batch) => batch,
             Err(step) => return step,
         };
-        let Batch { urgent, ordered, mut credit, mut acknowledge } = batch;
+        let Batch {
+            urgent,
+            ordered,
+            mut credit,
+            mut acknowledge,
+        } = batch;
         for (channel, body) in urgent {
             self.put(channel, 0, acknowledge.take(), Some(body));
         }
         credit = self.put_parts(credit, &mut acknowledge);
         for (channel, body, weight) in ordered {
             if weight > self.link.config.part_bytes {
-                let frame = Frame { channel: Some(channel), body: Some(stamped(body, self.link.config.window)), ..Frame::default() };
+                let frame = Frame {
+                    channel: Some(channel),
+                    body: Some(stamped(body, self.link.config.window)),
+                    ..Frame::default()
+                };
                 self.rest = Some((channel, frame.encode_to_vec().into()));
                 credit = self.put_parts(credit, &mut acknowledge);
             } else {
@@ -298,7 +326,11 @@ impl Writer {
             self.put(0, 0, Some(acknowledged), None);
         }
         self.link.lock().sent = self.sequence;
-        if self.buffer.is_empty() { Step::Wait } else { Step::Write }
+        if self.buffer.is_empty() {
+            Step::Wait
+        } else {
+            Step::Write
+        }
     }
 
     /// Takes what may be written now, at most one long body and only as the last one.
@@ -309,19 +341,26 @@ impl Writer {
             return Err(Step::Finish);
         }
         let in_flight = self.sequence - queue.peer_acknowledged;
-        let mut batch = Batch { credit: u64::from(queue.peer_window).saturating_sub(in_flight), ..Batch::default() };
+        let mut batch = Batch {
+            credit: u64::from(queue.peer_window).saturating_sub(in_flight),
+            ..Batch::default()
+        };
         batch.urgent.extend(queue.urgent.drain(..));
         let mut bytes = 0;
         let mut open = self.rest.is_none();
         while open && bytes < WRITE_BYTES && (batch.ordered.len() as u64) < batch.credit {
-            let Some((channel, body, weight)) = queue.ordered.pop_front() else { break };
+            let Some((channel, body, weight)) = queue.ordered.pop_front() else {
+                break;
+            };
             queue.queued_bytes -= weight;
             bytes += weight;
             open = weight <= self.link.config.part_bytes;
             batch.ordered.push((channel, body, weight));
         }
         let carries = !batch.urgent.is_empty() || !batch.ordered.is_empty();
-        if queue.taken > queue.acknowledged && (carries || credit_is_due(&queue, self.link.config.window)) {
+        if queue.taken > queue.acknowledged
+            && (carries || credit_is_due(&queue, self.link.config.window))
+        {
             queue.acknowledged = queue.taken;
             batch.acknowledge = Some(queue.taken);
         }
@@ -337,14 +376,21 @@ impl Writer {
 
     /// Writes parts of the long frame in hand while credit and this write's room last.
     fn put_parts(&mut self, mut credit: u64, acknowledge: &mut Option<u64>) -> u64 {
-        let Some((channel, mut data)) = self.rest.take() else { return credit };
+        let Some((channel, mut data)) = self.rest.take() else {
+            return credit;
+        };
         let limit = self.link.config.part_bytes;
         while credit > 0 && self.buffer.len() < WRITE_BYTES {
             let piece = data.split_to(limit.min(data.len()));
             let last = data.is_empty();
             credit -= 1;
             self.sequence += 1;
-            self.put(channel, self.sequence, acknowledge.take(), Some(Body::Part(Part { data: piece, last })));
+            self.put(
+                channel,
+                self.sequence,
+                acknowledge.take(),
+                Some(Body::Part(Part { data: piece, last })),
+            );
             if last {
                 return credit;
             }
@@ -356,11 +402,19 @@ impl Writer {
     fn put(&mut self, channel: u32, sequence: u64, acknowledged: Option<u64>, body: Option<Body>) {
         let body = body.map(|body| stamped(body, self.link.config.window));
         let sequence = (sequence > 0).then_some(sequence);
-        let frame = Frame { channel: (channel > 0).then_some(channel), sequence, acknowledged, body };
+        let frame = Frame {
+            channel: (channel > 0).then_some(channel),
+            sequence,
+            acknowledged,
+            body,
+        };
         let length = frame.encoded_len();
         self.buffer.reserve(length + 4);
-        self.buffer.put_u32(u32::try_from(length).expect("frames stay below the part size"));
-        frame.encode(&mut self.buffer).expect("the buffer has room for it");
+        self.buffer
+            .put_u32(u32::try_from(length).expect("frames stay below the part size"));
+        frame
+            .encode(&mut self.buffer)
+            .expect("the buffer has room for it");
     }
 
     /// Empties the buffer after a write, and gives back a big one.

@@ -3,7 +3,6 @@
 mod reads;
 mod stream;
 
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -38,7 +37,9 @@ async fn answer(shared: &Arc<Shared>, request: &mut Request) -> Result<Response,
     let body = request.read_body().await?;
     let mut call: Call = decode(media, &body)?;
     call.r#type = call.r#type.filter(|number| Type::try_from(*number).is_ok());
-    validate(&call).map_err(|error| respond::bad_request(format!("Failed to validate master::Call: {error}")))?;
+    validate(&call).map_err(|error| {
+        respond::bad_request(format!("Failed to validate master::Call: {error}"))
+    })?;
     let accepted = negotiate::accept(request.headers())?;
     match call.r#type() {
         Type::Unknown => Err(respond::empty(StatusCode::NOT_IMPLEMENTED)),
@@ -47,7 +48,9 @@ async fn answer(shared: &Arc<Shared>, request: &mut Request) -> Result<Response,
         Type::ReadFile => read_file(shared, &call, accepted).await,
         Type::SetLoggingLevel => {
             let wanted = call.set_logging_level.unwrap_or_default();
-            let duration = Duration::from_nanos(u64::try_from(wanted.duration.nanoseconds).unwrap_or_default());
+            let duration = Duration::from_nanos(
+                u64::try_from(wanted.duration.nanoseconds).unwrap_or_default(),
+            );
             set_logging_level(shared, wanted.level, duration)
         }
         kind => match action(&call) {
@@ -92,7 +95,10 @@ fn validate(call: &Call) -> Result<(), String> {
     if present {
         Ok(())
     } else {
-        Err(format!("Expecting '{}' to be present", call.r#type().as_str_name().to_lowercase()))
+        Err(format!(
+            "Expecting '{}' to be present",
+            call.r#type().as_str_name().to_lowercase()
+        ))
     }
 }
 
@@ -103,7 +109,9 @@ fn action(call: &Call) -> Option<OperatorAction> {
             let framework_id = call.teardown.as_ref()?.framework_id.value.clone();
             Some(OperatorAction::Teardown { framework_id })
         }
-        Type::UpdateWeights => Some(OperatorAction::UpdateWeights(call.update_weights.as_ref()?.weight_infos.clone())),
+        Type::UpdateWeights => Some(OperatorAction::UpdateWeights(
+            call.update_weights.as_ref()?.weight_infos.clone(),
+        )),
         Type::MarkAgentGone => {
             let agent_id = call.mark_agent_gone.as_ref()?.agent_id.value.clone();
             Some(OperatorAction::MarkAgentGone { agent_id })
@@ -120,14 +128,21 @@ fn action(call: &Call) -> Option<OperatorAction> {
     }
 }
 
-async fn read(shared: &Arc<Shared>, kind: Type, media: MediaType, request: &Request) -> Result<Response, Response> {
+async fn read(
+    shared: &Arc<Shared>,
+    kind: Type,
+    media: MediaType,
+    request: &Request,
+) -> Result<Response, Response> {
     let owned = shared.clone();
     let built = tokio::task::spawn_blocking(move || {
         reads::answer(&owned, &owned.view(), kind).map(|answer| encode(&answer, media))
     })
     .await
     .map_err(|error| respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    let body = built.ok_or_else(|| respond::not_implemented(format!("{} is not built yet", kind.as_str_name())))?;
+    let body = built.ok_or_else(|| {
+        respond::not_implemented(format!("{} is not built yet", kind.as_str_name()))
+    })?;
     let mut response = respond::with_type(StatusCode::OK, media.name(), body);
     respond::compress(request.headers(), &mut response);
     Ok(response)
@@ -143,13 +158,21 @@ fn encode(answer: &Answer, media: MediaType) -> Vec<u8> {
 async fn list_files(shared: &Shared, call: &Call, media: MediaType) -> Result<Response, Response> {
     let path = call.list_files.clone().unwrap_or_default().path;
     let files = shared.files.clone();
-    let entries = blocking(move || files.browse(&path)).await?.map_err(refusal)?;
+    let entries = blocking(move || files.browse(&path))
+        .await?
+        .map_err(refusal)?;
     let answer = Answer {
         r#type: Some(response::Type::ListFiles as i32),
-        list_files: Some(response::ListFiles { file_infos: entries.iter().map(file_info).collect() }),
+        list_files: Some(response::ListFiles {
+            file_infos: entries.iter().map(file_info).collect(),
+        }),
         ..Answer::default()
     };
-    Ok(respond::with_type(StatusCode::OK, media.name(), encode(&answer, media)))
+    Ok(respond::with_type(
+        StatusCode::OK,
+        media.name(),
+        encode(&answer, media),
+    ))
 }
 
 fn file_info(entry: &Entry) -> v1::FileInfo {
@@ -157,7 +180,9 @@ fn file_info(entry: &Entry) -> v1::FileInfo {
         path: entry.path.clone(),
         nlink: Some(i32::try_from(entry.nlink).unwrap_or(i32::MAX)),
         size: Some(entry.size),
-        mtime: Some(v1::TimeInfo { nanoseconds: entry.mtime_seconds.saturating_mul(1_000_000_000) }),
+        mtime: Some(v1::TimeInfo {
+            nanoseconds: entry.mtime_seconds.saturating_mul(1_000_000_000),
+        }),
         mode: Some(entry.mode),
         uid: Some(account_name("/etc/passwd", entry.uid)),
         gid: Some(account_name("/etc/group", entry.gid)),
@@ -169,19 +194,34 @@ async fn read_file(shared: &Shared, call: &Call, media: MediaType) -> Result<Res
     let files = shared.files.clone();
     let piece = blocking(move || {
         let offset = i64::try_from(wanted.offset).unwrap_or(i64::MAX);
-        files.read(&wanted.path, offset, wanted.length.map(|length| i64::try_from(length).unwrap_or(i64::MAX)))
+        files.read(
+            &wanted.path,
+            offset,
+            wanted
+                .length
+                .map(|length| i64::try_from(length).unwrap_or(i64::MAX)),
+        )
     })
     .await?
     .map_err(refusal)?;
     let answer = Answer {
         r#type: Some(response::Type::ReadFile as i32),
-        read_file: Some(response::ReadFile { size: piece.size, data: piece.data.into() }),
+        read_file: Some(response::ReadFile {
+            size: piece.size,
+            data: piece.data.into(),
+        }),
         ..Answer::default()
     };
-    Ok(respond::with_type(StatusCode::OK, media.name(), encode(&answer, media)))
+    Ok(respond::with_type(
+        StatusCode::OK,
+        media.name(),
+        encode(&answer, media),
+    ))
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Response> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))

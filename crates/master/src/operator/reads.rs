@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use mezz_core::key::FrameworkKey;
-use mezz_core::records::{AgentRecord, AgentState, FrameworkRecord, FrameworkState, OfferRecord, TaskList};
+use mezz_core::records::{
+    AgentRecord, AgentState, FrameworkRecord, FrameworkState, OfferRecord, TaskList,
+};
 use mezz_core::time::Wall;
 use mezz_proto::v1;
 use mezz_proto::v1::master::call::Type as CallType;
@@ -20,38 +22,78 @@ use crate::view::View;
 
 /// The answer of a reading call; `None` when the call does not read or is not built.
 pub(super) fn answer(shared: &Shared, view: &View, kind: CallType) -> Option<Answer> {
-    let of = |kind: response::Type| Answer { r#type: Some(kind as i32), ..Answer::default() };
+    let of = |kind: response::Type| Answer {
+        r#type: Some(kind as i32),
+        ..Answer::default()
+    };
     Some(match kind {
-        CallType::GetHealth => {
-            Answer { get_health: Some(response::GetHealth { healthy: true }), ..of(response::Type::GetHealth) }
-        }
-        CallType::GetFlags => Answer { get_flags: Some(flags(shared)), ..of(response::Type::GetFlags) },
-        CallType::GetVersion => Answer { get_version: Some(version()), ..of(response::Type::GetVersion) },
+        CallType::GetHealth => Answer {
+            get_health: Some(response::GetHealth { healthy: true }),
+            ..of(response::Type::GetHealth)
+        },
+        CallType::GetFlags => Answer {
+            get_flags: Some(flags(shared)),
+            ..of(response::Type::GetFlags)
+        },
+        CallType::GetVersion => Answer {
+            get_version: Some(version()),
+            ..of(response::Type::GetVersion)
+        },
         CallType::GetMetrics => {
             let metrics = crate::metrics::snapshot(shared, view)
                 .into_iter()
-                .map(|(name, value)| v1::Metric { name, value: Some(value) })
+                .map(|(name, value)| v1::Metric {
+                    name,
+                    value: Some(value),
+                })
                 .collect();
-            Answer { get_metrics: Some(response::GetMetrics { metrics }), ..of(response::Type::GetMetrics) }
+            Answer {
+                get_metrics: Some(response::GetMetrics { metrics }),
+                ..of(response::Type::GetMetrics)
+            }
         }
         CallType::GetLoggingLevel => Answer {
-            get_logging_level: Some(response::GetLoggingLevel { level: logging_level(shared) }),
+            get_logging_level: Some(response::GetLoggingLevel {
+                level: logging_level(shared),
+            }),
             ..of(response::Type::GetLoggingLevel)
         },
-        CallType::GetState => Answer { get_state: Some(state(view)), ..of(response::Type::GetState) },
-        CallType::GetAgents => Answer { get_agents: Some(agents(view)), ..of(response::Type::GetAgents) },
-        CallType::GetFrameworks => {
-            Answer { get_frameworks: Some(frameworks(view)), ..of(response::Type::GetFrameworks) }
-        }
-        CallType::GetExecutors => Answer { get_executors: Some(executors(view)), ..of(response::Type::GetExecutors) },
+        CallType::GetState => Answer {
+            get_state: Some(state(view)),
+            ..of(response::Type::GetState)
+        },
+        CallType::GetAgents => Answer {
+            get_agents: Some(agents(view)),
+            ..of(response::Type::GetAgents)
+        },
+        CallType::GetFrameworks => Answer {
+            get_frameworks: Some(frameworks(view)),
+            ..of(response::Type::GetFrameworks)
+        },
+        CallType::GetExecutors => Answer {
+            get_executors: Some(executors(view)),
+            ..of(response::Type::GetExecutors)
+        },
         CallType::GetOperations => Answer {
             get_operations: Some(response::GetOperations::default()),
             ..of(response::Type::GetOperations)
         },
-        CallType::GetTasks => Answer { get_tasks: Some(tasks(view)), ..of(response::Type::GetTasks) },
-        CallType::GetRoles => Answer { get_roles: Some(roles(view)), ..of(response::Type::GetRoles) },
-        CallType::GetWeights => Answer { get_weights: weights(view), ..of(response::Type::GetWeights) },
-        CallType::GetMaster => Answer { get_master: Some(master(shared, view)), ..of(response::Type::GetMaster) },
+        CallType::GetTasks => Answer {
+            get_tasks: Some(tasks(view)),
+            ..of(response::Type::GetTasks)
+        },
+        CallType::GetRoles => Answer {
+            get_roles: Some(roles(view)),
+            ..of(response::Type::GetRoles)
+        },
+        CallType::GetWeights => Answer {
+            get_weights: weights(view),
+            ..of(response::Type::GetWeights)
+        },
+        CallType::GetMaster => Answer {
+            get_master: Some(master(shared, view)),
+            ..of(response::Type::GetMaster)
+        },
         CallType::GetQuota => Answer {
             get_quota: Some(response::GetQuota::default()),
             ..of(response::Type::GetQuota)
@@ -69,8 +111,13 @@ pub(super) fn answer(shared: &Shared, view: &View, kind: CallType) -> Option<Ans
 }
 
 fn flags(shared: &Shared) -> response::GetFlags {
-    let flags = shared.flags.iter().map(|(name, value)| v1::Flag { name: name.clone(), value: Some(value.clone()) });
-    response::GetFlags { flags: flags.collect() }
+    let flags = shared.flags.iter().map(|(name, value)| v1::Flag {
+        name: name.clone(),
+        value: Some(value.clone()),
+    });
+    response::GetFlags {
+        flags: flags.collect(),
+    }
 }
 
 fn version() -> response::GetVersion {
@@ -109,13 +156,25 @@ fn tasks(view: &View) -> response::GetTasks {
 }
 
 fn executors(view: &View) -> response::GetExecutors {
-    let executors = view.records.executors.iter().map(|(_, executor)| response::get_executors::Executor {
-        executor_info: (*executor.info).clone(),
-        agent_id: v1::AgentId {
-            value: view.records.agents.get(executor.agent.index()).map(|agent| agent.id.to_string()).unwrap_or_default(),
-        },
-    });
-    response::GetExecutors { executors: executors.collect(), ..response::GetExecutors::default() }
+    let executors =
+        view.records
+            .executors
+            .iter()
+            .map(|(_, executor)| response::get_executors::Executor {
+                executor_info: (*executor.info).clone(),
+                agent_id: v1::AgentId {
+                    value: view
+                        .records
+                        .agents
+                        .get(executor.agent.index())
+                        .map(|agent| agent.id.to_string())
+                        .unwrap_or_default(),
+                },
+            });
+    response::GetExecutors {
+        executors: executors.collect(),
+        ..response::GetExecutors::default()
+    }
 }
 
 fn agents(view: &View) -> response::GetAgents {
@@ -131,7 +190,12 @@ fn agents(view: &View) -> response::GetAgents {
 }
 
 fn agent_info(record: &AgentRecord) -> v1::AgentInfo {
-    v1::AgentInfo { id: Some(v1::AgentId { value: record.id.to_string() }), ..(*record.info).clone() }
+    v1::AgentInfo {
+        id: Some(v1::AgentId {
+            value: record.id.to_string(),
+        }),
+        ..(*record.info).clone()
+    }
 }
 
 /// One agent as GET_AGENTS and AGENT_ADDED show it.
@@ -140,7 +204,9 @@ pub(super) fn agent(record: &AgentRecord) -> Agent {
         .capabilities
         .iter()
         .filter_map(|name| v1::agent_info::capability::Type::from_str_name(name))
-        .map(|kind| v1::agent_info::Capability { r#type: Some(kind as i32) })
+        .map(|kind| v1::agent_info::Capability {
+            r#type: Some(kind as i32),
+        })
         .collect();
     Agent {
         agent_info: agent_info(record),
@@ -159,13 +225,18 @@ pub(super) fn agent(record: &AgentRecord) -> Agent {
 }
 
 fn time(wall: Wall) -> v1::TimeInfo {
-    v1::TimeInfo { nanoseconds: wall.nanoseconds() }
+    v1::TimeInfo {
+        nanoseconds: wall.nanoseconds(),
+    }
 }
 
 fn frameworks(view: &View) -> response::GetFrameworks {
     let mut offers: BTreeMap<FrameworkKey, Vec<v1::Offer>> = BTreeMap::new();
     for (_, record) in view.records.offers.iter() {
-        offers.entry(record.framework).or_default().push(offer(view, record));
+        offers
+            .entry(record.framework)
+            .or_default()
+            .push(offer(view, record));
     }
     let mut answer = response::GetFrameworks::default();
     for (_, record) in view.records.frameworks.iter() {
@@ -182,8 +253,15 @@ fn frameworks(view: &View) -> response::GetFrameworks {
 
 /// One framework as FRAMEWORK_ADDED and FRAMEWORK_UPDATED show it.
 pub(super) fn framework(view: &View, record: &FrameworkRecord) -> Framework {
-    let offers = view.records.offers.iter().filter(|(_, offer)| offer.framework == record.key);
-    Framework { offers: offers.map(|(_, record)| offer(view, record)).collect(), ..framework_without_offers(record) }
+    let offers = view
+        .records
+        .offers
+        .iter()
+        .filter(|(_, offer)| offer.framework == record.key);
+    Framework {
+        offers: offers.map(|(_, record)| offer(view, record)).collect(),
+        ..framework_without_offers(record)
+    }
 }
 
 fn framework_without_offers(record: &FrameworkRecord) -> Framework {
@@ -198,7 +276,13 @@ fn framework_without_offers(record: &FrameworkRecord) -> Framework {
         unregistered_time: record.unregistered_at.map(time),
         allocated_resources: record.used.to_proto_endpoint(),
         offered_resources: record.offered.to_proto_endpoint(),
-        offer_constraints: Some(record.offer_constraints.as_deref().cloned().unwrap_or_default()),
+        offer_constraints: Some(
+            record
+                .offer_constraints
+                .as_deref()
+                .cloned()
+                .unwrap_or_default(),
+        ),
         ..Framework::default()
     }
 }
@@ -207,14 +291,22 @@ fn framework_without_offers(record: &FrameworkRecord) -> Framework {
 fn offer(view: &View, record: &OfferRecord) -> v1::Offer {
     let framework = view.records.frameworks.get(record.framework.index());
     let mut offer = v1::Offer {
-        id: v1::OfferId { value: record.id.to_string() },
-        framework_id: v1::FrameworkId { value: framework.map(|one| one.id.to_string()).unwrap_or_default() },
+        id: v1::OfferId {
+            value: record.id.to_string(),
+        },
+        framework_id: v1::FrameworkId {
+            value: framework.map(|one| one.id.to_string()).unwrap_or_default(),
+        },
         resources: record.resources.to_proto(),
-        allocation_info: Some(v1::resource::AllocationInfo { role: Some(record.role.to_string()) }),
+        allocation_info: Some(v1::resource::AllocationInfo {
+            role: Some(record.role.to_string()),
+        }),
         ..v1::Offer::default()
     };
     if let Some(agent) = view.records.agents.get(record.agent.index()) {
-        offer.agent_id = v1::AgentId { value: agent.id.to_string() };
+        offer.agent_id = v1::AgentId {
+            value: agent.id.to_string(),
+        };
         offer.hostname.clone_from(&agent.info.hostname);
         offer.domain.clone_from(&agent.info.domain);
         offer.attributes.clone_from(&agent.info.attributes);
@@ -243,17 +335,24 @@ fn roles(view: &View) -> response::GetRoles {
         let resources = together.iter().map(|(name, scalar)| v1::Resource {
             name: name.as_str().to_owned(),
             r#type: v1::value::Type::Scalar as i32,
-            scalar: Some(v1::value::Scalar { value: scalar.to_f64() }),
+            scalar: Some(v1::value::Scalar {
+                value: scalar.to_f64(),
+            }),
             ..v1::Resource::default()
         });
         v1::Role {
             name: name.clone(),
             weight: record.weight.unwrap_or(1.0),
-            frameworks: framework_ids(view, record).into_iter().map(|value| v1::FrameworkId { value }).collect(),
+            frameworks: framework_ids(view, record)
+                .into_iter()
+                .map(|value| v1::FrameworkId { value })
+                .collect(),
             resources: resources.collect(),
         }
     });
-    response::GetRoles { roles: roles.collect() }
+    response::GetRoles {
+        roles: roles.collect(),
+    }
 }
 
 /// Unset when no weight was ever set, as Mesos answers.
@@ -263,7 +362,10 @@ fn weights(view: &View) -> Option<response::GetWeights> {
         .roles
         .iter()
         .filter_map(|(name, record)| {
-            record.weight.map(|weight| v1::WeightInfo { role: Some(name.clone()), weight })
+            record.weight.map(|weight| v1::WeightInfo {
+                role: Some(name.clone()),
+                weight,
+            })
         })
         .collect();
     (!weight_infos.is_empty()).then_some(response::GetWeights { weight_infos })

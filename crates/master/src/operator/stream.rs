@@ -20,7 +20,9 @@ use crate::view::View;
 pub(super) fn subscribe(shared: &Arc<Shared>, media: MediaType) -> Response {
     let (sender, reader) = stream(StreamLimits::default());
     let subscription = shared.hub.subscribe();
-    shared.hub.limit(shared.options.max_operator_event_stream_subscribers);
+    shared
+        .hub
+        .limit(shared.options.max_operator_event_stream_subscribers);
     let heartbeat = Duration::from_nanos(shared.options.config.heartbeat_interval_ns);
     // Loaded after the subscription began, so that no fact lies between the two.
     let view = shared.view();
@@ -39,7 +41,8 @@ async fn feed(
     heartbeat: Duration,
 ) {
     let snapshot = view.clone();
-    let first = tokio::task::spawn_blocking(move || record(&subscribed(&snapshot, heartbeat), media)).await;
+    let first =
+        tokio::task::spawn_blocking(move || record(&subscribed(&snapshot, heartbeat), media)).await;
     let Ok(first) = first else { return };
     let beat = record(&of(event::Type::Heartbeat), media);
     if sender.send(first).is_err() || sender.send(beat.clone()).is_err() {
@@ -72,7 +75,10 @@ fn send_batch(sender: &StreamSender, batch: &FactBatch, after: u64, media: Media
 }
 
 fn of(kind: event::Type) -> Event {
-    Event { r#type: Some(kind as i32), ..Event::default() }
+    Event {
+        r#type: Some(kind as i32),
+        ..Event::default()
+    }
 }
 
 fn subscribed(view: &View, heartbeat: Duration) -> Event {
@@ -80,31 +86,55 @@ fn subscribed(view: &View, heartbeat: Duration) -> Event {
         get_state: Some(reads::state(view)),
         heartbeat_interval_seconds: Some(heartbeat.as_secs_f64()),
     };
-    Event { subscribed: Some(subscribed), ..of(event::Type::Subscribed) }
+    Event {
+        subscribed: Some(subscribed),
+        ..of(event::Type::Subscribed)
+    }
 }
 
 /// The event that Mesos sends for a fact, if it sends one.
 fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
     let records = &view.records;
     Some(match fact {
-        Fact::TaskAdded { wire, .. } => {
-            Event { task_added: Some(event::TaskAdded { task: (**wire).clone() }), ..of(event::Type::TaskAdded) }
-        }
-        Fact::TaskUpdated { framework_id, status, state, .. } => {
+        Fact::TaskAdded { wire, .. } => Event {
+            task_added: Some(event::TaskAdded {
+                task: (**wire).clone(),
+            }),
+            ..of(event::Type::TaskAdded)
+        },
+        Fact::TaskUpdated {
+            framework_id,
+            status,
+            state,
+            ..
+        } => {
             let updated = event::TaskUpdated {
-                framework_id: v1::FrameworkId { value: framework_id.clone() },
+                framework_id: v1::FrameworkId {
+                    value: framework_id.clone(),
+                },
                 status: (**status).clone(),
                 state: *state as i32,
             };
-            Event { task_updated: Some(updated), ..of(event::Type::TaskUpdated) }
+            Event {
+                task_updated: Some(updated),
+                ..of(event::Type::TaskUpdated)
+            }
         }
         Fact::AgentAdded { agent } => {
             let agent = reads::agent(records.agents.get(agent.index())?);
-            Event { agent_added: Some(event::AgentAdded { agent }), ..of(event::Type::AgentAdded) }
+            Event {
+                agent_added: Some(event::AgentAdded { agent }),
+                ..of(event::Type::AgentAdded)
+            }
         }
         Fact::AgentRemoved { agent_id, .. } => {
-            let agent_id = v1::AgentId { value: agent_id.clone() };
-            Event { agent_removed: Some(event::AgentRemoved { agent_id }), ..of(event::Type::AgentRemoved) }
+            let agent_id = v1::AgentId {
+                value: agent_id.clone(),
+            };
+            Event {
+                agent_removed: Some(event::AgentRemoved { agent_id }),
+                ..of(event::Type::AgentRemoved)
+            }
         }
         Fact::FrameworkAdded { framework } => {
             let framework = reads::framework(view, records.frameworks.get(framework.index())?);
@@ -121,8 +151,13 @@ fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
             }
         }
         Fact::FrameworkRemoved { info, .. } => {
-            let removed = event::FrameworkRemoved { framework_info: (**info).clone() };
-            Event { framework_removed: Some(removed), ..of(event::Type::FrameworkRemoved) }
+            let removed = event::FrameworkRemoved {
+                framework_info: (**info).clone(),
+            };
+            Event {
+                framework_removed: Some(removed),
+                ..of(event::Type::FrameworkRemoved)
+            }
         }
         Fact::AgentReregistered { .. }
         | Fact::AgentDisconnected { .. }

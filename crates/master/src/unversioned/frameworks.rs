@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use mezz_core::framework_info::has_capability;
 use mezz_core::key::FrameworkKey;
-use mezz_core::records::{ExecutorRecord, FrameworkRecord, FrameworkState, OfferRecord, TaskList, TaskRecord};
+use mezz_core::records::{
+    ExecutorRecord, FrameworkRecord, FrameworkState, OfferRecord, TaskList, TaskRecord,
+};
 use mezz_http::query::Query;
 use mezz_proto::v1;
 
@@ -19,10 +21,14 @@ pub(super) fn frameworks(view: &View, query: &Query) -> Vec<u8> {
     let mut json = Json::new();
     json.object(|json| {
         json.key("frameworks").array(|json| {
-            grouped.write(json, view, |one| one.state != FrameworkState::Completed && keep(one));
+            grouped.write(json, view, |one| {
+                one.state != FrameworkState::Completed && keep(one)
+            });
         });
         json.key("completed_frameworks").array(|json| {
-            grouped.write(json, view, |one| one.state == FrameworkState::Completed && keep(one));
+            grouped.write(json, view, |one| {
+                one.state == FrameworkState::Completed && keep(one)
+            });
         });
         json.key("unregistered_frameworks").array(|_| {});
     });
@@ -56,15 +62,30 @@ impl<'a> Grouped<'a> {
             }
         }
         for (_, executor) in view.records.executors.iter() {
-            grouped.by_framework.entry(executor.framework).or_default().executors.push(executor);
+            grouped
+                .by_framework
+                .entry(executor.framework)
+                .or_default()
+                .executors
+                .push(executor);
         }
         for (_, offer) in view.records.offers.iter() {
-            grouped.by_framework.entry(offer.framework).or_default().offers.push(offer);
+            grouped
+                .by_framework
+                .entry(offer.framework)
+                .or_default()
+                .offers
+                .push(offer);
         }
         grouped
     }
 
-    pub(super) fn write(&self, json: &mut Json, view: &View, keep: impl Fn(&FrameworkRecord) -> bool) {
+    pub(super) fn write(
+        &self,
+        json: &mut Json,
+        view: &View,
+        keep: impl Fn(&FrameworkRecord) -> bool,
+    ) {
         let nothing = Belongings::default();
         for (_, framework) in view.records.frameworks.iter() {
             if keep(framework) {
@@ -75,14 +96,24 @@ impl<'a> Grouped<'a> {
     }
 }
 
-fn write_framework(json: &mut Json, view: &View, framework: &FrameworkRecord, belongings: &Belongings<'_>) {
+fn write_framework(
+    json: &mut Json,
+    view: &View,
+    framework: &FrameworkRecord,
+    belongings: &Belongings<'_>,
+) {
     write_head(json, framework);
     let info = &framework.info;
     json.key("user").string(&info.user);
     json.key("failover_timeout").double(info.failover_timeout());
     json.key("checkpoint").boolean(info.checkpoint());
-    json.key("registered_time").double(framework.registered_at.seconds());
-    json.key("unregistered_time").double(framework.unregistered_at.map_or(0.0, mezz_core::time::Wall::seconds));
+    json.key("registered_time")
+        .double(framework.registered_at.seconds());
+    json.key("unregistered_time").double(
+        framework
+            .unregistered_at
+            .map_or(0.0, mezz_core::time::Wall::seconds),
+    );
     if let Some(principal) = &info.principal {
         json.key("principal").string(principal);
     }
@@ -97,7 +128,8 @@ fn write_framework(json: &mut Json, view: &View, framework: &FrameworkRecord, be
     if has_capability(info, v1::framework_info::capability::Type::MultiRole) {
         json.key("roles").strings(&info.roles);
     } else {
-        json.key("role").string(framework.roles().first().map_or("*", String::as_str));
+        json.key("role")
+            .string(framework.roles().first().map_or("*", String::as_str));
     }
     let lists = [
         ("tasks", &belongings.live),
@@ -122,7 +154,8 @@ fn write_framework(json: &mut Json, view: &View, framework: &FrameworkRecord, be
         }
     });
     if let Some(labels) = &info.labels {
-        json.key("labels").array(|json| labels.labels.iter().for_each(|label| json.message(label)));
+        json.key("labels")
+            .array(|json| labels.labels.iter().for_each(|label| json.message(label)));
     }
     json.key("offer_constraints");
     match &framework.offer_constraints {
@@ -138,26 +171,37 @@ pub(super) fn write_head(json: &mut Json, framework: &FrameworkRecord) {
     json.key("name").string(&info.name);
     json.key("used_resources").resources(&framework.used);
     json.key("offered_resources").resources(&framework.offered);
-    json.key("capabilities").strings(info.capabilities.iter().map(|one| one.r#type().as_str_name()));
+    json.key("capabilities").strings(
+        info.capabilities
+            .iter()
+            .map(|one| one.r#type().as_str_name()),
+    );
     json.key("hostname").string(info.hostname());
     json.key("webui_url").string(info.webui_url());
     let active = framework.state == FrameworkState::Active;
     json.key("active").boolean(active);
     json.key("connected").boolean(active);
-    json.key("recovered").boolean(framework.state == FrameworkState::Recovered);
+    json.key("recovered")
+        .boolean(framework.state == FrameworkState::Recovered);
 }
 
 fn write_offer(json: &mut Json, view: &View, framework: &FrameworkRecord, offer: &OfferRecord) {
     json.object(|json| {
         json.key("id").string(&offer.id);
         json.key("framework_id").string(&framework.id);
-        json.key("allocation_info").object(|json| json.key("role").string(&offer.role));
+        json.key("allocation_info")
+            .object(|json| json.key("role").string(&offer.role));
         json.key("slave_id").string(agent_id(view, offer.agent));
         json.key("resources").resources(&offer.resources);
     });
 }
 
-fn write_executor(json: &mut Json, view: &View, framework: &FrameworkRecord, executor: &ExecutorRecord) {
+fn write_executor(
+    json: &mut Json,
+    view: &View,
+    framework: &FrameworkRecord,
+    executor: &ExecutorRecord,
+) {
     json.object(|json| {
         json.key("executor_id").string(&executor.id);
         json.key("name").string(executor.info.name());
@@ -183,10 +227,12 @@ fn write_executor(json: &mut Json, view: &View, framework: &FrameworkRecord, exe
         json.key("resources").resources(&executor.resources);
         json.key("role").string(&executor.role);
         if let Some(labels) = &executor.info.labels {
-            json.key("labels").array(|json| labels.labels.iter().for_each(|label| json.message(label)));
+            json.key("labels")
+                .array(|json| labels.labels.iter().for_each(|label| json.message(label)));
         }
         if executor.info.r#type.is_some() {
-            json.key("type").string(executor.info.r#type().as_str_name());
+            json.key("type")
+                .string(executor.info.r#type().as_str_name());
         }
         json.key("slave_id").string(agent_id(view, executor.agent));
     });
@@ -194,5 +240,8 @@ fn write_executor(json: &mut Json, view: &View, framework: &FrameworkRecord, exe
 
 /// The id of an agent; empty when its record is gone.
 pub(super) fn agent_id(view: &View, key: mezz_core::key::AgentKey) -> &str {
-    view.records.agents.get(key.index()).map_or("", |agent| &agent.id)
+    view.records
+        .agents
+        .get(key.index())
+        .map_or("", |agent| &agent.id)
 }

@@ -8,6 +8,7 @@ mod summary;
 mod system;
 mod tasks;
 
+pub(crate) use agents::write_attributes;
 pub(crate) use roles::{RoleHoldings, framework_ids, holdings, weights_json};
 pub(crate) use system::system_numbers;
 
@@ -52,26 +53,58 @@ pub(crate) enum Endpoint {
 }
 
 /// Answers a request to one of the endpoints.
-pub(crate) async fn handle(shared: &Arc<Shared>, endpoint: Endpoint, mut request: Request) -> Response {
+pub(crate) async fn handle(
+    shared: &Arc<Shared>,
+    endpoint: Endpoint,
+    mut request: Request,
+) -> Response {
     match answer(shared, endpoint, &mut request).await {
         Ok(response) | Err(response) => response,
     }
 }
 
-async fn answer(shared: &Arc<Shared>, endpoint: Endpoint, request: &mut Request) -> Result<Response, Response> {
+async fn answer(
+    shared: &Arc<Shared>,
+    endpoint: Endpoint,
+    request: &mut Request,
+) -> Result<Response, Response> {
     match endpoint {
         Endpoint::Health => Ok(respond::ok()),
         Endpoint::Version => read(shared, request, |_, _, _| Ok(version())).await,
         Endpoint::Flags => read(shared, request, |shared, _, _| Ok(flags(shared))).await,
-        Endpoint::Metrics => read(shared, request, |shared, view, _| Ok(metrics(shared, view))).await,
+        Endpoint::Metrics => {
+            read(shared, request, |shared, view, _| Ok(metrics(shared, view))).await
+        }
         Endpoint::Prometheus => prometheus(shared, request),
         Endpoint::SystemStats => read(shared, request, |_, _, _| Ok(system::stats())).await,
         Endpoint::LoggingToggle => logging_toggle(shared, request),
-        Endpoint::State => led_read(shared, request, |shared, view, _| Ok(state::state(shared, view))).await,
-        Endpoint::StateSummary => led_read(shared, request, |shared, view, _| Ok(summary::summary(shared, view))).await,
-        Endpoint::Slaves => led_read(shared, request, |_, view, query| Ok(agents::slaves(view, query))).await,
-        Endpoint::Frameworks => led_read(shared, request, |_, view, query| Ok(frameworks::frameworks(view, query))).await,
-        Endpoint::Tasks => led_read(shared, request, |_, view, query| tasks::tasks(view, query)).await,
+        Endpoint::State => {
+            led_read(shared, request, |shared, view, _| {
+                Ok(state::state(shared, view))
+            })
+            .await
+        }
+        Endpoint::StateSummary => {
+            led_read(shared, request, |shared, view, _| {
+                Ok(summary::summary(shared, view))
+            })
+            .await
+        }
+        Endpoint::Slaves => {
+            led_read(shared, request, |_, view, query| {
+                Ok(agents::slaves(view, query))
+            })
+            .await
+        }
+        Endpoint::Frameworks => {
+            led_read(shared, request, |_, view, query| {
+                Ok(frameworks::frameworks(view, query))
+            })
+            .await
+        }
+        Endpoint::Tasks => {
+            led_read(shared, request, |_, view, query| tasks::tasks(view, query)).await
+        }
         Endpoint::Roles => led_read(shared, request, |_, view, _| Ok(roles::roles(view))).await,
         Endpoint::Weights if *request.method() == Method::PUT => put_weights(shared, request).await,
         Endpoint::Weights => {
@@ -92,13 +125,21 @@ async fn answer(shared: &Arc<Shared>, endpoint: Endpoint, request: &mut Request)
 
 type Reader = fn(&Shared, &View, &Query) -> Result<Vec<u8>, Response>;
 
-async fn led_read(shared: &Arc<Shared>, request: &Request, reader: Reader) -> Result<Response, Response> {
+async fn led_read(
+    shared: &Arc<Shared>,
+    request: &Request,
+    reader: Reader,
+) -> Result<Response, Response> {
     require_leader(shared, request)?;
     read(shared, request, reader).await
 }
 
 /// Builds the answer off the network threads, since `/state` can be long.
-async fn read(shared: &Arc<Shared>, request: &Request, reader: Reader) -> Result<Response, Response> {
+async fn read(
+    shared: &Arc<Shared>,
+    request: &Request,
+    reader: Reader,
+) -> Result<Response, Response> {
     request.expect_method(&[Method::GET])?;
     let query = request.query();
     let owned = shared.clone();
@@ -110,7 +151,11 @@ async fn read(shared: &Arc<Shared>, request: &Request, reader: Reader) -> Result
 }
 
 fn not_built(request: &Request) -> Response {
-    respond::not_implemented(format!("{} {} is not built yet", request.method(), request.path()))
+    respond::not_implemented(format!(
+        "{} {} is not built yet",
+        request.method(),
+        request.path()
+    ))
 }
 
 fn version() -> Vec<u8> {
@@ -148,10 +193,17 @@ fn prometheus(shared: &Shared, request: &Request) -> Result<Response, Response> 
     request.expect_method(&[Method::GET])?;
     let mut text = String::new();
     for (name, value) in crate::metrics::snapshot(shared, &shared.view()) {
-        let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let plain: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
         text.push_str(&format!("mezz_{plain} {value}\n"));
     }
-    Ok(respond::with_type(StatusCode::OK, "text/plain; version=0.0.4", text))
+    Ok(respond::with_type(
+        StatusCode::OK,
+        "text/plain; version=0.0.4",
+        text,
+    ))
 }
 
 /// `/logging/toggle?level=N&duration=D`; without parameters it tells the present level.
@@ -160,26 +212,44 @@ fn logging_toggle(shared: &Shared, request: &Request) -> Result<Response, Respon
     let (level, duration) = match (query.get("level"), query.get("duration")) {
         (None, None) => {
             let level = shared.logging_level.load(Ordering::Relaxed);
-            return Ok(respond::with_type(StatusCode::OK, "text/plain", format!("{level}\n")));
+            return Ok(respond::with_type(
+                StatusCode::OK,
+                "text/plain",
+                format!("{level}\n"),
+            ));
         }
-        (Some(_), None) => return Err(respond::bad_request("Expecting 'duration=value' in query.\n")),
+        (Some(_), None) => {
+            return Err(respond::bad_request(
+                "Expecting 'duration=value' in query.\n",
+            ));
+        }
         (None, Some(_)) => return Err(respond::bad_request("Expecting 'level=value' in query.\n")),
         (Some(level), Some(duration)) => (level, duration),
     };
-    let level: u32 = level
-        .parse()
-        .map_err(|_| respond::bad_request(format!("Failed to parse level: '{level}' is not a number.\n")))?;
+    let level: u32 = level.parse().map_err(|_| {
+        respond::bad_request(format!(
+            "Failed to parse level: '{level}' is not a number.\n"
+        ))
+    })?;
     let duration = mezz_resource::parse_duration(duration)
         .map_err(|error| respond::bad_request(format!("Failed to parse duration: {error}.\n")))?;
     set_logging_level(shared, level, duration)
 }
 
 /// Changes the log level for a while.
-pub(crate) fn set_logging_level(shared: &Shared, level: u32, duration: Duration) -> Result<Response, Response> {
+pub(crate) fn set_logging_level(
+    shared: &Shared,
+    level: u32,
+    duration: Duration,
+) -> Result<Response, Response> {
     if level > 3 {
-        return Err(respond::bad_request(format!("Invalid level '{level}': levels are 0 to 3.\n")));
+        return Err(respond::bad_request(format!(
+            "Invalid level '{level}': levels are 0 to 3.\n"
+        )));
     }
-    shared.logging_level.store(u64::from(level), Ordering::Relaxed);
+    shared
+        .logging_level
+        .store(u64::from(level), Ordering::Relaxed);
     if let Some(control) = &shared.options.logging {
         control(level, duration);
     }
@@ -192,7 +262,9 @@ async fn teardown(shared: &Arc<Shared>, request: &mut Request) -> Result<Respons
     let body = request.read_body().await?;
     let form = Query::parse(&String::from_utf8_lossy(&body));
     let Some(framework_id) = form.get("frameworkId").map(str::to_owned) else {
-        return Err(respond::bad_request("Missing 'frameworkId' query parameter in the request body"));
+        return Err(respond::bad_request(
+            "Missing 'frameworkId' query parameter in the request body",
+        ));
     };
     Ok(change(shared, OperatorAction::Teardown { framework_id }).await)
 }
@@ -200,7 +272,13 @@ async fn teardown(shared: &Arc<Shared>, request: &mut Request) -> Result<Respons
 /// Hands an operator's change to the core and answers with its reply.
 pub(crate) async fn change(shared: &Shared, action: OperatorAction) -> Response {
     let reply = shared
-        .call(|request| Event::Operator(Box::new(OperatorCall { request, principal: None, action })))
+        .call(|request| {
+            Event::Operator(Box::new(OperatorCall {
+                request,
+                principal: None,
+                action,
+            }))
+        })
         .await;
     replies::response(reply)
 }
@@ -210,11 +288,15 @@ async fn put_weights(shared: &Arc<Shared>, request: &mut Request) -> Result<Resp
     let body = request.read_body().await?;
     let text = String::from_utf8_lossy(&body).into_owned();
     let list: Vec<serde_json::Value> = serde_json::from_slice(&body).map_err(|error| {
-        respond::bad_request(format!("Failed to parse update weights request JSON '{text}': {error}"))
+        respond::bad_request(format!(
+            "Failed to parse update weights request JSON '{text}': {error}"
+        ))
     })?;
     let weights: Result<Vec<v1::WeightInfo>, _> = list.iter().map(mezz_proto::from_value).collect();
     let weights = weights.map_err(|error| {
-        respond::bad_request(format!("Failed to convert weights JSON array to protobuf '{text}': {error}"))
+        respond::bad_request(format!(
+            "Failed to convert weights JSON array to protobuf '{text}': {error}"
+        ))
     })?;
     Ok(change(shared, OperatorAction::UpdateWeights(weights)).await)
 }

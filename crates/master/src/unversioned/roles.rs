@@ -21,10 +21,16 @@ pub(crate) fn holdings(view: &View) -> BTreeMap<String, RoleHoldings> {
     let mut by_role: BTreeMap<String, RoleHoldings> = BTreeMap::new();
     for (_, agent) in view.records.agents.iter() {
         for (role, resources) in agent.used.by_allocation_role() {
-            add(&mut by_role.entry(role.to_string()).or_default().allocated, &resources);
+            add(
+                &mut by_role.entry(role.to_string()).or_default().allocated,
+                &resources,
+            );
         }
         for (role, resources) in agent.offered.by_allocation_role() {
-            add(&mut by_role.entry(role.to_string()).or_default().offered, &resources);
+            add(
+                &mut by_role.entry(role.to_string()).or_default().offered,
+                &resources,
+            );
         }
         for (role, resources) in agent.total.reserved_by_role() {
             add(&mut by_role.entry(role).or_default().reserved, &resources);

@@ -59,7 +59,8 @@ pub(super) fn summary(shared: &Shared, view: &View) -> Vec<u8> {
             for (_, agent) in view.records.agents.iter() {
                 if !matches!(
                     agent.state,
-                    mezz_core::records::AgentState::Connected | mezz_core::records::AgentState::Disconnected
+                    mezz_core::records::AgentState::Connected
+                        | mezz_core::records::AgentState::Disconnected
                 ) {
                     continue;
                 }
@@ -67,8 +68,11 @@ pub(super) fn summary(shared: &Shared, view: &View) -> Vec<u8> {
                 json.object(|json| {
                     agents::write_agent(json, agent);
                     counts.write(json);
-                    let ids = keys.iter().filter_map(|key| view.records.frameworks.get(key.index()));
-                    json.key("framework_ids").strings(ids.map(|framework| framework.id.clone()));
+                    let ids = keys
+                        .iter()
+                        .filter_map(|key| view.records.frameworks.get(key.index()));
+                    json.key("framework_ids")
+                        .strings(ids.map(|framework| framework.id.clone()));
                 });
             }
         });

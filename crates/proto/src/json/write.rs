@@ -100,6 +100,18 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// An enum with a default, which also stands in for a number without a name.
+    pub(super) fn enumeration_or(
+        &mut self,
+        key: &str,
+        value: Option<i32>,
+        default: i32,
+        table: &EnumTable,
+    ) {
+        let known = value.filter(|value| (table.name)(*value).is_some());
+        self.enumeration(key, known.unwrap_or(default), table);
+    }
+
     pub(super) fn message(&mut self, key: &str, value: &dyn Fields) {
         self.key(key);
         self.object(value);

@@ -87,21 +87,26 @@ impl<'a> Iterator for Walk<'a> {
     }
 }
 
-/// The bit of a required field that this occurrence fills.
-fn filled(required: &[Required], field: &Field<'_>) -> u64 {
+/// The bits of the required fields that are filled once this field has been read too.
+fn filled(seen: u64, required: &[Required], field: &Field<'_>) -> u64 {
     let (number, value) = match field {
         Field::Number(number, value) => (*number, Some(*value)),
         Field::Bytes(number, _) | Field::Other(number) => (*number, None),
     };
     let Some(bit) = required.iter().position(|field| field.number == number) else {
-        return 0;
+        return seen;
     };
     #[allow(clippy::cast_possible_truncation)] // Enums are sign-extended on the wire.
     let known = match (required[bit].known, value) {
         (Some(known), Some(value)) => known(value as i32),
         _ => true,
     };
-    if known { 1 << bit } else { 0 }
+    // The last occurrence is the one that counts.
+    if known {
+        seen | 1 << bit
+    } else {
+        seen & !(1 << bit)
+    }
 }
 
 fn all(required: &[Required]) -> u64 {
@@ -118,7 +123,7 @@ fn complete(shape: &'static Shape, bytes: &[u8], depth: usize) -> bool {
     }
     let mut seen = 0;
     for field in Walk(bytes) {
-        seen |= filled(shape.required, &field);
+        seen = filled(seen, shape.required, &field);
         let Field::Bytes(number, held) = field else {
             continue;
         };
@@ -148,7 +153,7 @@ fn entry(bytes: &[u8]) -> (&[u8], &[u8]) {
 
 /// Notes the paths of what is absent: a message's own fields first, then what its children lack.
 fn collect(shape: &'static Shape, bytes: &[u8], path: &str, found: &mut Vec<String>) {
-    let seen = Walk(bytes).fold(0, |seen, field| seen | filled(shape.required, &field));
+    let seen = Walk(bytes).fold(0, |seen, field| filled(seen, shape.required, &field));
     for (bit, field) in shape.required.iter().enumerate() {
         if seen & (1 << bit) == 0 {
             found.push(format!("{path}{}", field.name));
