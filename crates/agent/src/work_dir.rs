@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -72,6 +72,12 @@ impl WorkDir {
 
     pub(crate) fn keeping(&self) -> Keeping {
         self.keeping
+    }
+
+    /// Tells this agent from others on the host, in every life of it.
+    pub(crate) fn scope(&self) -> Result<String, WorkDirError> {
+        let metadata = fs::metadata(&self.path).map_err(failed(&self.path))?;
+        Ok(format!("{:x}-{:x}", metadata.dev(), metadata.ino()))
     }
 
     /// Grows with every life of the agent.

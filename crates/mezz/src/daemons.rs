@@ -32,7 +32,7 @@ pub(crate) enum TasksAtStop {
 /// How an agent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AgentEnd {
-    pub(crate) code: i32,
+    pub(crate) code: u8,
     pub(crate) message: String,
 }
 
