@@ -1,5 +1,7 @@
 //! Custom executors: the executor API and their life.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use mezz_agent_core::{CallOutcome, Effect, Event, StreamId};
