@@ -4,7 +4,7 @@
 //! effects, then one write to the warden and one to the master. It decides nothing about tasks.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mezz_agent_core::{AgentCore, CallOutcome, Event, LaunchId, RequestId};
 use mezz_proto::agent_protocol::frame::Body;
@@ -77,8 +77,8 @@ pub(crate) struct TurnState {
     /// Launches that the warden may still know.
     pub(crate) live: std::collections::BTreeSet<LaunchId>,
     pub(crate) stop: Option<AgentExit>,
-    inputs: Vec<Input>,
-    replies: Vec<Incoming>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) replies: Vec<Incoming>,
 }
 
 impl Driver {
@@ -289,18 +289,5 @@ impl Driver {
             crate::work_dir::Keeping::Durable if idle => self.warden.shut_down(),
             crate::work_dir::Keeping::Durable => {}
         }
-    }
-}
-
-/// How long a turn took, for the log.
-pub(crate) struct Stopwatch(Instant);
-
-impl Stopwatch {
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    pub(crate) fn seconds(&self) -> f64 {
-        self.0.elapsed().as_secs_f64()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns when a sandbox is deleted. Deleting is paced: thousands of deletions at once would slow launches down.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,7 @@ pub(crate) struct GarbageCounters {
     pub(crate) failed: AtomicU64,
 }
 
-type Queue = BTreeMap<(SystemTime, PathBuf), ()>;
+type Queue = BTreeSet<(SystemTime, PathBuf)>;
 
 #[derive(Debug)]
 struct Shared {
@@ -45,6 +45,8 @@ struct Shared {
 pub(crate) struct GarbageCollector {
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
+    runtime: Handle,
+    started: SystemTime,
 }
 
 impl Drop for GarbageCollector {
@@ -58,7 +60,7 @@ impl GarbageCollector {
     pub(crate) fn start(settings: GarbageSettings, counters: Arc<GarbageCounters>, runtime: &Handle) -> Self {
         let shared = Arc::new(Shared { settings, queue: Mutex::default(), counters });
         let task = runtime.spawn(collect(Arc::clone(&shared)));
-        Self { shared, task }
+        Self { shared, task, runtime: runtime.clone(), started: SystemTime::now() }
     }
 
     /// A sandbox, relative to the work directory, has seen its last use.
@@ -67,15 +69,16 @@ impl GarbageCollector {
     }
 
     /// Finds sandboxes of earlier lives, off this thread; those in `used` stay.
-    pub(crate) fn adopt_leftovers(&self, used: Vec<PathBuf>) {
-        let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || {
+    pub(crate) fn adopt_leftovers(&self, used: BTreeSet<PathBuf>) {
+        let (shared, started) = (Arc::clone(&self.shared), self.started);
+        self.runtime.spawn_blocking(move || {
             for path in sandboxes(&shared.settings.work_dir) {
-                if used.contains(&path) {
-                    continue;
+                let Ok(data) = fs::symlink_metadata(&path) else { continue };
+                // What this life has made is told to us when its time has come.
+                let made = data.created().or_else(|_| data.modified()).unwrap_or(started);
+                if made < started && !used.contains(&path) {
+                    shared.insert(data.modified().unwrap_or(started), path);
                 }
-                let since = fs::symlink_metadata(&path).and_then(|data| data.modified()).unwrap_or_else(|_| SystemTime::now());
-                shared.insert(since, path);
             }
         });
     }
@@ -88,18 +91,18 @@ impl Shared {
 
     fn insert(&self, since: SystemTime, path: PathBuf) {
         let mut queue = self.lock();
-        queue.insert((since, path), ());
+        queue.insert((since, path));
         self.counters.pending.store(queue.len() as u64, Ordering::Relaxed);
     }
 
     /// The next sandbox whose time has come.
     fn next_due(&self, max_age: Duration) -> Option<PathBuf> {
         let mut queue = self.lock();
-        let (since, _) = queue.first_key_value()?.0;
+        let (since, _) = queue.first()?;
         if SystemTime::now().duration_since(*since).unwrap_or_default() < max_age {
             return None;
         }
-        let ((_, path), ()) = queue.pop_first()?;
+        let (_, path) = queue.pop_first()?;
         self.counters.pending.store(queue.len() as u64, Ordering::Relaxed);
         Some(path)
     }

@@ -13,7 +13,9 @@ impl Driver {
         let mut durability = None;
         for effect in &effects {
             if let Effect::Checkpoint { records, durability: wanted } = effect {
-                records.iter().for_each(|record| self.journal.add(record));
+                for record in records {
+                    self.journal.add(record);
+                }
                 durability = durability.max(Some(*wanted));
             }
         }
@@ -80,7 +82,12 @@ impl Driver {
 
     fn on_fact(&mut self, fact: Fact) {
         match fact {
-            Fact::RecoveryCompleted { tasks } => tracing::info!(tasks, "recovered"),
+            Fact::RecoveryCompleted { tasks } => {
+                tracing::info!(tasks, "recovered");
+                let records = self.core.records();
+                let executors = records.frameworks.iter().flat_map(|framework| &framework.executors);
+                self.garbage.adopt_leftovers(executors.map(|executor| self.launcher.sandbox(&executor.sandbox)).collect());
+            }
             Fact::Registered { agent_id } => {
                 tracing::info!(agent_id, "registered with the master");
                 self.registered.send_replace(Some(agent_id));

@@ -5,10 +5,10 @@
 //! since the cost of a fork grows with the parent.
 #![allow(unsafe_code)]
 
-pub mod accounts;
 #[macro_use]
 mod messages;
 
+pub mod accounts;
 mod child;
 pub mod client;
 mod control;

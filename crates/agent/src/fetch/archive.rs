@@ -102,7 +102,7 @@ fn extract_zip(job: &Job, sandbox: &Sandbox, file: std::fs::File) -> Result<(), 
     let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(broken)?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(broken)?;
-        let Some(path) = inside(entry.name())? else { continue };
+        let Some(path) = inside(&entry.name().map_err(broken)?)? else { continue };
         if entry.is_dir() {
             sandbox.make_directory(&path)?;
         } else if entry.is_symlink() {

@@ -104,7 +104,7 @@ impl Sandbox {
 
     fn directory(&self, path: &str) -> io::Result<OwnedFd> {
         if path.is_empty() {
-            return Ok(self.root.as_fd().try_clone_to_owned()?);
+            return self.root.as_fd().try_clone_to_owned();
         }
         self.open_at(path, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty())
     }
