@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -44,6 +44,14 @@ pub(crate) struct WorkDir {
 }
 
 impl WorkDir {
+    /// A name that is this directory's alone and the same in every life of its agent (FNV-1a of the path).
+    pub(crate) fn scope(&self) -> String {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = self.path.as_os_str().as_bytes();
+        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        format!("agent-{hash:016x}")
+    }
+
     /// Opens `path`, or makes a temporary directory.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, WorkDirError> {
         let (path, keeping) = match path {
@@ -72,12 +80,6 @@ impl WorkDir {
 
     pub(crate) fn keeping(&self) -> Keeping {
         self.keeping
-    }
-
-    /// Tells this agent from others on the host, in every life of it.
-    pub(crate) fn scope(&self) -> Result<String, WorkDirError> {
-        let metadata = fs::metadata(&self.path).map_err(failed(&self.path))?;
-        Ok(format!("{:x}-{:x}", metadata.dev(), metadata.ino()))
     }
 
     /// Grows with every life of the agent.

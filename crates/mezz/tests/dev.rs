@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::{Outcome, command, finish};
 
 /// Longer than anything here takes, so that only a hang meets it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `mezz dev`; ended by force when dropped, which ends its tasks in memory mode.
 struct Dev {
@@ -37,7 +37,7 @@ impl Dev {
             });
         }
         let mut dev = Self { child, address: String::new(), lines };
-        dev.address = dev.line("ready http://").trim_start_matches("ready http://").to_owned();
+        dev.line("ready http://").trim_start_matches("ready http://").clone_into(&mut dev.address);
         dev
     }
 
