@@ -1,0 +1,252 @@
+//! The plan as bytes: a version, then the fields in their order.
+//!
+//! Must never change without a new version number: agent and warden are upgraded apart.
+
+use crate::plan::{
+    CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit, RlimitResource, SessionMode, Survival,
+};
+use crate::wire::{DecodeError, Reader, Writer};
+
+/// The version of the encoding.
+pub const PLAN_VERSION: u8 = 1;
+
+/// Appends the encoded plan to `buffer`.
+pub fn encode_plan(plan: &LaunchPlan, buffer: &mut Vec<u8>) {
+    let mut w = Writer::new(buffer);
+    w.u8(PLAN_VERSION);
+    w.u64(plan.launch_id.0);
+    w.u8(match plan.clone {
+        CloneMode::Vfork => 0,
+        CloneMode::Fork => 1,
+    });
+    encode_kill_method(&plan.kill, &mut w);
+    w.u8(match plan.session {
+        SessionMode::NewSession => 0,
+        SessionMode::NewGroup => 1,
+    });
+    w.strings(&plan.cgroups);
+    w.count(plan.rlimits.len());
+    for limit in &plan.rlimits {
+        w.u8(limit.resource.number());
+        w.optional_u64(limit.soft);
+        w.optional_u64(limit.hard);
+    }
+    encode_user(plan.user.as_ref(), &mut w);
+    w.optional_u64(plan.umask.map(u64::from));
+    w.u8(match plan.stdin {
+        Input::Null => 0,
+        Input::Pipe => 1,
+    });
+    encode_output(&plan.stdout, &mut w);
+    encode_output(&plan.stderr, &mut w);
+    w.bytes(plan.directory.as_bytes());
+    w.strings(&plan.programs);
+    w.strings(&plan.argv);
+    w.strings(&plan.env);
+    w.bytes(plan.marker.as_bytes());
+    w.u8(encode_survival(plan.survival));
+    w.u8(encode_leftovers(plan.leftovers));
+    w.u32(plan.step_deadline_ms);
+}
+
+/// Reads one whole plan.
+pub fn decode_plan(bytes: &[u8]) -> Result<LaunchPlan, DecodeError> {
+    let mut r = Reader::new(bytes);
+    let version = r.u8("plan.version")?;
+    if version != PLAN_VERSION {
+        return Err(DecodeError::UnknownValue { field: "plan.version", value: version.into() });
+    }
+    let plan = LaunchPlan {
+        launch_id: LaunchId(r.u64("plan.launch_id")?),
+        clone: match r.u8("plan.clone")? {
+            0 => CloneMode::Vfork,
+            1 => CloneMode::Fork,
+            value => return unknown("plan.clone", value),
+        },
+        kill: decode_kill_method(&mut r)?,
+        session: match r.u8("plan.session")? {
+            0 => SessionMode::NewSession,
+            1 => SessionMode::NewGroup,
+            value => return unknown("plan.session", value),
+        },
+        cgroups: r.strings("plan.cgroups")?,
+        rlimits: decode_rlimits(&mut r)?,
+        user: decode_user(&mut r)?,
+        umask: decode_umask(&mut r)?,
+        stdin: match r.u8("plan.stdin")? {
+            0 => Input::Null,
+            1 => Input::Pipe,
+            value => return unknown("plan.stdin", value),
+        },
+        stdout: decode_output(&mut r, "plan.stdout")?,
+        stderr: decode_output(&mut r, "plan.stderr")?,
+        directory: r.c_string("plan.directory")?,
+        programs: r.strings("plan.programs")?,
+        argv: r.strings("plan.argv")?,
+        env: r.strings("plan.env")?,
+        marker: r.c_string("plan.marker")?,
+        survival: decode_survival(r.u8("plan.survival")?)?,
+        leftovers: decode_leftovers(r.u8("plan.leftovers")?)?,
+        step_deadline_ms: r.u32("plan.step_deadline_ms")?,
+    };
+    r.finish()?;
+    Ok(plan)
+}
+
+fn unknown<T>(field: &'static str, value: u8) -> Result<T, DecodeError> {
+    Err(DecodeError::UnknownValue { field, value: value.into() })
+}
+
+/// Appends a kill method.
+pub(crate) fn encode_kill_method(method: &KillMethod, w: &mut Writer<'_>) {
+    match method {
+        KillMethod::FreezerV1 { path } => {
+            w.u8(0);
+            w.bytes(path.as_bytes());
+        }
+        KillMethod::CgroupV2 { path } => {
+            w.u8(1);
+            w.bytes(path.as_bytes());
+        }
+        KillMethod::PidNamespace => w.u8(2),
+        KillMethod::Session => w.u8(3),
+    }
+}
+
+pub(crate) fn decode_kill_method(r: &mut Reader<'_>) -> Result<KillMethod, DecodeError> {
+    Ok(match r.u8("plan.kill")? {
+        0 => KillMethod::FreezerV1 { path: r.c_string("plan.kill.path")? },
+        1 => KillMethod::CgroupV2 { path: r.c_string("plan.kill.path")? },
+        2 => KillMethod::PidNamespace,
+        3 => KillMethod::Session,
+        value => return unknown("plan.kill", value),
+    })
+}
+
+impl KillMethod {
+    /// Appends this method to a message.
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        encode_kill_method(self, w);
+    }
+
+    /// Takes a method off a message.
+    pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        decode_kill_method(r)
+    }
+}
+
+impl Survival {
+    /// The number in messages.
+    pub fn number(self) -> u8 {
+        encode_survival(self)
+    }
+
+    /// The choice behind a number.
+    pub fn from_number(number: u8) -> Result<Self, DecodeError> {
+        decode_survival(number)
+    }
+}
+
+impl Leftovers {
+    /// The number in messages.
+    pub fn number(self) -> u8 {
+        encode_leftovers(self)
+    }
+
+    /// The choice behind a number.
+    pub fn from_number(number: u8) -> Result<Self, DecodeError> {
+        decode_leftovers(number)
+    }
+}
+
+fn encode_survival(survival: Survival) -> u8 {
+    match survival {
+        Survival::Keep => 0,
+        Survival::EndWithConnection => 1,
+    }
+}
+
+fn decode_survival(number: u8) -> Result<Survival, DecodeError> {
+    match number {
+        0 => Ok(Survival::Keep),
+        1 => Ok(Survival::EndWithConnection),
+        value => unknown("plan.survival", value),
+    }
+}
+
+fn encode_leftovers(leftovers: Leftovers) -> u8 {
+    match leftovers {
+        Leftovers::Kill => 0,
+        Leftovers::Leave => 1,
+    }
+}
+
+fn decode_leftovers(number: u8) -> Result<Leftovers, DecodeError> {
+    match number {
+        0 => Ok(Leftovers::Kill),
+        1 => Ok(Leftovers::Leave),
+        value => unknown("plan.leftovers", value),
+    }
+}
+
+fn encode_user(user: Option<&Credentials>, w: &mut Writer<'_>) {
+    let Some(user) = user else { return w.u8(0) };
+    w.u8(1);
+    w.u32(user.uid);
+    w.u32(user.gid);
+    w.count(user.groups.len());
+    for group in &user.groups {
+        w.u32(*group);
+    }
+}
+
+fn decode_user(r: &mut Reader<'_>) -> Result<Option<Credentials>, DecodeError> {
+    match r.u8("plan.user")? {
+        0 => Ok(None),
+        1 => {
+            let (uid, gid) = (r.u32("plan.user.uid")?, r.u32("plan.user.gid")?);
+            let count = r.count("plan.user.groups")?;
+            let groups = (0..count).map(|_| r.u32("plan.user.groups")).collect::<Result<_, _>>()?;
+            Ok(Some(Credentials { uid, gid, groups }))
+        }
+        value => unknown("plan.user", value),
+    }
+}
+
+fn decode_rlimits(r: &mut Reader<'_>) -> Result<Vec<Rlimit>, DecodeError> {
+    let count = r.count("plan.rlimits")?;
+    (0..count)
+        .map(|_| {
+            let number = r.u8("plan.rlimits.resource")?;
+            let resource = RlimitResource::ALL.iter().copied().find(|resource| resource.number() == number);
+            let Some(resource) = resource else { return unknown("plan.rlimits.resource", number) };
+            Ok(Rlimit { resource, soft: r.optional_u64("plan.rlimits.soft")?, hard: r.optional_u64("plan.rlimits.hard")? })
+        })
+        .collect()
+}
+
+fn decode_umask(r: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
+    r.optional_u64("plan.umask")?
+        .map(|value| u32::try_from(value).map_err(|_| DecodeError::UnknownValue { field: "plan.umask", value }))
+        .transpose()
+}
+
+fn encode_output(output: &Output, w: &mut Writer<'_>) {
+    match output {
+        Output::Null => w.u8(0),
+        Output::Append(path) => {
+            w.u8(1);
+            w.bytes(path.as_bytes());
+        }
+        Output::Pipe => w.u8(2),
+    }
+}
+
+fn decode_output(r: &mut Reader<'_>, field: &'static str) -> Result<Output, DecodeError> {
+    Ok(match r.u8(field)? {
+        0 => Output::Null,
+        1 => Output::Append(r.c_string(field)?),
+        2 => Output::Pipe,
+        value => return unknown(field, value),
+    })
+}

@@ -1,0 +1,255 @@
+//! From a plan to a running program: clone, report, deadline, and the answer.
+//!
+//! Must never wait for a child that anything foreign can delay.
+
+use crate::child::{ChildPlan, child_main};
+use crate::crash_point::crash_point;
+use crate::launch::{Launch, Launching, Phase};
+use crate::prepared::{PrepareError, Prepared};
+use crate::proc_tree;
+use crate::protocol::{LaunchStep, Reply};
+use crate::sys;
+use crate::timers::Timer;
+use crate::tree::TreeId;
+use crate::tree_ending::{Answer, Ending, Means};
+use crate::warden::{STACK_BYTES, Token, Warden};
+use mezz_launch_plan::{CloneMode, KillMethod, LaunchId, LaunchPlan};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, pidfd_send_signal};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// A child just made.
+struct Cloned {
+    pid: u32,
+    pidfd: OwnedFd,
+    /// `None` when the child has executed, or failed, already.
+    report: Option<OwnedFd>,
+    init_status: Option<OwnedFd>,
+}
+
+impl Warden {
+    /// Starts a container, or repeats the answer for one that is known.
+    pub(crate) fn start(&mut self, plan: LaunchPlan) {
+        crash_point("warden.launch_received");
+        if self.places.contains_key(&plan.launch_id) {
+            return self.repeat_answer(plan.launch_id);
+        }
+        if self.stopping.is_some() {
+            return self.launch_failed(plan.launch_id, LaunchStep::Prepare, Errno::SHUTDOWN, "the warden is ending");
+        }
+        let Some(slot) = self.slots.take() else {
+            self.backlog.push_back(plan);
+            return;
+        };
+        if let Err(error) = self.clone_child(&plan, slot) {
+            self.slots.give_back(slot);
+            self.launch_failed(plan.launch_id, error.step, error.errno, &error.what);
+            let tree = TreeId { kill: plan.kill, pid: 0, start_ticks: 0, marker: plan.marker };
+            let _ = tree.remove_if_empty(|_| true);
+        }
+    }
+
+    /// Starts what found no free slot before.
+    pub(crate) fn start_backlog(&mut self) {
+        while !self.backlog.is_empty() && self.slots.any_free() {
+            if let Some(plan) = self.backlog.pop_front() {
+                self.start(plan);
+            }
+        }
+    }
+
+    /// Says again what was said of a launch; descriptors included.
+    pub(crate) fn repeat_answer(&mut self, id: LaunchId) {
+        let Some(launch) = self.launch(id) else { return };
+        match &launch.phase {
+            // The answer is still to come.
+            Phase::Launching(_) => {}
+            Phase::Running => self.say_started(id),
+            Phase::Exited(exit) => {
+                let exit = *exit;
+                self.say_started(id);
+                self.reply(&Reply::Exited(exit));
+            }
+        }
+    }
+
+    fn say_started(&mut self, id: LaunchId) {
+        let Some(launch) = self.launch(id) else { return };
+        let descriptors = launch.share_pipes().unwrap_or_else(|error| {
+            note!("pipes of {id}: {error}");
+            Vec::new()
+        });
+        let reply = Reply::Started {
+            launch_id: id,
+            pid: launch.tree.pid,
+            start_ticks: launch.tree.start_ticks,
+            descriptors: u8::try_from(descriptors.len()).expect("there are three streams"),
+        };
+        crash_point("warden.before_started");
+        self.reply_with(&reply, descriptors);
+    }
+
+    fn launch_failed(&mut self, launch_id: LaunchId, step: LaunchStep, errno: Errno, what: &str) {
+        let error = std::io::Error::from(errno);
+        let message = if what.is_empty() { format!("{step}: {error}") } else { format!("{step}: {what}: {error}") };
+        self.reply(&Reply::LaunchFailed { launch_id, step, errno: errno.raw_os_error(), message });
+    }
+
+    fn clone_child(&mut self, plan: &LaunchPlan, slot: u32) -> Result<(), PrepareError> {
+        let mut prepared = Prepared::new(plan, self.setup.open_files)?;
+        let mut child = prepared.child_plan(std::ptr::from_ref(self.slots.get(slot)));
+        crash_point("warden.before_clone");
+        let cloned = match plan.clone {
+            CloneMode::Vfork => self.vfork(&prepared, &mut child),
+            CloneMode::Fork => fork(plan, &prepared, &mut child),
+        };
+        let cloned = cloned
+            .map_err(|errno| PrepareError { step: LaunchStep::Clone, errno, what: "cannot make a process".to_owned() })?;
+        crash_point("warden.after_clone");
+        prepared.pipes.theirs.clear();
+        let start_ticks = proc_tree::start_ticks(cloned.pid).unwrap_or(0);
+        let tree = TreeId { kill: plan.kill.clone(), pid: cloned.pid, start_ticks, marker: plan.marker.clone() };
+        let step_deadline = Duration::from_millis(plan.step_deadline_ms.into());
+        let executed = cloned.report.is_none();
+        let place = self.insert(Launch {
+            id: plan.launch_id,
+            tree,
+            survival: plan.survival,
+            leftovers: plan.leftovers,
+            phase: match cloned.report {
+                None => Phase::Running,
+                Some(report) => Phase::Launching(Launching { report, slot, step: 0, step_deadline }),
+            },
+            pidfd: Some(cloned.pidfd),
+            stdin: prepared.pipes.stdin.take(),
+            outputs: std::mem::take(&mut prepared.pipes.outputs),
+            init_status: cloned.init_status,
+        });
+        self.watch_launch(place);
+        if executed {
+            self.finish_launching(place, slot);
+        } else {
+            self.timers.set(Instant::now() + step_deadline, Timer::Step(plan.launch_id));
+        }
+        Ok(())
+    }
+
+    fn vfork(&self, prepared: &Prepared<'_>, child: &mut ChildPlan) -> Result<Cloned, Errno> {
+        let cgroup = prepared.cgroup.as_ref().map(AsFd::as_fd);
+        // SAFETY: child_main is made for this; the plan's pointers stay valid, since we sleep until the child has
+        // executed or ended; the stack is used by one child at a time.
+        let (pid, pidfd) =
+            unsafe { sys::vfork(self.stack, STACK_BYTES, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
+        Ok(Cloned { pid, pidfd, report: None, init_status: None })
+    }
+
+    /// Waits for the end of a launch, and for its report if it is not there yet.
+    pub(crate) fn watch_launch(&mut self, place: u32) {
+        let Some(Some(launch)) = self.launches.get(place as usize) else { return };
+        let mut result = Ok(());
+        if let Some(pidfd) = &launch.pidfd {
+            result = self.watch(pidfd.as_fd(), Token::Exit(place));
+        }
+        if let (Ok(()), Phase::Launching(launching)) = (&result, &launch.phase) {
+            result = self.watch(launching.report.as_fd(), Token::Report(place));
+        }
+        if let Err(error) = result {
+            // The sweep of orphans finds its end nevertheless.
+            note!("cannot watch {}: {error}", launch.id);
+        }
+    }
+
+    /// The child has executed or ended, if its pipe says so.
+    pub(crate) fn on_report(&mut self, place: u32) {
+        let Some(launch) = self.launch_at(place) else { return };
+        let Phase::Launching(launching) = &launch.phase else { return };
+        if !has_ended(&launching.report) {
+            return;
+        }
+        let slot = launching.slot;
+        let Phase::Launching(launching) = std::mem::replace(&mut launch.phase, Phase::Running) else { return };
+        self.unwatch(launching.report.as_fd());
+        self.finish_launching(place, slot);
+    }
+
+    fn finish_launching(&mut self, place: u32, slot: u32) {
+        let report = self.slots.report(slot);
+        self.slots.give_back(slot);
+        let step = u8::try_from(report.step).ok().and_then(|step| LaunchStep::from_number(step).ok()).unwrap_or(LaunchStep::Clone);
+        let Some(id) = self.launch_at(place).map(|launch| launch.id) else { return };
+        if report.errno != 0 {
+            let errno = Errno::from_raw_os_error(report.errno.cast_signed());
+            self.give_up_launch(place, step, errno, "");
+        } else if step == LaunchStep::Exec {
+            self.say_started(id);
+        } else {
+            self.give_up_launch(place, step, Errno::INTR, "the child ended before it executed the program");
+        }
+    }
+
+    /// Forgets a launch that came to nothing and clears up behind it.
+    fn give_up_launch(&mut self, place: u32, step: LaunchStep, errno: Errno, what: &str) {
+        let Some(launch) = self.remove(place) else { return };
+        if let Some(pidfd) = &launch.pidfd {
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        }
+        self.launch_failed(launch.id, step, errno, what);
+        self.end_tree(launch.id, Ending::new(launch.tree, Means::Kill, Answer::None));
+        self.sweep_soon();
+    }
+
+    /// A step took its whole time: go on waiting if the child has come further since.
+    pub(crate) fn on_step_deadline(&mut self, id: LaunchId) {
+        let Some(&place) = self.places.get(&id) else { return };
+        let Some(Some(launch)) = self.launches.get_mut(place as usize) else { return };
+        let Phase::Launching(launching) = &mut launch.phase else { return };
+        let report = self.slots.report(launching.slot);
+        if report.step != launching.step {
+            launching.step = report.step;
+            self.timers.set(Instant::now() + launching.step_deadline, Timer::Step(id));
+            return;
+        }
+        let Phase::Launching(launching) = std::mem::replace(&mut launch.phase, Phase::Running) else { return };
+        self.unwatch(launching.report.as_fd());
+        // The child may be beyond even SIGKILL for a while, and write to its slot when it comes back.
+        if let Err(error) = self.watch(launching.report.as_fd(), Token::LateReport(launching.slot)) {
+            note!("cannot watch a late child: {error}");
+        }
+        self.late_reports.insert(launching.slot, launching.report);
+        let step = u8::try_from(report.step).ok().and_then(|step| LaunchStep::from_number(step).ok()).unwrap_or(LaunchStep::Clone);
+        self.give_up_launch(place, step, Errno::TIMEDOUT, "the step took too long");
+    }
+
+    /// A child that was given up is gone at last.
+    pub(crate) fn on_late_report(&mut self, slot: u32) {
+        if self.late_reports.get(&slot).is_some_and(has_ended) {
+            if let Some(report) = self.late_reports.remove(&slot) {
+                self.unwatch(report.as_fd());
+            }
+            self.slots.give_back(slot);
+        }
+    }
+}
+
+fn fork(plan: &LaunchPlan, prepared: &Prepared<'_>, child: &mut ChildPlan) -> Result<Cloned, Errno> {
+    let (report, reported) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let (mut flags, mut init_status, mut told) = (0, None, None);
+    if plan.kill == KillMethod::PidNamespace {
+        flags = u64::from(libc::CLONE_NEWPID.unsigned_abs());
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        child.init_status = writer.as_raw_fd();
+        (init_status, told) = (Some(reader), Some(writer));
+    }
+    let cgroup = prepared.cgroup.as_ref().map(AsFd::as_fd);
+    // SAFETY: child_main is async-signal-safe; a plain fork copies everything it needs.
+    let (pid, pidfd) = unsafe { sys::fork(flags, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
+    drop((reported, told));
+    Ok(Cloned { pid, pidfd, report: Some(report), init_status })
+}
+
+/// Whether all writing ends of a pipe, to which nobody writes, are closed.
+fn has_ended(report: &OwnedFd) -> bool {
+    matches!(rustix::io::read(report, &mut [0u8; 1]), Ok(0))
+}

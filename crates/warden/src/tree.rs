@@ -1,0 +1,150 @@
+//! Ending whole trees, and sending signals to them: one attempt at a time, never sleeping.
+//!
+//! Must never signal by number: every process is held by a pidfd and looked at again before it is signalled.
+
+use crate::proc_tree;
+use mezz_launch_plan::KillMethod;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString, OsStr};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// What is known of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TreeId {
+    pub(crate) kill: KillMethod,
+    /// The main process, alive or not; 0 if it was never known.
+    pub(crate) pid: u32,
+    /// Its start time; 0 if it was never known.
+    pub(crate) start_ticks: u64,
+    pub(crate) marker: CString,
+}
+
+/// Whether anything is left of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    Nothing,
+    Something,
+}
+
+pub(crate) fn path_of(path: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(path.to_bytes()))
+}
+
+impl TreeId {
+    /// Kills what there is and says whether to come again.
+    pub(crate) fn kill_once(&self) -> Left {
+        match &self.kill {
+            KillMethod::FreezerV1 { path } => kill_frozen(path_of(path)),
+            KillMethod::CgroupV2 { path } => kill_cgroup(path_of(path)),
+            KillMethod::PidNamespace | KillMethod::Session => kill_found(self),
+        }
+    }
+
+    /// Removes the cgroup, if nobody is in it, of a tree whose main process has ended. `main` tells which of the
+    /// warden's children are main processes.
+    pub(crate) fn remove_if_empty(&self, main: impl Fn(u32) -> bool) -> Left {
+        match &self.kill {
+            KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path } => remove_cgroup(path_of(path)),
+            // The kernel ended it with its init; only an init that never came to be known may be left.
+            KillMethod::PidNamespace => Left::Nothing,
+            KillMethod::Session => proc_tree::strays_of_ended(self, main),
+        }
+    }
+
+    /// The processes that are in the tree now.
+    pub(crate) fn members(&self) -> BTreeSet<u32> {
+        match &self.kill {
+            KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path } => cgroup_members(path_of(path)),
+            KillMethod::PidNamespace | KillMethod::Session => proc_tree::members(self),
+        }
+    }
+
+    /// Sends a signal to every process that is in the tree now; says how many got it.
+    pub(crate) fn signal(&self, signal: Signal) -> usize {
+        signal_members(|| self.members(), signal)
+    }
+}
+
+/// Opens every member, looks again, and signals those that are members still: a number may have been reused between.
+fn signal_members(members: impl Fn() -> BTreeSet<u32>, signal: Signal) -> usize {
+    let held: Vec<_> = members().into_iter().filter_map(|pid| Some((pid, open(pid)?))).collect();
+    let still = members();
+    held.into_iter()
+        .filter(|(pid, fd)| still.contains(pid) && pidfd_send_signal(fd, signal).is_ok())
+        .count()
+}
+
+fn open(pid: u32) -> Option<std::os::fd::OwnedFd> {
+    pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()
+}
+
+/// A frozen group cannot fork away from the list that is being worked off.
+fn kill_frozen(path: &Path) -> Left {
+    if remove_cgroup(path) == Left::Nothing {
+        return Left::Nothing;
+    }
+    // A group that does not freeze in time is killed all the same, and looked at again.
+    let _ = fs::write(path.join("freezer.state"), "FROZEN");
+    signal_members(|| cgroup_members(path), Signal::KILL);
+    let _ = fs::write(path.join("freezer.state"), "THAWED");
+    remove_cgroup(path)
+}
+
+fn kill_cgroup(path: &Path) -> Left {
+    if remove_cgroup(path) == Left::Nothing {
+        return Left::Nothing;
+    }
+    if fs::write(path.join("cgroup.kill"), "1").is_err() {
+        signal_members(|| cgroup_members(path), Signal::KILL);
+    }
+    remove_cgroup(path)
+}
+
+fn kill_found(tree: &TreeId) -> Left {
+    /// How often a tree that grows while it is killed is looked at before others get their turn.
+    const ROUNDS: usize = 8;
+    for _ in 0..ROUNDS {
+        if proc_tree::members(tree).is_empty() {
+            return Left::Nothing;
+        }
+        signal_members(|| proc_tree::members(tree), Signal::KILL);
+    }
+    Left::Something
+}
+
+/// The processes of a group and of the groups that its processes made in it.
+fn cgroup_members(path: &Path) -> BTreeSet<u32> {
+    let mut members = BTreeSet::new();
+    let mut directories = vec![path.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let procs = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        members.extend(procs.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0));
+        directories.extend(subdirectories(&directory));
+    }
+    members
+}
+
+fn subdirectories(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
+    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+}
+
+/// Removes the group, with the groups inside it, if no process is in any.
+fn remove_cgroup(path: &Path) -> Left {
+    match rustix::fs::rmdir(path) {
+        Ok(()) | Err(Errno::NOENT) => Left::Nothing,
+        Err(_) => {
+            let inside = subdirectories(path);
+            let emptied = !inside.is_empty() && inside.iter().all(|inner| remove_cgroup(inner) == Left::Nothing);
+            if emptied && matches!(rustix::fs::rmdir(path), Ok(()) | Err(Errno::NOENT)) {
+                Left::Nothing
+            } else {
+                Left::Something
+            }
+        }
+    }
+}
