@@ -7,6 +7,7 @@ use super::{Phase, ROOT, RoleNode, RoleTree, Tally};
 use crate::ids::{Leaf, RoleIndex, Slot};
 use crate::scalars::NameTable;
 use crate::share::{Share, UNIT_WEIGHT};
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
@@ -245,6 +246,16 @@ impl RoleTree {
         if active {
             self.list_client(leaf);
         }
+    }
+
+    /// The tree with shares that hold, whether or not the totals have just changed.
+    pub(crate) fn freshened(&self, names: &NameTable) -> Cow<'_, Self> {
+        if self.orders == Orders::Fresh {
+            return Cow::Borrowed(self);
+        }
+        let mut fresh = self.clone();
+        fresh.freshen(names);
+        Cow::Owned(fresh)
     }
 
     /// Computes all shares and orders anew when the totals have changed.
