@@ -4,7 +4,7 @@
 mod support;
 
 use mezz_resource::Resources;
-use mezz_sched::{AgentSpec, Config, Grant, Reason, Scheduler};
+use mezz_sched::{AgentSpec, Config, Grant, Limits, Reason, Scheduler};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -80,9 +80,10 @@ struct Model {
 }
 
 impl Model {
-    fn new() -> Self {
+    fn new(guarantee: &str) -> Self {
         let mut sched = Scheduler::new(Config::default());
         sched.set_quota("q", &qty(""), &qty("cpus:3;mem:3000"));
+        sched.set_quota("a/c", &qty(guarantee), Limits::default());
         Self {
             sched,
             now: SECOND,
@@ -286,8 +287,11 @@ proptest! {
     })]
 
     #[test]
-    fn any_history_keeps_the_ledger_sound(steps in prop::collection::vec(step(), 1..120)) {
-        let mut model = Model::new();
+    fn any_history_keeps_the_ledger_sound(
+        steps in prop::collection::vec(step(), 1..120),
+        guarantee in prop::sample::select(vec!["", "cpus:2;mem:1000"]),
+    ) {
+        let mut model = Model::new(guarantee);
         for step in &steps {
             model.apply(step);
             model.check();
@@ -304,8 +308,11 @@ proptest! {
     }
 
     #[test]
-    fn the_same_history_gives_the_same_ledger(steps in prop::collection::vec(step(), 1..60)) {
-        let (mut one, mut two) = (Model::new(), Model::new());
+    fn the_same_history_gives_the_same_ledger(
+        steps in prop::collection::vec(step(), 1..60),
+        guarantee in prop::sample::select(vec!["", "cpus:2;mem:1000"]),
+    ) {
+        let (mut one, mut two) = (Model::new(guarantee), Model::new(guarantee));
         for step in &steps {
             one.apply(step);
             two.apply(step);
