@@ -44,6 +44,14 @@ pub(crate) struct WorkDir {
 }
 
 impl WorkDir {
+    /// A name that is this directory's alone and the same in every life of its agent (FNV-1a of the path).
+    pub(crate) fn scope(&self) -> String {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = self.path.as_os_str().as_bytes();
+        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        format!("agent-{hash:016x}")
+    }
+
     /// Opens `path`, or makes a temporary directory.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, WorkDirError> {
         let (path, keeping) = match path {

@@ -181,7 +181,7 @@ impl Agent {
         tokio::spawn(async move {
             let AgentExit { code, message } = handle.finished().await;
             // Nobody may be listening any more.
-            let _ = sender.send(Some(AgentEnd { code, message }));
+            let _ = sender.send(Some(AgentEnd { code: code.into(), message }));
         });
         Self { address, stopper, end }
     }
