@@ -128,25 +128,6 @@ impl Model {
             }
             Step::Deactivate(agent) => self.sched.deactivate_agent(a(agent)),
             Step::Activate(agent) => self.sched.activate_agent(a(agent)),
-            Step::AddFramework(peer, one, two) => {
-                self.forget(|grant| grant.framework == f(peer));
-                let mut spec = framework(&[ROLES[one], ROLES[two]]);
-                if peer == 5 {
-                    spec = with_minimum(spec, ROLES[one], &["cpus:4"]);
-                }
-                self.sched.add_framework(f(peer), spec, true);
-            }
-            Step::UpdateFramework(peer, role) => self
-                .sched
-                .update_framework(f(peer), framework(&[ROLES[role]])),
-            Step::RemoveFramework(peer) => {
-                self.forget(|grant| grant.framework == f(peer));
-                self.sched.remove_framework(f(peer));
-            }
-            Step::Disconnect(peer) => self.sched.deactivate_framework(f(peer)),
-            Step::Connect(peer) => self.sched.activate_framework(f(peer)),
-            Step::Suppress(peer) => self.sched.suppress(f(peer), &[]),
-            Step::Revive(peer) => self.sched.revive(f(peer), &[]),
             Step::Weight(role, weight) => self
                 .sched
                 .set_weight(ROLES[role], f64::from(weight))
@@ -170,6 +151,32 @@ impl Model {
             }
             Step::Pass(nanos) => self.now += nanos,
             Step::Cycle => self.cycle(),
+            _ => self.apply_to_framework(step),
+        }
+    }
+
+    fn apply_to_framework(&mut self, step: &Step) {
+        match *step {
+            Step::AddFramework(peer, one, two) => {
+                self.forget(|grant| grant.framework == f(peer));
+                let mut spec = framework(&[ROLES[one], ROLES[two]]);
+                if peer == 5 {
+                    spec = with_minimum(spec, ROLES[one], &["cpus:4"]);
+                }
+                self.sched.add_framework(f(peer), spec, true);
+            }
+            Step::UpdateFramework(peer, role) => self
+                .sched
+                .update_framework(f(peer), framework(&[ROLES[role]])),
+            Step::RemoveFramework(peer) => {
+                self.forget(|grant| grant.framework == f(peer));
+                self.sched.remove_framework(f(peer));
+            }
+            Step::Disconnect(peer) => self.sched.deactivate_framework(f(peer)),
+            Step::Connect(peer) => self.sched.activate_framework(f(peer)),
+            Step::Suppress(peer) => self.sched.suppress(f(peer), &[]),
+            Step::Revive(peer) => self.sched.revive(f(peer), &[]),
+            _ => unreachable!("the other steps are not of frameworks"),
         }
     }
 
