@@ -10,7 +10,7 @@ use crate::proc_tree;
 use crate::protocol::{LaunchStep, Reply};
 use crate::sys;
 use crate::timers::Timer;
-use crate::tree::TreeId;
+use crate::tree::{TreeId, path_of};
 use crate::tree_ending::{Answer, Ending, Means};
 use crate::warden::{STACK_BYTES, Token, Warden};
 use mezz_launch_plan::{CloneMode, KillMethod, LaunchId, LaunchPlan};
@@ -47,7 +47,7 @@ impl Warden {
             self.slots.give_back(slot);
             self.launch_failed(plan.launch_id, error.step, error.errno, &error.what);
             let tree = TreeId { kill: plan.kill, pid: 0, start_ticks: 0, marker: plan.marker };
-            let _ = tree.remove_if_empty(|_| true);
+            let _ = tree.remove_if_empty();
         }
     }
 
@@ -98,6 +98,7 @@ impl Warden {
     }
 
     fn clone_child(&mut self, plan: &LaunchPlan, slot: u32) -> Result<(), PrepareError> {
+        self.note_cgroup_parent(&plan.kill);
         let mut prepared = Prepared::new(plan, self.setup.open_files)?;
         let mut child = prepared.child_plan(std::ptr::from_ref(self.slots.get(slot)));
         crash_point("warden.before_clone");
@@ -134,6 +135,14 @@ impl Warden {
             self.timers.set(Instant::now() + step_deadline, Timer::Step(plan.launch_id));
         }
         Ok(())
+    }
+
+    /// Remembers where our cgroups lie, to clear up at the end.
+    fn note_cgroup_parent(&mut self, kill: &KillMethod) {
+        let (KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path }) = kill else { return };
+        if let Some(parent) = path_of(path).parent().filter(|parent| !self.cgroup_parents.contains(*parent)) {
+            self.cgroup_parents.insert(parent.to_owned());
+        }
     }
 
     fn vfork(&self, prepared: &Prepared<'_>, child: &mut ChildPlan) -> Result<Cloned, Errno> {

@@ -1,4 +1,6 @@
 //! What a launched program finds, and what is said of one that cannot be launched.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use mezz_launch_plan::{
