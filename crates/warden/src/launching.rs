@@ -138,7 +138,7 @@ impl Warden {
     }
 
     /// Remembers where our cgroups lie, to clear up at the end.
-    fn note_cgroup_parent(&mut self, kill: &KillMethod) {
+    pub(crate) fn note_cgroup_parent(&mut self, kill: &KillMethod) {
         let (KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path }) = kill else { return };
         if let Some(parent) = path_of(path).parent().filter(|parent| !self.cgroup_parents.contains(*parent)) {
             self.cgroup_parents.insert(parent.to_owned());

@@ -86,6 +86,7 @@ pub(crate) fn resume(fd: RawFd) -> Result<Warden, StateError> {
     let mut warden = Warden::new(setup, endpoint, log)?;
     warden.generation = saved.generation;
     for launch in saved.launches {
+        warden.note_cgroup_parent(&launch.tree.kill);
         let place = warden.insert(restore(launch)?);
         warden.watch_launch(place);
     }

@@ -229,8 +229,16 @@ fn a_child_that_is_stopped_before_it_executes_blocks_nobody_and_fails_by_its_dea
     spec.sandbox_content = mezz_launch_plan::SandboxContent::Fetched;
     let mut plan = plan(&spec, &Means::available()[0].facts().unwrap()).unwrap();
     assert_eq!(plan.clone, CloneMode::Fork);
-    plan.step_deadline_ms = 300;
+    plan.step_deadline_ms = 400;
     send(&mut connection, &[Request::Launch(Box::new(plan))]);
+    let children = format!("/proc/{0}/task/{0}/children", lab.handle.pid());
+    let mut child = None;
+    eventually("the child is there", || {
+        child = std::fs::read_to_string(&children).ok().and_then(|list| list.trim().parse().ok());
+        child.is_some()
+    });
+    let child = child.and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(child, rustix::process::Signal::STOP).unwrap();
     // Meanwhile others start and end.
     launch(&mut connection, lab.plan(Means::Session, 2, "exit 2"));
     assert_eq!(expect_status(&mut connection, 2), ExitStatus::Exited(2));
@@ -239,7 +247,6 @@ fn a_child_that_is_stopped_before_it_executes_blocks_nobody_and_fails_by_its_dea
         _ => None,
     });
     assert_eq!((step, errno), (LaunchStep::Stdio, libc::ETIMEDOUT));
-    let children = format!("/proc/{0}/task/{0}/children", lab.handle.pid());
     eventually("the stuck child is gone", || std::fs::read_to_string(&children).is_ok_and(|list| list.trim().is_empty()));
 }
 
