@@ -1,5 +1,16 @@
-//! Compiles the `.proto` files of this crate without `protoc`.
-use std::path::PathBuf;
+//! Compiles the `.proto` files of this crate without `protoc`, and generates from the same
+//! descriptors the JSON codec and the tables of required fields.
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use prost_types::{DescriptorProto, FileDescriptorProto};
+
+#[path = "build/json.rs"]
+mod json;
+#[path = "build/schema.rs"]
+mod schema;
+#[path = "build/shapes.rs"]
+mod shapes;
 
 fn main() {
     let root = PathBuf::from("proto");
@@ -16,7 +27,25 @@ fn main() {
         "mezz/agent/v1/agent.proto",
     ];
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(files, [&root]).expect("the .proto files of this crate compile");
+    println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=build.rs");
+    let mut descriptors =
+        protox::compile(files, [&root]).expect("the .proto files of this crate compile");
+    let schema = schema::Schema::read(&descriptors);
+    let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
+    let write = |name: &str, text: String| {
+        fs::write(Path::new(&out).join(name), text).expect("OUT_DIR is writable");
+    };
+    write("shapes.rs", shapes::generate(&schema));
+    write("json.rs", json::generate(&schema));
+    write("every.rs", json::list(&schema));
+    // What Mesos calls deprecated is still on the wire; the attribute would only make noise.
+    descriptors
+        .file
+        .iter_mut()
+        .flat_map(|file| &mut file.message_type)
+        .for_each(keep_deprecated_quiet);
+    descriptors.file.iter_mut().for_each(keep_zero_in_maps);
     prost_build::Config::new()
         .btree_map(["."])
         .bytes(["."])
@@ -24,4 +53,33 @@ fn main() {
         .include_file("protos.rs")
         .compile_fds(descriptors)
         .expect("prost generates code for them");
+}
+
+fn keep_deprecated_quiet(message: &mut DescriptorProto) {
+    for options in message
+        .field
+        .iter_mut()
+        .filter_map(|field| field.options.as_mut())
+    {
+        options.deprecated = None;
+    }
+    message
+        .nested_type
+        .iter_mut()
+        .for_each(keep_deprecated_quiet);
+}
+
+/// Gives `Value.Scalar.value` the smallest double as its default, for prost alone: it leaves out a map's
+/// value that equals the default, and a limit of zero would reach others without its required field.
+fn keep_zero_in_maps(file: &mut FileDescriptorProto) {
+    let values = file
+        .message_type
+        .iter_mut()
+        .filter(|message| message.name() == "Value");
+    let scalars = values
+        .flat_map(|value| &mut value.nested_type)
+        .filter(|message| message.name() == "Scalar");
+    for field in scalars.flat_map(|scalar| &mut scalar.field) {
+        field.default_value = Some("5e-324".to_owned());
+    }
 }

@@ -1,1 +1,47 @@
-//! Placeholder.
+//! The agent as a pure state machine: [`AgentCore::handle`] takes an [`Event`] and answers with [`Effect`]s.
+//!
+//! It owns every decision about tasks, executors, status updates, registration, kill policy and recovery. It must never
+//! read a clock, a file, a socket or a random source: time comes with the event, randomness from a seed in the [`Config`].
+//!
+//! How a shell drives it:
+//! 1. `AgentCore::new(config)`, then exactly one [`Event::Recovered`] with what journal and warden remember.
+//! 2. Events in, effects out, performed **in order**. A [`Effect::Checkpoint`] must be written before any later effect of
+//!    the same batch is performed; performing checkpoints earlier than their place is always allowed.
+//! 3. [`Effect::WakeAt`] replaces the earlier wake-up; when it is due the shell sends [`Event::Wake`].
+
+mod agent;
+mod config;
+mod containers;
+mod effect;
+mod ending;
+mod environment;
+mod event;
+mod executor_api;
+mod executors;
+mod ids;
+mod journal;
+mod killing;
+mod launch;
+mod launching;
+mod model;
+mod records;
+mod recovery;
+mod retiring;
+mod rng;
+mod session;
+mod slab;
+mod status;
+mod support;
+mod timers;
+mod tokens;
+mod updates;
+mod view;
+
+pub use agent::AgentCore;
+pub use config::{Config, ReconfigurationPolicy, RecoverMode};
+pub use effect::{CallOutcome, Durability, Effect, Fact};
+pub use event::{Event, FetchOutcome, KnownContainer, KnownContainerState, Now, Recovery, StopRequest};
+pub use ids::{ContainerId, LaunchId, RequestId, StreamId, TaskSerial, Uuid};
+pub use journal::{ExecutorKind, Record, RecordError};
+pub use launch::{Command, Fetch, Launch, Survival};
+pub use records::{AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState, FrameworkRecord, RegistrationState, TaskRecord};

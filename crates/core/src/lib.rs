@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The master as a pure state machine: `(state, now, event) -> effects`.
+//!
+//! It owns every scheduling and lifecycle decision. It never reads a clock, a file, a socket or a random
+//! source: time and randomness are inputs. It is `Clone` and comparable, so that it can be simulated and replayed.
+
+mod accept;
+mod calls;
+pub mod config;
+pub mod durable;
+pub mod effect;
+mod election;
+pub mod event;
+pub mod fact;
+pub mod framework_info;
+mod frameworks;
+pub mod key;
+mod launch;
+mod master;
+pub mod metrics;
+pub mod native;
+mod native_framework;
+mod offers;
+mod operator;
+pub mod pages;
+mod reconcile;
+pub mod records;
+mod registration;
+mod sessions;
+mod state;
+mod tasks;
+pub mod time;
+pub mod validation;
+mod wire;
+
+pub use master::Master;
+pub use wire::is_terminal;

@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The master's shell: sockets, streams, the store and the clock around the pure core, and its HTTP surfaces.
+//!
+//! It decides nothing: it turns bytes into events and effects into bytes. Reads are served from an immutable
+//! view and never enter the core.
+
+mod agent_sessions;
+mod clock;
+mod core_thread;
+mod facts;
+mod inbox;
+mod json;
+mod leading;
+mod metrics;
+mod native;
+mod operator;
+mod options;
+mod release;
+mod replies;
+mod routes;
+mod scheduler_api;
+mod scheduler_stream;
+mod shared;
+mod start;
+mod timers;
+mod unversioned;
+mod view;
+
+pub use options::{LoggingControl, MasterOptions, VERSION};
+pub use start::{MasterEnd, MasterError, MasterHandle, run};

@@ -1,1 +1,38 @@
-//! Placeholder.
+//! The fairness ledger: who holds what, whose turn it is, and what may be offered to whom.
+//!
+//! It is a pure, deterministic state machine: times are given as nanoseconds of the caller's
+//! monotonic clock, and agents and frameworks by the caller's dense indices. It never talks to
+//! frameworks or agents; it answers with grants, placements and reasons.
+
+mod accounting;
+mod agent;
+mod agents;
+mod candidate;
+mod config;
+mod cycle;
+mod earmark;
+mod explain;
+mod filters;
+mod frameworks;
+mod ids;
+mod integrity;
+mod placement;
+mod quota;
+mod reason;
+mod roles;
+mod scalars;
+mod scheduler;
+mod share;
+mod tree;
+mod views;
+
+pub use config::{
+    AgentSpec, Capabilities, Capability, Config, FaultDomain, FrameworkSpec, GpuPolicy,
+};
+pub use ids::{AgentIndex, FrameworkIndex, RoleIndex};
+pub use placement::{Placement, Refusals};
+pub use quota::{Limits, Quota};
+pub use reason::Reason;
+pub use roles::WeightError;
+pub use scheduler::{Grant, Scheduler, Stats};
+pub use views::{EarmarkView, FrameworkShare, RoleShare};

@@ -1,0 +1,276 @@
+//! The records of the append-only journal: what the agent must still know after its own death.
+//!
+//! Owns their meaning and their binary form; framing, checksums and files belong to the shell.
+
+use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
+use bytes::Bytes;
+use mezz_proto::v1::{AgentInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus};
+use prost::Message;
+use std::sync::Arc;
+
+/// One entry of the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// Who the agent is; the newest one holds.
+    Identity {
+        /// With its id; `None` before the first registration.
+        agent: Option<Arc<AgentInfo>>,
+        /// The cluster, once known.
+        cluster_id: Option<String>,
+        /// The highest epoch obeyed.
+        epoch: u64,
+        /// The boot of the kernel under which this was written.
+        boot_id: String,
+    },
+    /// A framework is known, or has changed.
+    Framework {
+        /// With its id.
+        info: Arc<FrameworkInfo>,
+    },
+    /// A framework has nothing left here.
+    FrameworkForgotten {
+        /// Its id.
+        framework_id: String,
+    },
+    /// A custom executor is about to be launched.
+    ExecutorLaunched {
+        /// Its framework.
+        framework_id: String,
+        /// What the framework asked for.
+        info: Arc<ExecutorInfo>,
+        /// Its container.
+        container_id: ContainerId,
+        /// Its launch.
+        launch_id: LaunchId,
+    },
+    /// A custom executor has ended.
+    ExecutorEnded {
+        /// Its launch.
+        launch_id: LaunchId,
+    },
+    /// A task was taken in.
+    TaskLaunched {
+        /// Its name in the journal.
+        serial: TaskSerial,
+        /// Its framework.
+        framework_id: String,
+        /// What the framework asked for.
+        info: Arc<TaskInfo>,
+        /// The master's token.
+        launch_token: u64,
+        /// Whether the launch below is the task's own or its executor's.
+        kind: ExecutorKind,
+        /// Its own launch (command task), or its executor's.
+        launch_id: LaunchId,
+        /// The container of that launch.
+        container_id: ContainerId,
+    },
+    /// A task is to be killed.
+    KillRequested {
+        /// Which.
+        serial: TaskSerial,
+        /// The grace period in force.
+        grace_ns: u64,
+    },
+    /// A status update is held until it is acknowledged.
+    Update {
+        /// Of which task.
+        serial: TaskSerial,
+        /// Complete, as it is sent.
+        status: Arc<TaskStatus>,
+    },
+    /// The framework has this update; with that of a terminal one the task is over.
+    Acknowledged {
+        /// Of which task.
+        serial: TaskSerial,
+        /// Which update.
+        uuid: Bytes,
+    },
+}
+
+/// Who executes a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExecutorKind {
+    /// The agent itself.
+    Command,
+    /// A process of the framework that speaks the executor API.
+    Custom,
+}
+
+/// Why bytes are not a record.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RecordError {
+    /// Not our encoding.
+    #[error("not a journal record: {0}")]
+    Malformed(String),
+    /// Written by a newer version.
+    #[error("journal record of unknown kind {0}")]
+    UnknownKind(u32),
+    /// A field that this kind needs is not there.
+    #[error("journal record of kind {kind} lacks field `{field}`")]
+    MissingField {
+        /// The number of the kind.
+        kind: u32,
+        /// The field.
+        field: &'static str,
+    },
+}
+
+/// The union of all fields, for decoding.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Line {
+    #[prost(uint32, tag = "1")]
+    kind: u32,
+    #[prost(string, optional, tag = "2")]
+    framework_id: Option<String>,
+    #[prost(uint64, optional, tag = "3")]
+    serial: Option<u64>,
+    #[prost(fixed64, optional, tag = "4")]
+    launch_id: Option<u64>,
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    container_id: Option<Bytes>,
+    #[prost(uint64, optional, tag = "6")]
+    launch_token: Option<u64>,
+    #[prost(message, optional, tag = "7")]
+    task: Option<TaskInfo>,
+    #[prost(message, optional, tag = "8")]
+    status: Option<TaskStatus>,
+    #[prost(message, optional, tag = "9")]
+    executor: Option<ExecutorInfo>,
+    #[prost(message, optional, tag = "10")]
+    framework: Option<FrameworkInfo>,
+    #[prost(message, optional, tag = "11")]
+    agent: Option<AgentInfo>,
+    #[prost(bytes = "bytes", optional, tag = "12")]
+    uuid: Option<Bytes>,
+    #[prost(string, optional, tag = "13")]
+    cluster_id: Option<String>,
+    #[prost(uint64, optional, tag = "14")]
+    epoch: Option<u64>,
+    #[prost(string, optional, tag = "15")]
+    boot_id: Option<String>,
+    #[prost(uint64, optional, tag = "16")]
+    grace_ns: Option<u64>,
+    #[prost(uint32, optional, tag = "17")]
+    executor_kind: Option<u32>,
+}
+
+impl Record {
+    /// Appends the binary form.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        use prost::encoding::{fixed64, message, string, uint32, uint64};
+        uint32::encode(1, &self.kind(), out);
+        match self {
+            Self::Identity { agent, cluster_id, epoch, boot_id } => {
+                if let Some(agent) = agent {
+                    message::encode(11, agent.as_ref(), out);
+                }
+                if let Some(cluster_id) = cluster_id {
+                    string::encode(13, cluster_id, out);
+                }
+                uint64::encode(14, epoch, out);
+                string::encode(15, boot_id, out);
+            }
+            Self::Framework { info } => message::encode(10, info.as_ref(), out),
+            Self::FrameworkForgotten { framework_id } => string::encode(2, framework_id, out),
+            Self::ExecutorLaunched { framework_id, info, container_id, launch_id } => {
+                string::encode(2, framework_id, out);
+                fixed64::encode(4, &launch_id.0, out);
+                encode_container(*container_id, out);
+                message::encode(9, info.as_ref(), out);
+            }
+            Self::ExecutorEnded { launch_id } => fixed64::encode(4, &launch_id.0, out),
+            Self::TaskLaunched { serial, framework_id, info, launch_token, kind, launch_id, container_id } => {
+                string::encode(2, framework_id, out);
+                uint64::encode(3, &serial.0, out);
+                fixed64::encode(4, &launch_id.0, out);
+                encode_container(*container_id, out);
+                uint64::encode(6, launch_token, out);
+                message::encode(7, info.as_ref(), out);
+                uint32::encode(17, &u32::from(*kind == ExecutorKind::Custom), out);
+            }
+            Self::KillRequested { serial, grace_ns } => {
+                uint64::encode(3, &serial.0, out);
+                uint64::encode(16, grace_ns, out);
+            }
+            Self::Update { serial, status } => {
+                uint64::encode(3, &serial.0, out);
+                message::encode(8, status.as_ref(), out);
+            }
+            Self::Acknowledged { serial, uuid } => {
+                uint64::encode(3, &serial.0, out);
+                prost::encoding::bytes::encode(12, uuid, out);
+            }
+        }
+    }
+
+    /// Reads one record back.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let line = Line::decode(bytes).map_err(|error| RecordError::Malformed(error.to_string()))?;
+        Self::from_line(line)
+    }
+
+    fn kind(&self) -> u32 {
+        match self {
+            Self::Identity { .. } => 1,
+            Self::Framework { .. } => 2,
+            Self::FrameworkForgotten { .. } => 3,
+            Self::ExecutorLaunched { .. } => 4,
+            Self::ExecutorEnded { .. } => 5,
+            Self::TaskLaunched { .. } => 6,
+            Self::KillRequested { .. } => 7,
+            Self::Update { .. } => 8,
+            Self::Acknowledged { .. } => 9,
+        }
+    }
+
+    fn from_line(line: Line) -> Result<Self, RecordError> {
+        let kind = line.kind;
+        let missing = |field| RecordError::MissingField { kind, field };
+        let serial = line.serial.map(TaskSerial).ok_or(missing("serial"));
+        let launch_id = line.launch_id.map(LaunchId).ok_or(missing("launch_id"));
+        let framework_id = line.framework_id.ok_or(missing("framework_id"));
+        let container_id = line.container_id.as_deref().and_then(decode_container).ok_or(missing("container_id"));
+        Ok(match kind {
+            1 => Self::Identity {
+                agent: line.agent.map(Arc::new),
+                cluster_id: line.cluster_id,
+                epoch: line.epoch.ok_or(missing("epoch"))?,
+                boot_id: line.boot_id.ok_or(missing("boot_id"))?,
+            },
+            2 => Self::Framework { info: Arc::new(line.framework.ok_or(missing("framework"))?) },
+            3 => Self::FrameworkForgotten { framework_id: framework_id? },
+            4 => Self::ExecutorLaunched {
+                framework_id: framework_id?,
+                info: Arc::new(line.executor.ok_or(missing("executor"))?),
+                container_id: container_id?,
+                launch_id: launch_id?,
+            },
+            5 => Self::ExecutorEnded { launch_id: launch_id? },
+            6 => Self::TaskLaunched {
+                serial: serial?,
+                framework_id: framework_id?,
+                info: Arc::new(line.task.ok_or(missing("task"))?),
+                launch_token: line.launch_token.ok_or(missing("launch_token"))?,
+                kind: match line.executor_kind.ok_or(missing("executor_kind"))? {
+                    0 => ExecutorKind::Command,
+                    _ => ExecutorKind::Custom,
+                },
+                launch_id: launch_id?,
+                container_id: container_id?,
+            },
+            7 => Self::KillRequested { serial: serial?, grace_ns: line.grace_ns.ok_or(missing("grace_ns"))? },
+            8 => Self::Update { serial: serial?, status: Arc::new(line.status.ok_or(missing("status"))?) },
+            9 => Self::Acknowledged { serial: serial?, uuid: line.uuid.ok_or(missing("uuid"))? },
+            other => return Err(RecordError::UnknownKind(other)),
+        })
+    }
+}
+
+fn encode_container(container_id: ContainerId, out: &mut Vec<u8>) {
+    prost::encoding::bytes::encode(5, &container_id.0.0.to_vec(), out);
+}
+
+fn decode_container(bytes: &[u8]) -> Option<ContainerId> {
+    bytes.try_into().ok().map(|bytes| ContainerId(Uuid(bytes)))
+}

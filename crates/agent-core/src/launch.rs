@@ -1,0 +1,61 @@
+//! What a container needs to start, in the agent's words.
+
+use crate::ids::{ContainerId, LaunchId};
+use mezz_proto::v1::command_info::Uri;
+
+/// A container to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// Names it towards the warden.
+    pub launch_id: LaunchId,
+    /// Names it towards clients.
+    pub container_id: ContainerId,
+    /// What to run.
+    pub command: Command,
+    /// The environment; a later entry of a name wins. Nothing is inherited beyond a default `PATH`.
+    pub environment: Vec<(String, String)>,
+    /// The user to run as, if the daemon may switch users.
+    pub user: Option<String>,
+    /// The sandbox, relative to the work directory.
+    pub sandbox: String,
+    /// The sandbox holds fetched files.
+    pub fetched: bool,
+    /// Whether it outlives the daemon.
+    pub survival: Survival,
+}
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// By `/bin/sh -c`.
+    Shell(String),
+    /// Directly.
+    Argv {
+        /// The program; searched in `PATH` if it has no slash.
+        program: String,
+        /// All arguments, the program's own name first; empty means just the program's name.
+        argv: Vec<String>,
+    },
+}
+
+/// Whether a container outlives the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Survival {
+    /// It goes on (frameworks that checkpoint).
+    Keep,
+    /// The warden ends it when the agent's connection closes.
+    EndWithAgent,
+}
+
+/// Files to fetch before a start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fetch {
+    /// For which launch.
+    pub launch_id: LaunchId,
+    /// What.
+    pub uris: Vec<Uri>,
+    /// Where to, relative to the work directory.
+    pub sandbox: String,
+    /// Who shall own them, if the daemon may switch users.
+    pub user: Option<String>,
+}

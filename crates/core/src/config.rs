@@ -1,0 +1,65 @@
+//! What an operator sets: parsed and checked at the edge, read here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mezz_resource::Quantities;
+
+use crate::time::{MILLISECOND_NS, SECOND_NS};
+
+/// The weights that the ledger can tell apart.
+pub const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-6..=1e9;
+
+/// The configuration of the core. Defaults are Mesos's where it has them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `MasterInfo` address fields.
+    pub hostname: String,
+    pub ip: std::net::IpAddr,
+    pub port: u16,
+    pub offer_timeout_ns: u64,
+    pub agent_ping_timeout_ns: u64,
+    pub max_agent_ping_timeouts: u32,
+    pub agent_reregister_timeout_ns: u64,
+    pub heartbeat_interval_ns: u64,
+    /// Bursts of changes within this span share one allocation cycle.
+    pub allocation_coalescing_ns: u64,
+    pub min_allocatable: Vec<Quantities>,
+    pub role_whitelist: Option<BTreeSet<String>>,
+    /// Each within [`WEIGHTS`].
+    pub weights: BTreeMap<String, f64>,
+    pub fair_sharing_excluded_resource_names: BTreeSet<String>,
+    pub root_submissions: bool,
+    pub max_completed_frameworks: usize,
+    pub max_completed_tasks_per_framework: usize,
+    pub max_unreachable_tasks_per_framework: usize,
+    /// Agents that may re-register at the same time.
+    pub registration_permits: u32,
+    pub mezz_version: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hostname: "localhost".into(),
+            ip: std::net::IpAddr::from([127, 0, 0, 1]),
+            port: 5050,
+            offer_timeout_ns: 60 * SECOND_NS,
+            agent_ping_timeout_ns: 15 * SECOND_NS,
+            max_agent_ping_timeouts: 5,
+            agent_reregister_timeout_ns: 600 * SECOND_NS,
+            heartbeat_interval_ns: 15 * SECOND_NS,
+            allocation_coalescing_ns: MILLISECOND_NS,
+            min_allocatable: Quantities::parse_alternatives("cpus:0.01|mem:32")
+                .expect("Mesos's default is well formed"),
+            role_whitelist: None,
+            weights: BTreeMap::new(),
+            fair_sharing_excluded_resource_names: BTreeSet::new(),
+            root_submissions: true,
+            max_completed_frameworks: 50,
+            max_completed_tasks_per_framework: 1000,
+            max_unreachable_tasks_per_framework: 1000,
+            registration_permits: 256,
+            mezz_version: String::new(),
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Offers: made from what the ledger grants, ended by accept, decline, rescind or time-out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mezz_proto::v1;
+
+use crate::effect::Effects;
+use crate::event::TimerKey;
+use crate::fact::{Fact, OfferEnd};
+use crate::frameworks::sched_key;
+use crate::key::{AgentKey, FrameworkKey, OfferKey};
+use crate::launch::discharge;
+use crate::master::Master;
+use crate::metrics::Counter;
+use crate::records::OfferRecord;
+use crate::time::{Mono, SECOND_NS};
+use crate::wire;
+
+/// What a decline without `filters` refuses for.
+const DEFAULT_REFUSE_SECONDS: f64 = 5.0;
+const MAX_REFUSE_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
+
+/// The span of a refusal in nanoseconds: negative and NaN count as the default, more than a year as a year.
+pub(crate) fn refuse_ns(filters: Option<&v1::Filters>) -> u64 {
+    let seconds = filters
+        .and_then(|filters| filters.refuse_seconds)
+        .unwrap_or(DEFAULT_REFUSE_SECONDS);
+    let seconds = if seconds >= 0.0 {
+        seconds.min(MAX_REFUSE_SECONDS)
+    } else {
+        DEFAULT_REFUSE_SECONDS
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let nanoseconds = (seconds * SECOND_NS as f64) as u64;
+    nanoseconds
+}
+
+impl Master {
+    /// Arms the allocation timer when the ledger has something to decide.
+    pub(crate) fn request_allocation(&mut self, effects: &mut Effects) {
+        if self.records.master.elected_at.is_none() {
+            return;
+        }
+        let due = if self.sched.is_dirty() {
+            Some(self.now.mono.after(self.config.allocation_coalescing_ns))
+        } else {
+            self.sched.next_deadline().map(Mono)
+        };
+        let Some(due) = due else { return };
+        match self.timers.armed.get(&TimerKey::Allocate) {
+            Some((_, at)) if *at <= due => {}
+            _ => self.set_timer(TimerKey::Allocate, due, effects),
+        }
+    }
+
+    pub(crate) fn allocate(&mut self, effects: &mut Effects) {
+        self.records.metrics.count(Counter::AllocationRuns);
+        self.place_pending_tasks(effects);
+        let mut grants = Vec::new();
+        self.sched.allocate(self.now.mono.0, &mut grants);
+        let mut by_framework: BTreeMap<FrameworkKey, Vec<v1::Offer>> = BTreeMap::new();
+        for grant in grants {
+            let framework = FrameworkKey(grant.framework.0);
+            let offer = self.make_offer(
+                framework,
+                AgentKey(grant.agent.0),
+                grant.role,
+                grant.resources,
+                effects,
+            );
+            by_framework.entry(framework).or_default().push(offer);
+        }
+        for (framework, offers) in by_framework {
+            self.send_event(framework, wire::offers(offers), effects);
+        }
+        self.arm_offer_timeout(effects);
+    }
+
+    fn make_offer(
+        &mut self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        role: Arc<str>,
+        resources: mezz_resource::Resources,
+        effects: &mut Effects,
+    ) -> v1::Offer {
+        let id: Arc<str> = format!("{}-O{}", self.master_id(), self.numbers.offer).into();
+        self.numbers.offer += 1;
+        let key = OfferKey(self.free.offers.take());
+        self.index.offers.insert(Arc::clone(&id), key);
+        self.timers
+            .offers
+            .push_back((self.now.mono, Arc::clone(&id)));
+        self.framework_live(framework).offers.insert(key);
+        self.agent_live(agent).offers.insert(key);
+        self.agent_mut(agent).offered += &resources;
+        let record = self.framework_mut(framework);
+        record.offered += &resources;
+        record.metrics.offers_sent += 1;
+        let executor_ids = self.executor_ids(framework, agent);
+        let offer = wire::offer(
+            &id,
+            self.framework(framework),
+            self.agent(agent),
+            &role,
+            &resources,
+            executor_ids,
+        );
+        let created_at = self.now.wall;
+        let record = OfferRecord {
+            key,
+            id: Arc::clone(&id),
+            framework,
+            agent,
+            role,
+            resources: Arc::new(resources),
+            created_at,
+        };
+        self.records.offers.insert(key.index(), record);
+        self.emit(
+            Fact::OfferSent {
+                offer: key,
+                offer_id: id.to_string(),
+                framework,
+                agent,
+            },
+            effects,
+        );
+        offer
+    }
+
+    fn executor_ids(&self, framework: FrameworkKey, agent: AgentKey) -> Vec<v1::ExecutorId> {
+        let Some(live) = self.agents.get(&agent) else {
+            return Vec::new();
+        };
+        live.executors
+            .iter()
+            .filter_map(|key| self.records.executors.get(key.index()))
+            .filter(|executor| executor.framework == framework)
+            .map(|executor| v1::ExecutorId {
+                value: executor.id.to_string(),
+            })
+            .collect()
+    }
+
+    /// Takes an offer out of every list; its resources stay charged in the ledger for the caller to use or return.
+    pub(crate) fn take_offer(
+        &mut self,
+        key: OfferKey,
+        end: OfferEnd,
+        effects: &mut Effects,
+    ) -> Option<Arc<OfferRecord>> {
+        let offer = self.records.offers.remove(key.index())?;
+        self.index.offers.remove(&offer.id);
+        self.free.offers.give(key.0);
+        self.framework_live(offer.framework).offers.remove(&key);
+        self.agent_live(offer.agent).offers.remove(&key);
+        discharge(&mut self.agent_mut(offer.agent).offered, &offer.resources);
+        let record = self.framework_mut(offer.framework);
+        discharge(&mut record.offered, &offer.resources);
+        match end {
+            OfferEnd::Accepted => record.metrics.offers_accepted += 1,
+            OfferEnd::Declined => record.metrics.offers_declined += 1,
+            OfferEnd::Rescinded => record.metrics.offers_rescinded += 1,
+            OfferEnd::Discarded => {}
+        }
+        let (offer_id, framework, agent) = (offer.id.to_string(), offer.framework, offer.agent);
+        self.emit(
+            Fact::OfferEnded {
+                offer_id,
+                framework,
+                agent,
+                end,
+            },
+            effects,
+        );
+        Some(offer)
+    }
+
+    /// Ends an offer and gives its resources back.
+    pub(crate) fn return_offer(
+        &mut self,
+        key: OfferKey,
+        end: OfferEnd,
+        filter_ns: Option<u64>,
+        effects: &mut Effects,
+    ) {
+        let Some(offer) = self.take_offer(key, end, effects) else {
+            return;
+        };
+        self.recover(offer.framework, offer.agent, &offer.resources, filter_ns);
+    }
+
+    /// Ends an offer, gives its resources back and tells the framework.
+    pub(crate) fn rescind_offer(&mut self, key: OfferKey, effects: &mut Effects) {
+        let Some(offer) = self.take_offer(key, OfferEnd::Rescinded, effects) else {
+            return;
+        };
+        self.recover(offer.framework, offer.agent, &offer.resources, None);
+        self.send_event(offer.framework, wire::rescind(&offer.id), effects);
+    }
+
+    pub(crate) fn rescind_agent_offers(&mut self, agent: AgentKey, effects: &mut Effects) {
+        let offers: Vec<_> = self.agent_live(agent).offers.iter().copied().collect();
+        for offer in offers {
+            self.rescind_offer(offer, effects);
+        }
+    }
+
+    pub(crate) fn recover(
+        &mut self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        resources: &mezz_resource::Resources,
+        filter_ns: Option<u64>,
+    ) {
+        if !resources.is_empty() {
+            self.sched.recover(
+                self.now.mono.0,
+                sched_key(framework),
+                agent_sched_key(agent),
+                resources,
+                filter_ns,
+            );
+        }
+    }
+
+    pub(crate) fn on_decline(
+        &mut self,
+        framework: FrameworkKey,
+        decline: v1::scheduler::call::Decline,
+        effects: &mut Effects,
+    ) {
+        self.records.metrics.count(Counter::MessagesDeclineOffers);
+        let refuse = refuse_ns(decline.filters.as_ref());
+        for id in &decline.offer_ids {
+            if let Some(key) = self.own_offer(framework, &id.value) {
+                self.return_offer(key, OfferEnd::Declined, Some(refuse), effects);
+            }
+        }
+    }
+
+    /// An outstanding offer of this framework by its id.
+    pub(crate) fn own_offer(&self, framework: FrameworkKey, id: &str) -> Option<OfferKey> {
+        let key = *self.index.offers.get(id)?;
+        (self.records.offers.get(key.index())?.framework == framework).then_some(key)
+    }
+
+    pub(crate) fn on_offer_timeout(&mut self, effects: &mut Effects) {
+        while let Some((created, id)) = self.timers.offers.front().cloned() {
+            let outstanding = self.index.offers.get(&id).copied();
+            if outstanding.is_some() && created.after(self.config.offer_timeout_ns) > self.now.mono
+            {
+                break;
+            }
+            self.timers.offers.pop_front();
+            if let Some(key) = outstanding {
+                self.rescind_offer(key, effects);
+            }
+        }
+        self.arm_offer_timeout(effects);
+    }
+
+    fn arm_offer_timeout(&mut self, effects: &mut Effects) {
+        if self.config.offer_timeout_ns == 0
+            || self.timers.armed.contains_key(&TimerKey::OfferTimeout)
+        {
+            return;
+        }
+        while self
+            .timers
+            .offers
+            .front()
+            .is_some_and(|(_, id)| !self.index.offers.contains_key(id))
+        {
+            self.timers.offers.pop_front();
+        }
+        if let Some((created, _)) = self.timers.offers.front() {
+            let due = created.after(self.config.offer_timeout_ns);
+            self.set_timer(TimerKey::OfferTimeout, due, effects);
+        }
+    }
+}
+
+pub(crate) fn agent_sched_key(key: AgentKey) -> mezz_sched::AgentIndex {
+    mezz_sched::AgentIndex(key.0)
+}

@@ -1,0 +1,157 @@
+//! Records in copy-on-write pages, shared by the core and the views that readers hold.
+//!
+//! Cloning costs one reference count per chunk of 4,096 records; a write after a clone copies
+//! one chunk, one page of pointers and the one record. It never copies what did not change.
+
+use std::sync::Arc;
+
+const PAGE: usize = 64;
+const CHUNK: usize = 64;
+
+type Page<T> = [Option<Arc<T>>; PAGE];
+type Chunk<T> = [Option<Arc<Page<T>>>; CHUNK];
+
+/// A growable array of optional records with cheap clones.
+#[derive(Debug, PartialEq)]
+pub struct Pages<T> {
+    chunks: Vec<Arc<Chunk<T>>>,
+    len: usize,
+}
+
+impl<T> Clone for Pages<T> {
+    fn clone(&self) -> Self {
+        Self {
+            chunks: self.chunks.clone(),
+            len: self.len,
+        }
+    }
+}
+
+impl<T> Default for Pages<T> {
+    fn default() -> Self {
+        Self {
+            chunks: Vec::new(),
+            len: 0,
+        }
+    }
+}
+
+impl<T> Pages<T> {
+    /// The number of records present.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no record is present.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The record in a slot.
+    pub fn get(&self, index: usize) -> Option<&Arc<T>> {
+        let chunk = self.chunks.get(index / (PAGE * CHUNK))?;
+        let page = chunk[index / PAGE % CHUNK].as_ref()?;
+        page[index % PAGE].as_ref()
+    }
+
+    /// Puts a record into a slot and returns what was there.
+    pub fn insert(&mut self, index: usize, record: T) -> Option<Arc<T>> {
+        let before = self.slot(index).replace(Arc::new(record));
+        self.len += usize::from(before.is_none());
+        before
+    }
+
+    /// Empties a slot and returns what was there.
+    pub fn remove(&mut self, index: usize) -> Option<Arc<T>> {
+        self.get(index)?;
+        let before = self.slot(index).take();
+        self.len -= usize::from(before.is_some());
+        before
+    }
+
+    /// All records with their slots, in slot order.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Arc<T>)> {
+        self.chunks
+            .iter()
+            .enumerate()
+            .flat_map(|(c, chunk)| {
+                chunk
+                    .iter()
+                    .enumerate()
+                    .filter_map(move |(p, page)| Some((c * CHUNK + p, page.as_ref()?)))
+            })
+            .flat_map(|(page_index, page)| {
+                page.iter()
+                    .enumerate()
+                    .filter_map(move |(r, record)| Some((page_index * PAGE + r, record.as_ref()?)))
+            })
+    }
+
+    fn slot(&mut self, index: usize) -> &mut Option<Arc<T>> {
+        let chunk_index = index / (PAGE * CHUNK);
+        while self.chunks.len() <= chunk_index {
+            self.chunks.push(Arc::new([const { None }; CHUNK]));
+        }
+        let chunk = make_mut_array(&mut self.chunks[chunk_index]);
+        let page =
+            chunk[index / PAGE % CHUNK].get_or_insert_with(|| Arc::new([const { None }; PAGE]));
+        &mut make_mut_array(page)[index % PAGE]
+    }
+}
+
+impl<T: Clone> Pages<T> {
+    /// The record in a slot, to be changed; copied first when a view still holds it.
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.get(index)?;
+        self.slot(index).as_mut().map(Arc::make_mut)
+    }
+}
+
+fn make_mut_array<E: Clone, const N: usize>(
+    array: &mut Arc<[Option<E>; N]>,
+) -> &mut [Option<E>; N] {
+    Arc::make_mut(array)
+}
+
+/// Hands out the lowest free slots of a [`Pages`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Slots {
+    free: Vec<u32>,
+    next: u32,
+}
+
+impl Slots {
+    /// A slot that nothing uses.
+    pub fn take(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+
+    /// Gives a slot back.
+    pub fn give(&mut self, slot: u32) {
+        self.free.push(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_keeps_what_it_saw_while_the_core_goes_on() {
+        let mut pages = Pages::default();
+        for i in 0..10_000 {
+            pages.insert(i, i);
+        }
+        let view = pages.clone();
+        *pages.get_mut(5_000).unwrap() = 0;
+        pages.remove(6_000);
+        assert_eq!(**view.get(5_000).unwrap(), 5_000);
+        assert_eq!(view.len(), 10_000);
+        assert_eq!(pages.len(), 9_999);
+        assert_eq!(pages.iter().count(), 9_999);
+        assert!(Arc::ptr_eq(view.get(1).unwrap(), pages.get(1).unwrap()));
+    }
+}

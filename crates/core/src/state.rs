@@ -1,0 +1,107 @@
+//! The state behind the records: indexes, connections and what no reader needs to see.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use mezz_proto::v1;
+use rustc_hash::FxHashMap;
+
+use crate::event::TimerKey;
+use crate::key::{
+    AgentKey, ExecutorKey, FrameworkKey, Generation, OfferKey, SessionKey, StreamKey, TaskKey,
+};
+use crate::pages::Slots;
+use crate::time::Mono;
+
+/// From names to keys. Looked up, never iterated.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Index {
+    pub(crate) frameworks: FxHashMap<Arc<str>, FrameworkKey>,
+    pub(crate) agents: FxHashMap<Arc<str>, AgentKey>,
+    pub(crate) offers: FxHashMap<Arc<str>, OfferKey>,
+    pub(crate) tasks: FxHashMap<(FrameworkKey, Box<str>), TaskKey>,
+    pub(crate) executors: FxHashMap<(AgentKey, FrameworkKey, Box<str>), ExecutorKey>,
+    pub(crate) sessions: FxHashMap<SessionKey, SessionState>,
+    pub(crate) streams: FxHashMap<StreamKey, FrameworkKey>,
+}
+
+/// Free slots of the record pages.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Free {
+    pub(crate) agents: Slots,
+    pub(crate) frameworks: Slots,
+    pub(crate) tasks: Slots,
+    pub(crate) executors: Slots,
+    pub(crate) offers: Slots,
+    pub(crate) pending: Slots,
+}
+
+/// Where an agent's session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionState {
+    /// It said hello and waits for a permit.
+    Waiting,
+    /// It may register.
+    Admitted,
+    /// It speaks for a registered agent.
+    Registered(AgentKey),
+}
+
+/// The open stream of a framework.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Connection {
+    pub(crate) stream: StreamKey,
+    pub(crate) stream_id: String,
+}
+
+/// A framework beyond its record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct FrameworkLive {
+    pub(crate) connection: Option<Connection>,
+    pub(crate) tasks: BTreeSet<TaskKey>,
+    pub(crate) unreachable: VecDeque<TaskKey>,
+    pub(crate) completed: VecDeque<TaskKey>,
+    pub(crate) executors: BTreeSet<ExecutorKey>,
+    pub(crate) offers: BTreeSet<OfferKey>,
+}
+
+/// A kill that waits for its agent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PendingKill {
+    pub(crate) policy: Option<v1::KillPolicy>,
+}
+
+/// An agent beyond its record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct AgentLive {
+    pub(crate) session: Option<SessionKey>,
+    pub(crate) tasks: BTreeSet<TaskKey>,
+    pub(crate) executors: BTreeSet<ExecutorKey>,
+    pub(crate) offers: BTreeSet<OfferKey>,
+    /// Tasks that were live when it became unreachable.
+    pub(crate) unreachable: BTreeSet<TaskKey>,
+    pub(crate) missed_pings: u32,
+    /// Frameworks whose info went over in this session.
+    pub(crate) told_frameworks: BTreeSet<FrameworkKey>,
+    pub(crate) pending_kills: BTreeMap<TaskKey, PendingKill>,
+}
+
+/// Timers by key, and outstanding offers by age.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Timers {
+    pub(crate) armed: BTreeMap<TimerKey, (Generation, Mono)>,
+    pub(crate) next_generation: u64,
+    /// Outstanding offers, oldest first; ended ones are skipped.
+    pub(crate) offers: VecDeque<(Mono, Arc<str>)>,
+}
+
+/// Numbers that ids are made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Numbers {
+    pub(crate) framework: u64,
+    pub(crate) agent: u64,
+    pub(crate) offer: u64,
+    pub(crate) launch_token: u64,
+    pub(crate) native_task: u64,
+    pub(crate) token: u64,
+}

@@ -1,0 +1,452 @@
+//! The life of a task record: updates, acknowledgements, kills, ends that the master decides.
+
+use std::sync::Arc;
+
+use mezz_proto::agent_protocol as agent;
+use mezz_proto::agent_protocol::frame::Body;
+use mezz_proto::v1;
+use prost::Message;
+use v1::task_status::Reason;
+
+use crate::effect::Effects;
+use crate::fact::Fact;
+use crate::key::{AgentKey, FrameworkKey, TaskKey};
+use crate::master::Master;
+use crate::metrics::Counter;
+use crate::records::{AgentState, TaskList, TaskRecord};
+use crate::state::PendingKill;
+use crate::wire::{self, is_terminal};
+
+impl Master {
+    pub(crate) fn task(&self, key: TaskKey) -> Option<&Arc<TaskRecord>> {
+        self.records.tasks.get(key.index())
+    }
+
+    fn task_key(&self, framework: FrameworkKey, id: &str) -> Option<TaskKey> {
+        self.index.tasks.get(&(framework, id.into())).copied()
+    }
+
+    /// An update from an agent: recorded, then forwarded; the agent repeats it until it is acknowledged.
+    pub(crate) fn on_status_update(
+        &mut self,
+        agent: AgentKey,
+        update: agent::StatusUpdate,
+        effects: &mut Effects,
+    ) {
+        self.records.metrics.count(Counter::MessagesStatusUpdate);
+        let Some(framework) = self
+            .index
+            .frameworks
+            .get(update.framework_id.value.as_str())
+            .copied()
+        else {
+            return self.records.metrics.count(Counter::InvalidStatusUpdates);
+        };
+        let latest = update
+            .latest_state
+            .map_or(update.status.state(), |_| update.latest_state());
+        let known = self
+            .task_key(framework, &update.status.task_id.value)
+            .filter(|key| self.task(*key).is_some_and(|task| task.agent == agent));
+        match known {
+            Some(key) => {
+                self.records.metrics.count(Counter::ValidStatusUpdates);
+                self.record_update(key, &update.status, latest, effects);
+            }
+            None => self.records.metrics.count(Counter::InvalidStatusUpdates),
+        }
+        if self.framework(framework).built_in {
+            return self.acknowledge_own(framework, agent, &update.status, effects);
+        }
+        self.send_event(framework, wire::update(update.status), effects);
+    }
+
+    /// Writes an update into the record; the first terminal state releases the resources, acknowledged or not.
+    pub(crate) fn record_update(
+        &mut self,
+        key: TaskKey,
+        status: &v1::TaskStatus,
+        latest: v1::TaskState,
+        effects: &mut Effects,
+    ) {
+        let Some(before) = self.task(key).map(|task| task.state) else {
+            return;
+        };
+        let now = self.now.wall;
+        let mut kept = status.clone();
+        kept.data = None;
+        let task = self
+            .records
+            .tasks
+            .get_mut(key.index())
+            .expect("it was just seen");
+        let state = if is_terminal(before) { before } else { latest };
+        task.wire = with_status(&task.wire, state, &kept, task.update_state);
+        task.update_state = Some(kept.state());
+        task.update_uuid = kept
+            .uuid
+            .as_ref()
+            .and_then(|uuid| uuid.as_ref().try_into().ok());
+        task.state = state;
+        if state == v1::TaskState::TaskRunning && task.started_at.is_none() {
+            task.started_at = Some(now);
+        }
+        if is_terminal(state) && !is_terminal(before) {
+            task.finished_at = Some(now);
+            self.release_task(key);
+        }
+        if is_terminal(kept.state()) {
+            let framework = self.task(key).expect("it was just seen").framework;
+            self.count_terminal(framework, &kept);
+        }
+        let framework = self.task(key).expect("it was just seen").framework;
+        let framework_id = self.framework(framework).id.to_string();
+        self.emit(
+            Fact::TaskUpdated {
+                task: key,
+                framework_id,
+                status: Box::new(kept),
+                state,
+            },
+            effects,
+        );
+    }
+
+    /// Gives back what a task held, once, and forgets a custom executor's share in it.
+    pub(crate) fn release_task(&mut self, key: TaskKey) {
+        let Some(task) = self.task(key).cloned() else {
+            return;
+        };
+        self.release(task.framework, task.agent, &task.resources);
+        if let Some(executor) = &task.executor_id
+            && let Some(executor) = self
+                .index
+                .executors
+                .get(&(task.agent, task.framework, executor.clone()))
+                .copied()
+            && let Some(record) = self.records.executors.get_mut(executor.index())
+        {
+            record.task_count = record.task_count.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn on_acknowledge(
+        &mut self,
+        framework: FrameworkKey,
+        call: v1::scheduler::call::Acknowledge,
+        effects: &mut Effects,
+    ) {
+        self.records
+            .metrics
+            .count(Counter::MessagesStatusUpdateAcknowledgement);
+        let agent = self.index.agents.get(call.agent_id.value.as_str()).copied();
+        let Some(agent) = agent.filter(|agent| self.agent(*agent).state == AgentState::Connected)
+        else {
+            return self
+                .records
+                .metrics
+                .count(Counter::InvalidStatusUpdateAcknowledgements);
+        };
+        self.records
+            .metrics
+            .count(Counter::ValidStatusUpdateAcknowledgements);
+        self.acknowledge(framework, agent, call.task_id, call.uuid, effects);
+    }
+
+    fn acknowledge(
+        &mut self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        task_id: v1::TaskId,
+        uuid: bytes::Bytes,
+        effects: &mut Effects,
+    ) {
+        if let Some(key) = self.task_key(framework, &task_id.value)
+            && let Some(task) = self.task(key)
+            && task.list == TaskList::Live
+            && task.update_state.is_some_and(is_terminal)
+            && task
+                .update_uuid
+                .as_ref()
+                .is_some_and(|own| own[..] == uuid[..])
+        {
+            self.complete_task(key, effects);
+        }
+        let framework_id = wire::framework_id_of(&self.framework(framework).id);
+        let body = Body::AcknowledgeUpdate(agent::AcknowledgeUpdate {
+            framework_id,
+            task_id,
+            uuid,
+        });
+        self.send_agent(agent, body, None, effects);
+    }
+
+    /// The built-in framework acknowledges at once: its state is this record.
+    fn acknowledge_own(
+        &mut self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        status: &v1::TaskStatus,
+        effects: &mut Effects,
+    ) {
+        if let Some(uuid) = status.uuid.clone() {
+            self.acknowledge(framework, agent, status.task_id.clone(), uuid, effects);
+        }
+    }
+
+    /// Moves a task to the completed ones of its framework.
+    pub(crate) fn complete_task(&mut self, key: TaskKey, effects: &mut Effects) {
+        let Some(task) = self.records.tasks.get_mut(key.index()) else {
+            return;
+        };
+        let from = std::mem::replace(&mut task.list, TaskList::Completed);
+        let (framework, agent) = (task.framework, task.agent);
+        if from == TaskList::Completed {
+            return;
+        }
+        self.leave_agent(agent, key);
+        let limit = self.config.max_completed_tasks_per_framework;
+        let live = self.framework_live(framework);
+        live.tasks.remove(&key);
+        live.unreachable.retain(|task| *task != key);
+        live.completed.push_back(key);
+        let surplus = if live.completed.len() > limit {
+            live.completed.pop_front()
+        } else {
+            None
+        };
+        if let Some(oldest) = surplus {
+            self.drop_task_record(oldest);
+        }
+        self.forget_native(key, effects);
+    }
+
+    fn leave_agent(&mut self, agent: AgentKey, key: TaskKey) {
+        let live = self.agent_live(agent);
+        live.pending_kills.remove(&key);
+        live.unreachable.remove(&key);
+        if live.tasks.remove(&key) {
+            let record = self.agent_mut(agent);
+            record.task_count = record.task_count.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn drop_task_record(&mut self, key: TaskKey) {
+        let Some(task) = self.records.tasks.remove(key.index()) else {
+            return;
+        };
+        self.free.tasks.give(key.0);
+        let name = (task.framework, task.id.clone());
+        if self.index.tasks.get(&name) == Some(&key) {
+            self.index.tasks.remove(&name);
+        }
+    }
+
+    /// Makes room for a new task of the same id as a completed one.
+    pub(crate) fn forget_completed_task(&mut self, framework: FrameworkKey, key: TaskKey) {
+        self.framework_live(framework)
+            .completed
+            .retain(|task| *task != key);
+        self.drop_task_record(key);
+    }
+
+    /// A terminal state that the master decides: recorded, not waited for.
+    pub(crate) fn end_task_by_master(
+        &mut self,
+        key: TaskKey,
+        state: v1::TaskState,
+        reason: Reason,
+        text: impl Into<String>,
+        effects: &mut Effects,
+    ) -> Option<v1::TaskStatus> {
+        let task = Arc::clone(self.task(key)?);
+        if is_terminal(task.state) {
+            self.complete_task(key, effects);
+            return None;
+        }
+        let agent_id = Arc::clone(&self.agent(task.agent).id);
+        let mut status = wire::master_status(
+            &task.id,
+            Some(&agent_id),
+            state,
+            reason,
+            text,
+            self.now.wall,
+        );
+        status.executor_id = task.executor_id.as_ref().map(|id| v1::ExecutorId {
+            value: id.to_string(),
+        });
+        self.record_update(key, &status, state, effects);
+        self.complete_task(key, effects);
+        Some(status)
+    }
+
+    pub(crate) fn on_kill(
+        &mut self,
+        framework: FrameworkKey,
+        kill: v1::scheduler::call::Kill,
+        effects: &mut Effects,
+    ) {
+        self.records.metrics.count(Counter::MessagesKillTask);
+        let known = self.task_key(framework, &kill.task_id.value).filter(|key| {
+            self.task(*key)
+                .is_some_and(|task| task.list == TaskList::Live)
+        });
+        let Some(key) = known else {
+            return self.reconcile_one(
+                framework,
+                &kill.task_id.value,
+                kill.agent_id.as_ref().map(|id| id.value.as_str()),
+                effects,
+            );
+        };
+        let agent = self.task(key).expect("it was just seen").agent;
+        let own = &self.agent(agent).id;
+        if kill
+            .agent_id
+            .as_ref()
+            .is_some_and(|given| *given.value != **own)
+        {
+            return self.records.metrics.count(Counter::DroppedMessages);
+        }
+        self.kill_task(key, kill.kill_policy, effects);
+    }
+
+    /// Has a live task killed now, or when its agent is back.
+    pub(crate) fn kill_task(
+        &mut self,
+        key: TaskKey,
+        policy: Option<v1::KillPolicy>,
+        effects: &mut Effects,
+    ) {
+        let Some(task) = self.task(key).cloned() else {
+            return;
+        };
+        let body = Body::KillTask(agent::KillTask {
+            framework_id: wire::framework_id_of(&self.framework(task.framework).id),
+            task_id: v1::TaskId {
+                value: task.id.to_string(),
+            },
+            kill_policy: policy,
+        });
+        if !self.send_agent(task.agent, body, None, effects) {
+            self.agent_live(task.agent)
+                .pending_kills
+                .insert(key, PendingKill { policy });
+        }
+    }
+
+    pub(crate) fn on_shutdown_executor(
+        &mut self,
+        framework: FrameworkKey,
+        call: v1::scheduler::call::Shutdown,
+        effects: &mut Effects,
+    ) {
+        let Some(agent) = self.index.agents.get(call.agent_id.value.as_str()).copied() else {
+            return self.records.metrics.count(Counter::DroppedMessages);
+        };
+        let framework_id = wire::framework_id_of(&self.framework(framework).id);
+        let body = Body::ShutdownExecutor(agent::ShutdownExecutor {
+            framework_id,
+            executor_id: call.executor_id,
+        });
+        if !self.send_agent(agent, body, None, effects) {
+            self.records.metrics.count(Counter::DroppedMessages);
+        }
+    }
+
+    pub(crate) fn on_framework_message(
+        &mut self,
+        framework: FrameworkKey,
+        call: v1::scheduler::call::Message,
+        effects: &mut Effects,
+    ) {
+        self.records
+            .metrics
+            .count(Counter::MessagesFrameworkToExecutor);
+        let framework_id = wire::framework_id_of(&self.framework(framework).id);
+        let agent = self.index.agents.get(call.agent_id.value.as_str()).copied();
+        let body = Body::FrameworkMessage(agent::FrameworkMessage {
+            framework_id,
+            executor_id: call.executor_id,
+            data: call.data,
+        });
+        let sent = agent.is_some_and(|agent| self.send_agent(agent, body, None, effects));
+        self.records.metrics.count(if sent {
+            Counter::ValidFrameworkToExecutorMessages
+        } else {
+            Counter::InvalidFrameworkToExecutorMessages
+        });
+    }
+
+    pub(crate) fn on_executor_message(
+        &mut self,
+        agent: AgentKey,
+        message: agent::ExecutorMessage,
+        effects: &mut Effects,
+    ) {
+        self.records
+            .metrics
+            .count(Counter::MessagesExecutorToFramework);
+        let framework = self
+            .index
+            .frameworks
+            .get(message.framework_id.value.as_str())
+            .copied();
+        let agent_id = Arc::clone(&self.agent(agent).id);
+        let event = wire::message(&agent_id, message.executor_id, message.data);
+        let sent = framework.is_some_and(|framework| self.send_event(framework, event, effects));
+        self.records.metrics.count(if sent {
+            Counter::ValidExecutorToFrameworkMessages
+        } else {
+            Counter::InvalidExecutorToFrameworkMessages
+        });
+    }
+
+    pub(crate) fn on_executor_exited(
+        &mut self,
+        agent: AgentKey,
+        exited: agent::ExecutorExited,
+        effects: &mut Effects,
+    ) {
+        self.records.metrics.count(Counter::MessagesExitedExecutor);
+        let Some(framework) = self
+            .index
+            .frameworks
+            .get(exited.framework_id.value.as_str())
+            .copied()
+        else {
+            return;
+        };
+        let name = (agent, framework, exited.executor_id.value.as_str().into());
+        if let Some(executor) = self.index.executors.get(&name).copied() {
+            self.remove_executor(executor);
+        }
+        let agent_id = Arc::clone(&self.agent(agent).id);
+        self.send_event(
+            framework,
+            wire::failure(&agent_id, Some(exited.executor_id), Some(exited.status)),
+            effects,
+        );
+    }
+}
+
+/// Appends a status to a wire record. As in Mesos, an update of the same state as the one before replaces it, so that
+/// health updates of a long run do not pile up.
+fn with_status(
+    wire: &bytes::Bytes,
+    state: v1::TaskState,
+    status: &v1::TaskStatus,
+    before: Option<v1::TaskState>,
+) -> bytes::Bytes {
+    if before != Some(status.state()) {
+        return wire::append_status(wire, state, Some((status, status.uuid.as_deref())));
+    }
+    let mut task = v1::Task::decode(wire.clone()).expect("the record was encoded here");
+    task.state = state as i32;
+    task.statuses.pop();
+    task.statuses.push(status.clone());
+    task.status_update_state = Some(status.state);
+    task.status_update_uuid.clone_from(&status.uuid);
+    task.encode_to_vec().into()
+}

@@ -1,0 +1,251 @@
+//! Making the messages that frameworks receive. Knows shapes, decides nothing.
+
+use mezz_proto::v1;
+use prost::Message;
+use v1::scheduler::event::Type;
+use v1::scheduler::{Event, event};
+use v1::task_status::{Reason, Source};
+
+use crate::records::{AgentRecord, FrameworkRecord};
+use crate::time::Wall;
+
+fn event(kind: Type) -> Event {
+    Event {
+        r#type: Some(kind as i32),
+        ..Event::default()
+    }
+}
+
+pub(crate) fn heartbeat() -> Event {
+    event(Type::Heartbeat)
+}
+
+pub(crate) fn error(message: impl Into<String>) -> Event {
+    Event {
+        error: Some(event::Error {
+            message: message.into(),
+        }),
+        ..event(Type::Error)
+    }
+}
+
+pub(crate) fn subscribed(
+    framework_id: &str,
+    heartbeat_seconds: f64,
+    master: &v1::MasterInfo,
+) -> Event {
+    let subscribed = event::Subscribed {
+        framework_id: framework_id_of(framework_id),
+        heartbeat_interval_seconds: Some(heartbeat_seconds),
+        master_info: Some(master.clone()),
+    };
+    Event {
+        subscribed: Some(subscribed),
+        ..event(Type::Subscribed)
+    }
+}
+
+pub(crate) fn offers(offers: Vec<v1::Offer>) -> Event {
+    Event {
+        offers: Some(event::Offers { offers }),
+        ..event(Type::Offers)
+    }
+}
+
+pub(crate) fn rescind(offer_id: &str) -> Event {
+    Event {
+        rescind: Some(event::Rescind {
+            offer_id: v1::OfferId {
+                value: offer_id.into(),
+            },
+        }),
+        ..event(Type::Rescind)
+    }
+}
+
+pub(crate) fn update(status: v1::TaskStatus) -> Event {
+    Event {
+        update: Some(event::Update { status }),
+        ..event(Type::Update)
+    }
+}
+
+pub(crate) fn operation_error(
+    operation_id: v1::OperationId,
+    agent_id: Option<v1::AgentId>,
+    message: String,
+) -> Event {
+    let status = v1::OperationStatus {
+        operation_id: Some(operation_id),
+        state: v1::OperationState::OperationError as i32,
+        message: Some(message),
+        agent_id,
+        ..v1::OperationStatus::default()
+    };
+    Event {
+        update_operation_status: Some(event::UpdateOperationStatus { status }),
+        ..event(Type::UpdateOperationStatus)
+    }
+}
+
+pub(crate) fn message(agent_id: &str, executor_id: v1::ExecutorId, data: bytes::Bytes) -> Event {
+    let message = event::Message {
+        agent_id: agent_id_of(agent_id),
+        executor_id,
+        data,
+    };
+    Event {
+        message: Some(message),
+        ..event(Type::Message)
+    }
+}
+
+pub(crate) fn failure(
+    agent_id: &str,
+    executor_id: Option<v1::ExecutorId>,
+    status: Option<i32>,
+) -> Event {
+    let failure = event::Failure {
+        agent_id: Some(agent_id_of(agent_id)),
+        executor_id,
+        status,
+    };
+    Event {
+        failure: Some(failure),
+        ..event(Type::Failure)
+    }
+}
+
+pub(crate) fn framework_id_of(id: &str) -> v1::FrameworkId {
+    v1::FrameworkId {
+        value: id.to_owned(),
+    }
+}
+
+pub(crate) fn agent_id_of(id: &str) -> v1::AgentId {
+    v1::AgentId {
+        value: id.to_owned(),
+    }
+}
+
+/// A status that the master makes itself: without uuid, so that nobody acknowledges it.
+pub(crate) fn master_status(
+    task_id: &str,
+    agent_id: Option<&str>,
+    state: v1::TaskState,
+    reason: Reason,
+    text: impl Into<String>,
+    at: Wall,
+) -> v1::TaskStatus {
+    v1::TaskStatus {
+        task_id: v1::TaskId {
+            value: task_id.to_owned(),
+        },
+        state: state as i32,
+        message: Some(text.into()),
+        source: Some(Source::Master as i32),
+        reason: Some(reason as i32),
+        agent_id: agent_id.map(agent_id_of),
+        timestamp: Some(at.seconds()),
+        ..v1::TaskStatus::default()
+    }
+}
+
+/// States after which nothing follows (`protobuf::isTerminalState`).
+pub fn is_terminal(state: v1::TaskState) -> bool {
+    use v1::TaskState as S;
+    matches!(
+        state,
+        S::TaskFinished
+            | S::TaskFailed
+            | S::TaskKilled
+            | S::TaskError
+            | S::TaskLost
+            | S::TaskDropped
+            | S::TaskGone
+            | S::TaskGoneByOperator
+    )
+}
+
+/// An offer as this framework's capabilities let it be seen.
+pub(crate) fn offer(
+    id: &str,
+    framework: &FrameworkRecord,
+    agent: &AgentRecord,
+    role: &str,
+    resources: &mezz_resource::Resources,
+    executor_ids: Vec<v1::ExecutorId>,
+) -> v1::Offer {
+    use v1::framework_info::capability::Type as Capability;
+    let multi_role = framework.has_capability(Capability::MultiRole);
+    let seen = if multi_role {
+        resources.clone()
+    } else {
+        resources.unallocated()
+    };
+    let port = agent.info.port.unwrap_or(5051);
+    v1::Offer {
+        id: v1::OfferId {
+            value: id.to_owned(),
+        },
+        framework_id: framework_id_of(&framework.id),
+        agent_id: agent_id_of(&agent.id),
+        hostname: agent.info.hostname.clone(),
+        url: Some(v1::Url {
+            scheme: "http".into(),
+            address: v1::Address {
+                hostname: Some(agent.info.hostname.clone()),
+                ip: Some(agent.ip.to_string()),
+                port,
+            },
+            path: Some("/slave(1)".into()),
+            ..v1::Url::default()
+        }),
+        domain: agent.info.domain.clone(),
+        resources: if framework.has_capability(Capability::ReservationRefinement) {
+            seen.to_proto()
+        } else {
+            seen.to_proto_pre_refinement()
+        },
+        attributes: agent.info.attributes.clone(),
+        executor_ids,
+        allocation_info: multi_role.then(|| v1::resource::AllocationInfo {
+            role: Some(role.to_owned()),
+        }),
+        ..v1::Offer::default()
+    }
+}
+
+/// Appends a status to an encoded task: concatenated encodings merge, repeated fields append, the last scalar wins.
+pub(crate) fn append_status(
+    wire: &[u8],
+    state: v1::TaskState,
+    status: Option<(&v1::TaskStatus, Option<&[u8]>)>,
+) -> bytes::Bytes {
+    let mut delta = TaskDelta {
+        state: Some(state as i32),
+        ..TaskDelta::default()
+    };
+    if let Some((status, uuid)) = status {
+        delta.statuses = Some(status.clone());
+        delta.status_update_state = Some(status.state);
+        delta.status_update_uuid = uuid.map(bytes::Bytes::copy_from_slice);
+    }
+    let mut out = Vec::with_capacity(wire.len() + delta.encoded_len());
+    out.extend_from_slice(wire);
+    delta.encode(&mut out).expect("a vector grows as needed");
+    out.into()
+}
+
+/// The fields of `mesos.v1.Task` that change during its life, by the same numbers.
+#[derive(Clone, PartialEq, Message)]
+struct TaskDelta {
+    #[prost(int32, optional, tag = "6")]
+    state: Option<i32>,
+    #[prost(message, optional, tag = "8")]
+    statuses: Option<v1::TaskStatus>,
+    #[prost(int32, optional, tag = "9")]
+    status_update_state: Option<i32>,
+    #[prost(bytes = "bytes", optional, tag = "10")]
+    status_update_uuid: Option<bytes::Bytes>,
+}

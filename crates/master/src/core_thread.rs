@@ -1,0 +1,326 @@
+//! The thread that owns the core: takes inputs, lets the core decide, carries its effects out in order.
+//!
+//! It decides nothing itself, and nothing here waits for a client, an agent or the store.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mezz_core::Master;
+use mezz_core::effect::{Effect, Effects, Reply, StoreOperation};
+use mezz_core::event::Event;
+use mezz_core::key::{RequestKey, SessionKey, StreamKey, Token};
+use mezz_store::{Batch, Epoch, Key, Operation, Store, limits};
+use mezz_warden::crash_point;
+use rustc_hash::FxHashMap;
+use tokio::sync::oneshot;
+
+use crate::agent_sessions::SessionSink;
+use crate::clock::Clock;
+use crate::facts::FactHub;
+use crate::inbox::{Inbox, Input};
+use crate::release::{Destination, Release};
+use crate::scheduler_stream::SchedulerStream;
+use crate::timers::Timers;
+use crate::view::{ViewCell, Views};
+
+/// Inputs handled before timers, views and replies get their turn.
+const BATCH: usize = 256;
+
+/// What the thread is made of.
+pub(crate) struct Parts {
+    pub(crate) core: Master,
+    pub(crate) clock: Clock,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) view: Arc<ViewCell>,
+    pub(crate) hub: Arc<FactHub>,
+}
+
+/// Why the thread ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// A write failed or was fenced: another master leads, or the store is broken.
+    SteppedDown(String),
+}
+
+/// The running thread's state.
+pub(crate) struct CoreThread {
+    core: Master,
+    clock: Clock,
+    inbox: Arc<Inbox>,
+    store: Arc<dyn Store>,
+    hub: Arc<FactHub>,
+    epoch: Epoch,
+    effects: Effects,
+    timers: Timers,
+    release: Release,
+    views: Views,
+    issued: Token,
+    streams: FxHashMap<StreamKey, SchedulerStream>,
+    sessions: FxHashMap<SessionKey, SessionSink>,
+    requests: FxHashMap<RequestKey, oneshot::Sender<Reply>>,
+    /// Sessions with bodies that were not handed over yet.
+    unflushed: Vec<SessionKey>,
+    ended: Option<Ended>,
+}
+
+impl CoreThread {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            core: parts.core,
+            clock: parts.clock,
+            inbox: parts.inbox,
+            store: parts.store,
+            hub: parts.hub,
+            epoch: Epoch::default(),
+            effects: Effects::default(),
+            timers: Timers::default(),
+            release: Release::default(),
+            views: Views::new(parts.view),
+            issued: Token::default(),
+            streams: FxHashMap::default(),
+            sessions: FxHashMap::default(),
+            requests: FxHashMap::default(),
+            unflushed: Vec::new(),
+            ended: None,
+        }
+    }
+
+    /// Runs until it is stopped or has to step down.
+    pub(crate) fn run(mut self) -> Ended {
+        let mut inputs = Vec::new();
+        loop {
+            let deadline = self.deadline();
+            self.inbox.take(deadline, &mut inputs);
+            for (index, input) in inputs.drain(..).enumerate() {
+                self.take(input);
+                if index % BATCH == BATCH - 1 {
+                    self.settle();
+                }
+            }
+            self.settle();
+            if let Some(ended) = self.ended.take() {
+                for stream in self.streams.values() {
+                    stream.sender.end();
+                }
+                return ended;
+            }
+        }
+    }
+
+    fn deadline(&mut self) -> Option<Instant> {
+        let timer = self.timers.next_due().map(|mono| self.clock.instant(mono));
+        match (timer, self.views.due()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Event(event) => self.on_event(event),
+            Input::Call {
+                request,
+                event,
+                reply,
+            } => {
+                self.requests.insert(request, reply);
+                self.handle(event);
+            }
+            Input::Stream { key, stream, event } => {
+                self.streams.insert(key, stream);
+                self.handle(event);
+            }
+            Input::Session { key, sink } => {
+                self.sessions.insert(key, sink);
+            }
+            Input::StepDown(reason) => self.ended = Some(Ended::SteppedDown(reason)),
+            Input::Stop => self.ended = Some(Ended::Stopped),
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match &event {
+            Event::StreamClosed(stream) => {
+                self.streams.remove(stream);
+            }
+            Event::SessionClosed(session) => {
+                self.sessions.remove(session);
+            }
+            Event::Persisted(token) => {
+                crash_point("master.durable_before_release");
+                for effect in self.release.advance(*token) {
+                    self.deliver(effect);
+                }
+                crash_point("master.released");
+            }
+            Event::Elected(elected) => self.epoch = Epoch(elected.epoch),
+            _ => {}
+        }
+        self.handle(event);
+    }
+
+    fn handle(&mut self, event: Event) {
+        if self.ended.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.core.handle(now, event, &mut effects);
+        self.views.touch();
+        for effect in effects.list.drain(..) {
+            self.perform(effect);
+        }
+        self.effects = effects;
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let (destination, after) = match &effect {
+            Effect::Persist { .. } | Effect::SetTimer { .. } | Effect::CancelTimer(_) => {
+                return self.internal(effect);
+            }
+            Effect::Fact { .. } | Effect::StepDown(_) => return self.internal(effect),
+            Effect::Reply { request, after, .. } => (Destination::Request(*request), *after),
+            Effect::ToFramework { stream, after, .. } => (Destination::Stream(*stream), *after),
+            Effect::CloseStream(stream) => (Destination::Stream(*stream), None),
+            Effect::ToAgent { session, after, .. } | Effect::CloseSession { session, after } => {
+                (Destination::Session(*session), *after)
+            }
+        };
+        if let Some(effect) = self.release.admit(destination, after, effect) {
+            self.deliver(effect);
+        }
+    }
+
+    fn internal(&mut self, effect: Effect) {
+        match effect {
+            Effect::Persist { token, operations } => self.persist(token, operations),
+            Effect::SetTimer {
+                key,
+                generation,
+                at,
+            } => self.timers.set(key, generation, at),
+            Effect::CancelTimer(key) => self.timers.cancel(key),
+            Effect::Fact { sequence, fact } => self.views.add_fact(sequence, fact),
+            Effect::StepDown(reason) => self.ended = Some(Ended::SteppedDown(reason)),
+            _ => unreachable!("only effects without a destination come here"),
+        }
+    }
+
+    fn deliver(&mut self, effect: Effect) {
+        match effect {
+            Effect::Reply { request, reply, .. } => self.reply(request, reply),
+            Effect::ToFramework { stream, event, .. } => {
+                if let Some(open) = self.streams.get(&stream)
+                    && let Err(error) = open.send(&event)
+                {
+                    tracing::warn!(stream = stream.0, %error, "a scheduler stream lost an event");
+                }
+            }
+            Effect::CloseStream(stream) => {
+                if let Some(open) = self.streams.remove(&stream) {
+                    open.sender.end();
+                }
+            }
+            Effect::ToAgent { session, body, .. } => {
+                if let Some(sink) = self.sessions.get_mut(&session)
+                    && sink.queue(*body)
+                {
+                    self.unflushed.push(session);
+                }
+            }
+            Effect::CloseSession { session, .. } => {
+                if let Some(mut sink) = self.sessions.remove(&session) {
+                    sink.flush();
+                    sink.close();
+                }
+            }
+            _ => unreachable!("only effects with a destination come here"),
+        }
+    }
+
+    fn reply(&mut self, request: RequestKey, reply: Reply) {
+        let Some(sender) = self.requests.remove(&request) else {
+            return;
+        };
+        if reply == Reply::Accepted {
+            // Nobody may conclude anything from 202: it need not wait for its view.
+            crash_point("master.before_reply");
+            let _ = sender.send(reply);
+        } else {
+            self.views.add_reply(sender, reply);
+        }
+    }
+
+    fn persist(&mut self, token: Token, operations: Vec<StoreOperation>) {
+        crash_point("master.before_persist");
+        self.issued = self.issued.max(token);
+        let mut operations = operations.into_iter().peekable();
+        loop {
+            let mut batch = Batch::new(mezz_store::Token(token.0), self.epoch);
+            for operation in operations.by_ref().take(limits::BATCH_ITEMS) {
+                match store_operation(operation) {
+                    Ok(operation) => batch.operations.push(operation),
+                    Err(error) => {
+                        self.ended = Some(Ended::SteppedDown(format!(
+                            "a key cannot be stored: {error}"
+                        )));
+                        return;
+                    }
+                }
+            }
+            let is_last = operations.peek().is_none();
+            let inbox = self.inbox.clone();
+            self.store.submit(
+                batch,
+                Box::new(move |outcome| match outcome.result {
+                    Ok(_) if !is_last => {}
+                    Ok(_) => inbox.push(Input::Event(Event::Persisted(token))),
+                    Err(error) => {
+                        tracing::error!(%error, "a write to the store failed");
+                        inbox.push(Input::Event(Event::PersistFailed(token)));
+                    }
+                }),
+            );
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// Ends a batch: timers, bodies for agents, views, replies, facts.
+    fn settle(&mut self) {
+        while let Some(event) = self.timers.take_due(self.clock.mono()) {
+            self.handle(event);
+        }
+        for session in self.unflushed.drain(..) {
+            if let Some(sink) = self.sessions.get_mut(&session) {
+                sink.flush();
+            }
+        }
+        let durable = self.release.durable();
+        while let Some(published) = self.views.settle(self.core.records(), durable, self.issued) {
+            if !published.facts.is_empty() && self.hub.is_watched() {
+                self.hub.publish(published.view, published.facts);
+            }
+            for (sender, reply) in published.replies {
+                crash_point("master.before_reply");
+                let _ = sender.send(reply);
+            }
+        }
+    }
+}
+
+fn store_operation(operation: StoreOperation) -> Result<Operation, mezz_store::KeyError> {
+    Ok(match operation {
+        StoreOperation::Put { key, value } => Operation::Put {
+            key: Key::new(key)?,
+            value,
+        },
+        StoreOperation::Delete { key } => Operation::Delete {
+            key: Key::new(key)?,
+        },
+    })
+}

@@ -1,0 +1,108 @@
+//! From facts to subscribers: operator event streams and the native watch. A slow subscriber is cut off.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mezz_core::fact::Fact;
+use tokio::sync::mpsc;
+
+use crate::view::View;
+
+/// Facts that became visible together, with the view that holds them.
+#[derive(Clone, Debug)]
+pub(crate) struct FactBatch {
+    pub(crate) view: Arc<View>,
+    pub(crate) facts: Arc<Vec<(u64, Arc<Fact>)>>,
+}
+
+/// Batches that one subscriber may have waiting.
+const QUEUE: usize = 1024;
+
+#[derive(Debug)]
+struct Subscriber {
+    id: u64,
+    sender: mpsc::Sender<FactBatch>,
+}
+
+/// All subscribers.
+#[derive(Debug, Default)]
+pub(crate) struct FactHub {
+    count: AtomicUsize,
+    state: Mutex<(u64, Vec<Subscriber>)>,
+}
+
+/// One subscription; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    hub: Arc<FactHub>,
+    id: u64,
+    receiver: mpsc::Receiver<FactBatch>,
+}
+
+impl FactHub {
+    /// Whether facts have to be kept at all.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.count.load(Ordering::SeqCst) > 0
+    }
+
+    /// Subscribers now.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Begins a subscription. Load a view only afterwards and skip facts up to its sequence: nothing is missed then.
+    pub(crate) fn subscribe(self: &Arc<Self>) -> Subscription {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 += 1;
+        let id = state.0;
+        state.1.push(Subscriber { id, sender });
+        self.count.store(state.1.len(), Ordering::SeqCst);
+        Subscription {
+            hub: self.clone(),
+            id,
+            receiver,
+        }
+    }
+
+    /// Ends the oldest subscription when there are more than `limit`.
+    pub(crate) fn limit(&self, limit: usize) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.1.len() > limit {
+            state.1.remove(0);
+        }
+        self.count.store(state.1.len(), Ordering::SeqCst);
+    }
+
+    /// Hands facts to every subscriber; one whose queue is full is dropped.
+    pub(crate) fn publish(&self, view: Arc<View>, facts: Vec<(u64, Arc<Fact>)>) {
+        let batch = FactBatch {
+            view,
+            facts: Arc::new(facts),
+        };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state
+            .1
+            .retain(|subscriber| subscriber.sender.try_send(batch.clone()).is_ok());
+        self.count.store(state.1.len(), Ordering::SeqCst);
+    }
+}
+
+impl Subscription {
+    /// The next facts; `None` when the subscriber was cut off.
+    pub(crate) async fn next(&mut self) -> Option<FactBatch> {
+        self.receiver.recv().await
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut state = self
+            .hub
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        state.1.retain(|subscriber| subscriber.id != self.id);
+        self.hub.count.store(state.1.len(), Ordering::SeqCst);
+    }
+}

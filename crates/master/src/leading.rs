@@ -1,0 +1,43 @@
+//! Whether this master may answer: only the leader does, once it has recovered.
+
+use http::StatusCode;
+use mezz_http::{Request, Response, respond};
+
+use crate::shared::{Leader, Shared};
+
+/// Refuses requests that only a recovered leader may answer: 307 to the leader, or 503.
+pub(crate) fn require_leader(shared: &Shared, request: &Request) -> Result<(), Response> {
+    match shared.leader() {
+        Leader::Me if is_recovered(shared) => Ok(()),
+        Leader::Me => Err(respond::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Master has not finished recovery",
+        )),
+        Leader::Other(address) => Err(respond::redirect(&format!(
+            "//{address}{}",
+            request.path_and_query()
+        ))),
+        Leader::Unknown => Err(nobody()),
+    }
+}
+
+/// `/redirect`: to the leader's base, without a path.
+pub(crate) fn redirect(shared: &Shared) -> Response {
+    match shared.leader() {
+        Leader::Me => {
+            let config = &shared.options.config;
+            respond::redirect(&format!("//{}:{}", config.hostname, config.port))
+        }
+        Leader::Other(address) => respond::redirect(&format!("//{address}")),
+        Leader::Unknown => nobody(),
+    }
+}
+
+fn nobody() -> Response {
+    respond::text(StatusCode::SERVICE_UNAVAILABLE, "No leader elected")
+}
+
+/// Whether the core has taken leadership and published it.
+pub(crate) fn is_recovered(shared: &Shared) -> bool {
+    shared.view().records.master.elected_at.is_some()
+}

@@ -1,0 +1,424 @@
+//! `/metrics/snapshot`: every number under the name that Mesos's exporters read. Derived from the view.
+
+use std::collections::BTreeMap;
+
+use mezz_core::records::{AgentState, FrameworkRecord, FrameworkState, TaskList};
+use mezz_proto::v1::TaskState;
+use mezz_proto::v1::{offer, scheduler};
+use mezz_resource::Resources;
+
+use crate::shared::Shared;
+use crate::unversioned::{holdings, system_numbers};
+use crate::view::View;
+
+/// Gauges of Mesos for things that do not exist here (actor queues, the replicated log, operations): always 0.
+const ALWAYS_ZERO: &[&str] = &[
+    "allocator/event_queue_dispatches",
+    "allocator/mesos/allocation_run_latency_ms",
+    "allocator/mesos/allocation_run_ms",
+    "allocator/mesos/event_queue_dispatches",
+    "master/event_queue_dispatches",
+    "master/event_queue_http_requests",
+    "master/event_queue_messages",
+    "master/http_cache_hits",
+    "master/invalid_operation_status_update_acknowledgements",
+    "master/invalid_operation_status_updates",
+    "master/messages_authenticate",
+    "master/messages_deactivate_framework",
+    "master/messages_operation_status_update",
+    "master/messages_operation_status_update_acknowledgement",
+    "master/messages_reconcile_operations",
+    "master/messages_update_slave",
+    "master/slave_shutdowns_canceled",
+    "master/slave_shutdowns_completed",
+    "master/slave_shutdowns_scheduled",
+    "master/valid_operation_status_update_acknowledgements",
+    "master/valid_operation_status_updates",
+    "registrar/queued_operations",
+    "registrar/registry_size_bytes",
+    "registrar/state_fetch_ms",
+    "registrar/state_store_ms",
+];
+
+/// Timers of Mesos that come with a distribution.
+const DISTRIBUTIONS: &[&str] = &[
+    "allocator/mesos/allocation_run_latency_ms",
+    "allocator/mesos/allocation_run_ms",
+    "registrar/state_store_ms",
+];
+const QUANTILES: &[&str] = &[
+    "count", "max", "min", "p50", "p90", "p95", "p99", "p999", "p9999",
+];
+
+const OPERATIONS: &[&str] = &[
+    "create",
+    "create_disk",
+    "destroy",
+    "destroy_disk",
+    "grow_volume",
+    "reserve",
+    "shrink_volume",
+    "unreserve",
+];
+const OPERATION_STATES: &[&str] = &[
+    "dropped",
+    "error",
+    "failed",
+    "finished",
+    "gone_by_operator",
+    "pending",
+    "recovering",
+    "total",
+    "unreachable",
+];
+
+const ACTIVE_STATES: &[TaskState] = &[
+    TaskState::TaskKilling,
+    TaskState::TaskRunning,
+    TaskState::TaskStaging,
+    TaskState::TaskStarting,
+    TaskState::TaskUnknown,
+    TaskState::TaskUnreachable,
+];
+const TERMINAL_STATES: &[TaskState] = &[
+    TaskState::TaskDropped,
+    TaskState::TaskError,
+    TaskState::TaskFailed,
+    TaskState::TaskFinished,
+    TaskState::TaskGone,
+    TaskState::TaskGoneByOperator,
+    TaskState::TaskKilled,
+    TaskState::TaskLost,
+];
+
+type Numbers = BTreeMap<String, f64>;
+
+/// All metrics by name.
+pub(crate) fn snapshot(shared: &Shared, view: &View) -> Numbers {
+    let mut numbers = Numbers::new();
+    zeros(&mut numbers);
+    for (name, value) in view.records.metrics.iter() {
+        numbers.insert(name, value as f64);
+    }
+    master(&mut numbers, shared, view);
+    agents(&mut numbers, view);
+    let tasks = tasks(&mut numbers, view);
+    frameworks(&mut numbers, view, &tasks);
+    roles(&mut numbers, view);
+    system(&mut numbers);
+    numbers
+}
+
+fn zeros(numbers: &mut Numbers) {
+    let mut zero = |name: String| {
+        numbers.insert(name, 0.0);
+    };
+    for name in ALWAYS_ZERO {
+        zero((*name).to_owned());
+    }
+    for name in DISTRIBUTIONS {
+        for quantile in QUANTILES {
+            zero(format!("{name}/{quantile}"));
+        }
+    }
+    for state in OPERATION_STATES {
+        zero(format!("master/operations/{state}"));
+        for operation in OPERATIONS {
+            zero(format!("master/operations/{operation}/{state}"));
+        }
+    }
+}
+
+fn master(numbers: &mut Numbers, shared: &Shared, view: &View) {
+    let master = &view.records.master;
+    numbers.insert(
+        "master/elected".into(),
+        f64::from(u8::from(master.elected_at.is_some())),
+    );
+    let uptime = crate::clock::wall_now().seconds() - shared.started_at.seconds();
+    numbers.insert("master/uptime_secs".into(), uptime.max(0.0));
+    numbers.insert(
+        "master/outstanding_offers".into(),
+        view.records.offers.len() as f64,
+    );
+    numbers.insert(
+        "master/operator_event_stream_subscribers".into(),
+        shared.hub.len() as f64,
+    );
+}
+
+fn agents(numbers: &mut Numbers, view: &View) {
+    let mut counts: BTreeMap<&str, f64> = [
+        "active",
+        "inactive",
+        "connected",
+        "disconnected",
+        "unreachable",
+    ]
+    .into_iter()
+    .map(|name| (name, 0.0))
+    .collect();
+    let (mut total, mut used, mut offered) = (
+        Resources::default(),
+        Resources::default(),
+        Resources::default(),
+    );
+    for (_, agent) in view.records.agents.iter() {
+        let mut count = |name| *counts.entry(name).or_default() += 1.0;
+        match agent.state {
+            AgentState::Connected => count("connected"),
+            AgentState::Disconnected => count("disconnected"),
+            AgentState::Unreachable => count("unreachable"),
+            AgentState::Recovered | AgentState::Gone | AgentState::Removed => {}
+        }
+        if matches!(
+            agent.state,
+            AgentState::Connected | AgentState::Disconnected
+        ) {
+            count(if agent.is_active() {
+                "active"
+            } else {
+                "inactive"
+            });
+            for (sum, part) in [
+                (&mut total, &*agent.total),
+                (&mut used, &agent.used),
+                (&mut offered, &agent.offered),
+            ] {
+                part.iter().for_each(|resource| sum.push(resource.clone()));
+            }
+        }
+    }
+    for (name, count) in counts {
+        numbers.insert(format!("master/slaves_{name}"), count);
+    }
+    for name in ["cpus", "gpus", "mem", "disk"] {
+        gauges(numbers, name, &total.non_revocable(), &used.non_revocable());
+        gauges(
+            numbers,
+            &format!("{name}_revocable"),
+            &total.revocable(),
+            &used.revocable(),
+        );
+        let all = total.scalar(name).to_f64();
+        if all > 0.0 {
+            let held = used.scalar(name).to_f64() + offered.scalar(name).to_f64();
+            numbers.insert(format!("allocator/mesos/resources/{name}/total"), all);
+            numbers.insert(
+                format!("allocator/mesos/resources/{name}/offered_or_allocated"),
+                held,
+            );
+        }
+    }
+}
+
+fn gauges(numbers: &mut Numbers, name: &str, total: &Resources, used: &Resources) {
+    let plain = name.trim_end_matches("_revocable");
+    let (all, taken) = (total.scalar(plain).to_f64(), used.scalar(plain).to_f64());
+    numbers.insert(format!("master/{name}_total"), all);
+    numbers.insert(format!("master/{name}_used"), taken);
+    numbers.insert(
+        format!("master/{name}_percent"),
+        if all > 0.0 { taken / all } else { 0.0 },
+    );
+}
+
+/// Live and unreachable tasks of each framework by state.
+type TaskCounts = BTreeMap<(mezz_core::key::FrameworkKey, i32), f64>;
+
+fn tasks(numbers: &mut Numbers, view: &View) -> TaskCounts {
+    let mut by_state: BTreeMap<&str, f64> =
+        ["staging", "starting", "running", "killing", "unreachable"]
+            .into_iter()
+            .map(|name| (name, 0.0))
+            .collect();
+    let mut by_framework = TaskCounts::new();
+    for (_, task) in view.records.tasks.iter() {
+        let state = match task.list {
+            TaskList::Live => task.state,
+            TaskList::Unreachable => TaskState::TaskUnreachable,
+            TaskList::Completed => continue,
+        };
+        *by_framework
+            .entry((task.framework, state as i32))
+            .or_default() += 1.0;
+        let name = match state {
+            TaskState::TaskStaging => "staging",
+            TaskState::TaskStarting => "starting",
+            TaskState::TaskRunning => "running",
+            TaskState::TaskKilling => "killing",
+            TaskState::TaskUnreachable => "unreachable",
+            _ => continue,
+        };
+        *by_state.entry(name).or_default() += 1.0;
+    }
+    for (name, count) in by_state {
+        numbers.insert(format!("master/tasks_{name}"), count);
+    }
+    by_framework
+}
+
+fn frameworks(numbers: &mut Numbers, view: &View, tasks: &TaskCounts) {
+    let (mut active, mut inactive) = (0.0, 0.0);
+    for (_, framework) in view.records.frameworks.iter() {
+        match framework.state {
+            FrameworkState::Active => active += 1.0,
+            FrameworkState::Disconnected | FrameworkState::Recovered => inactive += 1.0,
+            FrameworkState::Completed => continue,
+        }
+        per_framework(numbers, framework, tasks);
+    }
+    numbers.insert("master/frameworks_active".into(), active);
+    numbers.insert("master/frameworks_connected".into(), active);
+    numbers.insert("master/frameworks_inactive".into(), inactive);
+    numbers.insert("master/frameworks_disconnected".into(), inactive);
+}
+
+fn per_framework(numbers: &mut Numbers, framework: &FrameworkRecord, tasks: &TaskCounts) {
+    let prefix = format!(
+        "master/frameworks/{}/{}",
+        encoded_name(&framework.info.name),
+        framework.id
+    );
+    let metrics = &framework.metrics;
+    let mut put = |name: String, value: f64| {
+        numbers.insert(format!("{prefix}/{name}"), value);
+    };
+    put(
+        "subscribed".into(),
+        f64::from(u8::from(framework.state == FrameworkState::Active)),
+    );
+    let mut family = |name: &str, counts: &[u32], text: &dyn Fn(i32) -> Option<&'static str>| {
+        put(
+            name.to_owned(),
+            counts.iter().map(|count| f64::from(*count)).sum(),
+        );
+        for (number, count) in (0i32..).zip(counts) {
+            if let Some(text) = text(number) {
+                put(format!("{name}/{}", text.to_lowercase()), f64::from(*count));
+            }
+        }
+    };
+    family("calls", &metrics.calls, &|number| {
+        scheduler::call::Type::try_from(number)
+            .ok()
+            .filter(|kind| *kind as i32 != 0)
+            .map(|kind| kind.as_str_name())
+    });
+    family("events", &metrics.events, &|number| {
+        scheduler::event::Type::try_from(number)
+            .ok()
+            .filter(|kind| *kind as i32 != 0)
+            .map(|kind| kind.as_str_name())
+    });
+    family("operations", &metrics.operations, &|number| {
+        offer::operation::Type::try_from(number)
+            .ok()
+            .filter(|kind| *kind as i32 != 0)
+            .map(|kind| kind.as_str_name())
+    });
+    put("offers/sent".into(), f64::from(metrics.offers_sent));
+    put("offers/accepted".into(), f64::from(metrics.offers_accepted));
+    put("offers/declined".into(), f64::from(metrics.offers_declined));
+    put(
+        "offers/rescinded".into(),
+        f64::from(metrics.offers_rescinded),
+    );
+    for state in ACTIVE_STATES {
+        let count = tasks
+            .get(&(framework.key, *state as i32))
+            .copied()
+            .unwrap_or_default();
+        put(
+            format!("tasks/active/{}", state.as_str_name().to_lowercase()),
+            count,
+        );
+    }
+    for state in TERMINAL_STATES {
+        let count = usize::try_from(*state as i32)
+            .ok()
+            .and_then(|index| metrics.terminal_tasks.get(index));
+        put(
+            format!("tasks/terminal/{}", state.as_str_name().to_lowercase()),
+            count.copied().map_or(0.0, f64::from),
+        );
+    }
+    for role in framework.roles() {
+        let suppressed = framework.suppressed_roles.contains(&role);
+        put(
+            format!("roles/{role}/suppressed"),
+            f64::from(u8::from(suppressed)),
+        );
+    }
+}
+
+/// A framework's name as a component of a metric's name.
+fn encoded_name(name: &str) -> String {
+    mezz_http::query::percent_encode(name).replace('/', "%2F")
+}
+
+fn roles(numbers: &mut Numbers, view: &View) {
+    let mut total = Resources::default();
+    for (_, agent) in view.records.agents.iter() {
+        if matches!(
+            agent.state,
+            AgentState::Connected | AgentState::Disconnected
+        ) {
+            agent
+                .total
+                .iter()
+                .for_each(|resource| total.push(resource.clone()));
+        }
+    }
+    let held = holdings(view);
+    for (role, record) in view.records.roles.iter() {
+        let Some(held) = held.get(role) else {
+            numbers.insert(format!("allocator/mesos/roles/{role}/shares/dominant"), 0.0);
+            continue;
+        };
+        let share = dominant_share(held, &total) / record.weight.unwrap_or(1.0);
+        numbers.insert(
+            format!("allocator/mesos/roles/{role}/shares/dominant"),
+            share,
+        );
+        for (name, scalar) in held.allocated.quantities().iter() {
+            numbers.insert(
+                format!(
+                    "allocator/mesos/quota/roles/{role}/resources/{}/consumed",
+                    name.as_str()
+                ),
+                scalar.to_f64(),
+            );
+        }
+    }
+}
+
+/// The largest part of any resource that a role holds or was offered.
+pub(crate) fn dominant_share(held: &crate::unversioned::RoleHoldings, total: &Resources) -> f64 {
+    total
+        .quantities()
+        .iter()
+        .map(|(name, all)| {
+            let mine = held.allocated.scalar(name.as_str()).to_f64()
+                + held.offered.scalar(name.as_str()).to_f64();
+            if all.to_f64() > 0.0 {
+                mine / all.to_f64()
+            } else {
+                0.0
+            }
+        })
+        .fold(0.0, f64::max)
+}
+
+fn system(numbers: &mut Numbers) {
+    let system = system_numbers();
+    numbers.insert("system/cpus_total".into(), system.cpus as f64);
+    for (name, load) in ["1min", "5min", "15min"].iter().zip(system.loads) {
+        numbers.insert(format!("system/load_{name}"), load);
+    }
+    numbers.insert(
+        "system/mem_total_bytes".into(),
+        system.mem_total_bytes as f64,
+    );
+    numbers.insert("system/mem_free_bytes".into(), system.mem_free_bytes as f64);
+}

@@ -1,0 +1,326 @@
+//! Tasks as the native API shows them, of every framework, and finding one by a user's id.
+
+use http::StatusCode;
+use mezz_core::effect::Reply;
+use mezz_core::event::Event;
+use mezz_core::records::{PendingRecord, TaskList, TaskRecord};
+use mezz_http::Response;
+use mezz_http::query::Query;
+use mezz_http::respond::{self, Problem};
+use mezz_proto::v1;
+use mezz_resource::{Resources, Value as ResourceValue};
+use prost::Message as _;
+use serde_json::{Value, json};
+
+use super::{bad_request, not_found, rfc3339, value};
+use crate::shared::Shared;
+use crate::view::View;
+
+/// Ports of one task shown one by one; longer ranges are cut.
+const MAX_PORTS: usize = 1000;
+
+/// What an id stands for.
+pub(super) enum Found<'a> {
+    Task(&'a TaskRecord),
+    /// A native task that has no place yet.
+    Pending(&'a PendingRecord),
+}
+
+/// Finds a task by its id, or by framework and id; the newest one when an id was used again.
+pub(super) fn find<'a>(
+    view: &'a View,
+    framework: Option<&str>,
+    id: &str,
+) -> Result<Found<'a>, Response> {
+    let mut candidates: Vec<&TaskRecord> = view
+        .records
+        .tasks
+        .iter()
+        .map(|(_, task)| &**task)
+        .filter(|task| *task.id == *id)
+        .filter(|task| framework.is_none_or(|framework| framework_id(view, task) == framework))
+        .collect();
+    if framework.is_none()
+        && let Some((_, pending)) = view
+            .records
+            .pending
+            .iter()
+            .find(|(_, pending)| *pending.id == *id)
+        && candidates
+            .iter()
+            .all(|task| task.list == TaskList::Completed)
+    {
+        return Ok(Found::Pending(pending));
+    }
+    // A live one before finished ones, then the newest.
+    candidates.sort_by_key(|task| {
+        (
+            task.list == TaskList::Completed,
+            std::cmp::Reverse(task.created_at),
+        )
+    });
+    let Some(first) = candidates.first() else {
+        let hint = "`GET /v1/tasks?all=true` lists the tasks that are known";
+        return Err(not_found(&format!("there is no task '{id}'"), hint));
+    };
+    let others: Vec<&&TaskRecord> = candidates
+        .iter()
+        .filter(|task| task.framework != first.framework)
+        .filter(|task| task.list != TaskList::Completed || first.list == TaskList::Completed)
+        .collect();
+    if others.is_empty() {
+        return Ok(Found::Task(first));
+    }
+    let names = std::iter::once(first)
+        .chain(others)
+        .map(|task| format!("{}/{}", framework_id(view, task), task.id));
+    let problem = Problem {
+        title: "Conflict".into(),
+        detail: format!("'{id}' is the id of tasks of several frameworks"),
+        why: names.collect(),
+        hint: Some("give FRAMEWORK_ID/TASK_ID".into()),
+    };
+    Err(respond::problem(StatusCode::CONFLICT, &problem))
+}
+
+pub(super) fn framework_id<'a>(view: &'a View, task: &TaskRecord) -> &'a str {
+    view.records
+        .frameworks
+        .get(task.framework.index())
+        .map_or("", |framework| &framework.id)
+}
+
+/// `GET /v1/tasks`.
+pub(super) fn list(shared: &Shared, query: &Query) -> Result<Response, Response> {
+    let all = query.flag("all").map_err(|error| bad_request(&error))?;
+    let state = match query.get("state") {
+        None => None,
+        Some(name) => Some(v1::TaskState::from_str_name(name).ok_or_else(|| {
+            bad_request(&format!("state: '{name}' is no task state; the states are named as in Mesos, like TASK_RUNNING"))
+        })?),
+    };
+    let framework = query.get("framework");
+    let view = shared.view();
+    let mut rows: Vec<(mezz_core::time::Wall, Value)> = Vec::new();
+    for (_, task) in view.records.tasks.iter() {
+        let owner = view.records.frameworks.get(task.framework.index());
+        let is_of = |wanted: &str| {
+            owner.is_some_and(|owner| *owner.id == *wanted || owner.info.name == wanted)
+        };
+        let shown = (all || state.is_some() || task.list != TaskList::Completed)
+            && state.is_none_or(|state| task.state == state)
+            && framework.is_none_or(is_of);
+        if shown {
+            rows.push((task.created_at, task_json(&view, task)));
+        }
+    }
+    if framework.is_none_or(|name| name == "mezz")
+        && state.is_none_or(|state| state == v1::TaskState::TaskStaging)
+    {
+        rows.extend(
+            view.records
+                .pending
+                .iter()
+                .map(|(_, pending)| (pending.created_at, pending_json(pending))),
+        );
+    }
+    rows.sort_by_key(|(at, _)| *at);
+    Ok(value(&Value::from_iter(
+        rows.into_iter().map(|(_, row)| row),
+    )))
+}
+
+/// `GET /v1/tasks/{id}`.
+pub(super) async fn one(
+    shared: &Shared,
+    framework: Option<&str>,
+    id: &str,
+) -> Result<Response, Response> {
+    let view = shared.view();
+    let (mut shown, staged) = match find(&view, framework, id)? {
+        Found::Pending(pending) => (pending_details(pending), false),
+        Found::Task(task) => (
+            task_details(&view, task),
+            task.state == v1::TaskState::TaskStaging,
+        ),
+    };
+    if staged {
+        let asked = id.to_owned();
+        if let Reply::Explained(reasons) = shared
+            .call(|request| Event::Explain { request, id: asked })
+            .await
+        {
+            shown["why"] = Value::from(reasons);
+        }
+    }
+    Ok(value(&shown))
+}
+
+fn task_json(view: &View, task: &TaskRecord) -> Value {
+    let wire = v1::Task::decode(&*task.wire).unwrap_or_default();
+    let framework = view.records.frameworks.get(task.framework.index());
+    let agent = view.records.agents.get(task.agent.index());
+    json!({
+        "id": &*task.id,
+        "name": wire.name,
+        "framework": framework.map(|one| one.info.name.clone()),
+        "framework_id": framework.map(|one| one.id.to_string()),
+        "role": &*task.role,
+        "agent_id": agent.map(|agent| agent.id.to_string()),
+        "hostname": agent.map(|agent| agent.info.hostname.clone()),
+        "state": task.state.as_str_name(),
+        "started_at": task.started_at.map(rfc3339),
+        "finished_at": task.finished_at.map(rfc3339),
+        "resources": scalars(&task.resources),
+        "ports": ports(&task.resources),
+    })
+}
+
+fn pending_json(pending: &PendingRecord) -> Value {
+    json!({
+        "id": &*pending.id,
+        "name": pending.task.name,
+        "framework": "mezz",
+        "framework_id": null,
+        "role": pending.task.role,
+        "agent_id": null,
+        "hostname": null,
+        "state": "TASK_STAGING",
+        "started_at": null,
+        "finished_at": null,
+        "resources": scalars(&pending.resources),
+        "ports": [],
+    })
+}
+
+fn pending_details(pending: &PendingRecord) -> Value {
+    let mut shown = pending_json(pending);
+    shown["command"] = command_json(&pending.task.command);
+    shown["labels"] = labels_json(pending.task.labels.as_ref());
+    shown["statuses"] = json!([]);
+    shown["why"] = pending.why.iter().map(String::as_str).collect();
+    for absent in [
+        "message",
+        "reason",
+        "source",
+        "healthy",
+        "exit_code",
+        "sandbox",
+    ] {
+        shown[absent] = Value::Null;
+    }
+    shown
+}
+
+fn task_details(view: &View, task: &TaskRecord) -> Value {
+    let wire = v1::Task::decode(&*task.wire).unwrap_or_default();
+    let last = wire.statuses.last().cloned().unwrap_or_default();
+    let mut shown = task_json(view, task);
+    shown["message"] = Value::from(last.message.clone());
+    shown["reason"] = Value::from(last.reason.map(|_| last.reason().as_str_name()));
+    shown["source"] = Value::from(last.source.map(|_| last.source().as_str_name()));
+    shown["healthy"] = Value::from(last.healthy);
+    shown["exit_code"] = Value::from(exit_code(task.state, last.message()));
+    // The command is not part of a task's record on any Mesos surface.
+    shown["command"] = Value::Null;
+    shown["labels"] = labels_json(wire.labels.as_ref());
+    shown["statuses"] = wire.statuses.iter().map(status_json).collect();
+    shown["sandbox"] = Value::from(sandbox(view, task));
+    shown["why"] = json!([]);
+    shown
+}
+
+fn status_json(status: &v1::TaskStatus) -> Value {
+    let nanoseconds = status.timestamp() * 1e9;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates"
+    )]
+    let at = mezz_core::time::Wall(nanoseconds as u64);
+    json!({
+        "state": status.state().as_str_name(),
+        "at": rfc3339(at),
+        "message": status.message,
+        "reason": status.reason.map(|_| status.reason().as_str_name()),
+        "source": status.source.map(|_| status.source().as_str_name()),
+        "healthy": status.healthy,
+    })
+}
+
+/// The virtual path of the sandbox at the agent's `/files` endpoints.
+fn sandbox(view: &View, task: &TaskRecord) -> String {
+    let executor = task.executor_id.as_deref().unwrap_or(&task.id);
+    format!(
+        "/frameworks/{}/executors/{executor}/runs/latest",
+        framework_id(view, task)
+    )
+}
+
+/// The exit code that the words of the executor tell.
+pub(super) fn exit_code(state: v1::TaskState, message: &str) -> Option<i32> {
+    if state == v1::TaskState::TaskFinished {
+        return Some(0);
+    }
+    message
+        .strip_prefix("Command exited with status ")?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
+fn command_json(command: &v1::CommandInfo) -> Value {
+    if command.shell() {
+        Value::from(command.value())
+    } else {
+        Value::from(command.arguments.clone())
+    }
+}
+
+fn labels_json(labels: Option<&v1::Labels>) -> Value {
+    let pairs = labels.into_iter().flat_map(|labels| &labels.labels);
+    pairs
+        .map(|label| (label.key.clone(), Value::from(label.value.clone())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn scalars(resources: &Resources) -> Value {
+    let number = |name| resources.scalar(name).to_f64();
+    json!({ "cpus": number("cpus"), "mem": number("mem"), "disk": number("disk"), "gpus": number("gpus") })
+}
+
+fn ports(resources: &Resources) -> Vec<u64> {
+    resources
+        .iter()
+        .filter(|resource| resource.name().as_str() == "ports")
+        .filter_map(|resource| match resource.value() {
+            ResourceValue::Ranges(ranges) => Some(ranges),
+            _ => None,
+        })
+        .flat_map(|ranges| ranges.iter().flat_map(|range| range.begin..=range.end))
+        .take(MAX_PORTS)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_is_read_from_the_words_of_the_executor() {
+        assert_eq!(exit_code(v1::TaskState::TaskFinished, ""), Some(0));
+        assert_eq!(
+            exit_code(v1::TaskState::TaskFailed, "Command exited with status 3"),
+            Some(3)
+        );
+        assert_eq!(
+            exit_code(
+                v1::TaskState::TaskFailed,
+                "Command terminated with signal Killed"
+            ),
+            None
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! Which path reaches which surface.
+
+use std::sync::Arc;
+
+use http::Method;
+use mezz_http::files_http::{self, FilesEndpoint};
+use mezz_http::router::Router;
+use mezz_http::server::Service;
+use mezz_http::{Request, Response, respond};
+
+use crate::shared::Shared;
+use crate::unversioned::Endpoint;
+use crate::{agent_sessions, leading, native, operator, scheduler_api, unversioned};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Root,
+    Scheduler,
+    Operator,
+    AgentSession,
+    Redirect,
+    Unversioned(Endpoint),
+    Files(FilesEndpoint),
+    Native,
+    /// A Mesos endpoint of a later issue.
+    NotBuilt,
+}
+
+/// All HTTP surfaces of the master.
+pub(crate) struct Api {
+    shared: Arc<Shared>,
+    router: Router<Target>,
+}
+
+impl Api {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let mut router = Router::new(["master"])
+            .route("/", Target::Root)
+            .route("/api/v1/scheduler", Target::Scheduler)
+            .route("/api/v1", Target::Operator)
+            .route(mezz_http::session::PATH, Target::AgentSession)
+            .route("/redirect", Target::Redirect)
+            .route("/v1", Target::Native);
+        for (path, endpoint) in [
+            ("/health", Endpoint::Health),
+            ("/version", Endpoint::Version),
+            ("/flags", Endpoint::Flags),
+            ("/state", Endpoint::State),
+            ("/state-summary", Endpoint::StateSummary),
+            ("/slaves", Endpoint::Slaves),
+            ("/frameworks", Endpoint::Frameworks),
+            ("/tasks", Endpoint::Tasks),
+            ("/roles", Endpoint::Roles),
+            ("/weights", Endpoint::Weights),
+            ("/quota", Endpoint::Quota),
+            ("/teardown", Endpoint::Teardown),
+            ("/maintenance/schedule", Endpoint::MaintenanceSchedule),
+            ("/maintenance/status", Endpoint::MaintenanceStatus),
+            ("/metrics/snapshot", Endpoint::Metrics),
+            ("/metrics", Endpoint::Prometheus),
+            ("/system/stats.json", Endpoint::SystemStats),
+            ("/logging/toggle", Endpoint::LoggingToggle),
+        ] {
+            router = router.route(path, Target::Unversioned(endpoint));
+        }
+        for (path, endpoint) in [
+            ("/files/browse", FilesEndpoint::Browse),
+            ("/files/read", FilesEndpoint::Read),
+            ("/files/download", FilesEndpoint::Download),
+            ("/files/debug", FilesEndpoint::Debug),
+        ] {
+            router = router.route(path, Target::Files(endpoint));
+        }
+        for path in [
+            "/reserve",
+            "/unreserve",
+            "/create-volumes",
+            "/destroy-volumes",
+            "/machine/down",
+            "/machine/up",
+        ] {
+            router = router.route(path, Target::NotBuilt);
+        }
+        Self { shared, router }
+    }
+}
+
+impl Service for Api {
+    async fn handle(self: Arc<Self>, request: Request) -> Response {
+        let Some((target, rest)) = self.router.find(request.path()) else {
+            return respond::not_found();
+        };
+        match *target {
+            Target::Scheduler => scheduler_api::handle(&self.shared, request).await,
+            Target::Operator => operator::handle(&self.shared, request).await,
+            Target::AgentSession => match leading::require_leader(&self.shared, &request) {
+                Ok(()) => agent_sessions::handle(&self.shared, request),
+                Err(refused) => refused,
+            },
+            Target::Unversioned(Endpoint::Prometheus) if !rest.trim_matches('/').is_empty() => {
+                respond::not_found()
+            }
+            Target::Unversioned(endpoint) => {
+                unversioned::handle(&self.shared, endpoint, request).await
+            }
+            Target::Files(endpoint) => {
+                files_http::handle(&self.shared.files, endpoint, &request).await
+            }
+            Target::Native => {
+                let rest = rest.to_owned();
+                native::handle(&self.shared, &rest, request).await
+            }
+            // `/redirect/x` is no endpoint.
+            Target::Redirect if !rest.trim_matches('/').is_empty() => respond::not_found(),
+            Target::Redirect => leading::redirect(&self.shared),
+            Target::NotBuilt => match leading::require_leader(&self.shared, &request) {
+                Ok(()) => match request.expect_method(&[Method::POST]) {
+                    Ok(()) => {
+                        respond::not_implemented(format!("{} is not built yet", request.path()))
+                    }
+                    Err(refused) => refused,
+                },
+                Err(refused) => refused,
+            },
+            Target::Root => native::status_page(&self.shared),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `POST /api/v1/scheduler`: the checks of the transport in Mesos's order, then the core.
+
+use http::{HeaderValue, Method, StatusCode};
+use mezz_core::event::{Event, SchedulerCall, Subscribe};
+use mezz_core::key::StreamKey;
+use mezz_core::validation;
+use mezz_http::negotiate::{self, MediaType};
+use mezz_http::stream::{StreamLimits, stream};
+use mezz_http::{Request, Response, respond};
+use mezz_proto::v1::scheduler::{Call, call};
+
+use crate::inbox::Input;
+use crate::leading::require_leader;
+use crate::replies;
+use crate::scheduler_stream::SchedulerStream;
+use crate::shared::Shared;
+
+const STREAM_ID: &str = "mesos-stream-id";
+
+/// Answers one call.
+pub(crate) async fn handle(shared: &Shared, mut request: Request) -> Response {
+    match answer(shared, &mut request).await {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+async fn answer(shared: &Shared, request: &mut Request) -> Result<Response, Response> {
+    require_leader(shared, request)?;
+    request.expect_method(&[Method::POST])?;
+    let media = negotiate::content_type(request.headers())?;
+    let body = request.read_body().await?;
+    let mut call: Call = decode(media, &body)?;
+    // A number without a name counts as absent, as in every proto2 implementation.
+    call.r#type = call
+        .r#type
+        .filter(|number| call::Type::try_from(*number).is_ok());
+    validation::scheduler_call(&call).map_err(|error| {
+        respond::bad_request(format!("Failed to validate scheduler::Call: {error}"))
+    })?;
+    match call.r#type() {
+        call::Type::Unknown => Err(respond::empty(StatusCode::NOT_IMPLEMENTED)),
+        call::Type::Subscribe => subscribe(shared, request, call).await,
+        kind => {
+            if kind == call::Type::ReconcileOperations {
+                negotiate::accept(request.headers())?;
+            }
+            let stream_id = request.header(STREAM_ID).map(str::to_owned);
+            let reply = shared
+                .call(|key| {
+                    Event::Call(Box::new(SchedulerCall {
+                        request: key,
+                        stream_id,
+                        principal: None,
+                        call,
+                    }))
+                })
+                .await;
+            Ok(replies::response(reply))
+        }
+    }
+}
+
+/// Decodes a call; the texts of refusals are Mesos's.
+pub(crate) fn decode<M: mezz_proto::Json>(media: MediaType, body: &[u8]) -> Result<M, Response> {
+    match media {
+        MediaType::Protobuf => {
+            mezz_proto::decode_binary(body).map_err(|error| respond::bad_request(error.to_string()))
+        }
+        MediaType::Json | MediaType::RecordIo => {
+            mezz_proto::from_json(body).map_err(|error| respond::bad_request(error.to_string()))
+        }
+    }
+}
+
+async fn subscribe(shared: &Shared, request: &Request, call: Call) -> Result<Response, Response> {
+    let media = negotiate::accept(request.headers())?;
+    if request.header(STREAM_ID).is_some() {
+        return Err(respond::bad_request(
+            "Subscribe calls should not include the 'Mesos-Stream-Id' header",
+        ));
+    }
+    let Some(subscribe) = call.subscribe else {
+        return Err(respond::bad_request(
+            "Failed to validate scheduler::Call: Expecting 'subscribe' to be present",
+        ));
+    };
+    let key = StreamKey(shared.next_number());
+    let stream_id = uuid::Uuid::new_v4().to_string();
+    let (sender, reader) = stream(StreamLimits::default());
+    let inbox = shared.inbox.clone();
+    sender.on_close(move || inbox.push(Input::Event(Event::StreamClosed(key))));
+    let event = Event::Subscribe(Box::new(Subscribe {
+        stream: key,
+        stream_id: stream_id.clone(),
+        principal: None,
+        subscribe,
+    }));
+    let stream = SchedulerStream { sender, media };
+    shared
+        .inbox
+        .send(Input::Stream { key, stream, event })
+        .await;
+    let mut response = respond::streaming(media.name(), reader);
+    let value = HeaderValue::from_str(&stream_id).expect("a UUID is header text");
+    response.headers_mut().insert("Mesos-Stream-Id", value);
+    Ok(response)
+}

@@ -1,0 +1,31 @@
+//! The sending side of one scheduler stream: each event is encoded once, as one record, which is one HTTP chunk.
+
+use bytes::Bytes;
+use mezz_http::negotiate::MediaType;
+use mezz_http::stream::{StreamError, StreamSender};
+use mezz_proto::recordio;
+use mezz_proto::v1::scheduler::Event;
+
+/// An open stream.
+#[derive(Clone, Debug)]
+pub(crate) struct SchedulerStream {
+    pub(crate) sender: StreamSender,
+    pub(crate) media: MediaType,
+}
+
+impl SchedulerStream {
+    /// Queues an event; an error means that the stream has ended or was cut off.
+    pub(crate) fn send(&self, event: &Event) -> Result<(), StreamError> {
+        self.sender.send(record(event, self.media))
+    }
+}
+
+/// A message as one record.
+pub(crate) fn record<M: mezz_proto::Json + prost::Message>(message: &M, media: MediaType) -> Bytes {
+    match media {
+        MediaType::Protobuf => recordio::encode(&message.encode_to_vec()),
+        MediaType::Json | MediaType::RecordIo => {
+            recordio::encode(&mezz_proto::to_json_ascii(message))
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What every handler of the master shares: the way into the core, the view, and who leads.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use mezz_core::effect::Reply;
+use mezz_core::event::Event;
+use mezz_core::key::RequestKey;
+use mezz_core::time::Wall;
+use mezz_http::client::Client;
+use mezz_http::files::Files;
+use tokio::sync::oneshot;
+
+use crate::facts::FactHub;
+use crate::inbox::{Inbox, Input};
+use crate::options::MasterOptions;
+use crate::view::{View, ViewCell};
+
+/// Who leads, as far as this master knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Leader {
+    /// Nobody is known.
+    #[default]
+    Unknown,
+    /// This master.
+    Me,
+    /// Another one, at `host:port`.
+    Other(String),
+}
+
+/// Shared by all handlers.
+pub(crate) struct Shared {
+    pub(crate) options: MasterOptions,
+    pub(crate) flags: BTreeMap<String, String>,
+    pub(crate) started_at: Wall,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) view: Arc<ViewCell>,
+    pub(crate) hub: Arc<FactHub>,
+    pub(crate) files: Files,
+    pub(crate) client: Client,
+    pub(crate) leader: RwLock<Leader>,
+    pub(crate) logging_level: AtomicU64,
+    numbers: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        options: MasterOptions,
+        inbox: Arc<Inbox>,
+        view: Arc<ViewCell>,
+        hub: Arc<FactHub>,
+    ) -> Self {
+        let files = Files::new();
+        if let Some(log) = &options.log_file {
+            files.attach("/master/log", log.clone());
+        }
+        Self {
+            flags: options.shown_flags(),
+            options,
+            started_at: crate::clock::wall_now(),
+            inbox,
+            view,
+            hub,
+            files,
+            client: Client::new(),
+            leader: RwLock::default(),
+            logging_level: AtomicU64::new(0),
+            numbers: AtomicU64::new(1),
+        }
+    }
+
+    /// A number that was never given before: requests, streams and sessions.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The newest view.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.load()
+    }
+
+    /// Who leads.
+    pub(crate) fn leader(&self) -> Leader {
+        self.leader
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Sets who leads.
+    pub(crate) fn set_leader(&self, leader: Leader) {
+        *self.leader.write().unwrap_or_else(PoisonError::into_inner) = leader;
+    }
+
+    /// Hands a call to the core and waits for its reply.
+    pub(crate) async fn call(&self, event: impl FnOnce(RequestKey) -> Event) -> Reply {
+        let request = RequestKey(self.next_number());
+        let (sender, receiver) = oneshot::channel();
+        self.inbox
+            .send(Input::Call {
+                request,
+                event: event(request),
+                reply: sender,
+            })
+            .await;
+        receiver
+            .await
+            .unwrap_or_else(|_| Reply::Unavailable("The master is stopping".into()))
+    }
+}

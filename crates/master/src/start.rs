@@ -1,0 +1,216 @@
+//! Starting and stopping a master: listener, core thread, election.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mezz_core::Master;
+use mezz_core::event::{Elected, Event};
+use mezz_http::server::{ServerHandle, ServerOptions, serve};
+use mezz_store::{Candidate, LeadershipState};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::core_thread::{CoreThread, Ended, Parts};
+use crate::facts::FactHub;
+use crate::inbox::{Inbox, Input};
+use crate::leading::is_recovered;
+use crate::options::MasterOptions;
+use crate::routes::Api;
+use crate::shared::{Leader, Shared};
+use crate::view::ViewCell;
+
+/// Why a master cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("cannot start the core thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Why a master ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MasterEnd {
+    /// It was stopped.
+    Stopped,
+    /// It lost leadership, or the store failed: the process has to exit.
+    SteppedDown(String),
+}
+
+/// A running master.
+#[derive(Debug)]
+pub struct MasterHandle {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: ServerHandle,
+    ended: watch::Receiver<Option<MasterEnd>>,
+    campaign: tokio::task::JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+/// Starts a master on the current runtime. It serves at once; [`MasterHandle::ready`] tells when it leads.
+pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError> {
+    let failed = |source| MasterError::Listen {
+        address: options.listen,
+        source,
+    };
+    let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    options.config.port = address.port();
+    options.config.ip = options.advertise_ip.unwrap_or(address.ip());
+
+    let inbox = Arc::new(Inbox::default());
+    let view = Arc::new(ViewCell::default());
+    let hub = Arc::new(FactHub::default());
+    let shared = Arc::new(Shared::new(
+        options,
+        inbox.clone(),
+        view.clone(),
+        hub.clone(),
+    ));
+    let (end, ended) = watch::channel(None);
+    let core = CoreThread::new(Parts {
+        core: Master::new(shared.options.config.clone()),
+        clock: Clock::new(),
+        inbox,
+        store: shared.options.backend.store.clone(),
+        view,
+        hub,
+    });
+    std::thread::Builder::new()
+        .name("master-core".into())
+        .spawn(move || {
+            let outcome = match core.run() {
+                Ended::Stopped => MasterEnd::Stopped,
+                Ended::SteppedDown(reason) => MasterEnd::SteppedDown(reason),
+            };
+            let _ = end.send(Some(outcome));
+        })
+        .map_err(MasterError::Thread)?;
+    let server_options = ServerOptions {
+        max_body_bytes: shared.options.max_body_bytes,
+        ..ServerOptions::default()
+    };
+    let server = serve(listener, Arc::new(Api::new(shared.clone())), server_options)
+        .map_err(|source| MasterError::Listen { address, source })?;
+    let campaign = tokio::spawn(campaign(shared.clone()));
+    Ok(MasterHandle {
+        address,
+        shared,
+        server,
+        ended,
+        campaign,
+    })
+}
+
+/// Stands for election, tells the core when it leads, and watches whether it still does.
+async fn campaign(shared: Arc<Shared>) {
+    let config = &shared.options.config;
+    let master_id = uuid::Uuid::new_v4();
+    let address = format!("{}:{}", config.ip, config.port);
+    let candidate = Candidate {
+        id: master_id.to_string(),
+        address,
+        info: bytes::Bytes::new(),
+    };
+    let election = shared.options.backend.election.clone();
+    let mut leaders = election.observe();
+    let mut elected = election.campaign(candidate);
+    let leadership = loop {
+        tokio::select! {
+            outcome = &mut elected => match outcome {
+                Ok(Ok(leadership)) => break leadership,
+                Ok(Err(error)) => {
+                    return fail(&shared, format!("the election failed: {error}"));
+                }
+                Err(_) => return fail(&shared, "the election ended without an answer".into()),
+            },
+            changed = leaders.changed() => {
+                if changed.is_err() {
+                    return fail(&shared, "the election can no longer be observed".into());
+                }
+                let leader = leaders.borrow_and_update().clone();
+                shared.set_leader(leader.map_or(Leader::Unknown, |leader| Leader::Other(leader.candidate.address)));
+            }
+        }
+    };
+    shared.set_leader(Leader::Me);
+    let store = shared.options.backend.store.clone();
+    let scanned = tokio::task::spawn_blocking(move || store.scan("")).await;
+    let entries = match scanned {
+        Ok(Ok(entries)) => entries,
+        Ok(Err(error)) => return fail(&shared, format!("the store cannot be read: {error}")),
+        Err(error) => return fail(&shared, format!("the store cannot be read: {error}")),
+    };
+    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+    let elected = Elected {
+        epoch: leadership.epoch().0,
+        master_id: master_id.to_string(),
+        seed: high ^ low,
+        snapshot: entries
+            .into_iter()
+            .map(|entry| (entry.key.as_str().to_owned(), entry.value))
+            .collect(),
+    };
+    tracing::info!(epoch = elected.epoch, %master_id, "this master leads");
+    shared
+        .inbox
+        .send(Input::Event(Event::Elected(Box::new(elected))))
+        .await;
+    let mut state = leadership.state();
+    while *state.borrow_and_update() == LeadershipState::Held {
+        if state.changed().await.is_err() {
+            break;
+        }
+    }
+    fail(&shared, "leadership was lost".into());
+}
+
+/// A leader that may no longer lead ends its process; what it had not made durable is void.
+fn fail(shared: &Shared, reason: String) {
+    shared.set_leader(Leader::Unknown);
+    tracing::error!(%reason, "this master steps down");
+    shared.inbox.push(Input::StepDown(reason));
+}
+
+impl MasterHandle {
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resolves when this master leads and has recovered (it may never do so beside another leader).
+    pub async fn ready(&self) {
+        while !(self.shared.leader() == Leader::Me && is_recovered(&self.shared)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Resolves when it has ended by itself or was stopped.
+    pub async fn ended(&self) -> MasterEnd {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(end) => end.clone().unwrap_or(MasterEnd::Stopped),
+            Err(_) => MasterEnd::SteppedDown("the core thread panicked".into()),
+        }
+    }
+
+    /// Stops it: no more requests, open ones end, streams are closed.
+    pub async fn shutdown(self) -> MasterEnd {
+        self.campaign.abort();
+        self.shared.inbox.push(Input::Stop);
+        let end = self.ended().await;
+        self.server.stop().await;
+        end
+    }
+}

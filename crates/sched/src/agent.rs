@@ -1,0 +1,201 @@
+//! One agent: what it has, who holds what of it, and what is left.
+
+use crate::config::{AgentSpec, Capability, FrameworkSpec};
+use crate::filters::Filters;
+use crate::ids::{FrameworkIndex, Leaf};
+use crate::scalars::{Delta, NameTable};
+use mezz_resource::{Quantities, Resource, Resources};
+
+/// Whether an agent or framework takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activity {
+    Active,
+    Inactive,
+}
+
+impl Activity {
+    pub(crate) fn when(active: bool) -> Self {
+        if active { Self::Active } else { Self::Inactive }
+    }
+}
+
+/// Whether what is left can go to anybody as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Texture {
+    /// Unreserved, firm and unshared throughout.
+    Plain,
+    /// Some of it is for some only.
+    Mixed,
+}
+
+/// What the next cycle has to look at on an agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Dirt {
+    #[default]
+    Clean,
+    /// Only for these.
+    Pairs(Vec<Leaf>),
+    /// For everybody.
+    Whole,
+}
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Agent {
+    pub(crate) spec: AgentSpec,
+    pub(crate) activity: Activity,
+    pub(crate) whitelisted: bool,
+    pub(crate) remote: bool,
+    pub(crate) has_gpus: bool,
+    /// Not allocated to anybody.
+    pub(crate) available: Resources,
+    /// The scalars of `available`.
+    pub(crate) free: Delta,
+    pub(crate) texture: Texture,
+    /// Whether `available` holds the cluster's minimum.
+    pub(crate) meets_minimum: bool,
+    /// Whether more is held than there is.
+    pub(crate) overcommitted: bool,
+    /// Who holds what; each resource allocated to a role.
+    pub(crate) held: Holdings,
+    /// The part of it that is used rather than offered.
+    pub(crate) used: Holdings,
+    pub(crate) filters: Filters,
+    pub(crate) dirt: Dirt,
+}
+
+impl Agent {
+    pub(crate) fn new(spec: AgentSpec) -> Self {
+        Self {
+            available: spec.total.unallocated(),
+            has_gpus: !spec.total.scalar("gpus").is_zero(),
+            spec,
+            activity: Activity::Active,
+            whitelisted: true,
+            remote: false,
+            free: Delta::default(),
+            texture: Texture::Plain,
+            meets_minimum: false,
+            overcommitted: false,
+            held: Holdings::default(),
+            used: Holdings::default(),
+            filters: Filters::default(),
+            dirt: Dirt::Clean,
+        }
+    }
+
+    /// Whether its resources may be offered at all.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.activity == Activity::Active && self.whitelisted
+    }
+
+    /// Hands over resources that are allocated to a role.
+    pub(crate) fn hold(
+        &mut self,
+        framework: FrameworkIndex,
+        unallocated: &Resources,
+        allocated: Resources,
+    ) {
+        if *unallocated == self.available {
+            self.available = Resources::new();
+        } else {
+            let missing = self.available.subtract_available(unallocated);
+            self.overcommitted |= !missing.is_empty();
+        }
+        self.held.add(framework, allocated);
+    }
+
+    /// Computes what is left from the total and what is held.
+    pub(crate) fn recompute_available(&mut self) {
+        let mut available = self.spec.total.unallocated();
+        self.overcommitted = false;
+        for (_, held) in self.held.iter() {
+            let missing = available.subtract_available(&held.unallocated());
+            self.overcommitted |= !missing.is_empty();
+        }
+        self.available = available;
+    }
+
+    /// Derives the cached properties of `available`.
+    pub(crate) fn refresh(&mut self, names: &mut NameTable, minimum: &[Quantities]) {
+        self.free = names.delta(&self.available);
+        let plain = self
+            .available
+            .iter()
+            .all(|resource| resource.traits().is_none_or(|_| is_plain(resource)));
+        self.texture = if plain {
+            Texture::Plain
+        } else {
+            Texture::Mixed
+        };
+        self.meets_minimum = is_allocatable(&self.available, minimum);
+    }
+
+    pub(crate) fn lacks_capability_for(&self, spec: &FrameworkSpec) -> bool {
+        // An agent that says nothing of itself is taken as one that can do everything.
+        self.spec.capabilities != crate::config::Capabilities::default()
+            && spec.capabilities.has(Capability::MultiRole)
+            && !self.spec.capabilities.has(Capability::MultiRole)
+    }
+}
+
+/// Resources by who has them, sorted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Holdings(Vec<(FrameworkIndex, Resources)>);
+
+impl Holdings {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(FrameworkIndex, Resources)> {
+        self.0.iter()
+    }
+
+    fn position(&self, framework: FrameworkIndex) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&framework, |(own, _)| *own)
+    }
+
+    pub(crate) fn of(&self, framework: FrameworkIndex) -> Option<&Resources> {
+        self.position(framework).ok().map(|at| &self.0[at].1)
+    }
+
+    pub(crate) fn add(&mut self, framework: FrameworkIndex, resources: Resources) {
+        match self.position(framework) {
+            Ok(at) => self.0[at].1 += resources,
+            Err(at) => self.0.insert(at, (framework, resources)),
+        }
+    }
+
+    /// Takes away what is there of the resources; returns what was not.
+    pub(crate) fn take(&mut self, framework: FrameworkIndex, resources: &Resources) -> Resources {
+        let Ok(at) = self.position(framework) else {
+            return resources.clone();
+        };
+        if self.0[at].1 == *resources {
+            self.0.remove(at);
+            return Resources::new();
+        }
+        let missing = self.0[at].1.subtract_available(resources);
+        if self.0[at].1.is_empty() {
+            self.0.remove(at);
+        }
+        missing
+    }
+
+    /// Takes away all that a framework has.
+    pub(crate) fn take_all(&mut self, framework: FrameworkIndex) -> Resources {
+        self.position(framework)
+            .map(|at| self.0.remove(at).1)
+            .unwrap_or_default()
+    }
+}
+
+fn is_plain(resource: &Resource) -> bool {
+    resource.reservation_role().is_none() && !resource.is_revocable() && !resource.is_shared()
+}
+
+/// Whether an offer of so much is worth making.
+pub(crate) fn is_allocatable(resources: &Resources, minimum: &[Quantities]) -> bool {
+    !resources.is_empty()
+        && (minimum.is_empty()
+            || minimum
+                .iter()
+                .any(|wanted| resources.contains_quantities(wanted)))
+}

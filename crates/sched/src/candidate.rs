@@ -1,0 +1,149 @@
+//! What a framework may be offered on one agent, or why nothing.
+
+use crate::accounting::is_taken_by;
+use crate::agent::{Agent, Texture, is_allocatable};
+use crate::config::{Capability, GpuPolicy};
+use crate::ids::Leaf;
+use crate::quota::{Room, chop};
+use crate::scheduler::Scheduler;
+use mezz_resource::{Quantities, Resources};
+use std::borrow::Cow;
+
+/// Why one agent has nothing for one framework.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Unusable,
+    NothingFree,
+    NeedsGpuCapability,
+    OtherRegion,
+    NeedsMultiRole,
+    ReservedForOthers,
+    OverLimit,
+    HeldForGuarantees,
+    BelowMinimum,
+    Declined { until_ns: u64 },
+}
+
+/// What one agent has for one framework.
+#[derive(Debug)]
+pub(crate) enum Verdict<'a> {
+    Offer(Cow<'a, Resources>),
+    Refused(Refusal),
+}
+
+impl Scheduler {
+    /// Looks at one agent for one framework in one role, quota and refusals included.
+    pub(crate) fn examine<'a>(
+        &self,
+        now_ns: u64,
+        agent: &'a Agent,
+        leaf: Leaf,
+        room: Option<&Room>,
+    ) -> Verdict<'a> {
+        let candidate = match self.candidate(agent, leaf, room) {
+            Ok(candidate) => candidate,
+            Err(refusal) => return Verdict::Refused(refusal),
+        };
+        match agent.filters.refuses(now_ns, leaf, &candidate) {
+            Some(until_ns) => Verdict::Refused(Refusal::Declined { until_ns }),
+            None => Verdict::Offer(candidate),
+        }
+    }
+
+    fn candidate<'a>(
+        &self,
+        agent: &'a Agent,
+        leaf: Leaf,
+        room: Option<&Room>,
+    ) -> Result<Cow<'a, Resources>, Refusal> {
+        if !agent.is_usable() {
+            return Err(Refusal::Unusable);
+        }
+        if agent.available.is_empty() {
+            return Err(Refusal::NothingFree);
+        }
+        self.check_match(agent, leaf)?;
+        let takeable = self.takeable(agent, &agent.available, leaf);
+        if takeable.is_empty() {
+            return Err(Refusal::ReservedForOthers);
+        }
+        let minimum = self.minimum(leaf);
+        let Some(room) = room else {
+            let whole = matches!(takeable, Cow::Borrowed(_)) && !self.has_own_minimum(leaf);
+            let enough = if whole {
+                agent.meets_minimum
+            } else {
+                is_allocatable(&takeable, minimum)
+            };
+            return if enough {
+                Ok(takeable)
+            } else {
+                Err(Refusal::BelowMinimum)
+            };
+        };
+        if !is_allocatable(&takeable, minimum) {
+            return Err(Refusal::BelowMinimum);
+        }
+        let chopped = chop(&takeable, &room.all, &self.names);
+        if is_allocatable(&chopped, minimum) {
+            return Ok(Cow::Owned(chopped));
+        }
+        if is_allocatable(&chop(&takeable, &room.limit, &self.names), minimum) {
+            return Err(Refusal::HeldForGuarantees);
+        }
+        Err(Refusal::OverLimit)
+    }
+
+    /// Whether the agent as such is for the framework.
+    pub(crate) fn check_match(&self, agent: &Agent, leaf: Leaf) -> Result<(), Refusal> {
+        let Some(framework) = self.framework(leaf.framework) else {
+            return Err(Refusal::Unusable);
+        };
+        let capabilities = framework.spec.capabilities;
+        if agent.has_gpus
+            && self.config.gpus == GpuPolicy::Reserved
+            && !capabilities.has(Capability::GpuResources)
+        {
+            return Err(Refusal::NeedsGpuCapability);
+        }
+        if agent.remote && !capabilities.has(Capability::RegionAware) {
+            return Err(Refusal::OtherRegion);
+        }
+        if agent.lacks_capability_for(&framework.spec) {
+            return Err(Refusal::NeedsMultiRole);
+        }
+        Ok(())
+    }
+
+    /// The part of a list on an agent that the framework may have in its role.
+    pub(crate) fn takeable<'a>(
+        &self,
+        agent: &Agent,
+        list: &'a Resources,
+        leaf: Leaf,
+    ) -> Cow<'a, Resources> {
+        if agent.texture == Texture::Plain {
+            return Cow::Borrowed(list);
+        }
+        let capabilities = self
+            .framework(leaf.framework)
+            .map(|entry| entry.spec.capabilities);
+        let capabilities = capabilities.unwrap_or_default();
+        let path = &self.roles.node(leaf.role).path;
+        Cow::Owned(list.filter(|resource| {
+            resource.is_allocatable_to(path) && is_taken_by(resource, capabilities)
+        }))
+    }
+
+    pub(crate) fn has_own_minimum(&self, leaf: Leaf) -> bool {
+        self.framework(leaf.framework)
+            .is_some_and(|framework| framework.minimums.contains_key(&leaf.role))
+    }
+
+    /// What an offer to the framework in the role must hold at least.
+    pub(crate) fn minimum(&self, leaf: Leaf) -> &[Quantities] {
+        self.framework(leaf.framework)
+            .and_then(|framework| framework.minimums.get(&leaf.role))
+            .unwrap_or(&self.config.min_allocatable)
+    }
+}

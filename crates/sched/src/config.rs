@@ -1,0 +1,129 @@
+//! What the ledger is told about itself, its agents and its frameworks.
+
+use mezz_proto::v1;
+use mezz_resource::{Quantities, Resources};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether agents with GPUs are kept for frameworks that ask for them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GpuPolicy {
+    /// Only frameworks with the capability see agents with GPUs.
+    #[default]
+    Reserved,
+    /// Everybody sees them.
+    Open,
+}
+
+/// The settings of the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// An offer must hold one of these; none at all means any non-empty offer.
+    pub min_allocatable: Vec<Quantities>,
+    /// Resources that do not count in shares.
+    pub excluded_fair_share_names: BTreeSet<String>,
+    /// The shortest time for which a decline holds.
+    pub min_filter_ns: u64,
+    /// The only roles that get offers, if given.
+    pub role_whitelist: Option<BTreeSet<String>>,
+    /// The only hosts that are offered, if given.
+    pub agent_whitelist: Option<BTreeSet<String>>,
+    /// What becomes of agents with GPUs.
+    pub gpus: GpuPolicy,
+    /// The region of the master; agents of other regions go to region-aware frameworks only.
+    pub home_region: Option<String>,
+    /// How long an agent is kept for one that waits for a large offer.
+    pub earmark_ns: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            min_allocatable: Quantities::parse_alternatives("cpus:0.01|mem:32").unwrap_or_default(),
+            excluded_fair_share_names: BTreeSet::new(),
+            min_filter_ns: 100_000_000,
+            role_whitelist: None,
+            agent_whitelist: None,
+            gpus: GpuPolicy::default(),
+            home_region: None,
+            earmark_ns: 300_000_000_000,
+        }
+    }
+}
+
+/// What a framework or an agent can do, as far as offers depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Capability {
+    /// Several roles in one framework or agent.
+    MultiRole,
+    /// Wants agents with GPUs.
+    GpuResources,
+    /// Takes revocable resources.
+    RevocableResources,
+    /// Takes shared volumes.
+    SharedResources,
+    /// Knows refined reservations.
+    ReservationRefinement,
+    /// Takes agents of other regions.
+    RegionAware,
+    /// Knows roles with slashes.
+    HierarchicalRole,
+}
+
+/// A set of capabilities.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Capabilities(u16);
+
+impl Capabilities {
+    /// The set with one more.
+    pub const fn with(self, capability: Capability) -> Self {
+        Self(self.0 | 1 << capability as u16)
+    }
+
+    /// Whether one is in the set.
+    pub const fn has(self, capability: Capability) -> bool {
+        self.0 & (1 << capability as u16) != 0
+    }
+}
+
+impl FromIterator<Capability> for Capabilities {
+    fn from_iter<I: IntoIterator<Item = Capability>>(list: I) -> Self {
+        list.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
+/// A region and a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultDomain {
+    /// The region.
+    pub region: String,
+    /// The zone.
+    pub zone: String,
+}
+
+/// An agent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AgentSpec {
+    /// All that it has.
+    pub total: Resources,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Its attributes.
+    pub attributes: Vec<v1::Attribute>,
+    /// Its host.
+    pub hostname: String,
+    /// Where it stands.
+    pub domain: Option<FaultDomain>,
+}
+
+/// A framework.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FrameworkSpec {
+    /// The roles that it subscribes with.
+    pub roles: Vec<String>,
+    /// Those for which it wants no offers now.
+    pub suppressed: BTreeSet<String>,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// By role: an offer must hold one of these; an empty list takes any non-empty offer.
+    pub min_allocatable: BTreeMap<String, Vec<Quantities>>,
+}

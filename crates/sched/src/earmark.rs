@@ -1,0 +1,147 @@
+//! Agents kept for those who wait for a large offer, so that small work cannot starve them.
+//!
+//! A framework whose own minimum is larger than what is free on every agent gets one agent kept:
+//! what becomes free there is not offered to anybody whose turn comes later. Earmarks are bounded:
+//! one to a framework and role, at most a tenth of the agents, and for a limited time, after which
+//! the framework waits as long before it gets another.
+
+use crate::agent::{Agent, is_allocatable};
+use crate::cycle::Cycle;
+use crate::ids::{AgentIndex, Leaf, RoleIndex};
+use crate::scheduler::Scheduler;
+use mezz_resource::Quantities;
+
+/// An agent kept for somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Earmark {
+    pub(crate) leaf: Leaf,
+    pub(crate) until_ns: u64,
+}
+
+/// What the search for an agent to keep came to.
+enum Search {
+    /// Enough is free somewhere: they will be offered it, or have refused it.
+    EnoughFree,
+    Keep(AgentIndex),
+    NoneLargeEnough,
+}
+
+impl Scheduler {
+    /// Whether it is worth looking for an agent to keep for somebody.
+    pub(crate) fn may_earmark(&self, leaf: Leaf, cycle: &Cycle) -> bool {
+        self.config.earmark_ns > 0
+            && self.has_own_minimum(leaf)
+            && !cycle.considered.contains(&leaf)
+            && !self.hopeless.contains(&leaf)
+            && self.earmarks.len() < self.most_earmarks()
+            && self
+                .earmark_rests
+                .get(&leaf)
+                .is_none_or(|rest_ns| *rest_ns <= cycle.now_ns)
+            && self.earmarks.values().all(|earmark| earmark.leaf != leaf)
+    }
+
+    fn most_earmarks(&self) -> usize {
+        self.agents.len().div_ceil(10)
+    }
+
+    pub(crate) fn consider_earmark(&mut self, leaf: Leaf, cycle: &mut Cycle) {
+        cycle.considered.insert(leaf);
+        match self.search_agent_to_keep(leaf) {
+            Search::EnoughFree => {}
+            Search::NoneLargeEnough => {
+                self.hopeless.insert(leaf);
+            }
+            Search::Keep(agent) => {
+                let until_ns = cycle.now_ns.saturating_add(self.config.earmark_ns);
+                self.earmark_rests.remove(&leaf);
+                self.earmarks.insert(agent, Earmark { leaf, until_ns });
+            }
+        }
+    }
+
+    /// The agent that could hold the minimum and has most of it free.
+    fn search_agent_to_keep(&self, leaf: Leaf) -> Search {
+        let minimum = self.minimum(leaf);
+        let mut best: Option<(i128, AgentIndex)> = None;
+        for index in self.agent_indices() {
+            let Some(agent) = self.agent(index) else {
+                continue;
+            };
+            if !agent.is_usable() || self.check_match(agent, leaf).is_err() {
+                continue;
+            }
+            if is_allocatable(&self.takeable(agent, &agent.available, leaf), minimum) {
+                return Search::EnoughFree;
+            }
+            if self.earmarks.contains_key(&index) || !self.could_hold(agent, leaf, minimum) {
+                continue;
+            }
+            let score = minimum
+                .iter()
+                .map(|wanted| readiness(agent, wanted))
+                .max()
+                .unwrap_or(0);
+            if best.is_none_or(|(most, _)| score > most) {
+                best = Some((score, index));
+            }
+        }
+        best.map_or(Search::NoneLargeEnough, |(_, agent)| Search::Keep(agent))
+    }
+
+    fn could_hold(&self, agent: &Agent, leaf: Leaf, minimum: &[Quantities]) -> bool {
+        let path = &self.roles.node(leaf.role).path;
+        is_allocatable(&agent.spec.total.allocatable_to(path), minimum)
+    }
+
+    /// Lets go of the agent that is kept for somebody.
+    pub(crate) fn drop_earmarks_of(&mut self, leaf: Leaf) {
+        let kept = self
+            .earmarks
+            .iter()
+            .find(|(_, earmark)| earmark.leaf == leaf);
+        if let Some(agent) = kept.map(|(agent, _)| *agent) {
+            self.drop_earmark(agent);
+        }
+    }
+
+    pub(crate) fn drop_earmark(&mut self, agent: AgentIndex) {
+        if self.earmarks.remove(&agent).is_some() {
+            self.hopeless.clear();
+            self.mark_agent(agent);
+        }
+    }
+
+    /// Ends the earmarks whose time has come.
+    pub(crate) fn expire_earmarks(&mut self, now_ns: u64) {
+        self.earmark_rests.retain(|_, rest_ns| *rest_ns > now_ns);
+        let ended: Vec<(AgentIndex, Leaf)> = self
+            .earmarks
+            .iter()
+            .filter(|(_, earmark)| earmark.until_ns <= now_ns)
+            .map(|(agent, earmark)| (*agent, earmark.leaf))
+            .collect();
+        for (agent, leaf) in ended {
+            self.earmark_rests
+                .insert(leaf, now_ns.saturating_add(self.config.earmark_ns));
+            self.drop_earmark(agent);
+        }
+    }
+
+    /// The role of a leaf in words.
+    pub(crate) fn role_path(&self, role: RoleIndex) -> &str {
+        &self.roles.node(role).path
+    }
+}
+
+/// How much of the least plentiful wanted resource is free, in millionths.
+fn readiness(agent: &Agent, wanted: &Quantities) -> i128 {
+    wanted
+        .iter()
+        .map(|(name, wanted)| {
+            let free = agent.available.scalar(name.as_str());
+            i128::from(free.0) * 1_000_000 / i128::from(wanted.0.max(1))
+        })
+        .min()
+        .unwrap_or(0)
+}

@@ -1,0 +1,165 @@
+//! Refusals that keep a declined set of resources from the one who declined it, for a while.
+
+use crate::ids::{AgentIndex, FrameworkIndex, Leaf};
+use crate::scheduler::Scheduler;
+use mezz_resource::Resources;
+
+/// One refusal on one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) leaf: Leaf,
+    pub(crate) until_ns: u64,
+    pub(crate) refused: Resources,
+}
+
+/// The refusals on one agent, sorted by who declined.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filters(Vec<Filter>);
+
+impl Filters {
+    fn of(&self, leaf: Leaf) -> &[Filter] {
+        let start = self.0.partition_point(|filter| filter.leaf < leaf);
+        let count = self.0[start..].partition_point(|filter| filter.leaf == leaf);
+        &self.0[start..start + count]
+    }
+
+    /// Until when a set of resources is refused, if it is: a bigger set passes.
+    pub(crate) fn refuses(&self, now_ns: u64, leaf: Leaf, resources: &Resources) -> Option<u64> {
+        self.of(leaf)
+            .iter()
+            .filter(|filter| filter.until_ns > now_ns && filter.refused.contains(resources))
+            .map(|filter| filter.until_ns)
+            .max()
+    }
+
+    fn has(&self, leaf: Leaf, until_ns: u64) -> bool {
+        self.of(leaf)
+            .iter()
+            .any(|filter| filter.until_ns == until_ns)
+    }
+
+    fn insert(&mut self, filter: Filter) {
+        let at = self.0.partition_point(|own| own.leaf <= filter.leaf);
+        self.0.insert(at, filter);
+    }
+
+    fn take_if(&mut self, leaf: Leaf, mut gone: impl FnMut(&Filter) -> bool) -> Vec<Filter> {
+        let start = self.0.partition_point(|filter| filter.leaf < leaf);
+        let count = self.0[start..].partition_point(|filter| filter.leaf == leaf);
+        self.0
+            .extract_if(start..start + count, |filter| gone(filter))
+            .collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Scheduler {
+    /// Remembers a refusal; one that it covers is forgotten.
+    pub(crate) fn add_filter(
+        &mut self,
+        agent: AgentIndex,
+        leaf: Leaf,
+        until_ns: u64,
+        refused: Resources,
+    ) {
+        let Some(entry) = self.agent_mut(agent) else {
+            return;
+        };
+        let covered = entry.filters.take_if(leaf, |old| {
+            old.until_ns <= until_ns && refused.contains(&old.refused)
+        });
+        let kept_longer = entry
+            .filters
+            .of(leaf)
+            .iter()
+            .any(|old| old.until_ns >= until_ns && old.refused.contains(&refused));
+        if !kept_longer {
+            entry.filters.insert(Filter {
+                leaf,
+                until_ns,
+                refused,
+            });
+            self.filter_ends.insert((until_ns, agent, leaf));
+            self.count_filters(leaf.framework, 1);
+        }
+        self.drop_filter_ends(agent, leaf, &covered);
+    }
+
+    fn drop_filter_ends(&mut self, agent: AgentIndex, leaf: Leaf, gone: &[Filter]) {
+        for filter in gone {
+            let key = filter.until_ns;
+            if !self
+                .agent(agent)
+                .is_some_and(|entry| entry.filters.has(leaf, key))
+            {
+                self.filter_ends.remove(&(key, agent, leaf));
+            }
+        }
+        self.count_filters(
+            leaf.framework,
+            -i64::try_from(gone.len()).unwrap_or(i64::MAX),
+        );
+    }
+
+    fn count_filters(&mut self, framework: FrameworkIndex, change: i64) {
+        if let Some(framework) = self.framework_mut(framework) {
+            framework.filters = framework.filters.saturating_add_signed(change);
+        }
+    }
+
+    /// Ends the refusals whose time has come and lets those agents be looked at for them.
+    pub(crate) fn expire_filters(&mut self, now_ns: u64) {
+        while let Some((until_ns, agent, leaf)) = self.filter_ends.first().copied() {
+            if until_ns > now_ns {
+                return;
+            }
+            self.filter_ends.pop_first();
+            let Some(entry) = self.agent_mut(agent) else {
+                continue;
+            };
+            let gone = entry
+                .filters
+                .take_if(leaf, |filter| filter.until_ns <= now_ns);
+            if gone.is_empty() {
+                continue;
+            }
+            self.drop_filter_ends(agent, leaf, &gone);
+            self.mark_pair(agent, leaf);
+        }
+    }
+
+    /// Ends all refusals of one framework in one role.
+    pub(crate) fn clear_filters_of(&mut self, leaf: Leaf) {
+        if self
+            .framework(leaf.framework)
+            .is_none_or(|framework| framework.filters == 0)
+        {
+            return;
+        }
+        for slot in 0..self.agents.len() {
+            let agent = AgentIndex(u32::try_from(slot).expect("agent indices are 32 bits"));
+            let Some(entry) = self.agent_mut(agent) else {
+                continue;
+            };
+            let gone = entry.filters.take_if(leaf, |_| true);
+            if !gone.is_empty() {
+                self.drop_filter_ends(agent, leaf, &gone);
+            }
+        }
+    }
+
+    /// Ends all refusals on one agent.
+    pub(crate) fn clear_filters_on(&mut self, agent: AgentIndex) {
+        let Some(entry) = self.agent_mut(agent) else {
+            return;
+        };
+        for filter in std::mem::take(&mut entry.filters).0 {
+            self.filter_ends
+                .remove(&(filter.until_ns, agent, filter.leaf));
+            self.count_filters(filter.leaf.framework, -1);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Dense indices of agents, frameworks and roles.
+
+/// An agent, by the caller's dense key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentIndex(pub u32);
+
+/// A framework, by the caller's dense key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FrameworkIndex(pub u32);
+
+/// A role, interned here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoleIndex(pub u32);
+
+/// A framework in one of its roles: what offers are made to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Leaf {
+    pub(crate) framework: FrameworkIndex,
+    pub(crate) role: RoleIndex,
+}
+
+/// The slot of a dense index.
+pub(crate) trait Slot: Copy {
+    fn slot(self) -> usize;
+}
+
+macro_rules! slot {
+    ($($name:ident),*) => {$(
+        impl Slot for $name {
+            fn slot(self) -> usize {
+                self.0 as usize
+            }
+        }
+    )*};
+}
+slot!(AgentIndex, FrameworkIndex, RoleIndex);
+
+/// Grows a dense table so that it has the slot.
+pub(crate) fn grow<T>(table: &mut Vec<Option<T>>, slot: usize) {
+    if table.len() <= slot {
+        table.resize_with(slot + 1, || None);
+    }
+}

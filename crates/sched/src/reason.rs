@@ -1,0 +1,242 @@
+//! Why somebody gets nothing, in types and in words.
+
+use mezz_resource::{Name, Quantities, Scalar, format_duration};
+use std::fmt;
+use std::time::Duration;
+
+/// One reason, with how many agents it concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// There are no agents.
+    NoAgents,
+    /// The framework is not known.
+    UnknownFramework,
+    /// The framework is not connected, or was deactivated.
+    FrameworkInactive,
+    /// The framework has not subscribed with the role.
+    NotSubscribed {
+        /// The role.
+        role: String,
+    },
+    /// The framework has suppressed offers for the role.
+    Suppressed {
+        /// The role.
+        role: String,
+    },
+    /// The cluster does not offer to the role.
+    RoleNotWhitelisted {
+        /// The role.
+        role: String,
+    },
+    /// Agents that are deactivated or not on the whitelist.
+    AgentsUnusable {
+        /// How many.
+        agents: usize,
+    },
+    /// Agents on which everything is taken.
+    NothingFree {
+        /// How many.
+        agents: usize,
+    },
+    /// Agents with GPUs, which the framework has not asked for.
+    NeedsGpuCapability {
+        /// How many.
+        agents: usize,
+    },
+    /// Agents of another region.
+    OtherRegion {
+        /// How many.
+        agents: usize,
+    },
+    /// Agents that know single-role frameworks only.
+    NeedsMultiRole {
+        /// How many.
+        agents: usize,
+    },
+    /// Agents whose free resources are reserved for others.
+    ReservedForOthers {
+        /// How many.
+        agents: usize,
+    },
+    /// Agents with less free than the smallest offer.
+    BelowMinimum {
+        /// How many.
+        agents: usize,
+        /// What an offer must hold at least: one of these.
+        minimum: Vec<Quantities>,
+    },
+    /// No agent is as large as the framework's own minimum.
+    NoAgentLargeEnough {
+        /// What an offer must hold at least: one of these.
+        minimum: Vec<Quantities>,
+    },
+    /// Agents that lack something that was asked for.
+    Lacking {
+        /// How many.
+        agents: usize,
+        /// What they lack.
+        name: Name,
+        /// How much of it was asked for.
+        wanted: Scalar,
+    },
+    /// Agents whose free resources the framework has declined.
+    Declined {
+        /// How many.
+        agents: usize,
+        /// When the first of the refusals ends, from now.
+        ends_in_ns: u64,
+    },
+    /// The role, or one above it, has used up its quota.
+    OverQuota {
+        /// How many agents could serve otherwise.
+        agents: usize,
+        /// The role whose limit it is.
+        role: String,
+        /// What is short.
+        name: Name,
+        /// What the limit leaves.
+        left: Scalar,
+    },
+    /// Agents whose free resources are kept for the guarantees of others.
+    HeldForGuarantees {
+        /// How many.
+        agents: usize,
+    },
+    /// Agents kept for somebody who waits for a large offer.
+    Earmarked {
+        /// How many.
+        agents: usize,
+    },
+    /// Agents that will be offered when the turn comes.
+    Ready {
+        /// How many.
+        agents: usize,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAgents => f.write_str("there are no agents"),
+            Self::UnknownFramework => f.write_str("the framework is not known"),
+            Self::FrameworkInactive => f.write_str("the framework is not active"),
+            Self::NotSubscribed { role } => {
+                write!(f, "the framework has not subscribed with role {role}")
+            }
+            Self::Suppressed { role } => {
+                write!(f, "the framework has suppressed offers for role {role}")
+            }
+            Self::RoleNotWhitelisted { role } => {
+                write!(f, "role {role} is not on the list of roles")
+            }
+            Self::NoAgentLargeEnough { minimum } => {
+                write!(
+                    f,
+                    "no agent is as large as the framework's smallest offer ({})",
+                    alternatives(minimum)
+                )
+            }
+            other => write_counted(other, f),
+        }
+    }
+}
+
+fn write_counted(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match reason {
+        Reason::AgentsUnusable { agents } => {
+            write!(
+                f,
+                "{} deactivated or not on the list of agents",
+                are(*agents)
+            )
+        }
+        Reason::NothingFree { agents } => write!(f, "{} nothing free", have(*agents)),
+        Reason::NeedsGpuCapability { agents } => {
+            write!(
+                f,
+                "{} GPUs, which the framework has not asked for (GPU_RESOURCES)",
+                have(*agents)
+            )
+        }
+        Reason::OtherRegion { agents } => {
+            write!(
+                f,
+                "{} in another region, which the framework does not take (REGION_AWARE)",
+                are(*agents)
+            )
+        }
+        Reason::NeedsMultiRole { agents } => {
+            write!(f, "{} too old for several roles", are(*agents))
+        }
+        Reason::ReservedForOthers { agents } => {
+            write!(
+                f,
+                "{} only resources that others have reserved",
+                have(*agents)
+            )
+        }
+        Reason::BelowMinimum { agents, minimum } => {
+            write!(
+                f,
+                "{} less free than the smallest offer ({})",
+                have(*agents),
+                alternatives(minimum)
+            )
+        }
+        Reason::Lacking {
+            agents,
+            name,
+            wanted,
+        } => {
+            write!(f, "{} {name}:{wanted}", counted(*agents, "lacks", "lack"))
+        }
+        Reason::Declined { agents, ends_in_ns } => write!(
+            f,
+            "{} filtered by a decline, the first for another {}",
+            are(*agents),
+            format_duration(Duration::from_nanos(*ends_in_ns))
+        ),
+        Reason::OverQuota {
+            agents,
+            role,
+            name,
+            left,
+        } => write!(
+            f,
+            "the quota of role {role} leaves {name}:{left}; without it {} be offered",
+            counted(*agents, "could", "could")
+        ),
+        Reason::HeldForGuarantees { agents } => {
+            write!(f, "{} kept for the guarantees of other roles", are(*agents))
+        }
+        Reason::Earmarked { agents } => {
+            write!(
+                f,
+                "{} kept for a framework that waits for a large offer",
+                are(*agents)
+            )
+        }
+        Reason::Ready { agents } => write!(f, "{} ready to be offered", are(*agents)),
+        _ => Ok(()),
+    }
+}
+
+fn counted(agents: usize, one: &str, many: &str) -> String {
+    match agents {
+        1 => format!("1 agent {one}"),
+        agents => format!("{agents} agents {many}"),
+    }
+}
+
+fn are(agents: usize) -> String {
+    counted(agents, "is", "are")
+}
+
+fn have(agents: usize) -> String {
+    counted(agents, "has", "have")
+}
+
+fn alternatives(minimum: &[Quantities]) -> String {
+    let list: Vec<String> = minimum.iter().map(ToString::to_string).collect();
+    list.join(" or ")
+}

@@ -1,0 +1,615 @@
+//! The tree of roles with what each subtree, role and framework holds, and the order of turns.
+//!
+//! Siblings are ordered by weighted dominant share, then by how often they were served, then by
+//! path. A role that has frameworks of its own and child roles competes with its children as the
+//! entry [`Entry::Own`], of weight 1.
+
+use crate::ids::{FrameworkIndex, Leaf, RoleIndex, Slot};
+use crate::quota::QuotaRule;
+use crate::scalars::{Delta, NameTable, Scalars, Sign};
+use crate::share::{Share, UNIT_WEIGHT};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// The nameless parent of all top-level roles.
+pub(crate) const ROOT: RoleIndex = RoleIndex(0);
+
+/// What is held somewhere in the tree, and how often it was served.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) held: Scalars,
+    pub(crate) count: u64,
+    pub(crate) share: Share,
+}
+
+impl Tally {
+    fn apply(&mut self, delta: &Scalars, sign: Sign) {
+        self.held.apply(delta, sign);
+        if sign == Sign::Plus {
+            self.count += 1;
+        }
+    }
+
+    fn weigh(&mut self, totals: &Scalars, names: &NameTable, weight: u64) {
+        self.share = Share::dominant(&self.held, totals, names, weight);
+    }
+}
+
+/// Whether a client takes part in the turns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Active,
+    #[default]
+    Idle,
+}
+
+/// A framework in one role.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Client {
+    pub(crate) tally: Tally,
+    pub(crate) phase: Phase,
+}
+
+/// One of the siblings that take turns below a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// The frameworks of the role itself.
+    Own,
+    /// A child role.
+    Role(RoleIndex),
+}
+
+/// An item with the key that places it in the order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ranked<T> {
+    share: Share,
+    count: u64,
+    item: T,
+}
+
+impl<T: Copy> Ranked<T> {
+    fn new(tally: &Tally, item: T) -> Self {
+        Self {
+            share: tally.share,
+            count: tally.count,
+            item,
+        }
+    }
+
+    fn compare(&self, other: &Self, tie: impl Fn(T, T) -> Ordering) -> Ordering {
+        self.share
+            .compare(&other.share)
+            .then(self.count.cmp(&other.count))
+            .then_with(|| tie(self.item, other.item))
+    }
+}
+
+/// Items in the order of their turns.
+#[derive(Debug, Clone, PartialEq)]
+struct Turns<T>(Vec<Ranked<T>>);
+
+impl<T> Default for Turns<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Copy + PartialEq> Turns<T> {
+    fn insert(&mut self, ranked: Ranked<T>, tie: impl Fn(T, T) -> Ordering) {
+        let at = self
+            .0
+            .partition_point(|own| own.compare(&ranked, &tie) == Ordering::Less);
+        self.0.insert(at, ranked);
+    }
+
+    fn remove(&mut self, ranked: Ranked<T>, tie: impl Fn(T, T) -> Ordering) {
+        let at = self
+            .0
+            .partition_point(|own| own.compare(&ranked, &tie) == Ordering::Less);
+        debug_assert!(self.0.get(at).is_some_and(|own| own.item == ranked.item));
+        if at < self.0.len() {
+            self.0.remove(at);
+        }
+    }
+
+    fn sort(&mut self, tie: impl Fn(T, T) -> Ordering) {
+        self.0.sort_by(|left, right| left.compare(right, &tie));
+    }
+}
+
+/// A role.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RoleNode {
+    pub(crate) path: Arc<str>,
+    pub(crate) parent: Option<RoleIndex>,
+    pub(crate) children: Vec<RoleIndex>,
+    /// In millionths.
+    pub(crate) weight: u64,
+    pub(crate) quota: Option<QuotaRule>,
+    pub(crate) clients: BTreeMap<FrameworkIndex, Client>,
+    /// What the role's own frameworks hold.
+    pub(crate) own: Tally,
+    /// What the whole subtree holds.
+    pub(crate) subtree: Tally,
+    /// Unreserved and firm, offered or used, of the whole subtree.
+    pub(crate) charged: Scalars,
+    /// Unreserved and firm, used, of the whole subtree.
+    pub(crate) used: Scalars,
+    /// Reserved for the subtree, whether used or not.
+    pub(crate) reserved: Scalars,
+    active_own: u32,
+    active_subtree: u32,
+    turns: Turns<Entry>,
+    client_turns: Turns<FrameworkIndex>,
+}
+
+impl RoleNode {
+    fn new(path: Arc<str>, parent: Option<RoleIndex>) -> Self {
+        Self {
+            path,
+            parent,
+            children: Vec::new(),
+            weight: UNIT_WEIGHT,
+            quota: None,
+            clients: BTreeMap::new(),
+            own: Tally::default(),
+            subtree: Tally::default(),
+            charged: Scalars::default(),
+            used: Scalars::default(),
+            reserved: Scalars::default(),
+            active_own: 0,
+            active_subtree: 0,
+            turns: Turns::default(),
+            client_turns: Turns::default(),
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.clients.is_empty()
+            && self.children.is_empty()
+            && self.weight == UNIT_WEIGHT
+            && self.quota.is_none()
+            && self.subtree.held.is_zero()
+            && self.reserved.is_zero()
+            && self.used.is_zero()
+            && self.parent.is_some()
+    }
+}
+
+/// Whether the orders reflect the shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Orders {
+    Fresh,
+    Stale,
+}
+
+/// The tree.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RoleTree {
+    nodes: Vec<Option<RoleNode>>,
+    vacant: Vec<RoleIndex>,
+    by_path: BTreeMap<Arc<str>, RoleIndex>,
+    totals: Scalars,
+    orders: Orders,
+}
+
+impl RoleTree {
+    pub(crate) fn new() -> Self {
+        Self {
+            nodes: vec![Some(RoleNode::new("".into(), None))],
+            vacant: Vec::new(),
+            by_path: BTreeMap::new(),
+            totals: Scalars::default(),
+            orders: Orders::Fresh,
+        }
+    }
+
+    pub(crate) fn totals(&self) -> &Scalars {
+        &self.totals
+    }
+
+    /// Changes what the whole cluster has; all shares change with it.
+    pub(crate) fn change_totals(&mut self, delta: &Scalars, sign: Sign) {
+        self.totals.apply(delta, sign);
+        self.orders = Orders::Stale;
+    }
+
+    pub(crate) fn find(&self, path: &str) -> Option<RoleIndex> {
+        self.by_path.get(path).copied()
+    }
+
+    /// The node of a role, which callers hold only while it exists.
+    pub(crate) fn node(&self, role: RoleIndex) -> &RoleNode {
+        self.nodes[role.slot()]
+            .as_ref()
+            .expect("a role index lives as long as its node")
+    }
+
+    pub(crate) fn node_mut(&mut self, role: RoleIndex) -> &mut RoleNode {
+        self.nodes[role.slot()]
+            .as_mut()
+            .expect("a role index lives as long as its node")
+    }
+
+    /// The roles in the order of their paths.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RoleIndex, &RoleNode)> {
+        self.by_path.values().map(|role| (*role, self.node(*role)))
+    }
+
+    pub(crate) fn intern(&mut self, path: &str) -> RoleIndex {
+        if let Some(role) = self.find(path) {
+            return role;
+        }
+        let parent = match path.rfind('/') {
+            Some(at) => self.intern(&path[..at]),
+            None => ROOT,
+        };
+        let path: Arc<str> = path.into();
+        let node = RoleNode::new(Arc::clone(&path), Some(parent));
+        let role = if let Some(role) = self.vacant.pop() {
+            self.nodes[role.slot()] = Some(node);
+            role
+        } else {
+            self.nodes.push(Some(node));
+            RoleIndex(u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 roles"))
+        };
+        self.by_path.insert(path, role);
+        self.node_mut(parent).children.push(role);
+        role
+    }
+
+    /// Forgets a role, and ancestors, that nothing refers to any more.
+    pub(crate) fn prune(&mut self, role: RoleIndex) {
+        let mut next = Some(role);
+        while let Some(role) = next.filter(|role| self.node(*role).is_unused()) {
+            let Some(node) = self.nodes[role.slot()].take() else {
+                return;
+            };
+            self.by_path.remove(&node.path);
+            self.vacant.push(role);
+            if let Some(parent) = node.parent {
+                self.node_mut(parent)
+                    .children
+                    .retain(|child| *child != role);
+            }
+            next = node.parent;
+        }
+    }
+
+    /// The role and its ancestors, without the root.
+    pub(crate) fn lineage(&self, role: RoleIndex) -> impl Iterator<Item = RoleIndex> + '_ {
+        std::iter::successors(Some(role), |role| self.node(*role).parent)
+            .filter(|role| *role != ROOT)
+    }
+
+    pub(crate) fn client(&self, leaf: Leaf) -> Option<&Client> {
+        self.node(leaf.role).clients.get(&leaf.framework)
+    }
+
+    /// Adds or takes away what a client holds, all the way up.
+    pub(crate) fn apply(&mut self, leaf: Leaf, delta: &Delta, sign: Sign, names: &NameTable) {
+        self.node_mut(leaf.role)
+            .clients
+            .entry(leaf.framework)
+            .or_default();
+        self.retally_client(leaf, names, |tally| tally.apply(&delta.all, sign));
+        self.retally(leaf.role, Entry::Own, names, |tally| {
+            tally.apply(&delta.all, sign);
+        });
+        let mut child = leaf.role;
+        while let Some(parent) = self.node(child).parent {
+            self.node_mut(child).charged.apply(&delta.charged, sign);
+            self.retally(parent, Entry::Role(child), names, |tally| {
+                tally.apply(&delta.all, sign);
+            });
+            child = parent;
+        }
+    }
+
+    /// Changes what is reserved for, or used by, a role and so its ancestors.
+    pub(crate) fn apply_upwards(
+        &mut self,
+        role: RoleIndex,
+        delta: &Scalars,
+        sign: Sign,
+        field: impl Fn(&mut RoleNode) -> &mut Scalars,
+    ) {
+        let mut next = Some(role);
+        while let Some(role) = next {
+            let node = self.node_mut(role);
+            field(node).apply(delta, sign);
+            next = node.parent;
+        }
+    }
+
+    pub(crate) fn set_weight(&mut self, role: RoleIndex, weight: u64, names: &NameTable) {
+        let Some(parent) = self.node(role).parent else {
+            return;
+        };
+        let active = self.unlist(parent, Entry::Role(role));
+        self.node_mut(role).weight = weight;
+        self.weigh(Entry::Role(role), role, names);
+        if active {
+            self.list(parent, Entry::Role(role));
+        }
+    }
+
+    /// Lets a client take part in the turns, or not.
+    pub(crate) fn set_phase(&mut self, leaf: Leaf, phase: Phase) {
+        let client = self
+            .node_mut(leaf.role)
+            .clients
+            .entry(leaf.framework)
+            .or_default();
+        if client.phase == phase {
+            return;
+        }
+        match phase {
+            Phase::Active => {
+                client.phase = phase;
+                self.list_client(leaf);
+                self.count_active(leaf.role, 1);
+            }
+            Phase::Idle => {
+                self.unlist_client(leaf);
+                self.count_active(leaf.role, -1);
+                if let Some(client) = self.node_mut(leaf.role).clients.get_mut(&leaf.framework) {
+                    client.phase = phase;
+                }
+            }
+        }
+    }
+
+    /// Forgets an idle client that holds nothing.
+    pub(crate) fn forget_client(&mut self, leaf: Leaf) {
+        let node = self.node_mut(leaf.role);
+        let idle = |client: &Client| client.phase == Phase::Idle && client.tally.held.is_zero();
+        if node.clients.get(&leaf.framework).is_some_and(idle) {
+            node.clients.remove(&leaf.framework);
+            self.prune(leaf.role);
+        }
+    }
+
+    fn count_active(&mut self, role: RoleIndex, change: i32) {
+        self.shift_listing(role, Entry::Own, change, |node| &mut node.active_own);
+        let mut child = role;
+        while let Some(parent) = self.node(child).parent {
+            self.shift_listing(parent, Entry::Role(child), change, |node| {
+                &mut node.active_subtree
+            });
+            child = parent;
+        }
+    }
+
+    /// Counts one active client more or less under an entry, and lists or unlists it accordingly.
+    fn shift_listing(
+        &mut self,
+        parent: RoleIndex,
+        entry: Entry,
+        change: i32,
+        counter: impl Fn(&mut RoleNode) -> &mut u32,
+    ) {
+        let node = match entry {
+            Entry::Own => parent,
+            Entry::Role(role) => role,
+        };
+        let before = *counter(self.node_mut(node));
+        let after = before.saturating_add_signed(change);
+        if after == 0 {
+            self.unlist(parent, entry);
+        }
+        *counter(self.node_mut(node)) = after;
+        if before == 0 {
+            self.list(parent, entry);
+        }
+    }
+
+    fn is_listed(&self, parent: RoleIndex, entry: Entry) -> bool {
+        self.orders == Orders::Fresh
+            && match entry {
+                Entry::Own => self.node(parent).active_own > 0,
+                Entry::Role(role) => self.node(role).active_subtree > 0,
+            }
+    }
+
+    fn tally(&self, parent: RoleIndex, entry: Entry) -> &Tally {
+        match entry {
+            Entry::Own => &self.node(parent).own,
+            Entry::Role(role) => &self.node(role).subtree,
+        }
+    }
+
+    /// The frameworks of a role itself come first on a tie: `.` sorts before every name.
+    fn by_entry_path(&self, left: Entry, right: Entry) -> Ordering {
+        let path = |entry| match entry {
+            Entry::Own => "",
+            Entry::Role(role) => &*self.node(role).path,
+        };
+        path(left).cmp(path(right))
+    }
+
+    fn list(&mut self, parent: RoleIndex, entry: Entry) {
+        if !self.is_listed(parent, entry) {
+            return;
+        }
+        let ranked = Ranked::new(self.tally(parent, entry), entry);
+        let mut turns = std::mem::take(&mut self.node_mut(parent).turns);
+        turns.insert(ranked, |left, right| self.by_entry_path(left, right));
+        self.node_mut(parent).turns = turns;
+    }
+
+    /// Takes an entry out of the order; says whether it was in.
+    fn unlist(&mut self, parent: RoleIndex, entry: Entry) -> bool {
+        if !self.is_listed(parent, entry) {
+            return false;
+        }
+        let ranked = Ranked::new(self.tally(parent, entry), entry);
+        let mut turns = std::mem::take(&mut self.node_mut(parent).turns);
+        turns.remove(ranked, |left, right| self.by_entry_path(left, right));
+        self.node_mut(parent).turns = turns;
+        true
+    }
+
+    fn weigh(&mut self, entry: Entry, parent: RoleIndex, names: &NameTable) {
+        let slot = match entry {
+            Entry::Own => parent,
+            Entry::Role(role) => role,
+        };
+        let Some(node) = self.nodes[slot.slot()].as_mut() else {
+            return;
+        };
+        match entry {
+            Entry::Own => node.own.weigh(&self.totals, names, UNIT_WEIGHT),
+            Entry::Role(_) => node.subtree.weigh(&self.totals, names, node.weight),
+        }
+    }
+
+    fn retally(
+        &mut self,
+        parent: RoleIndex,
+        entry: Entry,
+        names: &NameTable,
+        change: impl Fn(&mut Tally),
+    ) {
+        let listed = self.unlist(parent, entry);
+        match entry {
+            Entry::Own => change(&mut self.node_mut(parent).own),
+            Entry::Role(role) => change(&mut self.node_mut(role).subtree),
+        }
+        self.weigh(entry, parent, names);
+        if listed {
+            self.list(parent, entry);
+        }
+    }
+
+    fn list_client(&mut self, leaf: Leaf) {
+        if self.orders == Orders::Stale {
+            return;
+        }
+        let node = self.node_mut(leaf.role);
+        let Some(client) = node.clients.get(&leaf.framework) else {
+            return;
+        };
+        let ranked = Ranked::new(&client.tally, leaf.framework);
+        node.client_turns
+            .insert(ranked, |left, right| left.cmp(&right));
+    }
+
+    fn unlist_client(&mut self, leaf: Leaf) {
+        if self.orders == Orders::Stale {
+            return;
+        }
+        let node = self.node_mut(leaf.role);
+        let Some(client) = node.clients.get(&leaf.framework) else {
+            return;
+        };
+        let ranked = Ranked::new(&client.tally, leaf.framework);
+        node.client_turns
+            .remove(ranked, |left, right| left.cmp(&right));
+    }
+
+    fn retally_client(&mut self, leaf: Leaf, names: &NameTable, change: impl Fn(&mut Tally)) {
+        let active = self
+            .client(leaf)
+            .is_some_and(|client| client.phase == Phase::Active);
+        if active {
+            self.unlist_client(leaf);
+        }
+        let Some(node) = self.nodes[leaf.role.slot()].as_mut() else {
+            return;
+        };
+        if let Some(client) = node.clients.get_mut(&leaf.framework) {
+            change(&mut client.tally);
+            client.tally.weigh(&self.totals, names, UNIT_WEIGHT);
+        }
+        if active {
+            self.list_client(leaf);
+        }
+    }
+
+    /// Computes all shares and orders anew when the totals have changed.
+    pub(crate) fn freshen(&mut self, names: &NameTable) {
+        if self.orders == Orders::Fresh {
+            return;
+        }
+        for node in self.nodes.iter_mut().flatten() {
+            node.own.weigh(&self.totals, names, UNIT_WEIGHT);
+            node.subtree.weigh(&self.totals, names, node.weight);
+            node.client_turns.0.clear();
+            for (framework, client) in &mut node.clients {
+                client.tally.weigh(&self.totals, names, UNIT_WEIGHT);
+                if client.phase == Phase::Active {
+                    node.client_turns
+                        .0
+                        .push(Ranked::new(&client.tally, *framework));
+                }
+            }
+            node.client_turns.sort(|left, right| left.cmp(&right));
+        }
+        self.orders = Orders::Fresh;
+        for slot in 0..self.nodes.len() {
+            let Some(node) = &self.nodes[slot] else {
+                continue;
+            };
+            let role = RoleIndex(u32::try_from(slot).expect("fewer than 2^32 roles"));
+            let entries = node
+                .children
+                .iter()
+                .map(|child| Entry::Role(*child))
+                .chain([Entry::Own]);
+            let listed = entries.filter(|entry| self.is_listed(role, *entry));
+            let mut turns = Turns(
+                listed
+                    .map(|entry| Ranked::new(self.tally(role, entry), entry))
+                    .collect(),
+            );
+            turns.sort(|left, right| self.by_entry_path(left, right));
+            self.node_mut(role).turns = turns;
+        }
+    }
+
+    /// Visits the active clients in the order of their turns.
+    pub(crate) fn walk<B>(&self, visit: &mut impl FnMut(Leaf) -> ControlFlow<B>) -> ControlFlow<B> {
+        self.walk_node(ROOT, visit)
+    }
+
+    fn walk_node<B>(
+        &self,
+        role: RoleIndex,
+        visit: &mut impl FnMut(Leaf) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let node = self.node(role);
+        for ranked in &node.turns.0 {
+            match ranked.item {
+                Entry::Role(child) => self.walk_node(child, visit)?,
+                Entry::Own => {
+                    for client in &node.client_turns.0 {
+                        visit(Leaf {
+                            framework: client.item,
+                            role,
+                        })?;
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Whether the cached shares and orders are what they would be if computed anew.
+    pub(crate) fn is_consistent(&self, names: &NameTable) -> bool {
+        let mut anew = self.clone();
+        anew.orders = Orders::Stale;
+        anew.freshen(names);
+        let order = |tree: &Self| {
+            let mut leaves = Vec::new();
+            let _ = tree.walk(&mut |leaf| {
+                leaves.push(leaf);
+                ControlFlow::<()>::Continue(())
+            });
+            leaves
+        };
+        self.orders == Orders::Stale || order(self) == order(&anew)
+    }
+}

@@ -1,0 +1,123 @@
+//! What the whole-system tests need of the machine, and its installation where that is possible.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::command::{silently, succeeds};
+
+/// Whether the whole-system tests can run here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    Ready,
+    Missing,
+}
+
+struct Need {
+    what: &'static str,
+    packages: &'static [&'static str],
+    check: &'static [&'static str],
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        what: "bash",
+        packages: &["bash"],
+        check: &["bash", "--version"],
+    },
+    Need {
+        what: "a C compiler",
+        packages: &["build-essential"],
+        check: &["cc", "--version"],
+    },
+    Need {
+        what: "musl-gcc",
+        packages: &["musl-tools"],
+        check: &["sh", "-c", "command -v musl-gcc"],
+    },
+    Need {
+        what: "curl",
+        packages: &["curl"],
+        check: &["curl", "--version"],
+    },
+    Need {
+        what: "flock",
+        packages: &["util-linux"],
+        check: &["flock", "--version"],
+    },
+    Need {
+        what: "python3 with venv",
+        packages: &["python3", "python3-venv"],
+        check: &["python3", "-c", "import venv, ensurepip"],
+    },
+    Need {
+        what: "Python.h",
+        packages: &["python3-dev"],
+        check: &[
+            "python3",
+            "-c",
+            "import os, sysconfig; assert os.path.exists(sysconfig.get_path('include') + '/Python.h')",
+        ],
+    },
+    Need {
+        what: "node",
+        packages: &["nodejs"],
+        check: &["node", "--version"],
+    },
+    Need {
+        what: "npm",
+        packages: &["npm"],
+        check: &["npm", "--version"],
+    },
+];
+
+/// True where a missing program must fail the run instead of shortening it.
+pub(crate) fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false" && value != "0")
+}
+
+/// Looks for every program; as root on Debian installs what is missing.
+pub(crate) fn ready(root: &Path) -> Result<Readiness> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(Readiness::Ready);
+    }
+    let packages: Vec<&str> = missing
+        .iter()
+        .flat_map(|need| need.packages)
+        .copied()
+        .collect();
+    let names: Vec<&str> = missing.iter().map(|need| need.what).collect();
+    println!("missing for the whole-system tests: {}", names.join(", "));
+    if silently(&["sh", "-c", "test \"$(id -u)\" = 0 && command -v apt-get"]) {
+        install(root, &packages)?;
+        if self::missing().is_empty() {
+            return Ok(Readiness::Ready);
+        }
+        println!("still missing after the installation: see above");
+    } else {
+        println!(
+            "install them first, on Debian: apt-get install {}",
+            packages.join(" ")
+        );
+    }
+    Ok(Readiness::Missing)
+}
+
+fn missing() -> Vec<&'static Need> {
+    NEEDS.iter().filter(|need| !silently(need.check)).collect()
+}
+
+fn install(root: &Path, packages: &[&str]) -> Result<()> {
+    println!("apt-get install {}", packages.join(" "));
+    let mut update = crate::command::command(root, &["apt-get", "update", "-qq"]);
+    update.env("DEBIAN_FRONTEND", "noninteractive");
+    // An outdated list may still hold what is needed; the check afterwards decides.
+    let _ = succeeds(update)?;
+    let mut words = vec!["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
+    words.extend(packages);
+    let mut install = crate::command::command(root, &words);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    let _ = succeeds(install)?;
+    Ok(())
+}
