@@ -3,12 +3,12 @@
 //! Must never wait for a child that anything foreign can delay.
 
 use crate::child::{ChildPlan, child_main};
+use crate::clone;
 use crate::crash_point::crash_point;
 use crate::launch::{Launch, Launching, Phase};
 use crate::prepared::{PrepareError, Prepared};
 use crate::proc_tree;
 use crate::protocol::{LaunchStep, Reply};
-use crate::sys;
 use crate::timers::Timer;
 use crate::tree::{TreeId, path_of};
 use crate::tree_ending::{Answer, Ending, Means};
@@ -150,7 +150,7 @@ impl Warden {
         // SAFETY: child_main is made for this; the plan's pointers stay valid, since we sleep until the child has
         // executed or ended; the stack is used by one child at a time.
         let (pid, pidfd) =
-            unsafe { sys::vfork(self.stack, STACK_BYTES, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
+            unsafe { clone::vfork(self.stack, STACK_BYTES, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
         Ok(Cloned { pid, pidfd, report: None, init_status: None })
     }
 
@@ -253,7 +253,7 @@ fn fork(plan: &LaunchPlan, prepared: &Prepared<'_>, child: &mut ChildPlan) -> Re
     }
     let cgroup = prepared.cgroup.as_ref().map(AsFd::as_fd);
     // SAFETY: child_main is async-signal-safe; a plain fork copies everything it needs.
-    let (pid, pidfd) = unsafe { sys::fork(flags, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
+    let (pid, pidfd) = unsafe { clone::fork(flags, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
     drop((reported, told));
     Ok(Cloned { pid, pidfd, report: Some(report), init_status })
 }
