@@ -81,12 +81,12 @@ fn the_best_means_of_ending_trees_that_the_host_has_is_taken() {
     assert_eq!(kill(&facts), KillMethod::Session);
     facts.pid_namespaces = PidNamespaces::Available;
     assert_eq!(kill(&facts), KillMethod::PidNamespace);
-    facts.freezer_v1 = Some("/sys/fs/cgroup/freezer/mezz".into());
     let leaf = "agent-1/000000000000002a";
     let path = |root: &str| CString::new(format!("{root}/{leaf}")).unwrap();
-    assert_eq!(kill(&facts), KillMethod::FreezerV1 { path: path("/sys/fs/cgroup/freezer/mezz") });
     facts.cgroup_v2 = Some("/sys/fs/cgroup/mezz".into());
     assert_eq!(kill(&facts), KillMethod::CgroupV2 { path: path("/sys/fs/cgroup/mezz") });
+    facts.freezer_v1 = Some("/sys/fs/cgroup/freezer/mezz".into());
+    assert_eq!(kill(&facts), KillMethod::FreezerV1 { path: path("/sys/fs/cgroup/freezer/mezz") });
 }
 
 #[test]
