@@ -246,7 +246,8 @@ fn a_child_that_is_stopped_before_it_executes_blocks_nobody_and_fails_by_its_dea
         Reply::LaunchFailed { launch_id: LaunchId(1), step, errno, .. } => Some((*step, *errno)),
         _ => None,
     });
-    assert_eq!((step, errno), (LaunchStep::Stdio, libc::ETIMEDOUT));
+    // The stop may have come before the child reached its standard streams.
+    assert!(step <= LaunchStep::Stdio && errno == libc::ETIMEDOUT, "{step} {errno}");
     eventually("the stuck child is gone", || std::fs::read_to_string(&children).is_ok_and(|list| list.trim().is_empty()));
 }
 
