@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mezz_http::session::{self, Carrier, Receiver, Sender, Session, SessionConfig};
 use mezz_proto::agent_protocol::frame::Body;
-use mezz_proto::agent_protocol::{AcknowledgeUpdate, Admitted, KillTask, Registered, RunTask, RunTasks, StatusUpdate};
+use mezz_proto::agent_protocol::{AcknowledgeUpdate, Admitted, KillTask, Registered, RunTask, RunTasks};
 use mezz_proto::v1::{self, TaskState, TaskStatus};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -26,8 +26,6 @@ pub struct Link {
     pub receiver: Receiver<tokio::io::ReadHalf<Carrier>>,
     pub channel: u32,
     pub registration: Body,
-    /// Updates that were taken in while something else was awaited.
-    pub early: Vec<StatusUpdate>,
 }
 
 /// A master that takes one agent at a time.
@@ -66,20 +64,29 @@ impl FakeMaster {
 
     /// Takes the next session through hello, admission and registration.
     pub async fn accept(&mut self) -> Link {
-        let carrier = tokio::time::timeout(PATIENCE, self.carriers.recv()).await.expect("an agent dials").unwrap();
+        loop {
+            let carrier = tokio::time::timeout(PATIENCE, self.carriers.recv()).await.expect("an agent dials").unwrap();
+            if let Some(link) = take_in(carrier).await {
+                return link;
+            }
+        }
+    }
+}
+
+/// `None` if the agent died meanwhile.
+async fn take_in(carrier: Carrier) -> Option<Link> {
         let (sender, mut receiver) = Session::new(carrier, SessionConfig::default());
-        let (channel, hello) = receiver.next().await.unwrap().unwrap();
+        let (channel, hello) = receiver.next().await.ok()??;
         assert!(matches!(hello, Body::Hello(_)), "{hello:?}");
         let admitted =
             Admitted { cluster_id: "test".into(), epoch: 1, mezz_version: "0".into(), window: None, ping_timeout_ms: 600_000 };
-        sender.send(channel, Body::Admitted(admitted)).unwrap();
-        let (_, registration) = tokio::time::timeout(PATIENCE, receiver.next()).await.unwrap().unwrap().unwrap();
+        sender.send(channel, Body::Admitted(admitted)).ok()?;
+        let (_, registration) = tokio::time::timeout(PATIENCE, receiver.next()).await.unwrap().ok()??;
         assert!(matches!(registration, Body::Register(_) | Body::Reregister(_)), "{registration:?}");
         let master = v1::MasterInfo { id: "m".into(), ip: 0, port: 5050, hostname: Some("localhost".into()), ..v1::MasterInfo::default() };
         let registered = Registered { agent_id: v1::AgentId { value: AGENT.into() }, master };
-        sender.send(channel, Body::Registered(registered)).unwrap();
-        Link { sender, receiver, channel, registration, early: Vec::new() }
-    }
+        sender.send(channel, Body::Registered(registered)).ok()?;
+        Some(Link { sender, receiver, channel, registration })
 }
 
 impl Link {
@@ -87,7 +94,8 @@ impl Link {
         let tasks = tasks.into_iter().map(|task| RunTask { launch_token: token(&task.task_id.value), task }).collect();
         let framework_id = v1::FrameworkId { value: FRAMEWORK.into() };
         let body = Body::RunTasks(RunTasks { framework_id, framework: Some(framework.clone()), tasks });
-        self.sender.send(self.channel, body).unwrap();
+        // The agent may have died on purpose.
+        let _ = self.sender.send(self.channel, body);
     }
 
     pub fn kill(&self, task: &str) {
