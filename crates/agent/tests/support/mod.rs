@@ -283,6 +283,10 @@ impl Agent {
     }
 
     pub async fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> hyper::Response<hyper::body::Incoming> {
+        self.open_bytes(method, path, headers, body.into_bytes()).await
+    }
+
+    pub async fn open_bytes(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> hyper::Response<hyper::body::Incoming> {
         let address = self.url.strip_prefix("http://").unwrap();
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
