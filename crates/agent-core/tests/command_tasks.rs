@@ -1,5 +1,7 @@
 //! Command tasks, from launch to the acknowledgement of their end.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use mezz_agent_core::{Command, Effect, Event, FetchOutcome, Survival};

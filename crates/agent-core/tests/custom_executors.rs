@@ -1,5 +1,7 @@
 //! Custom executors: the executor API and their life.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use mezz_agent_core::{CallOutcome, Effect, Event, StreamId};
@@ -13,7 +15,7 @@ use mezz_proto::v1::{ExecutorId, FrameworkId, TaskStatus};
 use support::*;
 
 fn kinds(bench: &mut Bench) -> Vec<EventType> {
-    bench.take_executor_events().iter().map(|event| event.r#type()).collect()
+    bench.take_executor_events().iter().map(mezz_proto::v1::executor::Event::r#type).collect()
 }
 
 #[test]
@@ -21,7 +23,7 @@ fn tasks_wait_for_the_subscription_then_are_delivered_in_order() {
     let mut bench = Bench::registered();
     bench.run(framework(true, &[]), [executor_task("a", "E"), executor_task("b", "E")]);
     let launch = bench.take_launches().remove(0);
-    let value = |name: &str| launch.environment.iter().rfind(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap_or("unset");
+    let value = |name: &str| launch.environment.iter().rfind(|(key, _)| key == name).map_or("unset", |(_, value)| value.as_str());
     assert_eq!(value("MESOS_CHECKPOINT"), "1");
     assert_eq!(value("MESOS_RECOVERY_TIMEOUT"), "15mins");
     assert_eq!(value("MESOS_SUBSCRIPTION_BACKOFF_MAX"), "2secs");

@@ -1,5 +1,7 @@
 //! Laws under random events, crashes in the middle of a batch of effects included.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use mezz_agent_core::{AgentCore, Config, Effect, Event, FetchOutcome, KnownContainer, KnownContainerState, LaunchId, Now, Record, Recovery, RequestId, StopRequest, TaskSerial};
@@ -295,6 +297,10 @@ impl World {
         for executor in records.frameworks.iter().flat_map(|framework| &framework.executors) {
             for task in executor.tasks.iter().chain(&executor.queued) {
                 assert!(ids.insert(task.info.task_id.value.clone()), "a task is shown twice");
+                let states = || task.statuses.iter().map(|status| TaskState::try_from(status.state).unwrap());
+                assert!(states().filter(|state| is_terminal(*state)).count() <= 1, "{:?}", states().collect::<Vec<_>>());
+                assert!(states().position(is_terminal).is_none_or(|at| at + 1 == task.statuses.len()));
+                assert!(states().next_back().is_none_or(|last| last == task.state));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What goes on after the agent itself has died.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use mezz_agent_core::{Config, Effect, Event, LaunchId};
@@ -152,7 +154,7 @@ fn the_agent_waits_for_custom_executors_before_it_registers() {
     assert!(!next.effects.contains(&Effect::DialMaster));
     next.subscribe("E", Vec::new(), vec![executor_status("t", TaskRunning, 1), executor_status("t", TaskFinished, 2)]);
     assert!(next.effects.contains(&Effect::DialMaster));
-    let kinds: Vec<_> = next.take_executor_events().iter().map(|event| event.r#type()).collect();
+    let kinds: Vec<_> = next.take_executor_events().iter().map(mezz_proto::v1::executor::Event::r#type).collect();
     assert_eq!(kinds, [EventType::Acknowledged, EventType::Acknowledged, EventType::Subscribed]);
     next.register();
     assert_eq!(states(&next.drain_updates()), [TaskRunning, TaskFinished]);
@@ -183,7 +185,7 @@ fn a_kill_for_a_custom_executor_reaches_it_when_it_is_back() {
     bench.kill("t", None);
     let mut next = bench.restarted(vec![running(launch_id)]);
     next.subscribe("E", Vec::new(), Vec::new());
-    let kinds: Vec<_> = next.take_executor_events().iter().map(|event| event.r#type()).collect();
+    let kinds: Vec<_> = next.take_executor_events().iter().map(mezz_proto::v1::executor::Event::r#type).collect();
     assert_eq!(kinds, [EventType::Subscribed, EventType::Kill]);
 }
 

@@ -1,5 +1,7 @@
 //! Status-update streams and the session with the master.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use mezz_agent_core::{Durability, Effect, Event, Record, RegistrationState, StopRequest};

@@ -78,6 +78,11 @@ impl AgentHandle {
         self.inbox.put(Input::Event(Event::Stop(request)));
     }
 
+    /// What can stop this agent while somebody else waits for its end.
+    pub fn stopper(&self) -> AgentStopper {
+        AgentStopper { inbox: Arc::clone(&self.inbox) }
+    }
+
     /// Resolves with the agent's id once a master has taken it in; `None` if it ended before.
     pub async fn registered(&mut self) -> Option<String> {
         let id = self.registered.wait_for(Option::is_some).await.ok()?;
@@ -90,6 +95,19 @@ impl AgentHandle {
         let exit = self.finished.await.unwrap_or_else(|_| lost());
         self.server.stop().await;
         exit
+    }
+}
+
+/// Stops an agent whose handle is elsewhere.
+#[derive(Clone, Debug)]
+pub struct AgentStopper {
+    inbox: Arc<Inbox>,
+}
+
+impl AgentStopper {
+    /// Asks the agent to stop.
+    pub fn stop(&self, request: StopRequest) {
+        self.inbox.put(Input::Event(Event::Stop(request)));
     }
 }
 

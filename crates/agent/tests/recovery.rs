@@ -133,13 +133,13 @@ async fn crash_once(master: &mut FakeMaster, work_dir: &std::path::Path, point: 
 async fn drain(link: &mut support::Link, open: &mut std::collections::BTreeSet<String>) {
     while let Ok(Ok(Some((_, body)))) = tokio::time::timeout(Duration::from_secs(2), link.receiver.next()).await {
         let Body::StatusUpdate(update) = body else { continue };
-        if update.status.uuid.is_some() && !link.sender.is_closed() {
+        if let Some(uuid) = update.status.uuid {
             let terminal = support::is_terminal(update.status.state());
             let id = update.status.task_id.value.clone();
             let acknowledgement = mezz_proto::agent_protocol::AcknowledgeUpdate {
                 framework_id: mezz_proto::v1::FrameworkId { value: support::FRAMEWORK.into() },
                 task_id: update.status.task_id.clone(),
-                uuid: update.status.uuid.unwrap(),
+                uuid,
             };
             if link.sender.send(link.channel, Body::AcknowledgeUpdate(acknowledgement)).is_ok() && terminal {
                 open.remove(&id);

@@ -36,7 +36,7 @@ pub(crate) struct Output {
 #[derive(Subcommand, Debug)]
 pub(crate) enum ClientVerb {
     /// Run a command on the cluster, show its output and exit as it does.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List tasks.
     Ps(PsArgs),
     /// Show the output of a task.

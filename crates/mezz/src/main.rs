@@ -15,7 +15,6 @@ mod serve;
 mod settings;
 mod task_spec;
 mod verbs;
-mod work_folder;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

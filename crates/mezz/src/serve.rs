@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::daemons::{self, AgentEnd, TasksAtStop};
 use crate::exit::Exit;
-use crate::flags::{Daemon, Flags, layers};
+use crate::flags::{Daemon, layers};
 use crate::logging::{self, Logging};
 use crate::output::talk;
 use crate::settings::{AgentSettings, MasterSettings, Registry};
@@ -34,7 +34,7 @@ pub(crate) fn daemon(daemon: Daemon, matches: &ArgMatches) -> Exit {
             Err(error) => usage(daemon, &error),
         },
         Daemon::Agent => match AgentSettings::from_flags(&flags) {
-            Ok(settings) => run(agent(settings, &flags)),
+            Ok(settings) => run(agent(settings)),
             Err(error) => usage(daemon, &error),
         },
         Daemon::Dev => dev::dev(&flags, matches, logging),
@@ -71,7 +71,7 @@ async fn master(settings: MasterSettings, logging: Logging) -> anyhow::Result<Ex
     if settings.registry == Registry::Memory {
         tracing::warn!("state is kept in memory only; --work-dir makes it last");
     }
-    let master = daemons::start_master(settings, Some(logging)).await?;
+    let master = daemons::start_master(settings, logging).await?;
     tokio::select! {
         () = master.ready() => {}
         why = master.ended() => anyhow::bail!("the master ended: {why}"),
@@ -90,25 +90,32 @@ async fn master(settings: MasterSettings, logging: Logging) -> anyhow::Result<Ex
     Ok(Exit::Ok)
 }
 
-async fn agent(settings: AgentSettings, flags: &Flags) -> anyhow::Result<Exit> {
+async fn agent(settings: AgentSettings) -> anyhow::Result<Exit> {
     let mut stop = Stop::listen()?;
     let mut stop_with_tasks = signal(SignalKind::user_defined1()).context("SIGUSR1 cannot be listened to")?;
-    if flags.text("work_dir").is_none() {
+    if settings.work_dir.is_none() {
         tracing::warn!("without --work-dir every task ends with this agent");
     }
     let agent = daemons::start_agent(settings).await?;
     ready::announce(agent.address());
     let tasks = tokio::select! {
-        end = agent.ended() => {
-            let AgentEnd(why) = end;
-            anyhow::bail!("the agent ended: {why}");
-        }
+        end = agent.ended() => return ended(end),
         () = stop.wait() => TasksAtStop::Leave,
         _ = stop_with_tasks.recv() => TasksAtStop::End,
     };
     tracing::info!("stopping");
-    agent.stop(tasks).await;
-    Ok(Exit::Ok)
+    tokio::select! {
+        end = agent.stop(tasks) => ended(end),
+        // Whoever asks twice does not want to wait.
+        () = stop.wait() => Ok(Exit::Failed),
+    }
+}
+
+fn ended(end: AgentEnd) -> anyhow::Result<Exit> {
+    match end.code {
+        0 => Ok(Exit::Ok),
+        _ => anyhow::bail!("the agent ended: {}", end.message),
+    }
 }
 
 /// SIGINT and SIGTERM.

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mezz_resource::Quantities;
+
 use crate::flags::{FlagError, Flags};
 
 /// Where a daemon listens and what it tells others of it.
@@ -23,6 +25,13 @@ pub(crate) enum Registry {
     Redb(PathBuf),
 }
 
+/// What an agent does at its start with tasks that still run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recover {
+    Reconnect,
+    Cleanup,
+}
+
 /// Everything the master needs to know.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MasterSettings {
@@ -33,8 +42,8 @@ pub(crate) struct MasterSettings {
     pub(crate) offer_timeout: Duration,
     pub(crate) weights: BTreeMap<String, f64>,
     pub(crate) roles: Option<BTreeSet<String>>,
-    /// Alternatives, each a set of `(resource name, thousandths)`.
-    pub(crate) min_allocatable: Vec<Vec<(String, i64)>>,
+    /// Alternatives: one of them must be free.
+    pub(crate) min_allocatable: Vec<Quantities>,
     pub(crate) fair_sharing_excluded_resource_names: BTreeSet<String>,
     pub(crate) root_submissions: bool,
     pub(crate) agent_ping_timeout: Duration,
@@ -54,8 +63,6 @@ pub(crate) struct AgentSettings {
     pub(crate) listen: Listen,
     pub(crate) masters: Vec<String>,
     pub(crate) work_dir: Option<PathBuf>,
-    /// Whether tasks may outlive the agent's process.
-    pub(crate) durable: bool,
     pub(crate) resources: Option<String>,
     pub(crate) attributes: Option<String>,
     pub(crate) default_role: String,
@@ -70,8 +77,8 @@ pub(crate) struct AgentSettings {
     pub(crate) gc_disk_headroom: f64,
     pub(crate) disk_watch_interval: Duration,
     pub(crate) fetcher_stall_timeout: Duration,
-    pub(crate) http_heartbeat_interval: Duration,
-    pub(crate) max_completed_executors_per_framework: usize,
+    pub(crate) recovery_timeout: Duration,
+    pub(crate) recover: Recover,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -113,7 +120,6 @@ impl AgentSettings {
             listen: listen(flags),
             masters: masters(flags.text("master"))?,
             work_dir: path(flags, "work_dir"),
-            durable: flags.text("work_dir").is_some(),
             resources: flags.text("resources").map(str::to_owned),
             attributes: flags.text("attributes").map(str::to_owned),
             default_role: flags.text("default_role").unwrap_or("*").to_owned(),
@@ -128,8 +134,8 @@ impl AgentSettings {
             gc_disk_headroom: headroom(flags)?,
             disk_watch_interval: duration(flags, "disk_watch_interval"),
             fetcher_stall_timeout: duration(flags, "fetcher_stall_timeout"),
-            http_heartbeat_interval: duration(flags, "http_heartbeat_interval"),
-            max_completed_executors_per_framework: number(flags, "max_completed_executors_per_framework"),
+            recovery_timeout: duration(flags, "recovery_timeout"),
+            recover: if flags.text("recover") == Some("cleanup") { Recover::Cleanup } else { Recover::Reconnect },
             effective_flags: flags.effective(),
         })
     }
@@ -202,22 +208,8 @@ fn weights(text: &str) -> Result<BTreeMap<String, f64>, FlagError> {
     Ok(weights)
 }
 
-fn min_allocatable(text: &str) -> Result<Vec<Vec<(String, i64)>>, FlagError> {
-    text.split('|').map(str::trim).filter(|alternative| !alternative.is_empty()).map(quantities).collect()
-}
-
-fn quantities(text: &str) -> Result<Vec<(String, i64)>, FlagError> {
-    let one = |pair: &str| {
-        let wrong = || meaning("min-allocatable-resources", format!("'{pair}' is not of the form name:amount"));
-        let (name, amount) = pair.split_once(':').ok_or_else(wrong)?;
-        let amount: f64 = amount.trim().parse().map_err(|_| wrong())?;
-        if !(0.0..=9e12).contains(&amount) {
-            return Err(wrong());
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "the range was checked just above")]
-        Ok((name.trim().to_owned(), (amount * 1000.0).round() as i64))
-    };
-    text.split(';').map(str::trim).filter(|pair| !pair.is_empty()).map(one).collect()
+fn min_allocatable(text: &str) -> Result<Vec<Quantities>, FlagError> {
+    Quantities::parse_alternatives(text).map_err(|error| meaning("min-allocatable-resources", error.to_string()))
 }
 
 fn masters(text: Option<&str>) -> Result<Vec<String>, FlagError> {
@@ -272,8 +264,9 @@ mod tests {
         assert_eq!(settings.listen.address.to_string(), "127.0.0.1:5050");
         assert_eq!(settings.listen.hostname, "localhost");
         assert_eq!(settings.registry, Registry::Memory);
-        assert_eq!(settings.offer_timeout, Duration::from_secs(60));
-        assert_eq!(settings.min_allocatable, [vec![("cpus".to_owned(), 10)], vec![("mem".to_owned(), 32_000)]]);
+        assert_eq!(settings.offer_timeout, Duration::from_mins(1));
+        let alternatives: Vec<String> = settings.min_allocatable.iter().map(ToString::to_string).collect();
+        assert_eq!(alternatives, ["cpus:0.01", "mem:32"]);
     }
 
     #[test]

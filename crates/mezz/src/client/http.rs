@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::error::ClientError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const PLAIN_TIMEOUT: Duration = Duration::from_mins(1);
 const HEADER_LINES_MAX: usize = 200;
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 const REDIRECTS_MAX: usize = 4;
@@ -36,7 +37,6 @@ pub(crate) struct Request<'a> {
 #[derive(Debug)]
 pub(crate) struct Response<'c> {
     pub(crate) status: u16,
-    pub(crate) location: Option<String>,
     pub(crate) body: BufReader<Body<'c>>,
 }
 
@@ -96,9 +96,9 @@ impl Connection {
             let head = self.exchange(request)?;
             if head.status != 307 || head.location.is_none() {
                 let stream = self.stream.take();
-                let Head { status, location, framing, keep_alive } = head;
+                let Head { status, framing, keep_alive, .. } = head;
                 let body = BufReader::new(Body { slot: &mut self.stream, stream, framing, keep_alive });
-                return Ok(Response { status, location, body });
+                return Ok(Response { status, body });
             }
             let location = head.location.unwrap_or_default();
             let leader = location.trim_start_matches("http:").trim_start_matches('/').split('/').next().unwrap_or_default();
@@ -126,7 +126,7 @@ impl Connection {
         let address = self.address.clone();
         let stream = self.stream.as_mut().expect("it was set just above");
         let broken = |source| ClientError::Broken { address: address.clone(), source };
-        let timeout = (request.patience == Patience::Plain).then_some(Duration::from_secs(60));
+        let timeout = (request.patience == Patience::Plain).then_some(PLAIN_TIMEOUT);
         stream.get_ref().set_read_timeout(timeout).map_err(broken)?;
         let outcome = write_request(stream.get_mut(), &address, request).and_then(|()| read_head(stream));
         match outcome {

@@ -10,7 +10,7 @@ use super::{Daemon, FlagError, Flags, Given, Origin, resolve};
 use crate::nearest::nearest;
 
 /// Variables with our prefix that are no daemon flags.
-const OTHER_VARIABLES: [&str; 6] = ["master", "output", "config", "crash_point", "log", "port"];
+const OTHER_VARIABLES: [&str; 5] = ["master", "output", "config", "crash_point", "test_cluster"];
 
 /// All layers of a daemon's flags, resolved; and what to warn of.
 pub(crate) fn load(
@@ -166,10 +166,9 @@ fn expand_file(daemon: Daemon, given: &mut Given) -> Result<(), FlagError> {
     let Some(spec) = daemon.find(&given.key).filter(|spec| matches!(spec.kind, Kind::Text)) else { return Ok(()) };
     let Some(path) = given.text.strip_prefix("file://").map(PathBuf::from) else { return Ok(()) };
     let content = std::fs::read_to_string(&path);
-    given.text = content
-        .map_err(|source| FlagError::ValueFile { flag: spec.dashed(), origin: given.origin.clone(), path, source })?
-        .trim_end()
-        .to_owned();
+    let unreadable = |source| FlagError::ValueFile { flag: spec.dashed(), origin: given.origin.clone(), path, source };
+    let content = content.map_err(unreadable)?;
+    content.trim_end().clone_into(&mut given.text);
     Ok(())
 }
 

@@ -51,6 +51,7 @@ pub(crate) const MASTER: &[FlagSpec] = &[
     FlagSpec::built("max_unreachable_tasks_per_framework", COUNT, "Unreachable tasks of a framework that are remembered").default("1000"),
     FlagSpec::built("max_operator_event_stream_subscribers", COUNT, "Operator event streams served at the same time").default("1000"),
     FlagSpec::refused("zk", Kind::Text, ZOOKEEPER),
+    FlagSpec::refused("advertise_port", PORT, "a master that is told to others under another port is not built yet"),
     FlagSpec::refused("quorum", COUNT, "a quorum of masters is not built yet; one master runs alone"),
     FlagSpec::refused("master_contender", Kind::Text, ZOOKEEPER),
     FlagSpec::refused("whitelist", Kind::Path, "an agent whitelist is not built yet"),

@@ -199,12 +199,6 @@ impl Flags {
         self.text(name).and_then(|text| text.parse().ok())
     }
 
-    /// The same flags with one value replaced, as if it had been given.
-    pub(crate) fn with(mut self, name: &'static str, text: String) -> Self {
-        self.values.insert(name, Value { text, explicit: true });
-        self
-    }
-
     /// What of these flags another daemon knows, with that daemon's own defaults where nobody gave a value.
     pub(crate) fn as_seen_by(&self, daemon: Daemon) -> Self {
         let mut values = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! The flags that master and agent have in common.
 
-use super::spec::{COUNT, DURATION, FlagSpec, Kind, PORT};
+use super::spec::{COUNT, DURATION, FlagSpec, Kind};
 
 const AUTH: &str = "authentication is not built yet";
 const MODULES: &str = "loadable modules of Mesos cannot be loaded; their work is built in or not offered";
@@ -10,7 +10,6 @@ const GLOG: &str = "logging goes to stderr through --log; this knob of the Mesos
 pub(crate) const SHARED: &[FlagSpec] = &[
     FlagSpec::built("ip", Kind::Ip, "Address to listen on").default("127.0.0.1"),
     FlagSpec::built("advertise_ip", Kind::Ip, "Address that others are told to connect to, when it is not the one listened on"),
-    FlagSpec::built("advertise_port", PORT, "Port that others are told to connect to, when it is not the one listened on"),
     FlagSpec::built("hostname", Kind::Text, "Host name to publish; otherwise that of the machine (with a loopback address: localhost)"),
     FlagSpec::built("hostname_lookup", Kind::Switch, "Publish the machine's host name instead of the address").default("true"),
     FlagSpec::built("work_dir", Kind::Path, "Folder for everything that outlives the process; without it all state is in memory"),

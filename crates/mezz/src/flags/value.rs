@@ -74,7 +74,7 @@ pub(crate) fn duration_text(duration: Duration) -> String {
         ("ms", 1_000_000),
         ("us", 1_000),
     ];
-    match units.iter().find(|(_, unit)| nanoseconds != 0 && nanoseconds % unit == 0) {
+    match units.iter().find(|(_, unit)| nanoseconds != 0 && nanoseconds.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("{}{name}", nanoseconds / unit),
         None => format!("{nanoseconds}ns"),
     }
@@ -103,7 +103,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, ValueError> {
 /// Writes a byte count as Mesos shows it.
 pub(crate) fn bytes_text(bytes: u64) -> String {
     let units = [("TB", 40), ("GB", 30), ("MB", 20), ("KB", 10)];
-    match units.iter().find(|(_, shift)| bytes != 0 && bytes % (1 << shift) == 0) {
+    match units.iter().find(|(_, shift)| bytes != 0 && bytes.is_multiple_of(1 << shift)) {
         Some((name, shift)) => format!("{}{name}", bytes >> shift),
         None => format!("{bytes}B"),
     }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_are_shown_in_the_largest_whole_unit() {
-        assert_eq!(duration_text(Duration::from_secs(600)), "10mins");
+        assert_eq!(duration_text(Duration::from_mins(10)), "10mins");
         assert_eq!(duration_text(Duration::from_millis(1500)), "1500ms");
         assert_eq!(duration_text(Duration::ZERO), "0ns");
         assert_eq!(bytes_text(bytes("2048MB").expect("a size")), "2GB");

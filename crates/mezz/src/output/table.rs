@@ -25,9 +25,10 @@ pub(crate) fn table(titles: &[(&str, Align)], rows: &[Vec<String>]) -> String {
             if !line.is_empty() {
                 line.push_str("  ");
             }
+            let padding = std::iter::repeat_n(' ', width - cell.chars().count());
             match align {
-                Align::Left => line.push_str(&format!("{cell:<width$}")),
-                Align::Right => line.push_str(&format!("{cell:>width$}")),
+                Align::Left => line.extend(cell.chars().chain(padding)),
+                Align::Right => line.extend(padding.chain(cell.chars())),
             }
         }
         text.push_str(line.trim_end());
