@@ -6,6 +6,7 @@
 mod accept;
 mod calls;
 pub mod config;
+mod conservation;
 pub mod durable;
 pub mod effect;
 mod election;
@@ -16,6 +17,7 @@ mod framework_changes;
 pub mod framework_info;
 mod framework_removal;
 mod frameworks;
+mod invariants;
 pub mod key;
 mod launch;
 mod master;
