@@ -77,6 +77,17 @@ impl Master {
         for executor in executors {
             self.remove_executor(executor);
         }
+        for live in self.agents.values_mut() {
+            live.told_frameworks.remove(&key);
+        }
+        // They stay in the framework's list for readers; their agents will be told to end them.
+        for task in self.framework_live(key).unreachable.clone() {
+            if let Some(agent) = self.task(task).map(|task| task.agent) {
+                let live = self.agent_live(agent);
+                live.unreachable.remove(&task);
+                live.pending_kills.remove(&task);
+            }
+        }
         self.sched.remove_framework(sched_key(key));
         let now = self.now.wall;
         let record = self.framework_mut(key);
@@ -91,6 +102,11 @@ impl Master {
             },
             effects,
         );
+        self.remember_completed_framework(key);
+    }
+
+    /// Adds to the completed frameworks, which are bounded in number.
+    pub(crate) fn remember_completed_framework(&mut self, key: FrameworkKey) {
         self.completed_frameworks.push_back(key);
         while self.completed_frameworks.len() > self.config.max_completed_frameworks {
             let oldest = self

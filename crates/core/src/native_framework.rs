@@ -196,6 +196,7 @@ impl Master {
             return;
         };
         if Some(task.framework) == self.native.framework {
+            self.native_specs.remove(&task.id);
             self.persist(vec![delete(NATIVE, &task.id)], effects);
         }
     }

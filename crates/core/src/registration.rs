@@ -34,7 +34,7 @@ impl Master {
         let total = match Resources::from_proto(&info.resources) {
             Ok(total) => total,
             Err(error) => {
-                return refuse(
+                return self.refuse(
                     session,
                     format!("the agent's resources are invalid: {error}"),
                     effects,
@@ -181,7 +181,7 @@ impl Master {
             .map_or("", |id| id.value.as_str())
             .to_owned();
         if id.is_empty() {
-            return refuse(
+            return self.refuse(
                 session,
                 "an agent that registers again has to name its id".into(),
                 effects,
@@ -190,7 +190,7 @@ impl Master {
         let total = match Resources::from_proto(&register.agent.resources) {
             Ok(total) => total,
             Err(error) => {
-                return refuse(
+                return self.refuse(
                     session,
                     format!("the agent's resources are invalid: {error}"),
                     effects,
@@ -199,7 +199,7 @@ impl Master {
         };
         let known = self.index.agents.get(id.as_str()).copied();
         if known.is_some_and(|key| self.agent(key).state == AgentState::Gone) {
-            return refuse_for_good(session, effects);
+            return self.refuse_for_good(session, effects);
         }
         let before = known.map(|key| self.agent(key).state);
         let key =
@@ -235,6 +235,34 @@ impl Master {
         self.enter_ledger(key);
         self.replay_kills(key, effects);
     }
+
+    fn refuse(&mut self, session: SessionKey, message: String, effects: &mut Effects) {
+        self.index.sessions.remove(&session);
+        let refused = agent::Refused {
+            action: Action::Exit as i32,
+            message,
+            retry_after_ms: None,
+        };
+        effects.to_agent(session, Body::Refused(refused));
+        effects.list.push(Effect::CloseSession {
+            session,
+            after: None,
+        });
+    }
+
+    fn refuse_for_good(&mut self, session: SessionKey, effects: &mut Effects) {
+        self.index.sessions.remove(&session);
+        let refused = agent::Refused {
+            action: Action::Shutdown as i32,
+            message: "Agent has been marked gone".into(),
+            retry_after_ms: None,
+        };
+        effects.to_agent(session, Body::Refused(refused));
+        effects.list.push(Effect::CloseSession {
+            session,
+            after: None,
+        });
+    }
 }
 
 fn fault_domain(domain: &v1::DomainInfo) -> Option<mezz_sched::FaultDomain> {
@@ -252,30 +280,4 @@ fn ledger_capability(name: &str) -> Option<mezz_sched::Capability> {
         "RESERVATION_REFINEMENT" => Some(mezz_sched::Capability::ReservationRefinement),
         _ => None,
     }
-}
-
-fn refuse(session: SessionKey, message: String, effects: &mut Effects) {
-    let refused = agent::Refused {
-        action: Action::Exit as i32,
-        message,
-        retry_after_ms: None,
-    };
-    effects.to_agent(session, Body::Refused(refused));
-    effects.list.push(Effect::CloseSession {
-        session,
-        after: None,
-    });
-}
-
-fn refuse_for_good(session: SessionKey, effects: &mut Effects) {
-    let refused = agent::Refused {
-        action: Action::Shutdown as i32,
-        message: "Agent has been marked gone".into(),
-        retry_after_ms: None,
-    };
-    effects.to_agent(session, Body::Refused(refused));
-    effects.list.push(Effect::CloseSession {
-        session,
-        after: None,
-    });
 }

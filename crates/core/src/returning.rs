@@ -16,6 +16,7 @@ use crate::fact::Fact;
 use crate::key::{AgentKey, FrameworkKey, TaskKey, Token};
 use crate::master::Master;
 use crate::records::{AgentState, FrameworkState, TaskList};
+use crate::state::PendingKill;
 use crate::wire::{self, is_terminal};
 
 impl Master {
@@ -161,7 +162,8 @@ impl Master {
             let spec = self
                 .native_specs
                 .remove(&id)
-                .filter(|_| self.is_native(framework) && state == v1::TaskState::TaskStaging);
+                .filter(|_| self.is_native(framework) && state == v1::TaskState::TaskStaging)
+                .filter(|_| !self.agent_live(agent).pending_kills.contains_key(&key));
             if let Some(spec) = spec {
                 self.requeue_native(key, spec, effects);
                 continue;
@@ -192,27 +194,30 @@ impl Master {
             .get(&(framework, task.task_id.value.as_str().into()))
             .copied();
         let list = known.and_then(|key| self.task(key)).map(|task| task.list);
+        let elsewhere = known
+            .and_then(|key| self.task(key))
+            .is_some_and(|task| task.agent != agent && task.list != TaskList::Completed);
+        if elsewhere {
+            // The framework launched this id twice, once under another master: the copy known first stays.
+            if !is_terminal(task.state()) {
+                self.kill_reported(agent, framework, task.task_id, token, effects);
+            }
+            return None;
+        }
+        let mut kill = None;
         match (known, list) {
             (Some(key), Some(TaskList::Live)) => {
                 self.adopt_state(key, &task);
                 return Some(key);
             }
-            (Some(key), Some(TaskList::Completed))
+            (Some(_), Some(TaskList::Completed))
                 if before.is_some() && !is_terminal(task.state()) =>
             {
                 // The framework was told that it is over, so it must not run on.
-                let record = self.task(key).expect("it was just seen");
-                let body = Body::KillTask(agent::KillTask {
-                    framework_id: wire::framework_id_of(&self.framework(framework).id),
-                    task_id: v1::TaskId {
-                        value: record.id.to_string(),
-                    },
-                    kill_policy: None,
-                });
-                self.send_agent(agent, body, Some(token), effects);
+                self.kill_reported(agent, framework, task.task_id, token, effects);
                 return None;
             }
-            (Some(key), _) => self.drop_listed_task(key),
+            (Some(key), _) => kill = self.drop_listed_task(key),
             (None, _) => {}
         }
         let resources = Resources::from_proto(&task.resources).unwrap_or_default();
@@ -226,10 +231,30 @@ impl Master {
             self.framework_mut(framework).used += &resources;
         }
         let key = self.insert_task(framework, agent, &role, &task, resources, effects);
+        if let Some(kill) = kill {
+            self.agent_live(agent).pending_kills.insert(key, kill);
+        }
         if before != Some(AgentState::Recovered) && !is_terminal(task.state()) {
             self.announce_return(framework, key, before, token, effects);
         }
         Some(key)
+    }
+
+    /// Ends a task on an agent that reported it, though the records have no place for it.
+    fn kill_reported(
+        &mut self,
+        agent: AgentKey,
+        framework: FrameworkKey,
+        task_id: v1::TaskId,
+        token: Token,
+        effects: &mut Effects,
+    ) {
+        let body = Body::KillTask(agent::KillTask {
+            framework_id: wire::framework_id_of(&self.framework(framework).id),
+            task_id,
+            kill_policy: None,
+        });
+        self.send_agent(agent, body, Some(token), effects);
     }
 
     fn announce_return(
@@ -296,17 +321,18 @@ impl Master {
         }
     }
 
-    /// Takes a record that is not live out of its framework's lists, to be replaced by what the agent reported.
-    fn drop_listed_task(&mut self, key: TaskKey) {
-        let Some((framework, agent)) = self.task(key).map(|task| (task.framework, task.agent))
-        else {
-            return;
-        };
+    /// Takes a record that is not live out of its framework's lists, to be replaced by what the agent reported;
+    /// returns the kill that waited for its agent.
+    fn drop_listed_task(&mut self, key: TaskKey) -> Option<PendingKill> {
+        let (framework, agent) = self.task(key).map(|task| (task.framework, task.agent))?;
         let live = self.framework_live(framework);
         live.unreachable.retain(|task| *task != key);
         live.completed.retain(|task| *task != key);
-        self.agent_live(agent).unreachable.remove(&key);
+        let live = self.agent_live(agent);
+        live.unreachable.remove(&key);
+        let kill = live.pending_kills.remove(&key);
         self.drop_task_record(key);
+        kill
     }
 
     /// After a failover, what the agents remember of finished frameworks and tasks is all that is left of them.
@@ -323,7 +349,7 @@ impl Master {
                 continue;
             }
             let key = self.insert_framework(info, FrameworkState::Completed, false);
-            self.completed_frameworks.push_back(key);
+            self.remember_completed_framework(key);
         }
         for task in tasks {
             let framework = self
