@@ -186,7 +186,7 @@ impl AgentCore {
         let body = if agent.id.is_some() {
             Body::Reregister(self.reregistration(agent, version, capabilities))
         } else {
-            Body::Register(Register { agent, version, capabilities })
+            Body::Register(Register { agent, version, capabilities, ip: Some(self.config.ip.clone()) })
         };
         turn.push(Effect::ToMaster(Box::new(body)));
     }

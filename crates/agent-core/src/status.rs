@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(Exit::from_wait_status(3 << 8).describe(), "Command exited with status 3");
         assert_eq!(Exit::from_wait_status(9).describe(), "Command terminated with signal Killed");
         assert_eq!(Exit::from_wait_status(15).describe(), "Command terminated with signal Terminated");
-        assert_eq!(Exit::from_wait_status(11 | 0x80).describe(), "Command terminated with signal Segmentation fault (core dumped)");
+        assert_eq!(Exit::from_wait_status(0x8b).describe(), "Command terminated with signal Segmentation fault (core dumped)");
     }
 
     #[test]

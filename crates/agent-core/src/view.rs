@@ -87,7 +87,7 @@ impl AgentCore {
     /// What the agent runs and still holds, for a master that may have forgotten it.
     pub(crate) fn reregistration(&self, agent: AgentInfo, version: String, capabilities: Vec<String>) -> Reregister {
         let agent_id = self.agent_id().unwrap_or_default();
-        let mut message = Reregister { agent, version, capabilities, ..Reregister::default() };
+        let mut message = Reregister { agent, version, capabilities, ip: Some(self.config.ip.clone()), ..Reregister::default() };
         for framework in self.framework_keys.values().filter_map(|key| self.frameworks.get(*key)) {
             if framework.phase == crate::model::FrameworkPhase::Terminating {
                 continue;
