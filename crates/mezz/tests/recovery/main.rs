@@ -6,7 +6,7 @@ mod agents;
 // mod dev;
 mod lab;
 mod load;
-// mod masters;
+mod masters;
 // mod sharing;
 // mod stopping;
 // mod unprivileged;
