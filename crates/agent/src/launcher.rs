@@ -1,5 +1,6 @@
 //! From a launch as the core wants it to a plan for the warden, and the sandbox that it starts in.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use mezz_agent_core::{Command, Launch, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, LaunchId, LaunchPlan, PlanError, SandboxContent,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan, PlanError, SandboxContent,
 };
 
 use crate::accounts::Accounts;
@@ -52,6 +53,12 @@ impl Launcher {
         }
         let spec = spec(launch, sandbox);
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// How what an earlier warden left of a launch is found and ended.
+    pub(crate) fn stray(&self, launch_id: LaunchId) -> Result<(KillMethod, CString), PlanError> {
+        let kill = mezz_launch_plan::kill_method(launch_id, &self.host)?;
+        Ok((kill, mezz_launch_plan::marker(&self.host.scope, launch_id)?))
     }
 
     fn learn(&mut self, name: &str) {

@@ -10,4 +10,4 @@ mod masters;
 // mod sharing;
 // mod stopping;
 // mod unprivileged;
-// mod wardens;
+mod wardens;
