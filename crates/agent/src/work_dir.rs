@@ -39,19 +39,12 @@ pub(crate) struct WorkDir {
     path: PathBuf,
     keeping: Keeping,
     generation: u64,
+    scope: String,
     // Held for its lock.
     _lock: File,
 }
 
 impl WorkDir {
-    /// A name that is this directory's alone and the same in every life of its agent (FNV-1a of the path).
-    pub(crate) fn scope(&self) -> String {
-        use std::os::unix::ffi::OsStrExt;
-        let bytes = self.path.as_os_str().as_bytes();
-        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-        format!("agent-{hash:016x}")
-    }
-
     /// Opens `path`, or makes a temporary directory.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, WorkDirError> {
         let (path, keeping) = match path {
@@ -71,7 +64,8 @@ impl WorkDir {
             Err(errno) => return Err(failed(&lock_path)(errno.into())),
         }
         let generation = next_generation(&path.join("generation"))?;
-        Ok(Self { path, keeping, generation, _lock: lock })
+        let scope = scope(&path.join("scope"))?;
+        Ok(Self { path, keeping, generation, scope, _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -85,6 +79,11 @@ impl WorkDir {
     /// Grows with every life of the agent.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Tells this directory's containers from those of other agents on the host.
+    pub(crate) fn scope(&self) -> &str {
+        &self.scope
     }
 
     pub(crate) fn journal(&self) -> PathBuf {
@@ -136,7 +135,22 @@ fn next_generation(path: &Path) -> Result<u64, WorkDirError> {
         Err(error) => return Err(failed(path)(error)),
     };
     let next = last + 1;
-    let beside = path.with_extension("new");
-    fs::write(&beside, next.to_string()).and_then(|()| fs::rename(&beside, path)).map_err(failed(path))?;
+    replace(path, &next.to_string())?;
     Ok(next)
+}
+
+fn scope(path: &Path) -> Result<String, WorkDirError> {
+    match fs::read_to_string(path) {
+        Ok(text) if text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => return Ok(text),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
+        _ => {}
+    }
+    let scope = uuid::Uuid::new_v4().simple().to_string()[..16].to_owned();
+    replace(path, &scope)?;
+    Ok(scope)
+}
+
+fn replace(path: &Path, text: &str) -> Result<(), WorkDirError> {
+    let beside = path.with_extension("new");
+    fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).map_err(failed(path))
 }
