@@ -72,6 +72,7 @@ impl Driver {
         crash_point("agent.before_sandbox");
         match self.launcher.prepare(launch) {
             Ok(plan) => {
+                crash_point("agent.after_sandbox");
                 self.state.live.insert(launch_id);
                 self.state.requests.push(Request::Launch(Box::new(plan)));
             }
