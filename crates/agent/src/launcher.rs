@@ -10,6 +10,8 @@ use mezz_launch_plan::{
     CommandSpec, ContainerSpec, Credentials, HostFacts, LaunchId, LaunchPlan, PlanError, Privilege, SandboxContent,
 };
 
+use mezz_warden::Request;
+
 use crate::accounts::Accounts;
 
 /// Why a container cannot be started. The text becomes the task's message.
@@ -57,6 +59,13 @@ impl Launcher {
         }
         let spec = spec(launch, sandbox);
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// Ends what an earlier warden has left of a launch.
+    pub(crate) fn end_stray(&self, launch_id: LaunchId) -> Option<Request> {
+        let kill = mezz_launch_plan::kill_method(launch_id, &self.host).ok()?;
+        let marker = mezz_launch_plan::marker(&self.host.scope, launch_id);
+        Some(Request::KillStray { launch_id, kill, marker })
     }
 
     /// Only root can, and root's own need no change.

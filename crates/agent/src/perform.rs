@@ -51,7 +51,10 @@ impl Driver {
                 scope: SignalScope::Tree,
             }),
             Effect::KillTree { launch_id } => {
-                self.state.requests.push(Request::KillTree { launch_id: LaunchId(launch_id.0) });
+                let id = LaunchId(launch_id.0);
+                let known = self.state.live.contains(&launch_id);
+                let request = if known { Some(Request::KillTree { launch_id: id }) } else { self.launcher.end_stray(id) };
+                self.state.requests.extend(request);
             }
             Effect::AcknowledgeExit { launch_id } => {
                 crash_point("agent.before_acknowledge_exit");

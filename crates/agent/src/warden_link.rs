@@ -71,13 +71,20 @@ impl WardenLink {
         Ok(known)
     }
 
+    /// What the warden runs, once nothing is between clone and exec any more.
     fn list(&mut self) -> Result<Vec<KnownContainer>, WardenLinkError> {
         self.send(&[Request::List])?;
         let end = Instant::now() + LIST_DEADLINE;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match self.connection.receive(left)?.map(|incoming| incoming.reply) {
-                Some(Reply::Listing { launches }) => return Ok(launches.iter().filter_map(known).collect()),
+                Some(Reply::Listing { launches }) => {
+                    if let Some(known) = launches.iter().map(known).collect() {
+                        return Ok(known);
+                    }
+                    std::thread::sleep(Duration::from_millis(2));
+                    self.send(&[Request::List])?;
+                }
                 // Exits are repeated on a new connection; the list holds them too.
                 Some(_) => {}
                 None => return Err(WardenLinkError::NoListing),
@@ -153,9 +160,9 @@ fn wait(handle: Option<WardenHandle>) {
     }
 }
 
+/// `None` while it is not decided whether the program runs.
 fn known(launch: &LaunchState) -> Option<KnownContainer> {
     let state = match launch.phase {
-        // It is decided within its deadline: `Started` or `LaunchFailed` follows.
         LaunchPhase::Launching => return None,
         LaunchPhase::Running => KnownContainerState::Running { pid: launch.pid },
         LaunchPhase::Exited(exit) => KnownContainerState::Exited { wait_status: exit.status.raw() },

@@ -13,6 +13,11 @@ pub const MARKER_NAME: &str = "MEZZ_LAUNCH_ID";
 /// One variable: name and value.
 pub type EnvironmentVariable = (String, String);
 
+/// The entry of the environment by which every process of a launch is recognised.
+pub fn marker(scope: &str, launch_id: LaunchId) -> CString {
+    CString::new(format!("{MARKER_NAME}={scope}.{launch_id}")).expect("a scope is made of letters, digits, '-', '_' and '.'")
+}
+
 /// The merged environment of one child.
 #[derive(Debug)]
 pub(crate) struct Environment {
@@ -37,7 +42,7 @@ impl Environment {
             merged.insert(name.clone(), value.clone());
         }
         let id = format!("{scope}.{launch_id}");
-        let marker = CString::new(format!("{MARKER_NAME}={id}")).expect("the scope was checked");
+        let marker = marker(scope, launch_id);
         merged.insert(MARKER_NAME.to_owned(), id);
         Ok(Self { merged, marker })
     }

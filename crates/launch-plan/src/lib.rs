@@ -11,7 +11,7 @@ mod spec;
 pub mod wire;
 
 pub use codec::{PLAN_VERSION, decode_plan, encode_plan};
-pub use environment::{EnvironmentVariable, MARKER_NAME};
+pub use environment::{EnvironmentVariable, MARKER_NAME, marker};
 pub use plan::{
     CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit, RlimitResource, SessionMode, Survival,
 };
