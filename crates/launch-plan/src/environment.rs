@@ -13,11 +13,6 @@ pub const MARKER_NAME: &str = "MEZZ_LAUNCH_ID";
 /// One variable: name and value.
 pub type EnvironmentVariable = (String, String);
 
-/// The entry of the environment by which every process of a launch is recognised.
-pub fn marker(scope: &str, launch_id: LaunchId) -> CString {
-    CString::new(format!("{MARKER_NAME}={scope}.{launch_id}")).expect("a scope is made of letters, digits, '-', '_' and '.'")
-}
-
 /// The merged environment of one child.
 #[derive(Debug)]
 pub(crate) struct Environment {
@@ -41,9 +36,8 @@ impl Environment {
             }
             merged.insert(name.clone(), value.clone());
         }
-        let id = format!("{scope}.{launch_id}");
-        let marker = marker(scope, launch_id);
-        merged.insert(MARKER_NAME.to_owned(), id);
+        merged.insert(MARKER_NAME.to_owned(), launch_name(scope, launch_id));
+        let marker = marker_of(scope, launch_id);
         Ok(Self { merged, marker })
     }
 
@@ -57,6 +51,16 @@ impl Environment {
             .map(|(name, value)| CString::new(format!("{name}={value}")).expect("names and values were checked for NUL"))
             .collect()
     }
+}
+
+fn launch_name(scope: &str, launch_id: LaunchId) -> String {
+    format!("{scope}.{launch_id}")
+}
+
+/// The entry of the environment by which the processes of a launch are known; the scope is checked before.
+pub(crate) fn marker_of(scope: &str, launch_id: LaunchId) -> CString {
+    let name = launch_name(scope, launch_id);
+    CString::new(format!("{MARKER_NAME}={name}")).expect("a checked scope holds no NUL")
 }
 
 fn check_name(name: &str) -> Result<(), PlanError> {
