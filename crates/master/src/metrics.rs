@@ -371,6 +371,7 @@ fn roles(numbers: &mut Numbers, view: &View) {
         }
     }
     let held = holdings(view);
+    let mut everywhere: BTreeMap<String, f64> = BTreeMap::new();
     for (role, record) in view.records.roles.iter() {
         let Some(held) = held.get(role) else {
             numbers.insert(format!("allocator/mesos/roles/{role}/shares/dominant"), 0.0);
@@ -382,6 +383,7 @@ fn roles(numbers: &mut Numbers, view: &View) {
             share,
         );
         for (name, scalar) in held.allocated.quantities().iter() {
+            *everywhere.entry(name.as_str().to_owned()).or_default() += scalar.to_f64();
             numbers.insert(
                 format!(
                     "allocator/mesos/quota/roles/{role}/resources/{}/consumed",
@@ -390,6 +392,11 @@ fn roles(numbers: &mut Numbers, view: &View) {
                 scalar.to_f64(),
             );
         }
+    }
+    // Mesos calls the root of the role tree by the empty name.
+    for (name, consumed) in everywhere {
+        let name = format!("allocator/mesos/quota/roles//resources/{name}/consumed");
+        numbers.insert(name, consumed);
     }
 }
 
