@@ -1,27 +1,31 @@
 //! From facts to subscribers: operator event streams and the native watch. A slow subscriber is cut off.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use mezz_core::fact::Fact;
 use tokio::sync::mpsc;
 
 use crate::view::View;
 
 /// Facts that became visible together, with the view that holds them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct FactBatch {
     pub(crate) view: Arc<View>,
-    pub(crate) facts: Arc<Vec<(u64, Arc<Fact>)>>,
+    pub(crate) facts: Vec<(u64, Arc<Fact>)>,
+    /// Records of the operator stream, made once for all subscribers of an encoding.
+    pub(crate) json: OnceLock<Vec<(u64, Bytes)>>,
+    pub(crate) protobuf: OnceLock<Vec<(u64, Bytes)>>,
 }
 
 /// Batches that one subscriber may have waiting.
-const QUEUE: usize = 1024;
+const QUEUE: usize = 256;
 
 #[derive(Debug)]
 struct Subscriber {
     id: u64,
-    sender: mpsc::Sender<FactBatch>,
+    sender: mpsc::Sender<Arc<FactBatch>>,
 }
 
 /// All subscribers.
@@ -36,7 +40,7 @@ pub(crate) struct FactHub {
 pub(crate) struct Subscription {
     hub: Arc<FactHub>,
     id: u64,
-    receiver: mpsc::Receiver<FactBatch>,
+    receiver: mpsc::Receiver<Arc<FactBatch>>,
 }
 
 impl FactHub {
@@ -76,10 +80,12 @@ impl FactHub {
 
     /// Hands facts to every subscriber; one whose queue is full is dropped.
     pub(crate) fn publish(&self, view: Arc<View>, facts: Vec<(u64, Arc<Fact>)>) {
-        let batch = FactBatch {
+        let batch = Arc::new(FactBatch {
             view,
-            facts: Arc::new(facts),
-        };
+            facts,
+            json: OnceLock::new(),
+            protobuf: OnceLock::new(),
+        });
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state
             .1
@@ -90,7 +96,7 @@ impl FactHub {
 
 impl Subscription {
     /// The next facts; `None` when the subscriber was cut off.
-    pub(crate) async fn next(&mut self) -> Option<FactBatch> {
+    pub(crate) async fn next(&mut self) -> Option<Arc<FactBatch>> {
         self.receiver.recv().await
     }
 }

@@ -89,12 +89,17 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
     });
     std::thread::Builder::new()
         .name("master-core".into())
-        .spawn(move || {
-            let outcome = match core.run() {
-                Ended::Stopped => MasterEnd::Stopped,
-                Ended::SteppedDown(reason) => MasterEnd::SteppedDown(reason),
-            };
-            let _ = end.send(Some(outcome));
+        .spawn({
+            let shared = shared.clone();
+            move || {
+                let outcome = match core.run() {
+                    Ended::Stopped => MasterEnd::Stopped,
+                    Ended::SteppedDown(reason) => MasterEnd::SteppedDown(reason),
+                };
+                shared.set_leader(Leader::Unknown);
+                shared.inbox.close();
+                let _ = end.send(Some(outcome));
+            }
         })
         .map_err(MasterError::Thread)?;
     let server_options = ServerOptions {
