@@ -159,7 +159,7 @@ fn weights_can_be_put_and_read_and_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store.redb");
     let open = |options: &mut mezz_master::MasterOptions| {
-        options.backend = mezz_store::open_redb(&file).unwrap()
+        options.backend = mezz_store::open_redb(&file).unwrap();
     };
     {
         let master = TestMaster::start_with(open);
@@ -486,6 +486,7 @@ fn an_agent_that_is_declared_gone_is_told_and_cannot_stay() {
 fn a_response_in_protobuf_decodes_to_the_same_state() {
     let master = TestMaster::start();
     let agent = master.agent();
+    master.wait_for("/slaves", |state| state["slaves"][0]["id"] == agent.id.as_str());
     let call = v1::master::Call {
         r#type: Some(v1::master::call::Type::GetAgents as i32),
         ..v1::master::Call::default()
