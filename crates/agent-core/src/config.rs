@@ -12,6 +12,8 @@ pub struct Config {
     pub mezz_version: String,
     /// The Mesos version we stand for, for `Register`.
     pub mesos_version: String,
+    /// What this agent can do, in Mesos's names.
+    pub capabilities: Vec<String>,
     /// The absolute path of the work directory.
     pub work_dir: String,
     /// The address at which executors reach us; also every task's IP.
@@ -36,6 +38,8 @@ pub struct Config {
     pub recovery_timeout: Duration,
     /// What to do at start with what is still running.
     pub recover: RecoverMode,
+    /// What to do when the agent's description has changed since its registration.
+    pub reconfiguration: ReconfigurationPolicy,
     /// Unacknowledged frames that we accept from the master.
     pub window: u32,
 }
@@ -49,6 +53,15 @@ pub enum RecoverMode {
     Cleanup,
 }
 
+/// What to do when hostname, resources, attributes or domain have changed since the agent got its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReconfigurationPolicy {
+    /// Refuse to start; after a reboot start as a new agent.
+    Equal,
+    /// Go on under the old id with what is said now.
+    Any,
+}
+
 impl Config {
     /// Mesos's defaults for everything that has one.
     pub fn new(agent: AgentInfo, work_dir: impl Into<String>, ip: impl Into<String>, port: u16, seed: u64) -> Self {
@@ -56,6 +69,7 @@ impl Config {
             agent,
             mezz_version: env!("CARGO_PKG_VERSION").to_owned(),
             mesos_version: "1.11.0".to_owned(),
+            capabilities: ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"].map(str::to_owned).to_vec(),
             work_dir: work_dir.into(),
             ip: ip.into(),
             port,
@@ -68,6 +82,7 @@ impl Config {
             executor_shutdown_grace_period: Duration::from_secs(5),
             recovery_timeout: Duration::from_mins(15),
             recover: RecoverMode::Reconnect,
+            reconfiguration: ReconfigurationPolicy::Equal,
             window: 1024,
         }
     }

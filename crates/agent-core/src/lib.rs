@@ -11,15 +11,34 @@
 
 mod agent;
 mod config;
+mod containers;
 mod effect;
+mod ending;
+mod environment;
 mod event;
+mod executor_api;
+mod executors;
 mod ids;
 mod journal;
+mod killing;
 mod launch;
+mod launching;
+mod model;
 mod records;
+mod recovery;
+mod retiring;
+mod rng;
+mod session;
+mod slab;
+mod status;
+mod support;
+mod timers;
+mod tokens;
+mod updates;
+mod view;
 
 pub use agent::AgentCore;
-pub use config::{Config, RecoverMode};
+pub use config::{Config, ReconfigurationPolicy, RecoverMode};
 pub use effect::{CallOutcome, Durability, Effect, Fact};
 pub use event::{Event, FetchOutcome, KnownContainer, KnownContainerState, Now, Recovery, StopRequest};
 pub use ids::{ContainerId, LaunchId, RequestId, StreamId, TaskSerial, Uuid};

@@ -1,1 +1,47 @@
-//! Placeholder.
+//! The agent's shell: everything around the pure core that touches the world.
+//!
+//! Owns I/O: the session with the master, the warden's connection, the journal, sandboxes, fetching, the HTTP surfaces.
+//! It decides nothing about tasks: it turns bytes into events and effects into bytes.
+
+mod accounts;
+mod clock;
+mod driver;
+mod exits;
+mod fetch;
+mod garbage;
+mod host;
+mod http;
+mod inbox;
+mod journal;
+mod launcher;
+mod master_link;
+mod options;
+mod perform;
+mod start;
+mod streams;
+mod usage;
+mod warden_link;
+mod work_dir;
+
+pub use driver::AgentExit;
+pub use host::ResourceOptionError;
+pub use journal::JournalError;
+pub use mezz_agent_core::StopRequest;
+pub use options::{AgentOptions, RecoverMode};
+pub use start::{AgentHandle, AgentStopper, StartError, run};
+pub use warden_link::WardenLinkError;
+pub use work_dir::WorkDirError;
+
+/// Every crash point of this crate; a test visits each.
+pub const CRASH_POINTS: &[&str] = &[
+    "agent.before_sandbox",
+    "agent.before_journal",
+    "agent.after_journal",
+    "agent.before_journal_rename",
+    "agent.after_journal_rename",
+    "agent.before_warden",
+    "agent.after_warden",
+    "agent.before_acknowledge_exit",
+    "agent.before_send",
+    "agent.after_send",
+];

@@ -101,14 +101,19 @@ pub(crate) fn drive(run: Run) -> Result<Outcome> {
         }
     }
     driver.outcome.wall = started.elapsed();
-    if !driver.run.until_running {
-        driver.calls.queue(call::Type::Teardown, |_| {});
-        driver.calls.flush()?;
-        std::thread::sleep(Duration::from_millis(50));
-    } else {
+    let refused = driver
+        .calls
+        .refused
+        .load(std::sync::atomic::Ordering::Relaxed);
+    anyhow::ensure!(refused == 0, "{refused} calls were not answered 202");
+    if driver.run.until_running {
         // The stream stays open for as long as the process lives.
         std::mem::forget(driver.events);
         std::mem::forget(driver.calls);
+    } else {
+        driver.calls.queue(call::Type::Teardown, |_| {});
+        driver.calls.flush()?;
+        std::thread::sleep(Duration::from_millis(50));
     }
     Ok(driver.outcome)
 }
@@ -138,7 +143,7 @@ impl Driver {
                 uuid,
             };
             self.calls.queue(call::Type::Acknowledge, |call| {
-                call.acknowledge = Some(acknowledge)
+                call.acknowledge = Some(acknowledge);
             });
         }
         match state {

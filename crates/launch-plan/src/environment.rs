@@ -22,6 +22,7 @@ pub(crate) struct Environment {
 
 impl Environment {
     pub(crate) fn merge(
+        scope: &str,
         launch_id: LaunchId,
         default_path: &str,
         layers: &[Vec<EnvironmentVariable>],
@@ -35,8 +36,8 @@ impl Environment {
             }
             merged.insert(name.clone(), value.clone());
         }
-        let id = launch_id.to_string();
-        let marker = CString::new(format!("{MARKER_NAME}={id}")).expect("a hexadecimal number holds no NUL");
+        let id = format!("{scope}.{launch_id}");
+        let marker = CString::new(format!("{MARKER_NAME}={id}")).expect("the scope was checked");
         merged.insert(MARKER_NAME.to_owned(), id);
         Ok(Self { merged, marker })
     }

@@ -31,6 +31,12 @@ pub enum PlanError {
         /// What was to be run.
         program: String,
     },
+    /// The agent's scope is not a plain name.
+    #[error("scope {scope:?} is empty or not made of letters, digits, '-', '_' and '.'")]
+    Scope {
+        /// The scope.
+        scope: String,
+    },
     /// An environment variable has an impossible name.
     #[error("environment variable name {name:?} is empty or holds '=' or NUL")]
     EnvironmentName {
@@ -88,12 +94,13 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
     if !spec.sandbox.is_absolute() {
         return Err(PlanError::SandboxNotAbsolute { path: spec.sandbox.display().to_string() });
     }
+    check_scope(&host.scope)?;
     if let Some(umask) = spec.umask.filter(|umask| *umask > 0o777) {
         return Err(PlanError::Umask { umask });
     }
     check_rlimits(&spec.rlimits)?;
     let user = user_switch(spec.user.as_deref(), host)?;
-    let environment = Environment::merge(spec.launch_id, &host.default_path, &spec.environment)?;
+    let environment = Environment::merge(&host.scope, spec.launch_id, &host.default_path, &spec.environment)?;
     let (programs, argv) = command(&spec.command, environment.path())?;
     let directory = match &spec.working_directory {
         Some(directory) => spec.sandbox.join(directory),
@@ -128,12 +135,12 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
 
 /// How a tree launched as `launch_id` is ended on this host.
 pub fn kill_method(launch_id: LaunchId, host: &HostFacts) -> Result<KillMethod, PlanError> {
-    let leaf = launch_id.to_string();
+    let leaf = Path::new(&host.scope).join(launch_id.to_string());
     if let Some(root) = &host.cgroup_v2 {
-        return Ok(KillMethod::CgroupV2 { path: c_path("cgroup_v2", &root.join(leaf))? });
+        return Ok(KillMethod::CgroupV2 { path: c_path("cgroup_v2", &root.join(&leaf))? });
     }
     if let Some(root) = &host.freezer_v1 {
-        return Ok(KillMethod::FreezerV1 { path: c_path("freezer_v1", &root.join(leaf))? });
+        return Ok(KillMethod::FreezerV1 { path: c_path("freezer_v1", &root.join(&leaf))? });
     }
     Ok(match host.pid_namespaces {
         PidNamespaces::Available => KillMethod::PidNamespace,
@@ -156,6 +163,15 @@ fn clone_mode(spec: &ContainerSpec, host: &HostFacts, user: Option<&Credentials>
     } else {
         CloneMode::Fork
     }
+}
+
+/// It becomes a directory's name and part of an environment variable.
+fn check_scope(scope: &str) -> Result<(), PlanError> {
+    let plain = scope.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if scope.trim_matches('.').is_empty() || !plain {
+        return Err(PlanError::Scope { scope: scope.to_owned() });
+    }
+    Ok(())
 }
 
 fn check_rlimits(rlimits: &[Rlimit]) -> Result<(), PlanError> {

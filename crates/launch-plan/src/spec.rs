@@ -124,6 +124,9 @@ pub enum OutputSpec {
 /// What the agent found out about its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostFacts {
+    /// Tells this agent's launches from those of other agents on the host (ids are unique per agent only): the same
+    /// over restarts, of letters, digits, `-`, `_` and `.`.
+    pub scope: String,
     /// What the warden may do.
     pub privilege: Privilege,
     /// Users by name, at least those that specs name.
@@ -142,8 +145,9 @@ pub struct HostFacts {
 
 impl HostFacts {
     /// A host where nothing is known to be available: an ordinary user without cgroups.
-    pub fn bare(uid: u32) -> Self {
+    pub fn bare(scope: impl Into<String>, uid: u32) -> Self {
         Self {
+            scope: scope.into(),
             privilege: if uid == 0 { Privilege::Root } else { Privilege::User { uid } },
             users: BTreeMap::new(),
             freezer_v1: None,

@@ -1,1 +1,52 @@
-fn main() {}
+//! The `mezz` binary: one program for every role of Mezzanine. This module owns the way from the process's start to the
+//! role that was asked for, and nothing of what the role does.
+
+mod args;
+mod client;
+mod daemons;
+mod dev;
+mod exit;
+mod flags;
+mod logging;
+mod nearest;
+mod output;
+mod ready;
+mod serve;
+mod settings;
+mod task_spec;
+mod verbs;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+
+use crate::args::ClientVerb;
+use crate::flags::Daemon;
+
+fn main() -> ExitCode {
+    // The warden forks for every task, and a fork costs as much as its parent is big: nothing else may come first.
+    let mut arguments = std::env::args_os();
+    if arguments.nth(1).is_some_and(|verb| verb == mezz_warden::VERB) {
+        return daemons::warden(arguments);
+    }
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match args::daemon_of(&arguments) {
+        Some(daemon) => serve(daemon, arguments),
+        None => client(arguments),
+    }
+}
+
+fn serve(daemon: Daemon, arguments: Vec<OsString>) -> ExitCode {
+    let matches = args::command(Some(daemon)).get_matches_from(args::with_dashes(arguments));
+    let (_, matches) = matches.subcommand().expect("the verb was found before the arguments were read");
+    serve::daemon(daemon, matches).into()
+}
+
+fn client(arguments: Vec<OsString>) -> ExitCode {
+    let matches = args::command(None).get_matches_from(arguments);
+    match ClientVerb::from_arg_matches(&matches) {
+        Ok(verb) => verbs::client(verb).into(),
+        Err(error) => error.exit(),
+    }
+}

@@ -241,9 +241,10 @@ fn validate_stack(stack: &[v1::resource::ReservationInfo]) -> Checked {
         if role == crate::role::STAR {
             return Err(ResourceProblem::StarReserved);
         }
-        let kind = match ReservationType::try_from(kind) {
-            Ok(kind @ (ReservationType::Static | ReservationType::Dynamic)) => kind,
-            _ => return Err(ResourceProblem::UnknownReservationType),
+        let Ok(kind @ (ReservationType::Static | ReservationType::Dynamic)) =
+            ReservationType::try_from(kind)
+        else {
+            return Err(ResourceProblem::UnknownReservationType);
         };
         if let Some(ancestor) = ancestor {
             if kind == ReservationType::Static {

@@ -28,6 +28,7 @@ impl Scheduler {
         self.refresh_agent(agent);
         self.hopeless.clear();
         self.mark_agent(agent);
+        self.mark_held_back();
     }
 
     /// Removes an agent with all that is held of it.
@@ -50,8 +51,8 @@ impl Scheduler {
         }
         self.refresh_agent(agent);
         self.count_total(&total, Sign::Minus);
-        self.dirty_agents.retain(|dirty| *dirty != agent);
         self.agents[agent.slot()] = None;
+        self.mark_held_back();
     }
 
     /// Offers of an agent may be made again.
@@ -73,6 +74,7 @@ impl Scheduler {
         self.refresh_agent(agent);
         self.hopeless.clear();
         self.mark_agent(agent);
+        self.mark_held_back();
     }
 
     /// Changes what an agent has; refusals on it end.
@@ -112,6 +114,7 @@ impl Scheduler {
         self.clear_filters_on(agent);
         self.hopeless.clear();
         self.mark_agent(agent);
+        self.mark_held_back();
     }
 
     /// Changes the hosts that are offered; none means all.
@@ -131,6 +134,7 @@ impl Scheduler {
             self.refresh_agent(agent);
             self.mark_agent(agent);
         }
+        self.mark_held_back();
     }
 
     fn is_host_whitelisted(&self, hostname: &str) -> bool {

@@ -7,6 +7,7 @@ use crate::candidate::{Refusal, Verdict};
 use crate::ids::{AgentIndex, Leaf};
 use crate::scheduler::{Grant, Scheduler};
 use mezz_resource::Resources;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -39,9 +40,15 @@ enum Pass {
     Everyone,
 }
 
+/// How much of what is free on an agent is offered.
+enum Part {
+    Whole,
+    Some(Resources),
+}
+
 /// What the walk over the turns of one agent came to.
 enum Step {
-    Offer(Leaf, Resources),
+    Offer(Leaf, Part),
     /// Somebody's minimum is larger than what is free here: see whether an agent be kept for them.
     Short(Leaf),
     /// The agent is kept for the one whose turn it is.
@@ -66,6 +73,14 @@ impl Scheduler {
             now_ns,
             considered: BTreeSet::new(),
         };
+        self.round(&mut cycle, grants);
+        // An earmark that was dropped on the way frees an agent: ever fewer of them are left.
+        while self.is_dirty() {
+            self.round(&mut cycle, grants);
+        }
+    }
+
+    fn round(&mut self, cycle: &mut Cycle, grants: &mut Vec<Grant>) {
         let asking: Vec<Leaf> = std::mem::take(&mut self.dirty_leaves).into_iter().collect();
         let mut agents = std::mem::take(&mut self.dirty_agents);
         if !asking.is_empty() {
@@ -78,14 +93,14 @@ impl Scheduler {
                 continue;
             };
             match std::mem::take(&mut entry.dirt) {
-                Dirt::Whole => self.serve(agent, Scope::Everyone, &mut cycle, grants),
+                Dirt::Whole => self.serve(agent, Scope::Everyone, cycle, grants),
                 _ if asking.len() > FEW_LEAVES => {
-                    self.serve(agent, Scope::Everyone, &mut cycle, grants)
+                    self.serve(agent, Scope::Everyone, cycle, grants);
                 }
-                Dirt::Clean => self.serve(agent, Scope::Only(&asking), &mut cycle, grants),
+                Dirt::Clean => self.serve(agent, Scope::Only(&asking), cycle, grants),
                 Dirt::Pairs(mut pairs) => {
                     pairs.extend(&asking);
-                    self.serve(agent, Scope::Only(&pairs), &mut cycle, grants);
+                    self.serve(agent, Scope::Only(&pairs), cycle, grants);
                 }
             }
         }
@@ -107,8 +122,8 @@ impl Scheduler {
         for pass in passes {
             while self.free.contains(&agent) {
                 match self.next_step(agent, scope, *pass, cycle) {
-                    Some(Step::Offer(leaf, resources)) => {
-                        grants.push(self.grant(agent, leaf, resources))
+                    Some(Step::Offer(leaf, part)) => {
+                        grants.push(self.grant(agent, leaf, part));
                     }
                     Some(Step::Short(leaf)) => self.consider_earmark(leaf, cycle),
                     Some(Step::Kept) | None => break,
@@ -139,7 +154,11 @@ impl Scheduler {
                 if claims {
                     match self.examine(cycle.now_ns, entry, leaf, room.as_ref()) {
                         Verdict::Offer(resources) => {
-                            return ControlFlow::Break(Step::Offer(leaf, resources.into_owned()));
+                            let part = match resources {
+                                Cow::Borrowed(_) => Part::Whole,
+                                Cow::Owned(part) => Part::Some(part),
+                            };
+                            return ControlFlow::Break(Step::Offer(leaf, part));
                         }
                         Verdict::Refused(Refusal::BelowMinimum)
                             if self.may_earmark(leaf, cycle) =>
@@ -158,7 +177,7 @@ impl Scheduler {
         };
         let step = match scope {
             // Without an earmark the order does not matter to a single one.
-            Scope::Only([leaf]) if kept_for.is_none() && self.is_active(*leaf) => visit(*leaf),
+            Scope::Only([leaf]) if kept_for.is_none() && self.wants(*leaf) => visit(*leaf),
             Scope::Only([]) => ControlFlow::Continue(()),
             _ => self.roles.walk(&mut visit),
         };
@@ -166,14 +185,16 @@ impl Scheduler {
         step.break_value()
     }
 
-    fn is_active(&self, leaf: Leaf) -> bool {
-        self.wants(leaf)
-    }
-
-    fn grant(&mut self, agent: AgentIndex, leaf: Leaf, resources: Resources) -> Grant {
+    fn grant(&mut self, agent: AgentIndex, leaf: Leaf, part: Part) -> Grant {
         let role = Arc::clone(&self.roles.node(leaf.role).path);
-        let allocated = resources.allocated_to(&role);
-        self.hand_over(leaf.framework, agent, &resources, allocated.clone());
+        let allocated = match part {
+            Part::Whole => self.hand_over_whole(leaf, agent, &role),
+            Part::Some(part) => {
+                let allocated = part.allocated_to(&role);
+                self.hand_over(leaf.framework, agent, &part, allocated.clone());
+                allocated
+            }
+        };
         self.drop_earmarks_of(leaf);
         self.stats.grants += 1;
         Grant {

@@ -57,6 +57,7 @@ impl Scheduler {
             .min_allocatable
             .iter()
             .filter_map(|(role, list)| Some((self.roles.find(role)?, list.clone())))
+            .filter(|(role, _)| roles.contains(role))
             .collect();
         let Some(entry) = self.framework_mut(framework) else {
             return;
@@ -112,19 +113,20 @@ impl Scheduler {
 
     /// Removes a framework; what it still holds is free again.
     pub fn remove_framework(&mut self, framework: FrameworkIndex) {
-        let Some(entry) = self.framework_mut(framework) else {
+        if self.framework(framework).is_none() {
             return;
-        };
-        let roles = std::mem::take(&mut entry.roles);
+        }
         for agent in self.agent_indices() {
             self.release_all(framework, agent);
         }
+        let entry = self.framework_mut(framework);
+        let roles = entry
+            .map(|entry| std::mem::take(&mut entry.roles))
+            .unwrap_or_default();
         for role in roles {
             self.unsubscribe(Leaf { framework, role });
         }
-        if self.quotas > 0 {
-            self.mark_held_back();
-        }
+        self.mark_held_back();
         self.frameworks[framework.slot()] = None;
     }
 

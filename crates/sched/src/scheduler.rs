@@ -192,6 +192,9 @@ impl Scheduler {
 
     /// Has the next cycle look again where quota kept something back.
     pub(crate) fn mark_held_back(&mut self) {
+        if self.quotas == 0 {
+            return;
+        }
         for agent in std::mem::take(&mut self.held_back) {
             self.mark_agent(agent);
         }

@@ -248,15 +248,12 @@ impl RoleTree {
         };
         let path: Arc<str> = path.into();
         let node = RoleNode::new(Arc::clone(&path), Some(parent));
-        let role = match self.vacant.pop() {
-            Some(role) => {
-                self.nodes[role.slot()] = Some(node);
-                role
-            }
-            None => {
-                self.nodes.push(Some(node));
-                RoleIndex(u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 roles"))
-            }
+        let role = if let Some(role) = self.vacant.pop() {
+            self.nodes[role.slot()] = Some(node);
+            role
+        } else {
+            self.nodes.push(Some(node));
+            RoleIndex(u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 roles"))
         };
         self.by_path.insert(path, role);
         self.node_mut(parent).children.push(role);
@@ -299,13 +296,13 @@ impl RoleTree {
             .or_default();
         self.retally_client(leaf, names, |tally| tally.apply(&delta.all, sign));
         self.retally(leaf.role, Entry::Own, names, |tally| {
-            tally.apply(&delta.all, sign)
+            tally.apply(&delta.all, sign);
         });
         let mut child = leaf.role;
         while let Some(parent) = self.node(child).parent {
             self.node_mut(child).charged.apply(&delta.charged, sign);
             self.retally(parent, Entry::Role(child), names, |tally| {
-                tally.apply(&delta.all, sign)
+                tally.apply(&delta.all, sign);
             });
             child = parent;
         }

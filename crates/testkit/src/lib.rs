@@ -7,6 +7,7 @@
 pub mod captures;
 pub mod cluster;
 pub mod compare;
+pub mod controlled_store;
 pub mod event_stream;
 pub mod framework;
 pub mod http_client;

@@ -54,8 +54,6 @@ pub(crate) struct ChildPlan {
     pub(crate) env: *const *const libc::c_char,
     /// As pid 1 of a namespace: the descriptor to which the init writes how the program ended; else -1.
     pub(crate) init_status: RawFd,
-    /// The report pipe's end, which the init must close; else -1.
-    pub(crate) report: RawFd,
 }
 
 /// The entry of the child.

@@ -11,11 +11,12 @@ use crate::timers::Timer;
 use crate::tree::TreeId;
 use crate::tree_ending::{Answer, Ending, Means};
 use crate::warden::{Token, Warden};
-use mezz_launch_plan::{LaunchId, MARKER_NAME, PLAN_VERSION, Survival};
+use mezz_launch_plan::{LaunchId, Leftovers, MARKER_NAME, PLAN_VERSION, Survival};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{Signal, pidfd_send_signal};
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -128,9 +129,10 @@ impl Warden {
         }
         self.backlog.clear();
         self.timers.set(Instant::now() + GIVE_UP_AFTER, Timer::GiveUp);
-        let alive: Vec<LaunchId> =
-            self.launches.iter().flatten().filter(|launch| launch.is_alive()).map(|launch| launch.id).collect();
-        for id in alive {
+        let left = |launch: &&Launch| launch.is_alive() || launch.leftovers == Leftovers::Leave;
+        let known = self.launches.iter().flatten().filter(left).map(|launch| launch.id);
+        let left: BTreeSet<LaunchId> = known.chain(self.endings.keys().copied()).collect();
+        for id in left {
             self.kill_tree(id, Answer::None);
         }
     }

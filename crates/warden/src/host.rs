@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 /// The name of our directory in a cgroup hierarchy.
 const CGROUP_NAME: &str = "mezz";
 
-/// The facts of this host; users are for the caller to add, since they are looked up by name.
-pub fn facts() -> HostFacts {
+/// The facts of this host for the agent of this scope; users are for the caller to add, since they are looked up by
+/// name.
+pub fn facts(scope: &str) -> HostFacts {
     let uid = rustix::process::geteuid().as_raw();
-    let mut facts = HostFacts::bare(uid);
+    let mut facts = HostFacts::bare(scope, uid);
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     facts.cgroup_v2 = cgroup_v2(&mounts, &own);

@@ -240,7 +240,6 @@ fn fork(plan: &LaunchPlan, prepared: &Prepared<'_>, child: &mut ChildPlan) -> Re
         flags = u64::from(libc::CLONE_NEWPID.unsigned_abs());
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         child.init_status = writer.as_raw_fd();
-        child.report = reported.as_raw_fd();
         (init_status, told) = (Some(reader), Some(writer));
     }
     let cgroup = prepared.cgroup.as_ref().map(AsFd::as_fd);

@@ -8,6 +8,7 @@
 #[macro_use]
 mod messages;
 
+pub mod accounts;
 mod child;
 pub mod client;
 mod control;

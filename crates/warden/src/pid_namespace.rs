@@ -23,20 +23,18 @@ pub(crate) unsafe fn become_init(plan: &ChildPlan) {
             (*plan.slot).errno.store(errno.unsigned_abs(), std::sync::atomic::Ordering::Release);
             libc::syscall(libc::SYS_exit_group, 127);
         }
-        libc::close(plan.report);
         libc::syscall(libc::SYS_setsid);
-        close_streams_but(plan);
+        close_all_but(plan.init_status);
         serve(i32::try_from(program).unwrap_or(-1), plan.init_status)
     }
 }
 
-/// The far ends of pipes must not be kept open by the init.
-unsafe fn close_streams_but(plan: &ChildPlan) {
-    for stream in &plan.streams {
-        if let crate::child::ChildStream::Descriptor(fd) = stream {
-            // SAFETY: closing a descriptor of this process that nobody else here uses.
-            unsafe { libc::close(*fd) };
-        }
+/// The init never executes a program: whatever it kept open, it would keep open for the life of the container.
+unsafe fn close_all_but(kept: i32) {
+    // SAFETY: closing descriptors of this process, which uses none but the one kept.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 0, kept - 1, 0);
+        libc::syscall(libc::SYS_close_range, kept + 1, u32::MAX, 0);
     }
 }
 

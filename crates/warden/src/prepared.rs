@@ -117,7 +117,6 @@ impl<'a> Prepared<'a> {
             argv: self.argv.as_mut_ptr(),
             env: self.env.as_ptr(),
             init_status: -1,
-            report: -1,
         }
     }
 }

@@ -120,6 +120,8 @@ pub fn connect_or_spawn(options: &SpawnOptions, generation: u64) -> Result<(Conn
     match Connection::connect(&options.socket, generation) {
         Ok(connection) => return Ok((connection, None)),
         Err(ClientError::Io(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+        // A child of a warden that has just died may hold its socket for a moment.
+        Err(ClientError::Closed) => {}
         Err(error) => return Err(error.into()),
     }
     let handle = spawn(options)?;

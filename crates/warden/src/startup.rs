@@ -12,6 +12,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a child of a warden that has just died may hold its lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// What was asked for, and what belongs to the process as a whole.
 #[derive(Debug)]
@@ -57,6 +62,7 @@ pub(crate) fn prepare_process(socket: &Path, work_dir: Option<&Path>) -> Result<
     // Not to keep any file system busy; where it fails we keep one busy.
     let _ = rustix::process::chdir("/");
     keep_standard_streams_open().map_err(|source| StartupError::Process { what: "standard streams", source })?;
+    sys::close_inherited();
     let signals = sys::take_over_signals().map_err(|source| StartupError::Process { what: "signals", source })?;
     sys::become_subreaper().map_err(|source| StartupError::Process { what: "subreaper", source })?;
     Ok(Setup { socket, work_dir, signals, open_files: raise_open_files() })
@@ -90,10 +96,14 @@ pub(crate) fn open_endpoint(path: &Path) -> Result<Endpoint, StartupError> {
     let socket_error = |source: io::Error| StartupError::Socket { path: path.to_owned(), source };
     let lock = rustix::fs::open(&lock_path, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::from_raw_mode(0o600))
         .map_err(|errno| socket_error(errno.into()))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Err(StartupError::Locked { path: path.to_owned() }),
-        Err(errno) => return Err(socket_error(errno.into())),
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(Errno::WOULDBLOCK) if Instant::now() < patience => std::thread::sleep(LOCK_PAUSE),
+            Err(Errno::WOULDBLOCK) => return Err(StartupError::Locked { path: path.to_owned() }),
+            Err(errno) => return Err(socket_error(errno.into())),
+        }
     }
     let listener = listen_at(path).map_err(socket_error)?;
     Ok(Endpoint { listener, lock })

@@ -100,9 +100,19 @@ pub(crate) fn take_over_signals() -> io::Result<OwnedFd> {
 /// Gives every signal its default action, which children inherit: the language's start-up ignores SIGPIPE.
 pub(crate) fn reset_signal_actions() {
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL is valid for every signal; those that cannot be changed are refused without effect.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // The kernel's struct sigaction, all zero: the default action. libc's own call leaves out what it reserves.
+        let default = [0u64; 4];
+        let none = std::ptr::null_mut::<c_void>();
+        // SAFETY: the struct is at most this long; signals that cannot be changed are refused without effect.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, none, 8) };
     }
+}
+
+/// Closes every descriptor above the standard streams that whoever started us left open.
+pub(crate) fn close_inherited() {
+    // SAFETY: called before this process has opened anything that it still uses; where the call is missing,
+    // the descriptors stay.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
 }
 
 /// Whether orphaned descendants become our children.

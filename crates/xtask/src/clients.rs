@@ -129,16 +129,17 @@ impl DevCluster {
                 }
             }
         });
-        if let Ok(address) = ready.recv_timeout(READY_WITHIN) {
-            return Ok(Self { child, address });
-        }
+        let why = match ready.recv_timeout(READY_WITHIN) {
+            Ok(address) => return Ok(Self { child, address }),
+            Err(mpsc::RecvTimeoutError::Disconnected) => "ended before its ready line".to_owned(),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                format!("printed no ready line within {} s", READY_WITHIN.as_secs())
+            }
+        };
         let _ = child.kill();
         let _ = child.wait();
         print_tail(log, 40);
-        bail!(
-            "mezz dev did not print its ready line within {} s",
-            READY_WITHIN.as_secs()
-        );
+        bail!("mezz dev {why}");
     }
 
     /// Ends it as Ctrl-C does; false when it had to be killed or failed.

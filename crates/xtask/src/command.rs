@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::tally::Tally;
+use crate::tally::{Runner, Tally};
 
 /// A command in `root` out of words.
 pub(crate) fn command(root: &Path, words: &[&str]) -> Command {
@@ -40,7 +40,7 @@ pub(crate) fn silently(words: &[&str]) -> bool {
 }
 
 /// Runs a test runner with its output shown, and counts what its summary lines say.
-pub(crate) fn counted(mut command: Command) -> Result<(bool, Tally)> {
+pub(crate) fn counted(runner: Runner, mut command: Command) -> Result<(bool, Tally)> {
     // Both streams into one pipe, so that their lines keep their order.
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     let second = writer.try_clone().context("cannot make a pipe")?;
@@ -54,8 +54,10 @@ pub(crate) fn counted(mut command: Command) -> Result<(bool, Tally)> {
     for line in BufReader::new(reader).split(b'\n') {
         let line = line.context("cannot read the output")?;
         let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        if let Some(counts) = Tally::from_line(&line) {
+        if !is_noise(&line) {
+            println!("{line}");
+        }
+        if let Some(counts) = Tally::from_line(runner, &line) {
             tally += counts;
         }
     }
@@ -64,6 +66,13 @@ pub(crate) fn counted(mut command: Command) -> Result<(bool, Tally)> {
         .context("cannot wait for the test runner")?
         .success();
     Ok((success, tally))
+}
+
+/// What libtest says of a crate without tests.
+fn is_noise(line: &str) -> bool {
+    line.is_empty()
+        || line == "running 0 tests"
+        || line.starts_with("test result: ok. 0 passed; 0 failed; 0 ignored")
 }
 
 fn name(command: &Command) -> String {

@@ -2,6 +2,13 @@
 
 use std::ops::AddAssign;
 
+/// A program that runs tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runner {
+    Nextest,
+    Libtest,
+}
+
 /// Counts of tests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -18,16 +25,18 @@ impl Tally {
         }
     }
 
-    /// The counts in a runner's summary line, if `line` is one (cargo-nextest or libtest).
-    pub(crate) fn from_line(line: &str) -> Option<Self> {
+    /// The counts in a summary line of `runner`, if `line` is one.
+    pub(crate) fn from_line(runner: Runner, line: &str) -> Option<Self> {
         let line = line.trim();
-        let nextest = line.strip_prefix("Summary").and_then(|rest| {
-            rest.split_once("tests run:")
-                .or_else(|| rest.split_once("test run:"))
-        });
-        let counts = match nextest {
-            Some((_, counts)) => counts,
-            None => line.strip_prefix("test result:")?,
+        // A failed test's output, which nextest shows, may hold summary lines of libtest.
+        let counts = match runner {
+            Runner::Nextest => {
+                let rest = line.strip_prefix("Summary")?;
+                rest.split_once("tests run:")
+                    .or_else(|| rest.split_once("test run:"))?
+                    .1
+            }
+            Runner::Libtest => line.strip_prefix("test result:")?,
         };
         let mut tally = Self::default();
         for part in counts.split([',', ';', '.']) {
@@ -62,9 +71,10 @@ mod tests {
 
     #[test]
     fn summaries_of_both_runners_are_understood() {
-        let nextest = "     Summary [   0.959s] 49 tests run: 47 passed (2 slow), 1 failed, 1 timed out, 1 skipped";
+        let nextest = |line| Tally::from_line(Runner::Nextest, line);
+        let line = "     Summary [   0.959s] 49 tests run: 47 passed (2 slow), 1 failed, 1 timed out, 1 skipped";
         assert_eq!(
-            Tally::from_line(nextest),
+            nextest(line),
             Some(Tally {
                 passed: 47,
                 failed: 2
@@ -72,20 +82,24 @@ mod tests {
         );
         let one = "     Summary [   0.1s] 1 test run: 1 passed, 0 skipped";
         assert_eq!(
-            Tally::from_line(one),
+            nextest(one),
             Some(Tally {
                 passed: 1,
                 failed: 0
             })
         );
         let libtest = "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        assert_eq!(nextest(libtest), None);
         assert_eq!(
-            Tally::from_line(libtest),
+            Tally::from_line(Runner::Libtest, libtest),
             Some(Tally {
                 passed: 3,
                 failed: 1
             })
         );
-        assert_eq!(Tally::from_line("test a_name ... ok"), None);
+        assert_eq!(
+            Tally::from_line(Runner::Libtest, "test a_name ... ok"),
+            None
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::command::{cargo, command, counted, silently, succeeds};
-use crate::tally::Tally;
+use crate::tally::{Runner, Tally};
 use crate::{clients, prerequisites, tidy};
 
 /// A part of the test command that can be chosen by name.
@@ -127,10 +127,10 @@ fn run_step(root: &Path, step: Step) -> Result<Tally> {
         }
         Step::Tidy => Ok(tidy::check(root)?),
         Step::Unit => unit(root, &cargo),
-        Step::Doc => tests(command(
-            root,
-            &[&cargo, "test", "--workspace", "--doc", "--quiet"],
-        )),
+        Step::Doc => tests(
+            Runner::Libtest,
+            command(root, &[&cargo, "test", "--workspace", "--doc", "--quiet"]),
+        ),
         Step::Clients => {
             if prerequisites::ready(root)? == prerequisites::Readiness::Missing {
                 println!("clients: not run");
@@ -156,27 +156,30 @@ fn unit(root: &Path, cargo: &str) -> Result<Tally> {
             "--status-level",
             "slow",
         ];
-        return tests(command(root, &words));
+        return tests(Runner::Nextest, command(root, &words));
     }
     println!("(cargo-nextest is not installed: using `cargo test`)");
-    tests(command(
-        root,
-        &[
-            cargo,
-            "test",
-            "--workspace",
-            "--lib",
-            "--bins",
-            "--tests",
-            "--no-fail-fast",
-            "--quiet",
-        ],
-    ))
+    tests(
+        Runner::Libtest,
+        command(
+            root,
+            &[
+                cargo,
+                "test",
+                "--workspace",
+                "--lib",
+                "--bins",
+                "--tests",
+                "--no-fail-fast",
+                "--quiet",
+            ],
+        ),
+    )
 }
 
 /// Runs a test runner; one that failed without a failed test (a build error) counts as one failure.
-fn tests(command: std::process::Command) -> Result<Tally> {
-    let (success, mut tally) = counted(command)?;
+fn tests(runner: Runner, command: std::process::Command) -> Result<Tally> {
+    let (success, mut tally) = counted(runner, command)?;
     if !success && tally.failed == 0 {
         tally.failed = 1;
     }

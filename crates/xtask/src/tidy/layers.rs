@@ -26,7 +26,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
         Layer::Assemblies,
         &["master", "agent", "mezz", "ui", "libmesos"],
     ),
-    (Layer::Development, &["sim", "testkit", "xtask"]),
+    (Layer::Development, &["sim", "testkit", "bench", "xtask"]),
 ];
 
 /// Arrows within a layer, each with its reason.

@@ -1,0 +1,98 @@
+//! What an agent is started with; defaults are Mesos's.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use mezz_agent_core::RecoverMode;
+
+/// How an agent is to run.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// Where its HTTP API listens.
+    pub ip: IpAddr,
+    /// Its port; 0 takes any free one.
+    pub port: u16,
+    /// The address that others are told, if it differs.
+    pub advertise_ip: Option<IpAddr>,
+    /// The port that others are told, if it differs.
+    pub advertise_port: Option<u16>,
+    /// The name that offers carry; by default that of the host.
+    pub hostname: Option<String>,
+    /// The masters as `HOST:PORT`, tried in turn; each leads to the leader.
+    pub masters: Vec<String>,
+    /// Where everything lies that must outlive the daemon; without it a temporary folder, removed at the end.
+    pub work_dir: Option<PathBuf>,
+    /// Resources as Mesos text or JSON; what is not named is found out.
+    pub resources: Option<String>,
+    /// Attributes as Mesos text.
+    pub attributes: Option<String>,
+    /// The role of resources that name none.
+    pub default_role: String,
+    /// Whether tasks run as their user; by default only if the daemon is root.
+    pub switch_user: bool,
+    /// What relative URIs are relative to.
+    pub frameworks_home: Option<PathBuf>,
+    /// Variables that every executor gets.
+    pub executor_environment: Vec<(String, String)>,
+    /// Base of the random wait before registering.
+    pub registration_backoff_factor: Duration,
+    /// How long a custom executor may take to subscribe.
+    pub executor_registration_timeout: Duration,
+    /// How long a custom executor may take to subscribe again after a restart.
+    pub executor_reregistration_timeout: Duration,
+    /// How long a custom executor may take to end.
+    pub executor_shutdown_grace_period: Duration,
+    /// How long a custom executor waits for the agent to come back.
+    pub recovery_timeout: Duration,
+    /// What to do at start with what still runs.
+    pub recover: RecoverMode,
+    /// How long the sandbox of something that ended is kept.
+    pub gc_delay: Duration,
+    /// The part of the disk that is kept free by collecting sooner.
+    pub gc_disk_headroom: f64,
+    /// How often the disk is looked at.
+    pub disk_watch_interval: Duration,
+    /// How long a download may make no progress.
+    pub fetcher_stall_timeout: Duration,
+    /// The largest file that the fetcher makes, extracted files together.
+    pub fetcher_max_bytes: u64,
+    /// Flags as `/flags` shows them, beside those that this struct holds.
+    pub flags: BTreeMap<String, String>,
+    /// The binary that serves the hidden verb `warden`; by default the running one.
+    pub warden_program: Option<PathBuf>,
+}
+
+impl Default for AgentOptions {
+    fn default() -> Self {
+        Self {
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 5051,
+            advertise_ip: None,
+            advertise_port: None,
+            hostname: None,
+            masters: vec!["127.0.0.1:5050".to_owned()],
+            work_dir: None,
+            resources: None,
+            attributes: None,
+            default_role: "*".to_owned(),
+            switch_user: true,
+            frameworks_home: None,
+            executor_environment: Vec::new(),
+            registration_backoff_factor: Duration::from_secs(1),
+            executor_registration_timeout: Duration::from_mins(1),
+            executor_reregistration_timeout: Duration::from_secs(2),
+            executor_shutdown_grace_period: Duration::from_secs(5),
+            recovery_timeout: Duration::from_mins(15),
+            recover: RecoverMode::Reconnect,
+            gc_delay: Duration::from_hours(7 * 24),
+            gc_disk_headroom: 0.1,
+            disk_watch_interval: Duration::from_mins(1),
+            fetcher_stall_timeout: Duration::from_mins(1),
+            fetcher_max_bytes: 64 << 30,
+            flags: BTreeMap::new(),
+            warden_program: None,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What each effect means outside.
+
+use mezz_agent_core::{Durability, Effect, Event, Fact, Launch};
+use mezz_launch_plan::LaunchId;
+use mezz_warden::{Request, SignalScope, crash_point};
+
+use crate::driver::{AgentExit, Driver, DriverError};
+
+impl Driver {
+    /// Performs everything in hand: all checkpoints in one append, then the rest in order.
+    pub(crate) fn perform(&mut self) -> Result<(), DriverError> {
+        let mut effects = std::mem::take(&mut self.state.effects);
+        let mut durability = None;
+        for effect in &effects {
+            if let Effect::Checkpoint { records, durability: wanted } = effect {
+                for record in records {
+                    self.journal.add(record);
+                }
+                durability = durability.max(Some(*wanted));
+            }
+        }
+        if let Some(durability) = durability {
+            self.journal.commit(durability)?;
+        }
+        for effect in effects.drain(..) {
+            self.perform_one(effect);
+        }
+        if self.state.effects.is_empty() {
+            // Keeps the room of the batch for the next one.
+            self.state.effects = effects;
+        }
+        Ok(())
+    }
+
+    fn perform_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Checkpoint { durability: Durability::Written | Durability::Synced, .. } => {}
+            Effect::WakeAt { mono_ns } => self.state.wake_at = Some(mono_ns),
+            Effect::DialMaster => self.master.dial(),
+            Effect::HangUpMaster => self.master.hang_up(),
+            Effect::ToMaster(body) => self.state.to_master.push(*body),
+            Effect::ToExecutor { stream, event } => self.streams.send(stream, &event),
+            Effect::CloseExecutorStream { stream } => self.streams.close(stream),
+            Effect::Reply { request, outcome } => self.reply(request, outcome),
+            Effect::Fetch(fetch) => self.fetcher.start(*fetch),
+            Effect::CancelFetch { launch_id } => self.fetcher.cancel(launch_id),
+            Effect::Launch(launch) => self.launch(*launch),
+            Effect::Signal { launch_id, signal } => self.state.requests.push(Request::Signal {
+                launch_id: LaunchId(launch_id.0),
+                signal,
+                scope: SignalScope::Tree,
+            }),
+            Effect::KillTree { launch_id } => {
+                self.state.requests.push(Request::KillTree { launch_id: LaunchId(launch_id.0) });
+            }
+            Effect::AcknowledgeExit { launch_id } => {
+                crash_point("agent.before_acknowledge_exit");
+                self.state.live.remove(&launch_id);
+                self.state.requests.push(Request::Acknowledge { launch_id: LaunchId(launch_id.0) });
+            }
+            Effect::ScheduleSandboxRemoval { sandbox } => self.garbage.schedule(&sandbox),
+            Effect::Emit(fact) => self.on_fact(fact),
+            Effect::Stop { exit_code, message } => {
+                self.state.stop = Some(AgentExit { code: exit_code, message });
+            }
+        }
+    }
+
+    fn launch(&mut self, launch: Launch) {
+        let launch_id = launch.launch_id;
+        crash_point("agent.before_sandbox");
+        match self.launcher.prepare(launch) {
+            Ok(plan) => {
+                self.state.live.insert(launch_id);
+                self.state.requests.push(Request::Launch(Box::new(plan)));
+            }
+            Err(error) => {
+                self.state.follow_up.push(Event::ContainerLaunchFailed { launch_id, message: error.to_string() });
+            }
+        }
+    }
+
+    fn on_fact(&mut self, fact: Fact) {
+        match fact {
+            Fact::RecoveryCompleted { tasks } => {
+                tracing::info!(tasks, "recovered");
+                let records = self.core.records();
+                let executors = records.frameworks.iter().flat_map(|framework| &framework.executors);
+                self.garbage.adopt_leftovers(executors.map(|executor| self.launcher.sandbox(&executor.sandbox)).collect());
+            }
+            Fact::Registered { agent_id } => {
+                tracing::info!(agent_id, "registered with the master");
+                self.registered.send_replace(Some(agent_id));
+            }
+            Fact::MasterLost { reason } => tracing::warn!(reason, "no session with a master"),
+            Fact::RefusedByMaster { message } => tracing::error!(message, "refused by the master"),
+            Fact::Ignored { message } => tracing::debug!(message, "ignored"),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The connection to the warden: started or found, batched, and made anew when the warden dies.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use mezz_agent_core::{KnownContainer, KnownContainerState, LaunchId};
+use mezz_warden::{
+    ClientError, Connection, Flush, Incoming, LaunchPhase, LaunchState, ReadState, Reply, Request, ShutdownLaunches, SpawnError,
+    SpawnOptions, WardenHandle, connect_or_spawn,
+};
+
+use crate::work_dir::WorkDir;
+
+/// How long the warden may take to list its launches.
+const LIST_DEADLINE: Duration = Duration::from_secs(30);
+/// How long it may take to end.
+const END_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why there is no warden.
+#[derive(Debug, thiserror::Error)]
+pub enum WardenLinkError {
+    /// It could not be started or reached.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// It could not be spoken to.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// It did not list its launches.
+    #[error("the warden did not list its launches within {} s", LIST_DEADLINE.as_secs())]
+    NoListing,
+}
+
+/// A live connection.
+#[derive(Debug)]
+pub(crate) struct WardenLink {
+    options: SpawnOptions,
+    generation: u64,
+    connection: Connection,
+    handle: Option<WardenHandle>,
+    pending: bool,
+}
+
+impl WardenLink {
+    /// Finds the warden of the work directory, or starts it, and learns what it runs.
+    pub(crate) fn open(work_dir: &WorkDir, program: Option<PathBuf>) -> Result<(Self, Vec<KnownContainer>), WardenLinkError> {
+        let mut options = SpawnOptions::new(work_dir.warden_socket(), work_dir.warden_dir());
+        if let Some(program) = program {
+            options.program = program;
+        }
+        options.log = Some(work_dir.warden_log());
+        Self::connect(options, work_dir.generation())
+    }
+
+    fn connect(options: SpawnOptions, generation: u64) -> Result<(Self, Vec<KnownContainer>), WardenLinkError> {
+        let (connection, handle) = connect_or_spawn(&options, generation)?;
+        let mut link = Self { options, generation, connection, handle, pending: false };
+        let known = link.list()?;
+        Ok((link, known))
+    }
+
+    /// After the warden died: a new one, and what it knows.
+    pub(crate) fn reopen(&mut self) -> Result<Vec<KnownContainer>, WardenLinkError> {
+        if let Some(handle) = &mut self.handle {
+            // Only to leave no zombie.
+            let _ = handle.try_wait();
+        }
+        let (link, known) = Self::connect(self.options.clone(), self.generation)?;
+        *self = link;
+        Ok(known)
+    }
+
+    fn list(&mut self) -> Result<Vec<KnownContainer>, WardenLinkError> {
+        self.send(&[Request::List])?;
+        let end = Instant::now() + LIST_DEADLINE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.connection.receive(left)?.map(|incoming| incoming.reply) {
+                Some(Reply::Listing { launches }) => return Ok(launches.iter().filter_map(known).collect()),
+                // Exits are repeated on a new connection; the list holds them too.
+                Some(_) => {}
+                None => return Err(WardenLinkError::NoListing),
+            }
+        }
+    }
+
+    /// Sends requests in one write; what the socket does not take goes with [`WardenLink::flush`].
+    pub(crate) fn send(&mut self, requests: &[Request]) -> Result<(), ClientError> {
+        self.pending = self.connection.send_batch(requests)? == Flush::Pending;
+        Ok(())
+    }
+
+    /// Whether the socket was full.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<(), ClientError> {
+        self.pending = self.connection.flush()? == Flush::Pending;
+        Ok(())
+    }
+
+    /// Takes what has arrived.
+    pub(crate) fn read(&mut self, into: &mut Vec<Incoming>) -> Result<ReadState, ClientError> {
+        self.connection.try_read(into)
+    }
+
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
+
+    /// Asks the warden to end with everything it runs, and waits for that.
+    pub(crate) fn shut_down(mut self) {
+        if self.send(&[Request::Shutdown { launches: ShutdownLaunches::Kill }]).is_err() {
+            return;
+        }
+        let end = Instant::now() + END_DEADLINE;
+        loop {
+            match self.connection.receive(end.saturating_duration_since(Instant::now())) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    tracing::warn!("the warden did not end in time");
+                    return;
+                }
+                Err(_) => break,
+            }
+        }
+        self.wait_for_end();
+    }
+
+    /// Closes the connection of a warden that ends with it, and waits for that.
+    pub(crate) fn release(self) {
+        let Self { connection, handle, .. } = self;
+        drop(connection);
+        wait(handle);
+    }
+
+    fn wait_for_end(self) {
+        wait(self.handle);
+    }
+}
+
+fn wait(handle: Option<WardenHandle>) {
+    let Some(mut handle) = handle else { return };
+    let end = Instant::now() + END_DEADLINE;
+    while let Ok(None) = handle.try_wait() {
+        if Instant::now() > end {
+            tracing::warn!(pid = handle.pid(), "the warden did not end in time");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn known(launch: &LaunchState) -> Option<KnownContainer> {
+    let state = match launch.phase {
+        // It is decided within its deadline: `Started` or `LaunchFailed` follows.
+        LaunchPhase::Launching => return None,
+        LaunchPhase::Running => KnownContainerState::Running { pid: launch.pid },
+        LaunchPhase::Exited(exit) => KnownContainerState::Exited { wait_status: exit.status.raw() },
+    };
+    Some(KnownContainer { launch_id: LaunchId(launch.launch_id.0), state })
+}
+
+/// Whether the error means that the warden is gone (rather than that we are superseded).
+pub(crate) fn is_gone(error: &ClientError) -> bool {
+    match error {
+        ClientError::Closed => true,
+        ClientError::Io(error) => {
+            matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected)
+        }
+        _ => false,
+    }
+}

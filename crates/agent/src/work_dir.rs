@@ -1,0 +1,142 @@
+//! The work directory: its layout, its lock, and the counter that tells one life of the agent from the next.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Why the work directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkDirError {
+    /// A file in it.
+    #[error("work directory: {}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another agent runs on it.
+    #[error("work directory {} is in use by another agent", path.display())]
+    InUse {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// Whether the directory outlives the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    Durable,
+    Temporary,
+}
+
+/// An opened and locked work directory.
+#[derive(Debug)]
+pub(crate) struct WorkDir {
+    path: PathBuf,
+    keeping: Keeping,
+    generation: u64,
+    // Held for its lock.
+    _lock: File,
+}
+
+impl WorkDir {
+    /// A name that is this directory's alone and the same in every life of its agent (FNV-1a of the path).
+    pub(crate) fn scope(&self) -> String {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = self.path.as_os_str().as_bytes();
+        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        format!("agent-{hash:016x}")
+    }
+
+    /// Opens `path`, or makes a temporary directory.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, WorkDirError> {
+        let (path, keeping) = match path {
+            Some(path) => {
+                make(path, 0o755)?;
+                (path.canonicalize().map_err(failed(path))?, Keeping::Durable)
+            }
+            None => (make_temporary()?, Keeping::Temporary),
+        };
+        make(&path.join("warden"), 0o700)?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock_path);
+        let lock = lock.map_err(failed(&lock_path))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(WorkDirError::InUse { path }),
+            Err(errno) => return Err(failed(&lock_path)(errno.into())),
+        }
+        let generation = next_generation(&path.join("generation"))?;
+        Ok(Self { path, keeping, generation, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn keeping(&self) -> Keeping {
+        self.keeping
+    }
+
+    /// Grows with every life of the agent.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    pub(crate) fn warden_socket(&self) -> PathBuf {
+        self.path.join("warden").join("socket")
+    }
+
+    pub(crate) fn warden_log(&self) -> PathBuf {
+        self.path.join("warden").join("log")
+    }
+
+    /// What the warden keeps.
+    pub(crate) fn warden_dir(&self) -> Option<PathBuf> {
+        (self.keeping == Keeping::Durable).then(|| self.path.join("warden"))
+    }
+
+    /// Removes a temporary directory.
+    pub(crate) fn remove_if_temporary(&self) {
+        if self.keeping == Keeping::Temporary
+            && let Err(error) = fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the temporary folder");
+        }
+    }
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> WorkDirError + '_ {
+    move |source| WorkDirError::Io { path: path.to_owned(), source }
+}
+
+fn make(path: &Path, mode: u32) -> Result<(), WorkDirError> {
+    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(failed(path))
+}
+
+fn make_temporary() -> Result<PathBuf, WorkDirError> {
+    let parent = std::env::temp_dir();
+    let path = parent.join(format!("mezz-agent-{}", uuid::Uuid::new_v4().simple()));
+    DirBuilder::new().mode(0o755).create(&path).map_err(failed(&path))?;
+    Ok(path)
+}
+
+fn next_generation(path: &Path) -> Result<u64, WorkDirError> {
+    let last = match fs::read_to_string(path) {
+        Ok(text) => text.trim().parse::<u64>().unwrap_or(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(failed(path)(error)),
+    };
+    let next = last + 1;
+    let beside = path.with_extension("new");
+    fs::write(&beside, next.to_string()).and_then(|()| fs::rename(&beside, path)).map_err(failed(path))?;
+    Ok(next)
+}

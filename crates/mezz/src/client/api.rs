@@ -1,0 +1,112 @@
+//! The native API as client verbs see it: paths, queries, answers and refusals.
+
+use std::io::{BufReader, Read};
+
+use serde_json::Value;
+
+use super::error::{ClientError, Problem};
+use super::http::{Body, Connection, Patience, Request, percent_encoded};
+
+const JSON: &str = "application/json";
+const LINES: &str = "application/x-ndjson";
+const ANSWER_BYTES_MAX: u64 = 4 << 30;
+const PROBLEM_BYTES_MAX: u64 = 1 << 20;
+
+/// A cluster, through its master.
+#[derive(Debug)]
+pub(crate) struct Api {
+    connection: Connection,
+}
+
+/// Which part of a task's output is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogQuery {
+    pub(crate) stream: &'static str,
+    pub(crate) follow: bool,
+    pub(crate) tail: Option<u64>,
+}
+
+impl Api {
+    /// The cluster whose master has this address.
+    pub(crate) fn new(master: &str) -> Result<Self, ClientError> {
+        Ok(Self { connection: Connection::new(master)? })
+    }
+
+    /// The master's `HOST:PORT`; that of the leader once it has redirected.
+    pub(crate) fn address(&self) -> &str {
+        self.connection.address()
+    }
+
+    /// The body of a GET, as it came.
+    pub(crate) fn get(&mut self, target: &str) -> Result<Vec<u8>, ClientError> {
+        self.plain("GET", target, None)
+    }
+
+    /// The body of a GET, which must be a JSON list.
+    pub(crate) fn list(&mut self, target: &str) -> Result<Vec<Value>, ClientError> {
+        Ok(serde_json::from_slice(&self.get(target)?)?)
+    }
+
+    /// Creates a task and returns its id.
+    pub(crate) fn create_task(&mut self, task: &[u8]) -> Result<String, ClientError> {
+        #[derive(serde::Deserialize)]
+        struct Created {
+            id: String,
+        }
+        let answer = self.plain("POST", "/v1/tasks", Some(task))?;
+        Ok(serde_json::from_slice::<Created>(&answer)?.id)
+    }
+
+    /// Asks for the end of a task; without a grace period its own applies.
+    pub(crate) fn kill_task(&mut self, id: &str, grace_period_secs: Option<f64>) -> Result<(), ClientError> {
+        let grace = grace_period_secs.map_or_else(String::new, |secs| format!("?grace_period_secs={secs}"));
+        self.plain("DELETE", &format!("/v1/tasks/{}{grace}", percent_encoded(id)), None).map(|_| ())
+    }
+
+    /// Opens the stream of a task's output.
+    pub(crate) fn logs(&mut self, id: &str, query: LogQuery) -> Result<BufReader<Body<'_>>, ClientError> {
+        let tail = query.tail.map_or_else(String::new, |lines| format!("&tail={lines}"));
+        let target =
+            format!("/v1/tasks/{}/logs?stream={}&follow={}{tail}", percent_encoded(id), query.stream, query.follow);
+        self.open("GET", &target, None, LINES, Patience::Stream)
+    }
+
+    /// Opens the stream of what happens in the cluster.
+    pub(crate) fn events(&mut self) -> Result<BufReader<Body<'_>>, ClientError> {
+        self.open("GET", "/v1/events", None, LINES, Patience::Stream)
+    }
+
+    fn plain(&mut self, method: &'static str, target: &str, body: Option<&[u8]>) -> Result<Vec<u8>, ClientError> {
+        let address = self.connection.address().to_owned();
+        let answer = self.open(method, target, body, JSON, Patience::Plain)?;
+        let mut bytes = Vec::new();
+        let read = answer.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes);
+        read.map_err(|source| ClientError::Broken { address, source })?;
+        Ok(bytes)
+    }
+
+    fn open(
+        &mut self,
+        method: &'static str,
+        target: &str,
+        body: Option<&[u8]>,
+        accept: &'static str,
+        patience: Patience,
+    ) -> Result<BufReader<Body<'_>>, ClientError> {
+        let response = self.connection.send(Request { method, target, accept, body, patience })?;
+        if (200..300).contains(&response.status) {
+            return Ok(response.body);
+        }
+        let mut text = Vec::new();
+        // A refusal whose words are lost is still a refusal.
+        let _ = response.body.take(PROBLEM_BYTES_MAX).read_to_end(&mut text);
+        Err(ClientError::Refused(problem(response.status, &text)))
+    }
+}
+
+/// A refusal in whatever words it came.
+fn problem(status: u16, text: &[u8]) -> Problem {
+    let worded = serde_json::from_slice::<Problem>(text).ok();
+    let plain = || Problem { detail: String::from_utf8_lossy(text).trim().to_owned(), ..Problem::default() };
+    Problem { status, ..worded.unwrap_or_else(plain) }
+}

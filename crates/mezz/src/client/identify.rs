@@ -1,0 +1,82 @@
+//! Finds the task that a user means by an id, the beginning of one, a name, or `last`.
+
+use serde_json::Value;
+
+use super::api::Api;
+use super::error::ClientError;
+use super::http::percent_encoded;
+
+/// The full id of the task that is meant, as `FRAMEWORK/TASK` where the id alone would not do.
+pub(crate) fn task_id(api: &mut Api, given: &str) -> Result<String, ClientError> {
+    if given.is_empty() {
+        return Err(ClientError::Usage("the id of a task is empty".to_owned()));
+    }
+    if given != "last" {
+        match api.get(&format!("/v1/tasks/{}", percent_encoded(given))) {
+            Ok(_) => return Ok(given.to_owned()),
+            Err(ClientError::Refused(problem)) if problem.status == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let tasks = api.list("/v1/tasks?all=true")?;
+    if given == "last" { last(&tasks) } else { by_beginning(&tasks, given) }
+}
+
+fn text<'a>(task: &'a Value, key: &str) -> &'a str {
+    task.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn last(tasks: &[Value]) -> Result<String, ClientError> {
+    // A task that has not started is newer than all that have.
+    let age = |task: &&Value| {
+        let at = text(task, "started_at").to_owned();
+        (at.is_empty(), at)
+    };
+    tasks.iter().max_by_key(age).map(|task| text(task, "id").to_owned()).ok_or_else(|| ClientError::NotFound {
+        what: "there is no last task: none has run yet".to_owned(),
+        hint: "run one with `mezz run -- COMMAND`".to_owned(),
+    })
+}
+
+fn by_beginning(tasks: &[Value], given: &str) -> Result<String, ClientError> {
+    let named: Vec<&Value> = tasks.iter().filter(|task| text(task, "name") == given).collect();
+    let begun: Vec<&Value> = tasks.iter().filter(|task| text(task, "id").starts_with(given)).collect();
+    let meant = if begun.is_empty() { named } else { begun };
+    match meant.as_slice() {
+        [] => Err(ClientError::NotFound {
+            what: format!("no task has the id '{given}', or one that begins so"),
+            hint: "`mezz ps --all` lists all tasks".to_owned(),
+        }),
+        [task] => Ok(text(task, "id").to_owned()),
+        several => {
+            let candidates = several.iter().take(10).map(|task| text(task, "id").to_owned()).collect();
+            Err(ClientError::Ambiguous { given: given.to_owned(), candidates })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_last_task_is_the_one_that_started_last_or_has_yet_to_start() {
+        let mut tasks = vec![
+            json!({"id": "b", "started_at": "2026-01-02T00:00:00Z"}),
+            json!({"id": "a", "started_at": "2026-01-01T00:00:00Z"}),
+        ];
+        assert_eq!(last(&tasks).expect("a task"), "b");
+        tasks.push(json!({"id": "c", "started_at": null}));
+        assert_eq!(last(&tasks).expect("a task"), "c");
+    }
+
+    #[test]
+    fn the_beginning_of_several_ids_names_them() {
+        let tasks = [json!({"id": "ab1", "name": "x"}), json!({"id": "ab2", "name": "ab"})];
+        let error = by_beginning(&tasks, "ab").expect_err("ambiguous");
+        assert_eq!(error.to_string(), "'ab' is the beginning of several ids: ab1, ab2");
+        assert_eq!(by_beginning(&tasks, "x").expect("a name"), "ab1");
+    }
+}

@@ -1,0 +1,224 @@
+//! `mezz dev`: a master and agents in one process, and a first task. It owns their order of start and end, and where each
+//! of them lives within the folder that was given.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::ArgMatches;
+
+use crate::client::api::{Api, LogQuery};
+use crate::client::follow::Sinks;
+use crate::daemons::{self, Agent, AgentEnd, Master, TasksAtStop};
+use crate::exit::Exit;
+use crate::flags::{Daemon, Flags};
+use crate::logging::Logging;
+use crate::output::talk;
+use crate::ready;
+use crate::serve::{self, Stop};
+use crate::settings::{AgentSettings, MasterSettings, Registry};
+use crate::task_spec::TaskSpec;
+use crate::verbs::follow;
+
+/// How long master and agents may take until they are ready.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const USUAL_PORT: u16 = 5050;
+
+/// Runs a cluster in the foreground.
+pub(crate) fn dev(flags: &Flags, matches: &ArgMatches, logging: Logging) -> Exit {
+    let task = match first_task(matches) {
+        Ok(task) => task,
+        Err(error) => {
+            talk::error(&format!("{error:#}"));
+            return Exit::Usage;
+        }
+    };
+    let plan = match Plan::new(flags) {
+        Ok(plan) => plan,
+        Err(error) => return serve::usage(Daemon::Dev, &error),
+    };
+    serve::run(life(plan, task, logging))
+}
+
+/// The task that the command line asks for.
+fn first_task(matches: &ArgMatches) -> anyhow::Result<Option<TaskSpec>> {
+    if let Some(path) = matches.get_one::<PathBuf>("file") {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let task = TaskSpec::of_yaml(&text).with_context(|| path.display().to_string())?;
+        return Ok(Some(task));
+    }
+    let words: Vec<String> = matches.get_many("command").into_iter().flatten().cloned().collect();
+    Ok((!words.is_empty()).then(|| TaskSpec::of_words(words)))
+}
+
+/// What is to be started, before it is known where.
+#[derive(Debug)]
+struct Plan {
+    master: MasterSettings,
+    agent: AgentSettings,
+    agents: usize,
+    work_dir: Option<PathBuf>,
+}
+
+impl Plan {
+    fn new(flags: &Flags) -> Result<Self, crate::flags::FlagError> {
+        Ok(Self {
+            master: MasterSettings::from_flags(&flags.as_seen_by(Daemon::Master))?,
+            agent: AgentSettings::from_flags(&flags.as_seen_by(Daemon::Agent))?,
+            agents: flags.number("agents").unwrap_or(1),
+            work_dir: flags.text("work_dir").map(absolute),
+        })
+    }
+}
+
+/// Sandboxes are told to tasks, which run elsewhere.
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
+}
+
+struct Cluster {
+    master: Master,
+    agents: Vec<Agent>,
+}
+
+async fn life(plan: Plan, task: Option<TaskSpec>, logging: Logging) -> anyhow::Result<Exit> {
+    let mut stop = Stop::listen()?;
+    let cluster = tokio::select! {
+        cluster = start(plan, logging) => cluster?,
+        () = stop.wait() => return Ok(Exit::Ok),
+    };
+    let address = ready::reachable(cluster.master.address());
+    ready::announce(address);
+    // Both block on the client's connection, which has no place on the runtime.
+    std::thread::spawn(move || accompany(address, task));
+    let why = tokio::select! {
+        why = cluster.master.ended() => Some(format!("the master ended: {why}")),
+        end = any_ended(&cluster.agents) => Some(format!("an agent ended: {}", end.message)),
+        () = stop.wait() => None,
+    };
+    tokio::select! {
+        () = end(cluster) => {}
+        () = stop.wait() => return Ok(Exit::Task(130)),
+    }
+    match why {
+        Some(why) => anyhow::bail!(why),
+        None => Ok(Exit::Ok),
+    }
+}
+
+async fn start(plan: Plan, logging: Logging) -> anyhow::Result<Cluster> {
+    let Plan { master: mut master_settings, agent, agents: count, work_dir } = plan;
+    if let Some(folder) = &work_dir {
+        let own = folder.join("master");
+        if let Registry::Redb(registry) = &mut master_settings.registry {
+            registry.clone_from(&own);
+        }
+        master_settings.work_dir = Some(own);
+    }
+    let any_port = master_settings.listen.address.port() == 0;
+    let master = daemons::start_master(master_settings, logging).await?;
+    let address = ready::reachable(master.address());
+    let mut agents = Vec::with_capacity(count);
+    let mut next_port = if any_port { None } else { address.port().checked_add(1) };
+    for number in 1..=count {
+        let mut settings = agent.clone();
+        settings.masters = vec![address.to_string()];
+        settings.work_dir = work_dir.as_ref().map(|folder| folder.join(format!("agent-{number}")));
+        let port = next_port.and_then(|from| free_port(settings.listen.address.ip(), from));
+        settings.listen.address.set_port(port.unwrap_or(0));
+        next_port = port.and_then(|port| port.checked_add(1));
+        agents.push(daemons::start_agent(settings).await.with_context(|| format!("agent {number}"))?);
+    }
+    master.ready().await;
+    let everybody = tokio::task::spawn_blocking(move || wait_for_agents(address, count));
+    everybody.await.context("waiting for the agents")??;
+    Ok(Cluster { master, agents })
+}
+
+/// The first port from `from` on that nobody listens on, if one is near.
+fn free_port(ip: IpAddr, from: u16) -> Option<u16> {
+    (from..=u16::MAX).take(1000).find(|port| TcpListener::bind((ip, *port)).is_ok())
+}
+
+/// Waits until the master is healthy and as many agents as were started have registered.
+fn wait_for_agents(master: SocketAddr, count: usize) -> anyhow::Result<()> {
+    let mut api = Api::new(&master.to_string())?;
+    let deadline = Instant::now() + START_PATIENCE;
+    loop {
+        let healthy = api.get("/health").is_ok();
+        let registered = if healthy { api.list("/v1/agents").map_or(0, |agents| agents.len()) } else { 0 };
+        if registered >= count {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let state = if healthy { "healthy" } else { "not healthy" };
+            anyhow::bail!("not ready after {START_PATIENCE:?}: the master is {state}, {registered} of {count} agents registered");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+async fn any_ended(agents: &[Agent]) -> AgentEnd {
+    let mut ends: Vec<_> = agents.iter().map(|agent| Box::pin(agent.ended())).collect();
+    std::future::poll_fn(move |context| {
+        for end in &mut ends {
+            if let std::task::Poll::Ready(why) = end.as_mut().poll(context) {
+                return std::task::Poll::Ready(why);
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
+
+async fn end(cluster: Cluster) {
+    let stopping: Vec<_> =
+        cluster.agents.into_iter().map(|agent| tokio::spawn(agent.stop(TasksAtStop::End))).collect();
+    for one in stopping {
+        // A panic while stopping has been reported by its thread; the others still have to end.
+        let _ = one.await;
+    }
+    cluster.master.stop().await;
+}
+
+/// Runs the first task, shows its output, and says what can be done next.
+fn accompany(master: SocketAddr, task: Option<TaskSpec>) {
+    if let Some(task) = task
+        && let Err(error) = show_task(master, &task)
+    {
+        talk::client_error(&error);
+    }
+    talk::note(&invitation(master));
+}
+
+fn show_task(master: SocketAddr, task: &TaskSpec) -> Result<(), crate::client::error::ClientError> {
+    let mut api = Api::new(&master.to_string())?;
+    let id = api.create_task(&task.to_json())?;
+    let mut sinks = Sinks { stdout: &mut std::io::stdout(), stderr: &mut std::io::stderr() };
+    let query = LogQuery { stream: "both", follow: true, tail: None };
+    if let Some(end) = follow::to_the_end(&mut api, &id, query, &mut sinks)? {
+        let message = end.message.as_deref().filter(|message| !message.is_empty()).map_or_else(String::new, |text| format!(": {text}"));
+        talk::note(&format!("task {id} ended as {}{message}", end.state));
+    }
+    Ok(())
+}
+
+fn invitation(master: SocketAddr) -> String {
+    let usual = master.ip().is_loopback() && master.port() == USUAL_PORT;
+    let first = if usual { String::new() } else { format!("  export MEZZ_MASTER={master}\n") };
+    format!(
+        "\nThe cluster runs at http://{master} until Ctrl-C. Try in another terminal:\n{first}  mezz run -- uname -a\n  mezz ps --all\n  mezz agents"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_invitation_names_the_master_when_it_is_not_where_clients_look_first() {
+        assert!(invitation("127.0.0.1:6000".parse().expect("an address")).contains("export MEZZ_MASTER=127.0.0.1:6000"));
+        assert!(!invitation("127.0.0.1:5050".parse().expect("an address")).contains("export"));
+    }
+}

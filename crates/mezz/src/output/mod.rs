@@ -1,0 +1,8 @@
+//! What a person reads: tables, ages, quantities, YAML, and the words of errors. Data goes to stdout, talk to stderr.
+
+pub(crate) mod age;
+pub(crate) mod columns;
+pub(crate) mod show;
+pub(crate) mod table;
+pub(crate) mod talk;
+pub(crate) mod yaml;

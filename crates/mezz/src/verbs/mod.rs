@@ -1,0 +1,44 @@
+//! The client verbs: each turns its arguments into requests and the answers into output and an exit code.
+
+mod events;
+pub(crate) mod follow;
+mod interrupts;
+mod kill;
+mod lists;
+mod logs;
+mod run;
+mod version;
+mod why;
+
+use jiff::Timestamp;
+
+use crate::args::{ClientVerb, ListArgs};
+use crate::client::api::Api;
+use crate::client::error::ClientError;
+use crate::exit::Exit;
+use crate::output::columns::{self, Listing};
+use crate::output::{show, talk};
+
+/// Does what a verb asks.
+pub(crate) fn client(verb: ClientVerb) -> Exit {
+    let outcome = match verb {
+        ClientVerb::Run(args) => run::run(&args),
+        ClientVerb::Ps(args) => lists::tasks(&args),
+        ClientVerb::Logs(args) => logs::logs(&args),
+        ClientVerb::Kill(args) => kill::kill(&args),
+        ClientVerb::Agents(args) => list(&args, "/v1/agents", &columns::AGENTS),
+        ClientVerb::Frameworks(args) => list(&args, "/v1/frameworks", &columns::FRAMEWORKS),
+        ClientVerb::Roles(args) => list(&args, "/v1/roles", &columns::ROLES),
+        ClientVerb::Offers(args) => list(&args, "/v1/offers", &columns::OFFERS),
+        ClientVerb::Why(args) => why::why(&args),
+        ClientVerb::Events(args) => events::events(&args),
+        ClientVerb::Version(args) => version::version(&args),
+    };
+    outcome.unwrap_or_else(|error| talk::client_error(&error))
+}
+
+fn list(args: &ListArgs, target: &str, listing: &Listing) -> Result<Exit, ClientError> {
+    let answer = Api::new(&args.cluster.master)?.get(target)?;
+    show::list(listing, &answer, args.output.output, Timestamp::now())?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,192 @@
+//! How lists are shown, from answers as the native API gives them.
+
+mod support;
+
+use support::{Answer, Server, mezz_at};
+
+const TASKS: &str = r#"[{"id":"web.1","name":"web","framework":"marathon","framework_id":"F-0001","role":"dev/web","agent_id":"A-S0","hostname":"h1","state":"TASK_RUNNING","started_at":"2020-01-01T00:00:00Z","finished_at":null,"resources":{"cpus":0.5,"mem":64,"disk":0,"gpus":0},"ports":[31000,31001]},{"id":"mezz.2","name":"","framework":"mezz","framework_id":"F-0002","role":"*","agent_id":"A-S0","hostname":"h1","state":"TASK_STAGING","started_at":null,"finished_at":null,"resources":{"cpus":0.1,"mem":32.5,"disk":0,"gpus":0},"ports":[]}]"#;
+
+/// Ages grow while the tests are kept.
+fn without_ages(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    let is_age = |word: &str| {
+        let word = word.trim_end();
+        word.strip_suffix('d').is_some_and(|days| days.len() == 4 && days.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    words.iter().map(|word| if is_age(word.lines().next().unwrap_or("")) { word.replacen(&word[..4], "NNNN", 1) } else { (*word).to_owned() }).collect::<Vec<_>>().join(" ")
+}
+
+fn shown(target: &str, body: &str, arguments: &[&str]) -> String {
+    without_ages(&mezz_at(&Server::json(target, 200, body), arguments).seen())
+}
+
+#[test]
+fn tasks_are_a_table() {
+    insta::assert_snapshot!(shown("GET /v1/tasks", TASKS, &["ps"]), @"
+    exit code: 0
+    --- stdout
+    ID      NAME  STATE    HOST  CPUS   MEM    AGE
+    web.1   web   RUNNING  h1     0.5    64  NNNNd
+    mezz.2  -     STAGING  h1     0.1  32.5      -
+    ");
+    insta::assert_snapshot!(shown("GET /v1/tasks", TASKS, &["ps", "-o", "wide"]), @"
+    exit code: 0
+    --- stdout
+    ID      NAME  STATE    HOST  CPUS   MEM    AGE  FRAMEWORK  ROLE     PORTS        DISK  GPUS  AGENT  ENDED
+    web.1   web   RUNNING  h1     0.5    64  NNNNd  marathon   dev/web  31000,31001     0     0  A-S0   -
+    mezz.2  -     STAGING  h1     0.1  32.5      -  mezz       *        -               0     0  A-S0   -
+    ");
+}
+
+#[test]
+fn tasks_are_shown_in_every_format() {
+    insta::assert_snapshot!(shown("GET /v1/tasks", TASKS, &["ps", "-o", "name"]), @"
+    exit code: 0
+    --- stdout
+    web.1
+    mezz.2
+    ");
+    insta::assert_snapshot!(shown("GET /v1/tasks", TASKS, &["ps", "-o", "yaml"]), @r#"
+    exit code: 0
+    --- stdout
+    - agent_id: A-S0
+      finished_at: null
+      framework: marathon
+      framework_id: F-0001
+      hostname: h1
+      id: web.1
+      name: web
+      ports:
+        - 31000
+        - 31001
+      resources:
+        cpus: 0.5
+        disk: 0
+        gpus: 0
+        mem: 64
+      role: dev/web
+      started_at: "2020-01-01T00:00:00Z"
+      state: TASK_RUNNING
+    - agent_id: A-S0
+      finished_at: null
+      framework: mezz
+      framework_id: F-0002
+      hostname: h1
+      id: mezz.2
+      name: ""
+      ports: []
+      resources:
+        cpus: 0.1
+        disk: 0
+        gpus: 0
+        mem: 32.5
+      role: "*"
+      started_at: null
+      state: TASK_STAGING
+    "#);
+    assert_eq!(shown("GET /v1/tasks", TASKS, &["ps", "-o", "json"]), format!("exit code: 0\n--- stdout\n{TASKS}\n"));
+}
+
+#[test]
+fn filters_of_tasks_become_a_query() {
+    let server = Server::json("GET /v1/tasks?framework=F%2F1&state=TASK_FAILED&all=true", 200, "[]");
+    insta::assert_snapshot!(mezz_at(&server, &["ps", "--framework", "F/1", "--state", "failed"]).seen(), @"
+    exit code: 0
+    --- stderr
+    no tasks; `mezz ps --all` also lists those that have ended, `mezz run -- COMMAND` runs one
+    ");
+}
+
+#[test]
+fn agents_show_what_is_used_of_what_is_there() {
+    let agents = r#"[{"id":"A-S0","hostname":"h1","address":"127.0.0.1:5051","state":"active","active":true,"registered_at":"2020-01-01T00:00:00Z","version":"1.11.0","attributes":{"rack":"r1","zone":"w"},"resources":{"total":{"cpus":4,"mem":15000,"disk":20000,"gpus":0,"ports":"31000-32000"},"used":{"cpus":1.5,"mem":128,"disk":0,"gpus":0},"offered":{"cpus":0,"mem":0}},"tasks":3}]"#;
+    insta::assert_snapshot!(shown("GET /v1/agents", agents, &["agents"]), @"
+    exit code: 0
+    --- stdout
+    ID    HOST  STATE    CPUS        MEM  TASKS    AGE
+    A-S0  h1    active  1.5/4  128/15000      3  NNNNd
+    ");
+    insta::assert_snapshot!(shown("GET /v1/agents", agents, &["agents", "-o", "wide"]), @"
+    exit code: 0
+    --- stdout
+    ID    HOST  STATE    CPUS        MEM  TASKS    AGE  ADDRESS         VERSION     DISK  GPUS  PORTS        ATTRIBUTES
+    A-S0  h1    active  1.5/4  128/15000      3  NNNNd  127.0.0.1:5051  1.11.0   0/20000   0/0  31000-32000  rack=r1,zone=w
+    ");
+}
+
+#[test]
+fn frameworks_roles_and_offers_are_tables() {
+    let frameworks = r#"[{"id":"F-0001","name":"marathon","user":"root","state":"active","roles":["dev","ops"],"principal":null,"webui_url":"http://m/","registered_at":"2020-01-01T00:00:00Z","tasks":2,"resources":{"used":{"cpus":1,"mem":64},"offered":{"cpus":0,"mem":0}},"checkpoint":true,"failover_timeout_secs":604800}]"#;
+    insta::assert_snapshot!(shown("GET /v1/frameworks", frameworks, &["frameworks", "-o", "wide"]), @"
+    exit code: 0
+    --- stdout
+    ID      NAME      STATE   ROLES    TASKS  CPUS  MEM    AGE  USER  PRINCIPAL  CHECKPOINT  FAILOVER-SECS  URL
+    F-0001  marathon  active  dev,ops      2     1   64  NNNNd  root  -          yes                604800  http://m/
+    ");
+    let roles = r#"[{"name":"dev","weight":2,"frameworks":["F-0001"],"resources":{"used":{"cpus":1,"mem":64},"offered":{}},"share":0.125}]"#;
+    insta::assert_snapshot!(shown("GET /v1/roles", roles, &["roles"]), @"
+    exit code: 0
+    --- stdout
+    NAME  WEIGHT  SHARE  CPUS  MEM  FRAMEWORKS
+    dev        2  12.5%     1   64  F-0001
+    ");
+    let offers = r#"[{"id":"O-1","framework_id":"F-0001","role":"dev","agent_id":"A-S0","hostname":"h1","resources":{"cpus":2.25,"mem":1024},"created_at":"2020-01-01T00:00:00Z"}]"#;
+    insta::assert_snapshot!(shown("GET /v1/offers", offers, &["offers"]), @"
+    exit code: 0
+    --- stdout
+    ID   FRAMEWORK  ROLE  HOST  CPUS   MEM    AGE
+    O-1  F-0001     dev   h1    2.25  1024  NNNNd
+    ");
+}
+
+#[test]
+fn an_empty_list_says_so_on_stderr() {
+    insta::assert_snapshot!(shown("GET /v1/tasks", "[]", &["ps"]), @"
+    exit code: 0
+    --- stderr
+    no tasks; `mezz ps --all` also lists those that have ended, `mezz run -- COMMAND` runs one
+    ");
+    assert_eq!(shown("GET /v1/tasks", "[]", &["ps", "-o", "json"]), "exit code: 0\n--- stdout\n[]\n");
+}
+
+#[test]
+fn why_lists_its_reasons() {
+    let why = r#"{"id":"web.1","kind":"task","reasons":["8 agents lack gpus:1","role quota is 4 cpus short"]}"#;
+    insta::assert_snapshot!(shown("GET /v1/why/web.1", why, &["why", "web.1"]), @"
+    exit code: 0
+    --- stdout
+    task web.1
+      8 agents lack gpus:1
+      role quota is 4 cpus short
+    ");
+}
+
+#[test]
+fn events_are_lines_until_the_stream_ends() {
+    let event = r#"{"sequence":7,"type":"task_updated","at":"2026-01-01T00:00:00Z","task_id":"web.1","state":"TASK_RUNNING"}"#;
+    let server = Server::new(vec![("GET /v1/events", vec![Answer::Lines(vec![event.to_owned()])])]);
+    insta::assert_snapshot!(mezz_at(&server, &["events"]).seen(), @"
+    exit code: 1
+    --- stdout
+    2026-01-01T00:00:00Z  task_updated  state=TASK_RUNNING task_id=web.1
+    --- stderr
+    error: the connection to the master at MASTER broke: unexpected end of file
+    ");
+    assert_eq!(mezz_at(&server, &["events", "-o", "json"]).stdout, format!("{event}\n"));
+}
+
+#[test]
+fn both_versions_are_told() {
+    let server = Server::json("GET /v1/version", 200, r#"{"mezz_version":"0.1.0","version":"1.11.0"}"#);
+    insta::assert_snapshot!(mezz_at(&server, &["version"]).seen(), @"
+    exit code: 0
+    --- stdout
+    client  mezz 0.1.0
+    master  mezz 0.1.0, speaks Mesos 1.11.0, at MASTER
+    ");
+    insta::assert_snapshot!(mezz_at(&server, &["version", "-o", "json"]).seen(), @r#"
+    exit code: 0
+    --- stdout
+    {"client":{"mezz_version":"0.1.0"},"master":{"mezz_version":"0.1.0","version":"1.11.0"}}
+    "#);
+}

@@ -1,0 +1,134 @@
+//! Short ways to build agents and frameworks for tests of the ledger.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use mezz_resource::{Quantities, Resources, parse};
+use mezz_sched::{
+    AgentIndex, AgentSpec, Capability, Config, FrameworkIndex, FrameworkSpec, Grant, Scheduler,
+};
+use std::sync::Arc;
+
+pub const SECOND: u64 = 1_000_000_000;
+pub const FLOOR: u64 = 100_000_000;
+
+pub fn res(text: &str) -> Resources {
+    parse(text, "*").unwrap()
+}
+
+pub fn of_role(text: &str, role: &str) -> Resources {
+    res(text).allocated_to(&Arc::from(role))
+}
+
+pub fn qty(text: &str) -> Quantities {
+    Quantities::parse(text).unwrap()
+}
+
+pub fn agent(text: &str) -> AgentSpec {
+    AgentSpec {
+        total: res(text),
+        ..AgentSpec::default()
+    }
+}
+
+pub fn framework(roles: &[&str]) -> FrameworkSpec {
+    FrameworkSpec {
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        capabilities: [Capability::MultiRole, Capability::ReservationRefinement]
+            .into_iter()
+            .collect(),
+        ..FrameworkSpec::default()
+    }
+}
+
+pub fn with_minimum(mut spec: FrameworkSpec, role: &str, minimum: &[&str]) -> FrameworkSpec {
+    spec.min_allocatable.insert(
+        role.to_owned(),
+        minimum.iter().map(|text| qty(text)).collect(),
+    );
+    spec
+}
+
+pub const fn a(index: u32) -> AgentIndex {
+    AgentIndex(index)
+}
+
+pub const fn f(index: u32) -> FrameworkIndex {
+    FrameworkIndex(index)
+}
+
+/// A ledger with a clock that the test moves.
+pub struct Lab {
+    pub sched: Scheduler,
+    pub now: u64,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    pub fn with(config: Config) -> Self {
+        Self {
+            sched: Scheduler::new(config),
+            now: SECOND,
+        }
+    }
+
+    pub fn agent(&mut self, index: u32, text: &str) -> &mut Self {
+        self.sched.add_agent(a(index), agent(text), &[]);
+        self
+    }
+
+    pub fn framework(&mut self, index: u32, roles: &[&str]) -> &mut Self {
+        self.sched.add_framework(f(index), framework(roles), true);
+        self
+    }
+
+    /// One cycle; the ledger must be sound after it.
+    pub fn cycle(&mut self) -> Vec<Grant> {
+        let mut grants = Vec::new();
+        self.sched.allocate(self.now, &mut grants);
+        self.sched.check_integrity().unwrap();
+        grants
+    }
+
+    /// One cycle in the short form `framework@agent role: resources`.
+    pub fn offers(&mut self) -> Vec<String> {
+        self.cycle().iter().map(show).collect()
+    }
+
+    pub fn decline(&mut self, grant: &Grant, refuse_ns: u64) {
+        self.sched.recover(
+            self.now,
+            grant.framework,
+            grant.agent,
+            &grant.resources,
+            Some(refuse_ns),
+        );
+        self.sched.check_integrity().unwrap();
+    }
+
+    /// Accepts a part of an offer; the rest goes back at once.
+    pub fn accept(&mut self, grant: &Grant, part: &str) {
+        let used = of_role(part, &grant.role);
+        let rest = grant.resources.subtract(&used).unwrap();
+        self.sched.mark_used(grant.framework, grant.agent, &used);
+        self.sched
+            .recover(self.now, grant.framework, grant.agent, &rest, None);
+        self.sched.check_integrity().unwrap();
+    }
+
+    pub fn pass(&mut self, nanos: u64) -> &mut Self {
+        self.now += nanos;
+        self
+    }
+}
+
+pub fn show(grant: &Grant) -> String {
+    format!(
+        "f{}@a{} {}: {}",
+        grant.framework.0,
+        grant.agent.0,
+        grant.role,
+        grant.resources.unallocated()
+    )
+}
