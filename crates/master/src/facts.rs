@@ -112,3 +112,33 @@ impl Drop for Subscription {
         self.hub.count.store(state.1.len(), Ordering::SeqCst);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mezz_core::key::AgentKey;
+
+    fn publish(hub: &FactHub, sequence: u64) {
+        let fact = Fact::AgentAdded { agent: AgentKey(0) };
+        hub.publish(Arc::default(), vec![(sequence, Arc::new(fact))]);
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_that_reads_too_slowly_is_cut_off_and_others_are_not() {
+        let hub = Arc::new(FactHub::default());
+        let mut slow = hub.subscribe();
+        let mut quick = hub.subscribe();
+        for sequence in 0..=QUEUE as u64 {
+            publish(&hub, sequence);
+            assert_eq!(quick.next().await.unwrap().facts[0].0, sequence);
+        }
+        assert_eq!(hub.len(), 1);
+        let mut seen = 0;
+        while slow.next().await.is_some() {
+            seen += 1;
+        }
+        assert_eq!(seen, QUEUE);
+        drop(quick);
+        assert!(!hub.is_watched());
+    }
+}

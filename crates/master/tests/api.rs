@@ -158,8 +158,17 @@ fn a_body_above_the_limit_is_refused_with_413() {
 fn weights_can_be_put_and_read_and_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store.redb");
+    // The writer of a stopped master closes its file in a thread of its own.
     let open = |options: &mut mezz_master::MasterOptions| {
-        options.backend = mezz_store::open_redb(&file).unwrap();
+        options.backend = loop {
+            match mezz_store::open_redb(&file) {
+                Ok(backend) => break backend,
+                Err(mezz_store::OpenError::InUse { .. }) => {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
     };
     {
         let master = TestMaster::start_with(open);
@@ -486,7 +495,9 @@ fn an_agent_that_is_declared_gone_is_told_and_cannot_stay() {
 fn a_response_in_protobuf_decodes_to_the_same_state() {
     let master = TestMaster::start();
     let agent = master.agent();
-    master.wait_for("/slaves", |state| state["slaves"][0]["id"] == agent.id.as_str());
+    master.wait_for("/slaves", |state| {
+        state["slaves"][0]["id"] == agent.id.as_str()
+    });
     let call = v1::master::Call {
         r#type: Some(v1::master::call::Type::GetAgents as i32),
         ..v1::master::Call::default()
