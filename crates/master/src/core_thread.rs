@@ -154,7 +154,7 @@ impl CoreThread {
                 for effect in self.release.advance(*token) {
                     self.deliver(effect);
                 }
-                crash_point("master.released");
+                crash_point("master.after_release");
             }
             Event::Elected(elected) => self.epoch = Epoch(elected.epoch),
             _ => {}

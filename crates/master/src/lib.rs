@@ -27,3 +27,11 @@ mod view;
 
 pub use options::{LoggingControl, MasterOptions, VERSION};
 pub use start::{MasterEnd, MasterError, MasterHandle, run};
+
+/// Every crash point of this crate; a test visits each.
+pub const CRASH_POINTS: &[&str] = &[
+    "master.before_persist",
+    "master.durable_before_release",
+    "master.after_release",
+    "master.before_reply",
+];
