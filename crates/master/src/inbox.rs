@@ -90,7 +90,23 @@ impl Inbox {
 
     /// Queues one input of a client, waiting while the queue is full.
     pub(crate) async fn send(&self, input: Input) {
-        self.send_all(&mut vec![input]).await;
+        if let Some(input) = self.try_send(input) {
+            self.send_all(&mut vec![input]).await;
+        }
+    }
+
+    /// Gives the input back when the queue is full.
+    fn try_send(&self, input: Input) -> Option<Input> {
+        let mut queue = self.lock();
+        if queue.closed {
+            return None;
+        }
+        if queue.inputs.len() >= CAPACITY {
+            return Some(input);
+        }
+        queue.inputs.push(input);
+        self.wake(queue);
+        None
     }
 
     /// Drops everything queued and whatever comes: the core has ended.

@@ -86,6 +86,7 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         store: shared.options.backend.store.clone(),
         view,
         hub,
+        open_streams: shared.open_streams.clone(),
     });
     std::thread::Builder::new()
         .name("master-core".into())
