@@ -27,7 +27,7 @@ pub use driver::AgentExit;
 pub use host::ResourceOptionError;
 pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
-pub use options::{AgentOptions, RecoverMode};
+pub use options::{AgentOptions, ReconfigurationPolicy, RecoverMode};
 pub use start::{AgentHandle, AgentStopper, StartError, run};
 pub use warden_link::WardenLinkError;
 pub use work_dir::WorkDirError;

@@ -1,11 +1,14 @@
-//! A framework for tests: subscribes over the v1 JSON API, launches, acknowledges, and remembers the updates.
+//! A framework for tests: subscribes over the v1 API, launches, acknowledges, and remembers the updates.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
+use mezz_proto::v1::scheduler::{Call, Event};
 use serde_json::{Value, json};
 
+use crate::encoding::Encoding;
 use crate::event_stream::EventStream;
-use crate::http_client::{Client, HttpError, Request, Response};
+use crate::http_client::{Client, HttpError, Response};
 
 const PATH: &str = "/api/v1/scheduler";
 
@@ -13,6 +16,7 @@ const PATH: &str = "/api/v1/scheduler";
 #[derive(Debug)]
 pub struct Framework {
     client: Client,
+    encoding: Encoding,
     id: String,
     stream_id: String,
     events: EventStream,
@@ -50,18 +54,33 @@ impl Framework {
             .unwrap_or_else(|error| panic!("cannot subscribe: {error}"))
     }
 
+    /// Subscribes in an encoding; panics when the first event is not SUBSCRIBED.
+    #[track_caller]
+    pub fn subscribe_in(encoding: Encoding, client: &Client, info: &Value) -> Self {
+        Self::try_subscribe_with(encoding, client, &json!({"framework_info": info}))
+            .unwrap_or_else(|error| panic!("cannot subscribe: {error}"))
+    }
+
     /// Subscribes with `info`, which holds the id when the framework is not new.
     pub fn try_subscribe(client: &Client, info: &Value) -> Result<Self, HttpError> {
-        let mut call = json!({"type": "SUBSCRIBE", "subscribe": {"framework_info": info}});
-        if let Some(id) = info.get("id") {
-            call["framework_id"] = id.clone();
-        }
-        let mut events = client.open(&Request::json(PATH, &call))?;
+        Self::try_subscribe_with(Encoding::Json, client, &json!({"framework_info": info}))
+    }
+
+    /// Subscribes with the contents of the call: `framework_info`, `suppressed_roles` and so on.
+    pub fn try_subscribe_with(
+        encoding: Encoding,
+        client: &Client,
+        subscribe: &Value,
+    ) -> Result<Self, HttpError> {
+        let mut events = client.open(&encoding.post::<Call>(PATH, &subscription(subscribe)))?;
         let stream_id = events
             .header("Mesos-Stream-Id")
             .unwrap_or_default()
             .to_owned();
-        let first = events.next_json()?.unwrap_or_default();
+        let first = events.next_record()?.unwrap_or_default();
+        let first = encoding.decode::<Event>(&first).map_err(|error| {
+            HttpError::Decode(format!("{error} in an answer {}", events.status))
+        })?;
         let id = first["subscribed"]["framework_id"]["value"].as_str();
         let Some(id) = id else {
             return Err(HttpError::Decode(format!(
@@ -71,6 +90,7 @@ impl Framework {
         };
         Ok(Self {
             client: client.clone(),
+            encoding,
             id: id.to_owned(),
             stream_id,
             events,
@@ -107,8 +127,9 @@ impl Framework {
         if let Some(contents) = contents {
             call[kind.to_lowercase()] = contents;
         }
+        let request = self.encoding.post::<Call>(PATH, &call);
         self.client
-            .send(&Request::json(PATH, &call).header("Mesos-Stream-Id", &self.stream_id))
+            .send(&request.header("Mesos-Stream-Id", &self.stream_id))
     }
 
     /// Sends a call; panics when it is not accepted with 202.
@@ -123,9 +144,22 @@ impl Framework {
     /// Takes the next event into account and returns it; panics at the end of the stream.
     #[track_caller]
     pub fn next_event(&mut self) -> Value {
-        let event = self.events.next_json();
+        let event = self.try_next_event();
         let event = event.unwrap_or_else(|error| panic!("the stream fails: {error}"));
-        let event = event.unwrap_or_else(|| panic!("the stream of {} has ended", self.id));
+        event.unwrap_or_else(|| panic!("the stream of {} has ended", self.id))
+    }
+
+    /// Takes the next event into account and returns it; `None` at the end of the stream.
+    pub fn try_next_event(&mut self) -> Result<Option<Value>, HttpError> {
+        let Some(record) = self.events.next_record()? else {
+            return Ok(None);
+        };
+        let event = self.encoding.decode::<Event>(&record)?;
+        self.on_event(&event);
+        Ok(Some(event))
+    }
+
+    fn on_event(&mut self, event: &Value) {
         match event["type"].as_str().unwrap_or_default() {
             "OFFERS" => self.offers.extend(
                 event["offers"]["offers"]
@@ -140,7 +174,51 @@ impl Framework {
             "UPDATE" => self.on_update(&event["update"]["status"]),
             _ => {}
         }
-        event
+    }
+
+    /// Reads events until one of that type comes, and returns it.
+    #[track_caller]
+    pub fn wait_for_event(&mut self, kind: &str) -> Value {
+        loop {
+            let event = self.next_event();
+            if event["type"] == kind {
+                return event;
+            }
+        }
+    }
+
+    /// Takes what comes within `limit` into account and returns it: for events that must not come.
+    pub fn events_within(&mut self, limit: Duration) -> Vec<Value> {
+        let mut seen = Vec::new();
+        let deadline = Instant::now() + limit;
+        while let Some(rest) = deadline.checked_duration_since(Instant::now()) {
+            if self.events.silent_for(rest) {
+                break;
+            }
+            match self.try_next_event() {
+                Ok(Some(event)) => seen.push(event),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        seen
+    }
+
+    /// The offers that are not yet used, in their order.
+    pub fn offers(&self) -> &[Value] {
+        &self.offers
+    }
+
+    /// Reads the stream to its end and returns the rest of its events; panics when it does not end.
+    #[track_caller]
+    pub fn rest(&mut self) -> Vec<Value> {
+        let mut seen = Vec::new();
+        loop {
+            match self.try_next_event() {
+                Ok(Some(event)) => seen.push(event),
+                Ok(None) => return seen,
+                Err(error) => panic!("the stream fails: {error}"),
+            }
+        }
     }
 
     fn on_update(&mut self, status: &Value) {
@@ -170,14 +248,22 @@ impl Framework {
         self.offers.remove(0)
     }
 
+    /// Sends an ACCEPT of offers with operations; what is left is offered again at once.
+    #[track_caller]
+    pub fn accept(&self, offers: &[&Value], operations: &Value) {
+        let ids: Vec<&Value> = offers.iter().map(|offer| &offer["id"]).collect();
+        let filters = json!({"refuse_seconds": 0.0});
+        let contents = json!({"offer_ids": ids, "operations": operations, "filters": filters});
+        self.accepted("ACCEPT", Some(contents));
+    }
+
     /// Launches tasks on an offer; what is left of it is offered again at once.
     #[track_caller]
     pub fn launch(&self, offer: &Value, tasks: &[Value]) {
-        let operations = json!([{"type": "LAUNCH", "launch": {"task_infos": tasks}}]);
-        let filters = json!({"refuse_seconds": 0.0});
-        let contents =
-            json!({"offer_ids": [offer["id"]], "operations": operations, "filters": filters});
-        self.accepted("ACCEPT", Some(contents));
+        self.accept(
+            &[offer],
+            &json!([{"type": "LAUNCH", "launch": {"task_infos": tasks}}]),
+        );
     }
 
     /// Declines an offer for so many seconds.
@@ -223,6 +309,15 @@ impl Framework {
             self.next_event();
         }
     }
+}
+
+/// The SUBSCRIBE call with these contents; the id of the framework is that of its info.
+pub fn subscription(subscribe: &Value) -> Value {
+    let mut call = json!({"type": "SUBSCRIBE", "subscribe": subscribe});
+    if let Some(id) = subscribe["framework_info"].get("id") {
+        call["framework_id"] = id.clone();
+    }
+    call
 }
 
 /// A command task for an offer, with 0.01 cpus and 8 MiB of the offer's role.
