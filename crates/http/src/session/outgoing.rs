@@ -215,7 +215,8 @@ impl Sender {
 
     /// Waits until the queue is below the high-water mark.
     pub async fn drained(&self) -> Result<(), SessionError> {
-        self.wait_until(|queue, config| queue.queued_bytes <= config.high_water_bytes).await
+        self.wait_until(|queue, config| queue.queued_bytes <= config.high_water_bytes)
+            .await
     }
 
     /// Waits until everything queued so far has been handed to the connection.
@@ -223,7 +224,10 @@ impl Sender {
         self.wait_until(|queue, _| queue.flushed).await
     }
 
-    async fn wait_until(&self, reached: impl Fn(&Queue, &SessionConfig) -> bool) -> Result<(), SessionError> {
+    async fn wait_until(
+        &self,
+        reached: impl Fn(&Queue, &SessionConfig) -> bool,
+    ) -> Result<(), SessionError> {
         loop {
             let waiting = self.link.drained.notified();
             tokio::pin!(waiting);
@@ -436,7 +440,11 @@ impl Writer {
     /// Tells those who wait for it that nothing is left to write.
     fn note_flushed(&self) {
         let mut queue = self.link.lock();
-        if !queue.flushed && queue.ordered.is_empty() && queue.urgent.is_empty() && self.rest.is_none() {
+        if !queue.flushed
+            && queue.ordered.is_empty()
+            && queue.urgent.is_empty()
+            && self.rest.is_none()
+        {
             queue.flushed = true;
             self.link.drained.notify_waiters();
         }
