@@ -1,5 +1,6 @@
 //! From a launch as the core wants it to a plan for the warden, and the sandbox that it starts in.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -7,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use mezz_agent_core::{Command, Launch, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, LaunchId, LaunchPlan, PlanError, Privilege, SandboxContent,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan, PlanError, Privilege, SandboxContent,
 };
 
 use crate::accounts::Accounts;
@@ -62,6 +63,12 @@ impl Launcher {
     /// Only root can, and root's own need no change.
     fn gives_away(&self, owner: &Credentials) -> bool {
         self.host.privilege == Privilege::Root && owner.uid != 0
+    }
+
+    /// How what an earlier warden left of a launch is found and ended.
+    pub(crate) fn stray(&self, launch_id: LaunchId) -> Result<(KillMethod, CString), PlanError> {
+        let kill = mezz_launch_plan::kill_method(launch_id, &self.host)?;
+        Ok((kill, mezz_launch_plan::marker(&self.host.scope, launch_id)?))
     }
 
     fn learn(&mut self, name: &str) {

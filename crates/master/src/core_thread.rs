@@ -161,9 +161,13 @@ impl CoreThread {
                 for effect in self.release.advance(*token) {
                     self.deliver(effect);
                 }
-                crash_point("master.after_release");
+                crash_point("master.released");
             }
-            Event::Elected(elected) => self.epoch = Epoch(elected.epoch),
+            Event::Elected(elected) => {
+                crash_point("master.elected");
+                self.epoch = Epoch(elected.epoch);
+            }
+            Event::Agent { .. } => crash_point("master.heard_agent"),
             _ => {}
         }
         self.handle(event);
@@ -247,6 +251,7 @@ impl CoreThread {
         let Some(open) = self.streams.get(&stream) else {
             return;
         };
+        crash_point("master.before_event");
         if let Some(subscribed) = &event.subscribed {
             self.open_streams
                 .add(&open.id, &subscribed.framework_id.value);
@@ -300,6 +305,7 @@ impl CoreThread {
                 }),
             );
             if is_last {
+                crash_point("master.after_persist");
                 return;
             }
         }
@@ -312,7 +318,9 @@ impl CoreThread {
         }
         for session in self.unflushed.drain(..) {
             if let Some(sink) = self.sessions.get_mut(&session) {
+                crash_point("master.before_agent");
                 sink.flush();
+                crash_point("master.after_agent");
             }
         }
         let durable = self.release.durable();

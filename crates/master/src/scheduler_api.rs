@@ -8,6 +8,7 @@ use mezz_http::negotiate::{self, MediaType};
 use mezz_http::stream::{StreamLimits, stream};
 use mezz_http::{Request, Response, respond};
 use mezz_proto::v1::scheduler::{Call, call};
+use mezz_warden::crash_point;
 
 use crate::inbox::Input;
 use crate::leading::require_leader;
@@ -48,6 +49,7 @@ async fn answer(shared: &Shared, request: &mut Request) -> Result<Response, Resp
             if kind != call::Type::UpdateFramework && is_open(shared, stream_id, &call) {
                 let event = call_event(NO_REPLY, stream_id, call);
                 shared.inbox.send(Input::Event(event)).await;
+                crash_point("master.before_reply");
                 return Ok(respond::accepted());
             }
             let reply = shared.call(|key| call_event(key, stream_id, call)).await;
