@@ -140,17 +140,18 @@ impl Master {
         framework: FrameworkKey,
         agent: AgentKey,
         role: &Arc<str>,
-        task: v1::TaskInfo,
+        mut task: v1::TaskInfo,
         demand: Demand,
         effects: &mut Effects,
     ) -> agent::RunTask {
         let total = demand.total();
-        self.agent_mut(agent).used += &total;
-        self.framework_mut(framework).used += &total;
+        self.charge(framework, agent, &total);
         if let Some(info) = &task.executor {
             self.admit_executor(framework, agent, role, info, demand.executor);
         }
         let wire_task = self.wire_task(framework, &task, &demand.task);
+        // The agent reports them to the next master, which has nothing else to tell the role from.
+        task.resources.clone_from(&wire_task.resources);
         self.insert_task(framework, agent, role, &wire_task, demand.task, effects);
         self.numbers.launch_token += 1;
         agent::RunTask {
@@ -235,6 +236,17 @@ impl Master {
         self.release(executor.framework, executor.agent, &executor.resources);
     }
 
+    /// Counts what a task or an executor holds; the ledger hears of it from the caller.
+    pub(crate) fn charge(
+        &mut self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        resources: &Resources,
+    ) {
+        self.agent_mut(agent).used += resources;
+        self.framework_mut(framework).used += &scalars(resources);
+    }
+
     /// Gives back what a task or an executor held.
     pub(crate) fn release(
         &mut self,
@@ -243,7 +255,7 @@ impl Master {
         resources: &Resources,
     ) {
         discharge(&mut self.agent_mut(agent).used, resources);
-        discharge(&mut self.framework_mut(framework).used, resources);
+        discharge(&mut self.framework_mut(framework).used, &scalars(resources));
         self.sched.mark_unused(
             crate::frameworks::sched_key(framework),
             crate::offers::agent_sched_key(agent),
@@ -424,6 +436,11 @@ fn first_status(task: &v1::Task, wanted: impl Fn(v1::TaskState) -> bool) -> Opti
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
     let nanoseconds = (seconds * 1e9) as u64;
     Some(Wall(nanoseconds))
+}
+
+/// What can be added up over agents: ports and sets of one agent have nothing to do with those of another.
+pub(crate) fn scalars(resources: &Resources) -> Resources {
+    resources.filter(|resource| resource.as_scalar().is_some())
 }
 
 /// Takes a part out of an account that contains it.
