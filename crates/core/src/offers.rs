@@ -9,7 +9,7 @@ use crate::effect::Effects;
 use crate::event::TimerKey;
 use crate::fact::{Fact, OfferEnd};
 use crate::frameworks::sched_key;
-use crate::key::{AgentKey, FrameworkKey, OfferKey};
+use crate::key::{AgentKey, FrameworkKey, OfferKey, Token};
 use crate::launch::{discharge, scalars};
 use crate::master::Master;
 use crate::metrics::Counter;
@@ -59,9 +59,10 @@ impl Master {
         self.place_pending_tasks(effects);
         let mut grants = Vec::new();
         self.sched.allocate(self.now.mono.0, &mut grants);
-        let mut by_framework: BTreeMap<FrameworkKey, Vec<v1::Offer>> = BTreeMap::new();
+        let mut by_framework: BTreeMap<FrameworkKey, (Token, Vec<v1::Offer>)> = BTreeMap::new();
         for grant in grants {
             let framework = FrameworkKey(grant.framework.0);
+            let registered = self.agent_live(AgentKey(grant.agent.0)).registered;
             let offer = self.make_offer(
                 framework,
                 AgentKey(grant.agent.0),
@@ -69,10 +70,14 @@ impl Master {
                 grant.resources,
                 effects,
             );
-            by_framework.entry(framework).or_default().push(offer);
+            let (after, offers) = by_framework.entry(framework).or_default();
+            *after = registered.max(*after);
+            offers.push(offer);
         }
-        for (framework, offers) in by_framework {
-            self.send_event(framework, wire::offers(offers), effects);
+        // A master that dies before an agent is durable must not have offered it: its tasks would be lost.
+        for (framework, (after, offers)) in by_framework {
+            let after = Some(after).filter(|token| *token > Token::default());
+            self.send_event_after(framework, wire::offers(offers), after, effects);
         }
         self.arm_offer_timeout(effects);
     }

@@ -121,6 +121,7 @@ impl Master {
             agent_id: wire::agent_id_of(&self.agent(key).id),
             master: self.records.master.info.clone(),
         };
+        self.agent_live(key).registered = token;
         self.send_agent(key, Body::Registered(registered), Some(token), effects);
         self.emit(fact, effects);
         token

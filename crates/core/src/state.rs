@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::event::TimerKey;
 use crate::key::{
     AgentKey, ExecutorKey, FrameworkKey, Generation, OfferKey, SessionKey, StreamKey, TaskKey,
+    Token,
 };
 use crate::pages::Slots;
 use crate::time::Mono;
@@ -74,6 +75,8 @@ pub(crate) struct PendingKill {
 /// An agent beyond its record.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct AgentLive {
+    /// The write that holds its registration: nothing of it is offered before.
+    pub(crate) registered: Token,
     pub(crate) session: Option<SessionKey>,
     pub(crate) tasks: BTreeSet<TaskKey>,
     pub(crate) executors: BTreeSet<ExecutorKey>,

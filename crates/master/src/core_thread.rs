@@ -158,9 +158,17 @@ impl CoreThread {
             }
             Event::Persisted(token) => {
                 crash_point("master.durable_before_release");
-                for effect in self.release.advance(*token) {
-                    self.deliver(effect);
-                }
+                // Agents first: an agent should know its id before a framework can use what it has.
+                let (to_agents, others): (Vec<Effect>, Vec<Effect>) = self
+                    .release
+                    .advance(*token)
+                    .into_iter()
+                    .partition(is_for_agent);
+                to_agents
+                    .into_iter()
+                    .for_each(|effect| self.deliver(effect));
+                self.flush_sessions();
+                others.into_iter().for_each(|effect| self.deliver(effect));
                 crash_point("master.released");
             }
             Event::Elected(elected) => {
@@ -311,11 +319,8 @@ impl CoreThread {
         }
     }
 
-    /// Ends a batch: timers, bodies for agents, views, replies, facts.
-    fn settle(&mut self) {
-        while let Some(event) = self.timers.take_due(self.clock.mono()) {
-            self.handle(event);
-        }
+    /// Hands agents what was kept for them.
+    fn flush_sessions(&mut self) {
         for session in self.unflushed.drain(..) {
             if let Some(sink) = self.sessions.get_mut(&session) {
                 crash_point("master.before_agent");
@@ -323,6 +328,14 @@ impl CoreThread {
                 crash_point("master.after_agent");
             }
         }
+    }
+
+    /// Ends a batch: timers, bodies for agents, views, replies, facts.
+    fn settle(&mut self) {
+        while let Some(event) = self.timers.take_due(self.clock.mono()) {
+            self.handle(event);
+        }
+        self.flush_sessions();
         let durable = self.release.durable();
         while let Some(published) = self.views.settle(self.core.records(), durable, self.issued) {
             if !published.facts.is_empty() && self.hub.is_watched() {
@@ -334,6 +347,10 @@ impl CoreThread {
             }
         }
     }
+}
+
+fn is_for_agent(effect: &Effect) -> bool {
+    matches!(effect, Effect::ToAgent { .. } | Effect::CloseSession { .. })
 }
 
 fn store_operation(operation: StoreOperation) -> Result<Operation, mezz_store::KeyError> {

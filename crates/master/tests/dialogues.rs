@@ -74,6 +74,9 @@ impl Stage {
                 .as_array()
                 .is_some_and(|tasks| tasks.len() == 1)
         });
+        stage.master.wait_for("/v1/offers", |offers| {
+            !offers.as_array().unwrap().is_empty()
+        });
         stage
     }
 
@@ -136,7 +139,6 @@ const UNVERSIONED: &[Intended] = &[
     intended("*", "/flags/*", FLAGS),
     intended("*", "*/executors", PODS),
     intended("*", "*/offered_resources/ports", OFFERED),
-    intended("*", "/frameworks/*/resources/ports", OFFERED),
     intended("*", "/roles/*/offered/*", OFFERED),
     intended("*", "/roles/*/disk", PODS),
     intended("*", "*/resources/disk/consumed", PODS),
