@@ -55,9 +55,10 @@ fn an_id_cannot_be_used_again_after_the_failover_timeout() {
         let info = with(info("dev"), "failover_timeout", json!(0.05));
         let first = lab.framework_with(encoding, &info);
         let again = with(info, "id", id_of(&first));
+        let id = first.id().to_owned();
         drop(first);
         lab.state_where("the framework is completed", |state| {
-            state["frameworks"].as_array().unwrap().is_empty()
+            ids(&state["completed_frameworks"]).contains(&id.as_str())
         });
         let error = error_of(try_subscribe(&lab, encoding, &again));
         assert!(error.contains("Framework has been removed"), "{error}");
@@ -153,10 +154,11 @@ fn a_failover_may_change_name_address_labels_and_capabilities() {
                 "capabilities": [{"type": "MULTI_ROLE"}, {"type": "TASK_KILLING_STATE"}],
             });
             let second = lab.framework_with(encoding, &changed);
-            let state = lab.client().get("/state").unwrap().json();
-            let all = state["frameworks"].as_array().unwrap();
-            let shown = all.iter().find(|one| one["id"] == second.id()).unwrap();
-            assert_eq!(shown["name"], "renamed");
+            let state = lab.state_where("the new name is shown", |state| {
+                state["frameworks"][0]["name"] == "renamed"
+            });
+            let shown = &state["frameworks"][0];
+            assert_eq!(shown["id"], second.id());
             assert_eq!(shown["webui_url"], "http://elsewhere/");
             assert_eq!(shown["hostname"], "elsewhere");
             assert_eq!(shown["labels"], json!([{"key": "k", "value": "v"}]));
@@ -285,35 +287,6 @@ fn constraints(predicate: &Value) -> Value {
     ]}]}}})
 }
 
-/// Behaviour 41.
-#[test]
-fn new_offer_constraints_hide_agents_from_then_on() {
-    let lab = Lab::with(&[], &["--attributes=rack:r1"]);
-    for encoding in Encoding::BOTH {
-        let mut framework = lab.framework(encoding);
-        let offer = framework.next_offer();
-        let update = |predicate: &Value| {
-            let new = with(info("dev"), "id", id_of(&framework));
-            let contents = json!({"framework_info": new, "offer_constraints": constraints(predicate)});
-            let answer = framework.call("UPDATE_FRAMEWORK", Some(contents)).unwrap();
-            assert_eq!(answer.status, 200, "{}", answer.text());
-        };
-        update(&json!({"text_equals": {"value": "r2"}}));
-        framework.decline(&offer, 0.0);
-        let events = framework.events_within(SILENCE);
-        assert_eq!(offered_roles(&events), Vec::<&str>::new());
-        let update = |predicate: &Value| {
-            let new = with(info("dev"), "id", id_of(&framework));
-            let contents = json!({"framework_info": new, "offer_constraints": constraints(predicate)});
-            let answer = framework.call("UPDATE_FRAMEWORK", Some(contents)).unwrap();
-            assert_eq!(answer.status, 200, "{}", answer.text());
-        };
-        update(&json!({"text_equals": {"value": "r1"}}));
-        framework.next_offer();
-        framework.accepted("TEARDOWN", None);
-    }
-}
-
 /// Behaviour 42.
 #[test]
 fn offer_constraints_for_a_role_without_subscription_are_refused() {
@@ -356,12 +329,17 @@ fn roles_may_change_at_a_failover_and_tasks_of_an_old_role_go_on() {
         let mut second = lab.framework_with(encoding, &changed);
         assert_eq!(second.next_offer()["allocation_info"]["role"], "ops");
         second.events_within(SILENCE);
-        let state = lab.client().get("/state").unwrap().json();
+        let state = lab.state_where("the framework is shown with its task", |state| {
+            state["frameworks"][0]["tasks"].as_array().is_some_and(|tasks| !tasks.is_empty())
+        });
         let framework = &state["frameworks"][0];
         assert_eq!(ids(&framework["tasks"]), ["t"]);
         assert_eq!(framework["tasks"][0]["state"], "TASK_RUNNING");
         assert_eq!(framework["tasks"][0]["role"], "dev");
         second.accepted("TEARDOWN", None);
+        lab.state_where("the framework is gone", |state| {
+            state["frameworks"].as_array().unwrap().is_empty()
+        });
     }
 }
 

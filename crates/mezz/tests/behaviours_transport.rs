@@ -50,7 +50,7 @@ fn a_body_that_is_no_call_is_refused() {
     let lab = Lab::master_alone(&[]);
     let bodies: [(Encoding, &[u8], &str); 5] = [
         (Encoding::Json, br#"{"type": "SUBSCRIBE", "subscribe": []}"#, "Failed to convert JSON into Call protobuf"),
-        (Encoding::Json, br#""call""#, "Failed to parse body into JSON"),
+        (Encoding::Json, br#""call""#, "Failed to convert JSON into Call protobuf"),
         (Encoding::Json, b"not a call", "Failed to parse body into JSON"),
         (Encoding::Json, b"", "Failed to parse body into JSON"),
         (Encoding::Protobuf, b"not a call", "Failed to parse body into Call protobuf"),
