@@ -211,7 +211,7 @@ impl AgentCore {
         (launch_id, container_id): (LaunchId, ContainerId),
     ) -> ExecutorKey {
         let framework_id = Arc::clone(&self.frameworks.get(framework).expect("only called for a framework that is there").id);
-        let sandbox = self.sandbox_path(&framework_id, &id, container_id);
+        let sandbox = Self::sandbox_path(&framework_id, container_id);
         let executor = self.executors.insert(Executor {
             framework,
             id: Arc::clone(&id),

@@ -1,6 +1,7 @@
 //! The way to the master: dials, runs the session, and hands what it brings to the core's thread.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mezz_http::session::{self, Carrier, Session, SessionConfig};
 use mezz_proto::agent_protocol::frame::Body;
@@ -11,6 +12,8 @@ use crate::inbox::{Inbox, Input};
 
 /// The channel of an agent that has a connection of its own.
 const CHANNEL: u32 = 1;
+/// How long the last words may take to leave.
+const FLUSH_DEADLINE: Duration = Duration::from_millis(500);
 
 /// At most one attempt or session at a time.
 #[derive(Debug)]
@@ -73,15 +76,15 @@ impl MasterLink {
 
     /// Lets what is queued leave, then ends the session.
     pub(crate) fn finish(mut self) {
-        if self.sender.take().is_some()
-            && let Some(mut task) = self.task.take()
-        {
-            // The writer goes on until the queue is empty once no sender is left; the peer then closes.
-            let wait = async {
-                let _ = tokio::time::timeout(std::time::Duration::from_millis(500), &mut task).await;
-                task.abort();
-            };
-            self.runtime.block_on(wait);
+        if let Some(sender) = self.sender.take() {
+            let wait = async { tokio::time::timeout(FLUSH_DEADLINE, sender.flushed()).await };
+            if self.runtime.block_on(wait).is_err() {
+                tracing::warn!("the master did not take the last words of this agent");
+            }
+            sender.close();
+        }
+        if let Some(task) = self.task.take() {
+            task.abort();
         }
     }
 

@@ -173,7 +173,7 @@ fn prepare(options: &AgentOptions, _inbox: &Arc<Inbox>, parts: &Parts) -> Result
         Keeping::Temporary => (Journal::forgetting(), Vec::new()),
     };
     let (warden, containers) = WardenLink::open(&work_dir, options.warden_program.clone())?;
-    let facts = mezz_warden::host::facts(&work_dir.scope());
+    let facts = mezz_warden::host::facts(work_dir.scope());
     say_what_is_not_enforced(&facts);
     let launcher = Launcher::new(facts, work_dir.path().to_owned());
     let core = AgentCore::new(config(options, agent, parts.advertised, &work_dir));
@@ -202,6 +202,7 @@ fn config(options: &AgentOptions, agent: AgentInfo, advertised: SocketAddr, work
     config.executor_shutdown_grace_period = options.executor_shutdown_grace_period;
     config.recovery_timeout = options.recovery_timeout;
     config.recover = options.recover;
+    config.reconfiguration = options.reconfiguration_policy;
     config
 }
 

@@ -166,21 +166,10 @@ impl Master {
         info: &v1::ExecutorInfo,
         resources: Option<Resources>,
     ) {
-        let key = match self
-            .running_executor(framework, agent, &info.executor_id.value)
-            .map(|executor| executor.key)
-        {
-            Some(key) => key,
-            None => self.insert_executor(
-                framework,
-                agent,
-                role,
-                info.clone(),
-                resources.unwrap_or_default(),
-            ),
-        };
-        if let Some(executor) = self.records.executors.get_mut(key.index()) {
-            executor.task_count += 1;
+        let running = self.running_executor(framework, agent, &info.executor_id.value);
+        if running.is_none() {
+            let resources = resources.unwrap_or_default();
+            self.insert_executor(framework, agent, role, info.clone(), resources);
         }
     }
 
@@ -192,6 +181,7 @@ impl Master {
         info: v1::ExecutorInfo,
         resources: Resources,
     ) -> ExecutorKey {
+        let task_count = self.tasks_of_executor(framework, agent, &info.executor_id.value);
         let key = ExecutorKey(self.free.executors.take());
         let id: Box<str> = info.executor_id.value.as_str().into();
         self.index
@@ -207,10 +197,25 @@ impl Master {
             role: Arc::clone(role),
             info: Arc::new(info),
             resources: Arc::new(resources),
-            task_count: 0,
+            task_count,
         };
         self.records.executors.insert(key.index(), record);
         key
+    }
+
+    /// Tasks of an earlier run of the same executor may still be live when a new one begins.
+    fn tasks_of_executor(&self, framework: FrameworkKey, agent: AgentKey, id: &str) -> u32 {
+        let Some(live) = self.agents.get(&agent) else {
+            return 0;
+        };
+        let count = live
+            .tasks
+            .iter()
+            .filter_map(|key| self.task(*key))
+            .filter(|task| task.framework == framework && !wire::is_terminal(task.state))
+            .filter(|task| task.executor_id.as_deref() == Some(id))
+            .count();
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// Forgets an executor and gives its own resources back.
@@ -237,7 +242,7 @@ impl Master {
         resources: &Resources,
     ) {
         discharge(&mut self.agent_mut(agent).used, resources);
-        discharge(&mut self.framework_mut(framework).used, resources);
+        discharge_merged(&mut self.framework_mut(framework).used, resources);
         self.sched.mark_unused(
             crate::frameworks::sched_key(framework),
             crate::offers::agent_sched_key(agent),
@@ -319,6 +324,17 @@ impl Master {
         self.framework_live(framework).tasks.insert(key);
         self.agent_live(agent).tasks.insert(key);
         self.agent_mut(agent).task_count += 1;
+        if !wire::is_terminal(task.state())
+            && let Some(id) = &task.executor_id
+            && let Some(executor) = self
+                .index
+                .executors
+                .get(&(agent, framework, id.value.as_str().into()))
+                .copied()
+            && let Some(record) = self.records.executors.get_mut(executor.index())
+        {
+            record.task_count += 1;
+        }
         self.emit(
             Fact::TaskAdded {
                 task: key,
@@ -407,4 +423,10 @@ pub(crate) fn discharge(account: &mut Resources, part: &Resources) {
         contained,
         "an account gives back only what was put in: {account} lacks {part}"
     );
+}
+
+/// Takes a part out of an account of several agents. The same ports of two agents are one range in it, as in Mesos,
+/// so what another agent's part has taken with it is not missed.
+pub(crate) fn discharge_merged(account: &mut Resources, part: &Resources) {
+    account.subtract_available(part);
 }

@@ -4,19 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mezz_proto::agent_protocol as agent;
 use mezz_proto::v1;
 use mezz_resource::Resources;
 use v1::framework_info::capability::Type;
 
 use crate::durable::{NATIVE, StoredNativeTask, delete, put};
 use crate::effect::{Effect, Effects, Reply};
-use crate::frameworks::sched_key;
-use crate::key::{AgentKey, FrameworkKey, RequestKey, TaskKey, Token};
-use crate::launch::Demand;
+use crate::key::{AgentKey, FrameworkKey, RequestKey, TaskKey};
 use crate::master::Master;
 use crate::native::{NativeCall, NativeTask};
-use crate::records::{FrameworkState, PendingRecord, TaskList};
+use crate::records::{FrameworkState, TaskList};
 use crate::time::Wall;
 use crate::{validation, wire};
 
@@ -27,8 +24,8 @@ pub(crate) struct NativeState {
     /// Unset until it is first used.
     pub(crate) framework: Option<FrameworkKey>,
     /// Slots of pending records, in the order of arrival.
-    pending: BTreeMap<u64, u32>,
-    next_arrival: u64,
+    pub(crate) pending: BTreeMap<u64, u32>,
+    pub(crate) next_arrival: u64,
 }
 
 impl Master {
@@ -178,7 +175,7 @@ impl Master {
         key
     }
 
-    fn stored(
+    pub(crate) fn stored(
         &self,
         info: &v1::TaskInfo,
         task: &NativeTask,
@@ -193,159 +190,15 @@ impl Master {
         }
     }
 
-    fn place_native(
-        &mut self,
-        framework: FrameworkKey,
-        role: &str,
-        wanted: &Resources,
-        ports: u32,
-    ) -> Result<(AgentKey, Resources), Vec<String>> {
-        match self
-            .sched
-            .place(sched_key(framework), role, wanted, u64::from(ports))
-        {
-            Ok(placement) => Ok((AgentKey(placement.agent.0), placement.resources)),
-            Err(refusals) => Err(refusals.0.iter().map(ToString::to_string).collect()),
-        }
-    }
-
-    fn queue_native(
-        &mut self,
-        id: &str,
-        task: NativeTask,
-        resources: Resources,
-        created_at: Wall,
-        why: Vec<String>,
-    ) {
-        let slot = self.free.pending.take();
-        let record = PendingRecord {
-            id: id.into(),
-            task: Arc::new(task),
-            resources: Arc::new(resources),
-            created_at,
-            why: why.into(),
-        };
-        self.records.pending.insert(slot as usize, record);
-        self.native.next_arrival += 1;
-        self.native.pending.insert(self.native.next_arrival, slot);
-    }
-
-    /// Tries every pending task once; equal requests that failed in this cycle are not tried again.
-    pub(crate) fn place_pending_tasks(&mut self, effects: &mut Effects) {
-        let Some(framework) = self.native.framework else {
-            return;
-        };
-        let mut failed: Vec<(String, Arc<Resources>, u32)> = Vec::new();
-        for (arrival, slot) in self.native.pending.clone() {
-            let Some(pending) = self.records.pending.get(slot as usize).cloned() else {
-                continue;
-            };
-            let shape = (
-                pending.task.role.clone(),
-                Arc::clone(&pending.resources),
-                pending.task.port_count,
-            );
-            if failed.contains(&shape) {
-                continue;
-            }
-            match self.place_native(
-                framework,
-                &pending.task.role,
-                &pending.resources,
-                pending.task.port_count,
-            ) {
-                Ok((agent, taken)) => {
-                    self.take_pending(arrival, slot);
-                    let info = task_info(&pending.id, &pending.task, &pending.resources);
-                    let stored = StoredNativeTask {
-                        created_at_ns: pending.created_at.0,
-                        ..self.stored(&info, &pending.task, Some(agent))
-                    };
-                    let token = self.persist(vec![put(NATIVE, &pending.id, &stored)], effects);
-                    self.launch_native(
-                        framework,
-                        agent,
-                        &pending.task.role,
-                        info,
-                        taken,
-                        token,
-                        effects,
-                    );
-                }
-                Err(why) => {
-                    if *pending.why != *why {
-                        self.records
-                            .pending
-                            .get_mut(slot as usize)
-                            .expect("it was just seen")
-                            .why = why.into();
-                    }
-                    failed.push(shape);
-                }
-            }
-        }
-    }
-
-    fn take_pending(&mut self, arrival: u64, slot: u32) {
-        self.native.pending.remove(&arrival);
-        self.records.pending.remove(slot as usize);
-        self.free.pending.give(slot);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one launch is all of these")]
-    fn launch_native(
-        &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        role: &str,
-        mut info: v1::TaskInfo,
-        taken: Resources,
-        token: Token,
-        effects: &mut Effects,
-    ) {
-        info.agent_id = wire::agent_id_of(&self.agent(agent).id);
-        info.resources = taken.to_proto();
-        add_ports(&mut info, &taken);
-        let role: Arc<str> = role.into();
-        let demand = Demand {
-            task: taken,
-            executor: None,
-        };
-        let run: agent::RunTask = self.admit_task(framework, agent, &role, info, demand, effects);
-        self.send_launches(framework, agent, vec![run], Some(token), effects);
-    }
-
     /// Once its end is recorded, a native task leaves the store.
     pub(crate) fn forget_native(&mut self, key: TaskKey, effects: &mut Effects) {
         let Some(task) = self.task(key).cloned() else {
             return;
         };
         if Some(task.framework) == self.native.framework {
+            self.native_specs.remove(&task.id);
             self.persist(vec![delete(NATIVE, &task.id)], effects);
         }
-    }
-
-    /// A launch that never reached its agent waits for a place again.
-    pub(crate) fn requeue_native(
-        &mut self,
-        key: TaskKey,
-        stored: NativeTask,
-        effects: &mut Effects,
-    ) {
-        let Some(task) = self.task(key).cloned() else {
-            return;
-        };
-        let resources = Resources::from_proto(&stored.resources).unwrap_or_default();
-        self.release_task(key);
-        self.agent_live(task.agent).tasks.remove(&key);
-        let agent = self.agent_mut(task.agent);
-        agent.task_count = agent.task_count.saturating_sub(1);
-        self.framework_live(task.framework).tasks.remove(&key);
-        self.drop_task_record(key);
-        let info = task_info(&task.id, &stored, &resources);
-        let record = self.stored(&info, &stored, None);
-        self.persist(vec![put(NATIVE, &task.id, &record)], effects);
-        self.queue_native(&task.id, stored, resources, task.created_at, Vec::new());
     }
 
     pub(crate) fn restore_native(
@@ -465,39 +318,9 @@ impl Master {
     pub(crate) fn is_native(&self, framework: FrameworkKey) -> bool {
         self.native.framework == Some(framework)
     }
-
-    /// Why something waits, in words: a pending task, a framework or a role.
-    pub fn explain(&self, id: &str) -> Option<Vec<String>> {
-        if let Some((_, pending)) = self
-            .records
-            .pending
-            .iter()
-            .find(|(_, pending)| *pending.id == *id)
-        {
-            return Some(pending.why.to_vec());
-        }
-        if let Some(key) = self.index.frameworks.get(id) {
-            let roles = self.framework(*key).roles();
-            return Some(
-                roles
-                    .iter()
-                    .flat_map(|role| self.sched.explain(self.now.mono.0, sched_key(*key), role))
-                    .map(|reason| reason.to_string())
-                    .collect(),
-            );
-        }
-        let role = self.records.roles.get(id)?;
-        Some(
-            role.frameworks
-                .iter()
-                .flat_map(|key| self.sched.explain(self.now.mono.0, sched_key(*key), id))
-                .map(|reason| reason.to_string())
-                .collect(),
-        )
-    }
 }
 
-fn task_info(id: &str, task: &NativeTask, resources: &Resources) -> v1::TaskInfo {
+pub(crate) fn task_info(id: &str, task: &NativeTask, resources: &Resources) -> v1::TaskInfo {
     v1::TaskInfo {
         name: task.name.clone(),
         task_id: v1::TaskId {
@@ -524,31 +347,4 @@ fn native_task(stored: &StoredNativeTask) -> NativeTask {
         labels: stored.task.labels.clone(),
         kill_policy: stored.task.kill_policy,
     }
-}
-
-/// `PORT0`, `PORT1`, … for the host ports that the task got.
-fn add_ports(info: &mut v1::TaskInfo, taken: &Resources) {
-    let Some(command) = &mut info.command else {
-        return;
-    };
-    let variables = &mut command.environment.get_or_insert_default().variables;
-    for (index, port) in ports(taken).enumerate() {
-        variables.push(v1::environment::Variable {
-            name: format!("PORT{index}"),
-            value: Some(port.to_string()),
-            ..v1::environment::Variable::default()
-        });
-    }
-}
-
-/// The host ports among resources, ascending.
-fn ports(resources: &Resources) -> impl Iterator<Item = u64> {
-    let ranges = resources
-        .iter()
-        .filter(|resource| resource.name().as_str() == "ports")
-        .filter_map(|resource| match resource.value() {
-            mezz_resource::Value::Ranges(ranges) => Some(ranges),
-            _ => None,
-        });
-    ranges.flat_map(|ranges| ranges.iter().flat_map(|range| range.begin..=range.end))
 }

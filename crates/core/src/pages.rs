@@ -129,6 +129,11 @@ impl Slots {
         })
     }
 
+    /// How many slots are taken.
+    pub(crate) fn in_use(&self) -> usize {
+        (self.next as usize).saturating_sub(self.free.len())
+    }
+
     /// Gives a slot back.
     pub fn give(&mut self, slot: u32) {
         self.free.push(slot);

@@ -37,8 +37,12 @@ impl Master {
                 self.on_registered_body(agent, body, effects);
             }
             // A frame out of its place: the peer does not speak this protocol.
-            (_, _) => {
+            (state, _) => {
                 self.records.metrics.count(Counter::DroppedMessages);
+                if state == Some(SessionState::Admitted) {
+                    self.return_permit(effects);
+                }
+                self.index.sessions.remove(&session);
                 effects.list.push(Effect::CloseSession {
                     session,
                     after: None,

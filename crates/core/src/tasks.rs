@@ -45,9 +45,16 @@ impl Master {
         let latest = update
             .latest_state
             .map_or(update.status.state(), |_| update.latest_state());
-        let known = self
-            .task_key(framework, &update.status.task_id.value)
-            .filter(|key| self.task(*key).is_some_and(|task| task.agent == agent));
+        let held = self.task_key(framework, &update.status.task_id.value);
+        let elsewhere = held
+            .and_then(|key| self.task(key))
+            .is_some_and(|task| task.agent != agent && task.list != TaskList::Completed);
+        if elsewhere {
+            // The framework launched this id twice; it hears of the copy that this master knows, and this one ends unheard.
+            self.records.metrics.count(Counter::InvalidStatusUpdates);
+            return self.acknowledge_unheard(framework, agent, update.status, effects);
+        }
+        let known = held.filter(|key| self.task(*key).is_some_and(|task| task.agent == agent));
         match known {
             Some(key) => {
                 self.records.metrics.count(Counter::ValidStatusUpdates);
@@ -69,7 +76,7 @@ impl Master {
         latest: v1::TaskState,
         effects: &mut Effects,
     ) {
-        let Some(before) = self.task(key).map(|task| task.state) else {
+        let Some((before, list)) = self.task(key).map(|task| (task.state, task.list)) else {
             return;
         };
         let now = self.now.wall;
@@ -93,7 +100,10 @@ impl Master {
         }
         if is_terminal(state) && !is_terminal(before) {
             task.finished_at = Some(now);
-            self.release_task(key);
+            // An unreachable task gave its resources back when its agent was lost.
+            if list == TaskList::Live {
+                self.release_task(key);
+            }
         }
         if is_terminal(kept.state()) {
             let framework = self.task(key).expect("it was just seen").framework;
@@ -181,6 +191,22 @@ impl Master {
         self.send_agent(agent, body, None, effects);
     }
 
+    fn acknowledge_unheard(
+        &mut self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        status: v1::TaskStatus,
+        effects: &mut Effects,
+    ) {
+        let Some(uuid) = status.uuid else { return };
+        let body = Body::AcknowledgeUpdate(agent::AcknowledgeUpdate {
+            framework_id: wire::framework_id_of(&self.framework(framework).id),
+            task_id: status.task_id,
+            uuid,
+        });
+        self.send_agent(agent, body, None, effects);
+    }
+
     /// The built-in framework acknowledges at once: its state is this record.
     fn acknowledge_own(
         &mut self,
@@ -236,6 +262,10 @@ impl Master {
             return;
         };
         self.free.tasks.give(key.0);
+        self.agent_live(task.agent).pending_kills.remove(&key);
+        if self.is_native(task.framework) {
+            self.native_specs.remove(&task.id);
+        }
         let name = (task.framework, task.id.clone());
         if self.index.tasks.get(&name) == Some(&key) {
             self.index.tasks.remove(&name);

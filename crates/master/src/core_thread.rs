@@ -156,7 +156,11 @@ impl CoreThread {
                 }
                 crash_point("master.released");
             }
-            Event::Elected(elected) => self.epoch = Epoch(elected.epoch),
+            Event::Elected(elected) => {
+                crash_point("master.elected");
+                self.epoch = Epoch(elected.epoch);
+            }
+            Event::Agent { .. } => crash_point("master.heard_agent"),
             _ => {}
         }
         self.handle(event);
@@ -213,6 +217,7 @@ impl CoreThread {
         match effect {
             Effect::Reply { request, reply, .. } => self.reply(request, reply),
             Effect::ToFramework { stream, event, .. } => {
+                crash_point("master.before_event");
                 if let Some(open) = self.streams.get(&stream)
                     && let Err(error) = open.send(&event)
                 {
@@ -285,6 +290,7 @@ impl CoreThread {
                 }),
             );
             if is_last {
+                crash_point("master.after_persist");
                 return;
             }
         }
@@ -297,7 +303,9 @@ impl CoreThread {
         }
         for session in self.unflushed.drain(..) {
             if let Some(sink) = self.sessions.get_mut(&session) {
+                crash_point("master.before_agent");
                 sink.flush();
+                crash_point("master.after_agent");
             }
         }
         let durable = self.release.durable();

@@ -32,7 +32,7 @@ pub(crate) enum TasksAtStop {
 /// How an agent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AgentEnd {
-    pub(crate) code: i32,
+    pub(crate) code: u8,
     pub(crate) message: String,
 }
 
@@ -181,7 +181,7 @@ impl Agent {
         tokio::spawn(async move {
             let AgentExit { code, message } = handle.finished().await;
             // Nobody may be listening any more.
-            let _ = sender.send(Some(AgentEnd { code: code.into(), message }));
+            let _ = sender.send(Some(AgentEnd { code, message }));
         });
         Self { address, stopper, end }
     }

@@ -58,12 +58,21 @@ pub(crate) fn run(life: impl Future<Output = anyhow::Result<Exit>>) -> Exit {
         }
     };
     let exit = runtime.block_on(life).unwrap_or_else(|error| {
-        talk::error(&format!("{error:#}"));
+        talk::error(&whole(&error));
         Exit::Failed
     });
     // Whatever still blocks a thread (a client that follows output) must not hold up the end.
     runtime.shutdown_background();
     exit
+}
+
+/// An error with its causes, without those that it already tells in its own words.
+fn whole(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        already if already.ends_with(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 async fn master(settings: MasterSettings, logging: Logging) -> anyhow::Result<Exit> {

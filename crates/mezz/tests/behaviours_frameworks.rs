@@ -26,15 +26,6 @@ fn try_subscribe(lab: &Lab, encoding: Encoding, info: &Value) -> Result<Framewor
     Framework::try_subscribe_with(encoding, &lab.client(), &contents)
 }
 
-fn offered_roles(events: &[Value]) -> Vec<&str> {
-    events
-        .iter()
-        .filter_map(|event| event["offers"]["offers"].as_array())
-        .flatten()
-        .filter_map(|offer| offer["allocation_info"]["role"].as_str())
-        .collect()
-}
-
 /// Behaviour 28.
 #[test]
 fn another_principal_is_refused_at_a_later_subscription() {

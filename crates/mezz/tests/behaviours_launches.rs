@@ -192,18 +192,18 @@ fn a_task_that_breaks_a_rule_is_refused_and_its_resources_come_back() {
         let mut framework = lab.framework(encoding);
         let offer = framework.next_offer();
         framework.decline(&offer, 0.0);
-        let good = sleeper(&offer, "bad");
+        let good = |id: &str| sleeper(&offer, id);
         let with_executor = executor_task(&offer, "bad", "e")["executor"].clone();
-        let id = |id: &str| with(good.clone(), "task_id", json!({"value": id}));
+        let both = "should have at least one (but not both) of CommandInfo or ExecutorInfo present";
         let cases = [
-            (with(good.clone(), "resources", json!([])), "Task uses no resources"),
-            (task(&offer, "bad", "true", 9999.0), "more than available"),
-            (without(good.clone(), "command"), "should have at least one (but not both) of CommandInfo or ExecutorInfo present"),
-            (with(good.clone(), "executor", with_executor), "should have at least one (but not both) of CommandInfo or ExecutorInfo present"),
-            (id("a/b"), "contains invalid characters"),
-            (id(".."), "disallowed"),
-            (id(&"x".repeat(256)), "255"),
-            (with(good.clone(), "resources", json!([scalar(&offer, "cpus", -1.0)])), "Invalid"),
+            (with(good("a"), "resources", json!([])), "Task uses no resources"),
+            (task(&offer, "b", "true", 9999.0), "more than available"),
+            (without(good("c"), "command"), both),
+            (with(good("d"), "executor", with_executor), both),
+            (good("a/b"), "contains invalid characters"),
+            (good(".."), "'..' is disallowed"),
+            (good(&"x".repeat(256)), "255"),
+            (with(good("e"), "resources", json!([scalar(&offer, "cpus", -1.0)])), "invalid resources"),
         ];
         for (task, words) in &cases {
             assert_refused(&mut framework, task, words);

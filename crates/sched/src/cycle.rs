@@ -114,7 +114,7 @@ impl Scheduler {
         grants: &mut Vec<Grant>,
     ) {
         self.stats.agents_visited += 1;
-        let passes: &[Pass] = if self.quotas > 0 {
+        let passes: &[Pass] = if self.guarantees > 0 {
             &[Pass::Claims, Pass::Everyone]
         } else {
             &[Pass::Everyone]
@@ -130,9 +130,6 @@ impl Scheduler {
                 }
             }
         }
-        if self.quotas > 0 && self.free.contains(&agent) {
-            self.held_back.insert(agent);
-        }
     }
 
     fn next_step(
@@ -144,11 +141,12 @@ impl Scheduler {
     ) -> Option<Step> {
         let entry = self.agent(agent)?;
         let kept_for = self.earmarks.get(&agent).map(|earmark| earmark.leaf);
-        let mut examined = 0;
+        let lacking = self.lacking_total();
+        let (mut examined, mut short_of_quota) = (0, false);
         let mut visit = |leaf: Leaf| {
             if scope.includes(leaf) {
                 examined += 1;
-                let room = self.room(leaf.role);
+                let room = self.room(leaf.role, lacking.as_deref());
                 let claims = pass == Pass::Everyone
                     || room.as_ref().is_some_and(crate::quota::Room::has_claim);
                 if claims {
@@ -165,7 +163,7 @@ impl Scheduler {
                         {
                             return ControlFlow::Break(Step::Short(leaf));
                         }
-                        Verdict::Refused(_) => {}
+                        Verdict::Refused(refusal) => short_of_quota |= refusal.is_for_quota(),
                     }
                 }
             }
@@ -182,6 +180,9 @@ impl Scheduler {
             _ => self.roles.walk(&mut visit),
         };
         self.stats.leaves_examined += examined;
+        if short_of_quota {
+            self.held_back.insert(agent);
+        }
         step.break_value()
     }
 

@@ -91,36 +91,18 @@ impl Run<'_> {
         while done < self.count {
             let room = usize::try_from(self.outstanding.saturating_sub(sent as u64 - done))?;
             let next = (sent + room).min(requests.len());
-            let mut batch: Vec<Request> = replies.drain(..).collect();
+            let mut batch: Vec<Request> = std::mem::take(&mut replies);
             batch.extend_from_slice(&requests[sent..next]);
             sent = next;
             while connection.send_batch(&std::mem::take(&mut batch))? == Flush::Pending {}
-            done += self.take(&mut connection, &mut replies)?;
+            done += take(&mut connection, &mut replies)?;
         }
         let seconds = start.elapsed().as_secs_f64();
         let after = cpu(handle.pid())?;
-        connection.send_batch(&[Request::Shutdown { launches: ShutdownLaunches::Kill }])?.eq(&Flush::Done);
+        let _ = connection.send_batch(&[Request::Shutdown { launches: ShutdownLaunches::Kill }])?;
         handle.wait()?;
         let each = |from: u64, to: u64| (to - from) as f64 / self.count as f64;
         Ok((seconds, each(before.0, after.0), each(before.1, after.1)))
-    }
-
-    /// Waits for replies; fills in the acknowledgements and says how many exits came.
-    fn take(&self, connection: &mut Connection, acknowledgements: &mut Vec<Request>) -> Result<u64, Failure> {
-        let mut incoming = vec![connection.receive(Duration::from_secs(30))?.ok_or("no reply")?];
-        let _ = connection.try_read(&mut incoming)?;
-        let mut exits = 0;
-        for reply in incoming {
-            match reply.reply {
-                Reply::Started { .. } => {}
-                Reply::Exited(exit) if exit.status == ExitStatus::Exited(0) => {
-                    acknowledgements.push(Request::Acknowledge { launch_id: exit.launch_id });
-                    exits += 1;
-                }
-                other => return Err(format!("{other:?}").into()),
-            }
-        }
-        Ok(exits)
     }
 }
 
@@ -134,4 +116,22 @@ fn cpu(pid: u32) -> Result<(u64, u64), Failure> {
         [user, system, child_user, child_system] => Ok((us(user + system), us(child_user + child_system))),
         _ => Err("stat".into()),
     }
+}
+
+/// Waits for replies; fills in the acknowledgements and says how many exits came.
+fn take(connection: &mut Connection, acknowledgements: &mut Vec<Request>) -> Result<u64, Failure> {
+    let mut incoming = vec![connection.receive(Duration::from_secs(30))?.ok_or("no reply")?];
+    let _ = connection.try_read(&mut incoming)?;
+    let mut exits = 0;
+    for reply in incoming {
+        match reply.reply {
+            Reply::Started { .. } => {}
+            Reply::Exited(exit) if exit.status == ExitStatus::Exited(0) => {
+                acknowledgements.push(Request::Acknowledge { launch_id: exit.launch_id });
+                exits += 1;
+            }
+            other => return Err(format!("{other:?}").into()),
+        }
+    }
+    Ok(exits)
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How long a warden may take to answer the greeting.
 const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
 /// How much is read at once.
-const READ_BYTES: usize = 64 << 10;
+const READ_BYTES: usize = 32 << 10;
 
 /// Why the connection cannot be used.
 #[derive(Debug, thiserror::Error)]

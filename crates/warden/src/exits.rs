@@ -110,6 +110,11 @@ impl Warden {
     pub(crate) fn reap_orphans(&mut self) {
         self.sweeping = false;
         self.rewatch(self.setup.signals.as_fd(), Token::Signals, EventFlags::IN);
+        self.reap_strangers();
+        self.clear_suspected();
+    }
+
+    fn reap_strangers(&mut self) {
         while let Ok(Some(ended)) = sys::wait(Waited::Any, Reap::Look) {
             if let Some(&place) = self.main_pids.get(&ended.pid) {
                 self.ended.push(place);

@@ -18,12 +18,21 @@ pub fn facts(scope: &str) -> HostFacts {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     facts.cgroup_v2 = cgroup_v2(&mounts, &own);
     facts.freezer_v1 = freezer_v1(&mounts);
-    facts.pid_namespaces = if uid == 0 && Path::new("/proc/self/ns/pid").exists() {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    facts.pid_namespaces = if has_sys_admin(&status) && Path::new("/proc/self/ns/pid").exists() {
         PidNamespaces::Available
     } else {
         PidNamespaces::Unavailable
     };
     facts
+}
+
+/// Whether the effective capabilities include making namespaces: root in a container mostly has it not.
+fn has_sys_admin(status: &str) -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    effective >> CAP_SYS_ADMIN & 1 == 1
 }
 
 /// A directory under our own v2 cgroup in which a child directory can be made and has `cgroup.kill`.

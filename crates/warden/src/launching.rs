@@ -3,14 +3,14 @@
 //! Must never wait for a child that anything foreign can delay.
 
 use crate::child::{ChildPlan, child_main};
+use crate::clone;
 use crate::crash_point::crash_point;
 use crate::launch::{Launch, Launching, Phase};
 use crate::prepared::{PrepareError, Prepared};
 use crate::proc_tree;
 use crate::protocol::{LaunchStep, Reply};
-use crate::sys;
 use crate::timers::Timer;
-use crate::tree::TreeId;
+use crate::tree::{TreeId, path_of};
 use crate::tree_ending::{Answer, Ending, Means};
 use crate::warden::{STACK_BYTES, Token, Warden};
 use mezz_launch_plan::{CloneMode, KillMethod, LaunchId, LaunchPlan};
@@ -47,7 +47,7 @@ impl Warden {
             self.slots.give_back(slot);
             self.launch_failed(plan.launch_id, error.step, error.errno, &error.what);
             let tree = TreeId { kill: plan.kill, pid: 0, start_ticks: 0, marker: plan.marker };
-            let _ = tree.remove_if_empty(|_| true);
+            let _ = tree.remove_if_empty();
         }
     }
 
@@ -98,6 +98,7 @@ impl Warden {
     }
 
     fn clone_child(&mut self, plan: &LaunchPlan, slot: u32) -> Result<(), PrepareError> {
+        self.note_cgroup_parent(&plan.kill);
         let mut prepared = Prepared::new(plan, self.setup.open_files)?;
         let mut child = prepared.child_plan(std::ptr::from_ref(self.slots.get(slot)));
         crash_point("warden.before_clone");
@@ -136,12 +137,20 @@ impl Warden {
         Ok(())
     }
 
+    /// Remembers where our cgroups lie, to clear up at the end.
+    pub(crate) fn note_cgroup_parent(&mut self, kill: &KillMethod) {
+        let (KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path }) = kill else { return };
+        if let Some(parent) = path_of(path).parent().filter(|parent| !self.cgroup_parents.contains(*parent)) {
+            self.cgroup_parents.insert(parent.to_owned());
+        }
+    }
+
     fn vfork(&self, prepared: &Prepared<'_>, child: &mut ChildPlan) -> Result<Cloned, Errno> {
         let cgroup = prepared.cgroup.as_ref().map(AsFd::as_fd);
         // SAFETY: child_main is made for this; the plan's pointers stay valid, since we sleep until the child has
         // executed or ended; the stack is used by one child at a time.
         let (pid, pidfd) =
-            unsafe { sys::vfork(self.stack, STACK_BYTES, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
+            unsafe { clone::vfork(self.stack, STACK_BYTES, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
         Ok(Cloned { pid, pidfd, report: None, init_status: None })
     }
 
@@ -244,7 +253,7 @@ fn fork(plan: &LaunchPlan, prepared: &Prepared<'_>, child: &mut ChildPlan) -> Re
     }
     let cgroup = prepared.cgroup.as_ref().map(AsFd::as_fd);
     // SAFETY: child_main is async-signal-safe; a plain fork copies everything it needs.
-    let (pid, pidfd) = unsafe { sys::fork(flags, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
+    let (pid, pidfd) = unsafe { clone::fork(flags, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
     drop((reported, told));
     Ok(Cloned { pid, pidfd, report: Some(report), init_status })
 }

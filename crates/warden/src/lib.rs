@@ -11,6 +11,7 @@ mod messages;
 pub mod accounts;
 mod child;
 pub mod client;
+mod clone;
 mod control;
 pub mod crash_point;
 mod exit_log;

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How much is read at once.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 32 << 10;
 /// Above this much unsent, no more requests are taken.
 const CONGESTED_BYTES: usize = 4 << 20;
 

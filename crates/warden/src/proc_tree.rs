@@ -2,7 +2,7 @@
 //!
 //! Reads `/proc` only; must never signal.
 
-use crate::tree::{Left, TreeId};
+use crate::tree::TreeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -81,14 +81,12 @@ pub(crate) fn members(tree: &TreeId) -> BTreeSet<u32> {
     members
 }
 
-/// Whether an ended main process left anything behind. Orphans become children of the warden, so that its own list
-/// of children says mostly that there is nothing to look for.
-pub(crate) fn strays_of_ended(tree: &TreeId, main: impl Fn(u32) -> bool) -> Left {
-    let any = match fs::read_to_string("/proc/thread-self/children") {
+/// Whether the warden has children that are not main processes, or cannot tell.
+pub(crate) fn any_stray(main: impl Fn(u32) -> bool) -> bool {
+    match fs::read_to_string("/proc/thread-self/children") {
         Ok(list) => list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).any(|pid| !main(pid)),
         Err(_) => true,
-    };
-    if any && !members(tree).is_empty() { Left::Something } else { Left::Nothing }
+    }
 }
 
 fn all_processes() -> BTreeMap<u32, Stat> {

@@ -267,7 +267,7 @@ pub struct Usage {
 macro_rules! numbered {
     ($(#[$outer:meta])* $name:ident, $field:literal { $($(#[$doc:meta])* $variant:ident = $number:literal, $text:literal;)* }) => {
         $(#[$outer])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum $name { $($(#[$doc])* $variant,)* }
 
         impl $name {

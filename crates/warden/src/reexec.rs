@@ -10,9 +10,11 @@ use crate::protocol::Reply;
 use crate::reexec_state::{SavedEnding, SavedLaunch, SavedPeer, SavedState, decode, encode};
 use crate::startup::{Endpoint, Setup};
 use crate::timers::Timer;
-use crate::tree_ending::Ending;
+use crate::tree::TreeId;
+use crate::tree_ending::{Answer, Ending, Means};
 use crate::warden::{Token, Warden};
 use crate::{VERB, sys};
+use mezz_launch_plan::LaunchId;
 use mezz_launch_plan::wire::DecodeError;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -84,6 +86,7 @@ pub(crate) fn resume(fd: RawFd) -> Result<Warden, StateError> {
     let mut warden = Warden::new(setup, endpoint, log)?;
     warden.generation = saved.generation;
     for launch in saved.launches {
+        warden.note_cgroup_parent(&launch.tree.kill);
         let place = warden.insert(restore(launch)?);
         warden.watch_launch(place);
     }
@@ -273,12 +276,9 @@ impl Warden {
             outputs: launch.outputs.iter().map(AsRawFd::as_raw_fd).collect(),
             init_status: raw(&launch.init_status),
         });
-        let endings = self.endings.iter().map(|(id, ending)| SavedEnding {
-            id: *id,
-            tree: ending.tree.clone(),
-            means: ending.means,
-            answer: ending.answer,
-        });
+        let saved = |id: LaunchId, tree: &TreeId, means, answer| SavedEnding { id, tree: tree.clone(), means, answer };
+        let suspected = self.suspected.iter().map(|(id, tree)| saved(*id, tree, Means::Kill, Answer::None));
+        let endings = self.endings.iter().map(|(id, ending)| saved(*id, &ending.tree, ending.means, ending.answer));
         SavedState {
             socket: self.setup.socket.clone(),
             work_dir: self.setup.work_dir.clone(),
@@ -289,7 +289,7 @@ impl Warden {
             open_files: (self.setup.open_files.rlim_cur, self.setup.open_files.rlim_max),
             controller: self.controller.and_then(|id| self.peers.get(&id)).map(save_peer),
             launches: launches.collect(),
-            endings: endings.collect(),
+            endings: suspected.chain(endings).collect(),
         }
     }
 

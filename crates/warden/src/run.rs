@@ -58,7 +58,7 @@ fn serve(options: &WardenOptions) -> Result<(), RunError> {
         Start::Fresh => fresh(options)?,
     };
     let result = warden.serve();
-    let _ = std::fs::remove_file(&warden.setup.socket);
+    warden.clear_up();
     Ok(result?)
 }
 

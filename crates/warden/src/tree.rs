@@ -44,14 +44,11 @@ impl TreeId {
         }
     }
 
-    /// Removes the cgroup, if nobody is in it, of a tree whose main process has ended. `main` tells which of the
-    /// warden's children are main processes.
-    pub(crate) fn remove_if_empty(&self, main: impl Fn(u32) -> bool) -> Left {
+    /// Removes the cgroup, if there is one and nobody is in it.
+    pub(crate) fn remove_if_empty(&self) -> Left {
         match &self.kill {
             KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path } => remove_cgroup(path_of(path)),
-            // The kernel ended it with its init; only an init that never came to be known may be left.
-            KillMethod::PidNamespace => Left::Nothing,
-            KillMethod::Session => proc_tree::strays_of_ended(self, main),
+            KillMethod::PidNamespace | KillMethod::Session => Left::Nothing,
         }
     }
 

@@ -11,13 +11,15 @@ use crate::reexec::Validation;
 use crate::startup::{Endpoint, Setup};
 use crate::sys;
 use crate::timers::{Timer, Timers};
+use crate::tree::TreeId;
 use crate::tree_ending::Ending;
 use mezz_launch_plan::{LaunchId, LaunchPlan};
 use rustix::event::epoll;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// What an epoll event is about.
@@ -81,6 +83,10 @@ pub(crate) struct Warden {
     /// The places of main processes that are not reaped, by process id.
     pub(crate) main_pids: BTreeMap<u32, u32>,
     pub(crate) endings: BTreeMap<LaunchId, Ending>,
+    /// Trees without a cgroup whose main process has ended, to be looked at with the next sweep.
+    pub(crate) suspected: Vec<(LaunchId, TreeId)>,
+    /// The directories in which our cgroups lie.
+    pub(crate) cgroup_parents: BTreeSet<PathBuf>,
     pub(crate) backlog: VecDeque<LaunchPlan>,
     pub(crate) slots: ReportSlots,
     /// Report pipes of children that were given up, by slot.
@@ -118,6 +124,8 @@ impl Warden {
             places: HashMap::new(),
             main_pids: BTreeMap::new(),
             endings: BTreeMap::new(),
+            suspected: Vec::new(),
+            cgroup_parents: BTreeSet::new(),
             backlog: VecDeque::new(),
             slots: ReportSlots::new()?,
             late_reports: BTreeMap::new(),
@@ -160,6 +168,15 @@ impl Warden {
         }
     }
 
+    /// Removes what others would find of us after a clean end.
+    pub(crate) fn clear_up(&self) {
+        let _ = std::fs::remove_file(&self.setup.socket);
+        for parent in &self.cgroup_parents {
+            // Somebody may be in it still, or it may be another's: then it stays.
+            let _ = std::fs::remove_dir(parent);
+        }
+    }
+
     fn dispatch(&mut self, token: Token, flags: epoll::EventFlags) {
         match token {
             Token::Listener => self.accept(),
@@ -193,7 +210,10 @@ impl Warden {
             None => false,
             Some(ShutdownLaunches::Leave) => true,
             Some(ShutdownLaunches::Kill) if self.gave_up => true,
-            Some(ShutdownLaunches::Kill) => self.endings.is_empty() && !self.launches.iter().flatten().any(Launch::is_alive),
+            Some(ShutdownLaunches::Kill) => {
+                let none_alive = !self.launches.iter().flatten().any(Launch::is_alive);
+                none_alive && self.endings.is_empty() && self.suspected.is_empty()
+            }
         }
     }
 

@@ -1,4 +1,6 @@
 //! What survives: the agent's death, the warden's death, and an upgrade in place.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use mezz_launch_plan::LaunchId;

@@ -1,4 +1,6 @@
 //! Whole trees are ended: whatever a task forks, daemonises or hides.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use mezz_launch_plan::{LaunchId, Leftovers, Survival};

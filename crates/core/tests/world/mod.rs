@@ -83,7 +83,11 @@ impl World {
 
     pub fn feed(&mut self, event: Event) {
         let mut effects = Effects::default();
+        let told = format!("{event:?}");
         self.master.handle(self.now, event, &mut effects);
+        if let Err(broken) = self.master.check_invariants() {
+            panic!("{broken}\nafter {told}");
+        }
         for effect in effects.list {
             self.apply(effect);
         }

@@ -37,6 +37,8 @@ struct Queue {
     sent: u64,
     taken: u64,
     acknowledged: u64,
+    /// Everything that was queued is written.
+    flushed: bool,
     closed: Option<SessionError>,
 }
 
@@ -70,6 +72,7 @@ impl Link {
             sent: 0,
             taken: 0,
             acknowledged: 0,
+            flushed: true,
             closed: None,
         };
         Self {
@@ -195,6 +198,7 @@ impl Sender {
             queue.ordered.push_back((channel, body, weight));
         }
         let queued = queue.queued_bytes;
+        queue.flushed = false;
         drop(queue);
         if queued > limit {
             let error = SessionError::Overrun { queued, limit };
@@ -211,6 +215,15 @@ impl Sender {
 
     /// Waits until the queue is below the high-water mark.
     pub async fn drained(&self) -> Result<(), SessionError> {
+        self.wait_until(|queue, config| queue.queued_bytes <= config.high_water_bytes).await
+    }
+
+    /// Waits until everything queued so far has been handed to the connection.
+    pub async fn flushed(&self) -> Result<(), SessionError> {
+        self.wait_until(|queue, _| queue.flushed).await
+    }
+
+    async fn wait_until(&self, reached: impl Fn(&Queue, &SessionConfig) -> bool) -> Result<(), SessionError> {
         loop {
             let waiting = self.link.drained.notified();
             tokio::pin!(waiting);
@@ -220,7 +233,7 @@ impl Sender {
                 if let Some(reason) = &queue.closed {
                     return Err(reason.clone());
                 }
-                if queue.queued_bytes <= self.link.config.high_water_bytes {
+                if reached(&queue, &self.link.config) {
                     return Ok(());
                 }
             }
@@ -284,7 +297,10 @@ pub(super) async fn write_all_frames<W: AsyncWrite + Unpin>(link: Arc<Link>, mut
                 }
                 writer.recycle();
             }
-            Step::Wait => link.wake_writer.notified().await,
+            Step::Wait => {
+                writer.note_flushed();
+                link.wake_writer.notified().await;
+            }
             Step::Finish => break,
         }
     }
@@ -415,6 +431,15 @@ impl Writer {
         frame
             .encode(&mut self.buffer)
             .expect("the buffer has room for it");
+    }
+
+    /// Tells those who wait for it that nothing is left to write.
+    fn note_flushed(&self) {
+        let mut queue = self.link.lock();
+        if !queue.flushed && queue.ordered.is_empty() && queue.urgent.is_empty() && self.rest.is_none() {
+            queue.flushed = true;
+            self.link.drained.notify_waiters();
+        }
     }
 
     /// Empties the buffer after a write, and gives back a big one.

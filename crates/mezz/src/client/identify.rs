@@ -1,5 +1,6 @@
 //! Finds the task that a user means by an id, the beginning of one, a name, or `last`.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::api::Api;
@@ -27,15 +28,17 @@ fn text<'a>(task: &'a Value, key: &str) -> &'a str {
 }
 
 fn last(tasks: &[Value]) -> Result<String, ClientError> {
-    // A task that has not started is newer than all that have.
-    let age = |task: &&Value| {
-        let at = text(task, "started_at").to_owned();
-        (at.is_empty(), at)
-    };
-    tasks.iter().max_by_key(age).map(|task| text(task, "id").to_owned()).ok_or_else(|| ClientError::NotFound {
+    tasks.iter().max_by_key(|task| recency(task)).map(|task| text(task, "id").to_owned()).ok_or_else(|| ClientError::NotFound {
         what: "there is no last task: none has run yet".to_owned(),
         hint: "run one with `mezz run -- COMMAND`".to_owned(),
     })
+}
+
+/// Orders tasks by when they came; one that waits to be placed is newer than all that had their chance.
+fn recency(task: &Value) -> (bool, Option<Timestamp>) {
+    let instant = |key| text(task, key).parse::<Timestamp>().ok();
+    let at = instant("created_at").or_else(|| instant("started_at")).or_else(|| instant("finished_at"));
+    (at.is_none() && text(task, "state") == "TASK_STAGING", at)
 }
 
 fn by_beginning(tasks: &[Value], given: &str) -> Result<String, ClientError> {
@@ -68,8 +71,11 @@ mod tests {
             json!({"id": "a", "started_at": "2026-01-01T00:00:00Z"}),
         ];
         assert_eq!(last(&tasks).expect("a task"), "b");
-        tasks.push(json!({"id": "c", "started_at": null}));
+        tasks.push(json!({"id": "c", "started_at": null, "finished_at": "2026-01-02T00:00:00.5Z", "state": "TASK_FAILED"}));
+        tasks.push(json!({"id": "recovered", "started_at": null, "state": "TASK_RUNNING"}));
         assert_eq!(last(&tasks).expect("a task"), "c");
+        tasks.push(json!({"id": "d", "started_at": null, "state": "TASK_STAGING"}));
+        assert_eq!(last(&tasks).expect("a task"), "d");
     }
 
     #[test]

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use crate::client::api::{Api, LogQuery};
 use crate::client::error::ClientError;
 use crate::client::follow::{End, FollowError, Progress, Sinks, copy};
+use crate::exit::Exit;
 
 /// How long a master may be away before following is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a master that is there may not know the task: after a change of the leader agents have yet to report.
+const PATIENCE_UNKNOWN: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Copies output until the task has ended. `None` when our own output was closed, as by `| head`.
@@ -40,7 +43,8 @@ pub(crate) fn to_the_end(
             broken_since = None;
             pause = Duration::from_millis(50);
         }
-        if broken_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+        let patience = if error.exit() == Exit::NotFound { PATIENCE_UNKNOWN } else { PATIENCE };
+        if broken_since.get_or_insert_with(Instant::now).elapsed() > patience {
             return Err(error);
         }
         sleep(pause);

@@ -28,6 +28,7 @@ impl Means {
         match self {
             Self::CgroupV2 => {
                 facts.cgroup_v2.as_ref()?;
+                facts.freezer_v1 = None;
             }
             Self::FreezerV1 => {
                 facts.freezer_v1.as_ref()?;

@@ -1,0 +1,451 @@
+//! What holds after every event: indexes, lists, counts and timers agree with the records. Reads the state, changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::TimerKey;
+use crate::key::{AgentKey, ExecutorKey, FrameworkKey, OfferKey, TaskKey};
+use crate::master::Master;
+use crate::records::{AgentRecord, AgentState, FrameworkRecord, FrameworkState, TaskList};
+use crate::state::{AgentLive, FrameworkLive, SessionState};
+use crate::wire::is_terminal;
+
+/// The lists of one agent or framework, computed anew from the records.
+#[derive(Debug, Default, PartialEq)]
+struct Lists {
+    live: BTreeSet<TaskKey>,
+    unreachable: BTreeSet<TaskKey>,
+    completed: BTreeSet<TaskKey>,
+    executors: BTreeSet<ExecutorKey>,
+    offers: BTreeSet<OfferKey>,
+}
+
+impl Lists {
+    fn add_task(&mut self, list: TaskList, key: TaskKey) {
+        match list {
+            TaskList::Live => &mut self.live,
+            TaskList::Unreachable => &mut self.unreachable,
+            TaskList::Completed => &mut self.completed,
+        }
+        .insert(key);
+    }
+}
+
+fn ensure(holds: bool, broken: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(broken()) }
+}
+
+impl Master {
+    /// Says what is broken in this state, if anything: for tests and simulation, after every event.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        self.check_indexes()?;
+        self.check_slots()?;
+        self.check_lists()?;
+        self.check_offers()?;
+        self.check_connections()?;
+        self.check_timers()?;
+        self.check_bounds()?;
+        self.check_native_queue()?;
+        self.check_conservation()
+    }
+
+    fn check_indexes(&self) -> Result<(), String> {
+        let (records, index) = (&self.records, &self.index);
+        let mut agents = 0;
+        for (slot, agent) in records.agents.iter() {
+            ensure(agent.key.index() == slot, || {
+                format!("agent {} is in slot {slot}", agent.id)
+            })?;
+            if agent.state == AgentState::Removed {
+                continue;
+            }
+            agents += 1;
+            ensure(index.agents.get(&agent.id) == Some(&agent.key), || {
+                format!("agent {} is not found by its id", agent.id)
+            })?;
+        }
+        ensure(index.agents.len() == agents, || {
+            "the index of agents names some that are not there".into()
+        })?;
+        for (_, framework) in records.frameworks.iter() {
+            let found = index.frameworks.get(&framework.id);
+            ensure(found == Some(&framework.key), || {
+                format!("framework {} is not found by its id", framework.id)
+            })?;
+        }
+        for (_, task) in records.tasks.iter() {
+            let found = index.tasks.get(&(task.framework, task.id.clone()));
+            ensure(found == Some(&task.key), || {
+                format!("task {} is not found by its id", task.id)
+            })?;
+        }
+        for (_, executor) in records.executors.iter() {
+            let name = (executor.agent, executor.framework, executor.id.clone());
+            ensure(index.executors.get(&name) == Some(&executor.key), || {
+                format!("executor {} is not found by its id", executor.id)
+            })?;
+        }
+        for (_, offer) in records.offers.iter() {
+            ensure(index.offers.get(&offer.id) == Some(&offer.key), || {
+                format!("offer {} is not found by its id", offer.id)
+            })?;
+        }
+        let sizes = [
+            (
+                "frameworks",
+                index.frameworks.len(),
+                records.frameworks.len(),
+            ),
+            ("tasks", index.tasks.len(), records.tasks.len()),
+            ("executors", index.executors.len(), records.executors.len()),
+            ("offers", index.offers.len(), records.offers.len()),
+        ];
+        for (what, indexed, present) in sizes {
+            ensure(indexed == present, || {
+                format!("{indexed} {what} in the index, {present} records")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// No slot was given back while in use, given back twice, or lost.
+    fn check_slots(&self) -> Result<(), String> {
+        let (free, records) = (&self.free, &self.records);
+        let counts = [
+            ("agent", free.agents.in_use(), records.agents.len()),
+            (
+                "framework",
+                free.frameworks.in_use(),
+                records.frameworks.len(),
+            ),
+            ("task", free.tasks.in_use(), records.tasks.len()),
+            ("executor", free.executors.in_use(), records.executors.len()),
+            ("offer", free.offers.in_use(), records.offers.len()),
+            ("pending", free.pending.in_use(), records.pending.len()),
+        ];
+        for (what, taken, present) in counts {
+            ensure(taken == present, || {
+                format!("{taken} {what} slots are taken for {present} records")
+            })?;
+        }
+        ensure(
+            self.frameworks.len() == records.frameworks.len()
+                && self.agents.len() == records.agents.len(),
+            || "live state and records are not of the same agents and frameworks".into(),
+        )
+    }
+
+    fn check_lists(&self) -> Result<(), String> {
+        let mut of_framework: BTreeMap<FrameworkKey, Lists> = BTreeMap::new();
+        let mut of_agent: BTreeMap<AgentKey, Lists> = BTreeMap::new();
+        let mut tasks_of: BTreeMap<(AgentKey, FrameworkKey, &str), u32> = BTreeMap::new();
+        for (_, task) in self.records.tasks.iter() {
+            let framework = of_framework.entry(task.framework).or_default();
+            framework.add_task(task.list, task.key);
+            of_agent
+                .entry(task.agent)
+                .or_default()
+                .add_task(task.list, task.key);
+            if let Some(executor) = &task.executor_id
+                && task.list == TaskList::Live
+                && !is_terminal(task.state)
+            {
+                *tasks_of
+                    .entry((task.agent, task.framework, executor))
+                    .or_default() += 1;
+            }
+        }
+        for (_, executor) in self.records.executors.iter() {
+            let framework = of_framework.entry(executor.framework).or_default();
+            framework.executors.insert(executor.key);
+            let agent = of_agent.entry(executor.agent).or_default();
+            agent.executors.insert(executor.key);
+            let name = (executor.agent, executor.framework, &*executor.id);
+            let count = tasks_of.get(&name).copied().unwrap_or_default();
+            ensure(count == executor.task_count, || {
+                format!(
+                    "executor {} counts {} tasks and has {count}",
+                    executor.id, executor.task_count
+                )
+            })?;
+        }
+        for (_, offer) in self.records.offers.iter() {
+            let framework = of_framework.entry(offer.framework).or_default();
+            framework.offers.insert(offer.key);
+            let agent = of_agent.entry(offer.agent).or_default();
+            agent.offers.insert(offer.key);
+        }
+        for (key, live) in &self.frameworks {
+            let lists = of_framework.remove(key).unwrap_or_default();
+            check_framework_lists(self.framework(*key), live, &lists)?;
+        }
+        for (key, live) in &self.agents {
+            let lists = of_agent.remove(key).unwrap_or_default();
+            self.check_agent_lists(self.agent(*key), live, &lists)?;
+        }
+        ensure(of_framework.is_empty() && of_agent.is_empty(), || {
+            "a record refers to an agent or framework that is not there".into()
+        })
+    }
+
+    fn check_agent_lists(
+        &self,
+        agent: &AgentRecord,
+        live: &AgentLive,
+        lists: &Lists,
+    ) -> Result<(), String> {
+        let id = &agent.id;
+        // A completed framework keeps its unreachable tasks for readers; no agent brings them back.
+        let unreachable: BTreeSet<TaskKey> = lists
+            .unreachable
+            .iter()
+            .copied()
+            .filter(|key| {
+                self.task(*key).is_some_and(|task| {
+                    self.framework(task.framework).state != FrameworkState::Completed
+                })
+            })
+            .collect();
+        ensure(live.tasks == lists.live, || {
+            format!(
+                "agent {id} lists tasks {:?}, has {:?}",
+                live.tasks, lists.live
+            )
+        })?;
+        ensure(live.unreachable == unreachable, || {
+            format!(
+                "agent {id} lists as unreachable {:?}, has {unreachable:?}",
+                live.unreachable
+            )
+        })?;
+        ensure(live.executors == lists.executors, || {
+            format!("agent {id} does not list its executors")
+        })?;
+        ensure(live.offers == lists.offers, || {
+            format!("agent {id} does not list its offers")
+        })?;
+        ensure(agent.task_count as usize == lists.live.len(), || {
+            format!(
+                "agent {id} counts {} tasks and has {}",
+                agent.task_count,
+                lists.live.len()
+            )
+        })?;
+        ensure(
+            live.pending_kills
+                .keys()
+                .all(|key| lists.live.contains(key) || unreachable.contains(key)),
+            || format!("a kill waits on agent {id} for a task that is not there"),
+        )?;
+        ensure(
+            live.told_frameworks
+                .iter()
+                .all(|key| self.records.frameworks.get(key.index()).is_some()),
+            || format!("agent {id} was told of a framework that is not there"),
+        )?;
+        let lost = matches!(
+            agent.state,
+            AgentState::Unreachable | AgentState::Gone | AgentState::Removed
+        );
+        ensure(
+            !lost || lists.live.is_empty() && lists.executors.is_empty(),
+            || format!("agent {id} is lost and still runs something"),
+        )
+    }
+
+    fn check_offers(&self) -> Result<(), String> {
+        for (_, offer) in self.records.offers.iter() {
+            let id = &offer.id;
+            ensure(
+                self.framework(offer.framework).state == FrameworkState::Active,
+                || format!("offer {id} is with a framework that is not subscribed"),
+            )?;
+            ensure(self.agent(offer.agent).is_active(), || {
+                format!("offer {id} is of an agent that is not active")
+            })?;
+            ensure(!offer.resources.is_empty(), || {
+                format!("offer {id} is empty")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_connections(&self) -> Result<(), String> {
+        let sessions = &self.index.sessions;
+        for (_, agent) in self.records.agents.iter() {
+            let session = self.agents.get(&agent.key).and_then(|live| live.session);
+            let registered = session.is_some_and(|session| {
+                sessions.get(&session) == Some(&SessionState::Registered(agent.key))
+            });
+            ensure(
+                (agent.state == AgentState::Connected) == registered
+                    && registered == session.is_some(),
+                || {
+                    format!(
+                        "agent {} is {:?} with session {session:?}",
+                        agent.id, agent.state
+                    )
+                },
+            )?;
+        }
+        let count = |wanted: fn(&SessionState) -> bool| {
+            sessions.values().filter(|state| wanted(state)).count()
+        };
+        let registered = count(|state| matches!(state, SessionState::Registered(_)));
+        let connected = self
+            .records
+            .agents
+            .iter()
+            .filter(|(_, agent)| agent.state == AgentState::Connected);
+        ensure(registered == connected.count(), || {
+            "a session is registered for an agent that is not connected by it".into()
+        })?;
+        let admitted = count(|state| *state == SessionState::Admitted);
+        ensure(self.permits_taken as usize == admitted, || {
+            format!(
+                "{} permits are taken by {admitted} sessions",
+                self.permits_taken
+            )
+        })?;
+        let mut streams = 0;
+        for (key, live) in &self.frameworks {
+            let record = self.framework(*key);
+            let stream = live.connection.as_ref().map(|connection| connection.stream);
+            streams += usize::from(stream.is_some());
+            let indexed = stream.is_none_or(|stream| self.index.streams.get(&stream) == Some(key));
+            let active = record.state == FrameworkState::Active && !record.built_in;
+            ensure(indexed && active == stream.is_some(), || {
+                format!(
+                    "framework {} is {:?} with stream {stream:?}",
+                    record.id, record.state
+                )
+            })?;
+        }
+        ensure(streams == self.index.streams.len(), || {
+            "a stream is open for a framework that does not know it".into()
+        })
+    }
+
+    fn check_timers(&self) -> Result<(), String> {
+        let mut expected = BTreeSet::new();
+        let mut allowed = BTreeSet::from([TimerKey::Allocate, TimerKey::OfferTimeout]);
+        for (_, agent) in self.records.agents.iter() {
+            match agent.state {
+                AgentState::Recovered => {
+                    expected.insert(TimerKey::Reregister(agent.key));
+                }
+                AgentState::Disconnected => {
+                    expected.insert(TimerKey::Reregister(agent.key));
+                    allowed.insert(TimerKey::Ping(agent.key));
+                }
+                AgentState::Connected => {
+                    expected.insert(TimerKey::Ping(agent.key));
+                }
+                AgentState::Unreachable | AgentState::Gone | AgentState::Removed => {}
+            }
+        }
+        for (key, live) in &self.frameworks {
+            let record = self.framework(*key);
+            expected.extend(
+                live.connection
+                    .as_ref()
+                    .map(|connection| TimerKey::Heartbeat(connection.stream)),
+            );
+            if matches!(
+                record.state,
+                FrameworkState::Disconnected | FrameworkState::Recovered
+            ) {
+                expected.insert(TimerKey::Failover(*key));
+            }
+        }
+        let armed: BTreeSet<TimerKey> = self.timers.armed.keys().copied().collect();
+        if let Some(missing) = expected.difference(&armed).next() {
+            return Err(format!("the timer {missing:?} is not armed"));
+        }
+        match armed
+            .difference(&expected)
+            .find(|key| !allowed.contains(key))
+        {
+            Some(stray) => Err(format!("the timer {stray:?} refers to nothing")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_bounds(&self) -> Result<(), String> {
+        let config = &self.config;
+        let completed: BTreeSet<FrameworkKey> = self
+            .records
+            .frameworks
+            .iter()
+            .filter(|(_, framework)| framework.state == FrameworkState::Completed)
+            .map(|(_, framework)| framework.key)
+            .collect();
+        let listed: BTreeSet<FrameworkKey> = self.completed_frameworks.iter().copied().collect();
+        ensure(
+            completed == listed && listed.len() == self.completed_frameworks.len(),
+            || "the list of completed frameworks is not that of the records".into(),
+        )?;
+        ensure(listed.len() <= config.max_completed_frameworks, || {
+            format!("{} completed frameworks are kept", listed.len())
+        })?;
+        for live in self.frameworks.values() {
+            ensure(
+                live.completed.len() <= config.max_completed_tasks_per_framework
+                    && live.unreachable.len() <= config.max_unreachable_tasks_per_framework,
+                || "more finished tasks are kept than the limit".into(),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn check_native_queue(&self) -> Result<(), String> {
+        let pending = &self.native.pending;
+        ensure(
+            pending.len() == self.records.pending.len()
+                && pending
+                    .values()
+                    .all(|slot| self.records.pending.get(*slot as usize).is_some()),
+            || "the queue of native tasks is not that of the records".into(),
+        )?;
+        let Some(framework) = self.native.framework else {
+            return ensure(pending.is_empty() && self.native_specs.is_empty(), || {
+                "native tasks are there without their framework".into()
+            });
+        };
+        let stray = self.native_specs.keys().find(|id| {
+            let key = self.index.tasks.get(&(framework, (*id).clone()));
+            !key.and_then(|key| self.task(*key))
+                .is_some_and(|task| task.list != TaskList::Completed)
+        });
+        ensure(stray.is_none(), || {
+            format!("what native task {stray:?} asked for is kept without need")
+        })
+    }
+}
+
+fn check_framework_lists(
+    framework: &FrameworkRecord,
+    live: &FrameworkLive,
+    lists: &Lists,
+) -> Result<(), String> {
+    let id = &framework.id;
+    let listed = Lists {
+        live: live.tasks.clone(),
+        unreachable: live.unreachable.iter().copied().collect(),
+        completed: live.completed.iter().copied().collect(),
+        executors: live.executors.clone(),
+        offers: live.offers.clone(),
+    };
+    ensure(listed == *lists, || {
+        format!("framework {id} lists {listed:?}, has {lists:?}")
+    })?;
+    ensure(
+        live.unreachable.len() == listed.unreachable.len()
+            && live.completed.len() == listed.completed.len(),
+        || format!("framework {id} lists a task twice"),
+    )?;
+    let over = framework.state == FrameworkState::Completed;
+    ensure(
+        !over || listed.live.is_empty() && listed.executors.is_empty(),
+        || format!("framework {id} is completed and still runs something"),
+    )
+}
