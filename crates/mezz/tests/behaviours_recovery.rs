@@ -84,7 +84,7 @@ fn a_task_whose_executor_does_not_come_back_gets_a_terminal_update() {
             break status;
         }
     };
-    assert_eq!(status["state"], "TASK_FAILED");
+    assert_eq!(status["state"], "TASK_GONE");
     assert_eq!(status["reason"], "REASON_EXECUTOR_REREGISTRATION_TIMEOUT");
 }
 
@@ -116,6 +116,11 @@ fn an_agent_keeps_its_id_over_a_restart() {
     let mut lab = Lab::start();
     let mut framework = lab.framework(Encoding::Json);
     let offer = framework.next_offer();
+    let agent = lab.agent_client();
+    mezz_testkit::wait::eventually("the agent has heard of its id", || {
+        let state = agent.get("/state").unwrap().json();
+        (state["id"] == offer["agent_id"]["value"]).then_some(())
+    });
     lab.kill_agent();
     lab.start_agent(&[]);
     let again = loop {

@@ -79,6 +79,11 @@ const AGENT_ENDPOINTS: &[Intended] = &[
     intended("agent GET /state", "/flags/*", OWN_FLAGS),
     intended("agent GET /*", "*/statistics/processes", PROCESSES),
     intended("agent GET /files/download*", "text", CUSTOM_EXECUTOR),
+    intended(
+        "agent GET /files/debug",
+        "*",
+        "sandboxes lie in folders of our own; the paths of Mesos are served for them",
+    ),
 ];
 const PROCESSES: &str = "processes are counted, as Mesos does with one of its isolators";
 

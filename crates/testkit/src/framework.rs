@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::encoding::Encoding;
 use crate::event_stream::EventStream;
 use crate::http_client::{Client, HttpError, Response};
+use crate::wait::PATIENCE;
 
 const PATH: &str = "/api/v1/scheduler";
 
@@ -179,7 +180,9 @@ impl Framework {
     /// Reads events until one of that type comes, and returns it.
     #[track_caller]
     pub fn wait_for_event(&mut self, kind: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
+            assert!(Instant::now() < deadline, "no {kind} came");
             let event = self.next_event();
             if event["type"] == kind {
                 return event;
@@ -242,7 +245,9 @@ impl Framework {
     /// The next offer that is not yet used; waits for one.
     #[track_caller]
     pub fn next_offer(&mut self) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         while self.offers.is_empty() {
+            assert!(Instant::now() < deadline, "no offer came");
             self.next_event();
         }
         self.offers.remove(0)
@@ -298,7 +303,13 @@ impl Framework {
     /// Reads events until the task has been in `state`; returns that update.
     #[track_caller]
     pub fn wait_for(&mut self, task: &str, state: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
+            let seen = self.states_of(task);
+            assert!(
+                Instant::now() < deadline,
+                "{task} is not {state} but {seen:?}"
+            );
             if let Some(status) = self
                 .updates_of(task)
                 .iter()
