@@ -21,6 +21,7 @@ pub struct Framework {
     id: String,
     stream_id: String,
     events: EventStream,
+    seen: Vec<Value>,
     offers: Vec<Value>,
     updates: BTreeMap<String, Vec<Value>>,
     acknowledging: Acknowledging,
@@ -89,12 +90,14 @@ impl Framework {
                 events.status
             )));
         };
+        let id = id.to_owned();
         Ok(Self {
             client: client.clone(),
             encoding,
-            id: id.to_owned(),
+            id,
             stream_id,
             events,
+            seen: vec![first],
             offers: Vec::new(),
             updates: BTreeMap::new(),
             acknowledging: Acknowledging::Always,
@@ -157,6 +160,7 @@ impl Framework {
         };
         let event = self.encoding.decode::<Event>(&record)?;
         self.on_event(&event);
+        self.seen.push(event.clone());
         Ok(Some(event))
     }
 
@@ -204,6 +208,11 @@ impl Framework {
             }
         }
         seen
+    }
+
+    /// All events so far, from SUBSCRIBED on.
+    pub fn seen(&self) -> &[Value] {
+        &self.seen
     }
 
     /// The offers that are not yet used, in their order.

@@ -68,7 +68,7 @@ fn set_logging_level(agent: &AgentHttp, call: &Call) -> Result<Response, Respons
     let wanted = call.set_logging_level.unwrap_or_default();
     let duration = Duration::from_nanos(u64::try_from(wanted.duration.nanoseconds).unwrap_or(0));
     agent.logging.set(wanted.level, duration).map_err(respond::bad_request)?;
-    Ok(respond::accepted())
+    Ok(respond::ok())
 }
 
 async fn read(agent: &AgentHttp, call: &Call) -> Result<Answer, Response> {
