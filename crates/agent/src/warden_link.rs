@@ -52,6 +52,7 @@ impl WardenLink {
             options.program = program;
         }
         options.log = Some(work_dir.warden_log());
+        options.scratch = work_dir.scratch();
         Self::connect(options, work_dir.generation())
     }
 

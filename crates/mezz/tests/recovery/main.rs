@@ -3,7 +3,7 @@
 
 mod agents;
 mod crash_points;
-// mod dev;
+mod dev;
 mod lab;
 mod load;
 mod masters;
