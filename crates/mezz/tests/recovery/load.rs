@@ -84,6 +84,12 @@ impl Load {
         }
     }
 
+    /// Uses only offers of this role's (all, where the framework has one role).
+    pub(crate) fn of_role(self, role: &str) -> Self {
+        debug_assert_eq!(self.info["roles"], json!([role]));
+        self
+    }
+
     /// The id that the first master gave.
     pub(crate) fn id(&self) -> &str {
         self.info["id"]["value"].as_str().unwrap_or_default()
@@ -98,6 +104,11 @@ impl Load {
     pub(crate) fn kill(&mut self, id: &str) {
         self.unwanted.insert(id.to_owned());
         self.call("KILL", json!({"task_id": {"value": id}}));
+    }
+
+    /// Ends the framework.
+    pub(crate) fn leave(mut self) {
+        self.call("TEARDOWN", Value::Null);
     }
 
     /// Whether nothing waits for an offer.
