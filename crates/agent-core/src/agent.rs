@@ -223,10 +223,10 @@ impl AgentCore {
         serial
     }
 
-    /// Where an executor's run lives, relative to the work directory.
-    pub(crate) fn sandbox_path(&self, framework_id: &str, executor_id: &str, container_id: crate::ids::ContainerId) -> String {
-        let agent_id = self.agent_id().unwrap_or("unregistered");
-        format!("slaves/{agent_id}/frameworks/{framework_id}/executors/{executor_id}/runs/{container_id}")
+    /// Where a container's sandbox lies, relative to the work directory. Flat: every folder costs an inode and a block at
+    /// each launch. The path of Mesos's form that clients see is made by the shell.
+    pub(crate) fn sandbox_path(framework_id: &str, container_id: crate::ids::ContainerId) -> String {
+        format!("sandboxes/{framework_id}/{container_id}")
     }
 
     /// Forgets the cached views that show this executor.

@@ -240,6 +240,7 @@ impl Driver {
                 tracing::error!(%error, "the warden is gone; starting another");
                 let containers = self.warden.reopen()?;
                 self.usage.give_up();
+                self.state.live = containers.iter().map(|container| container.launch_id).collect();
                 self.handle(Event::WardenLost { containers });
                 Ok(())
             }

@@ -140,32 +140,23 @@ fn disk_usage(path: &Path) -> Option<f64> {
     (disk.f_blocks > 0).then(|| 1.0 - disk.f_bavail as f64 / disk.f_blocks as f64)
 }
 
-/// Removes the sandbox and the folders above it that are empty then.
+/// Removes the sandbox, and its framework's folder if that is empty then.
 fn remove(path: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(path) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    // runs, then the executor's own.
-    for above in path.ancestors().skip(1).take(2) {
-        if fs::remove_dir(above).is_err() {
-            break;
-        }
+    if let Some(framework) = path.parent() {
+        // It may hold other sandboxes, and is made again by the next launch.
+        let _ = fs::remove_dir(framework);
     }
     Ok(())
 }
 
-/// Every `slaves/*/frameworks/*/executors/*/runs/*`.
+/// Every `sandboxes/FRAMEWORK/CONTAINER`.
 fn sandboxes(work_dir: &Path) -> Vec<PathBuf> {
-    let mut level = vec![work_dir.join("slaves")];
-    for name in [None, Some("frameworks"), None, Some("executors"), None, Some("runs"), None] {
-        level = match name {
-            Some(name) => level.into_iter().map(|path| path.join(name)).collect(),
-            None => level.iter().flat_map(|path| folders(path)).collect(),
-        };
-    }
-    level
+    folders(&work_dir.join("sandboxes")).iter().flat_map(|framework| folders(framework)).collect()
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {

@@ -4,11 +4,11 @@ use std::ffi::CString;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use mezz_agent_core::{Command, Launch, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan, PlanError, SandboxContent,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan, PlanError, Privilege, SandboxContent,
 };
 
 use crate::accounts::Accounts;
@@ -18,6 +18,8 @@ use crate::accounts::Accounts;
 pub(crate) enum LaunchError {
     #[error("Failed to create the sandbox '{}': {source}", path.display())]
     Sandbox { path: PathBuf, source: io::Error },
+    #[error("Failed to create the sandbox: '{}' leads out of the work directory", path.display())]
+    Outside { path: PathBuf },
     #[error("Failed to launch container: {0}")]
     Plan(#[from] PlanError),
 }
@@ -43,16 +45,24 @@ impl Launcher {
     /// The sandbox is there afterwards; the plan starts the container in it.
     pub(crate) fn prepare(&mut self, launch: Launch) -> Result<LaunchPlan, LaunchError> {
         let sandbox = self.sandbox(&launch.sandbox);
+        if !Path::new(&launch.sandbox).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(LaunchError::Outside { path: sandbox });
+        }
         let user = launch.user.as_deref();
         if let Some(name) = user {
             self.learn(name);
         }
         if !launch.fetched {
-            let owner = user.and_then(|name| self.host.users.get(name));
+            let owner = user.and_then(|name| self.host.users.get(name)).filter(|owner| self.gives_away(owner));
             make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox { path: sandbox.clone(), source })?;
         }
         let spec = spec(launch, sandbox);
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// Only root can, and root's own need no change.
+    fn gives_away(&self, owner: &Credentials) -> bool {
+        self.host.privilege == Privilege::Root && owner.uid != 0
     }
 
     /// How what an earlier warden left of a launch is found and ended.
@@ -86,7 +96,7 @@ fn spec(launch: Launch, sandbox: PathBuf) -> ContainerSpec {
     spec
 }
 
-/// Makes a sandbox that its user may write; an existing one is taken as it is.
+/// Makes a sandbox and gives it to its owner, if another than the daemon; an existing one is taken as it is.
 pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Result<()> {
     match DirBuilder::new().mode(0o755).create(path) {
         Ok(()) => {}
@@ -97,9 +107,7 @@ pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Resu
         Err(error) => return Err(error),
     }
     match owner {
-        Some(owner) if rustix::process::geteuid().is_root() && owner.uid != 0 => {
-            std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid))
-        }
-        _ => Ok(()),
+        Some(owner) => std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)),
+        None => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ use crate::key::{AgentKey, ExecutorKey, FrameworkKey, TaskKey};
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::{ExecutorRecord, TaskList, TaskRecord};
+use crate::time::Wall;
 use crate::validation;
 use crate::wire;
 
@@ -314,9 +315,9 @@ impl Master {
             resources: Arc::new(resources),
             update_state: task.status_update_state.map(|_| task.status_update_state()),
             update_uuid,
-            created_at: self.now.wall,
-            started_at: None,
-            finished_at: None,
+            created_at: first_status(task, |_| true).unwrap_or(self.now.wall),
+            started_at: first_status(task, |state| state == v1::TaskState::TaskRunning),
+            finished_at: first_status(task, wire::is_terminal),
             wire: task.encode_to_vec().into(),
         };
         self.records.tasks.insert(key.index(), record);
@@ -414,6 +415,15 @@ pub(crate) fn allocated(
     role: &str,
 ) -> Result<Resources, mezz_resource::ResourceError> {
     Ok(Resources::from_proto(resources)?.allocated_to(&role.into()))
+}
+
+/// When a task that an agent reports first had a status like this, by the agent's clock.
+fn first_status(task: &v1::Task, wanted: impl Fn(v1::TaskState) -> bool) -> Option<Wall> {
+    let status = task.statuses.iter().find(|status| wanted(status.state()))?;
+    let seconds = status.timestamp.filter(|seconds| (0.0..1e10).contains(seconds))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
+    let nanoseconds = (seconds * 1e9) as u64;
+    Some(Wall(nanoseconds))
 }
 
 /// Takes a part out of an account that contains it.

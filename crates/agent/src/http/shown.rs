@@ -1,5 +1,7 @@
 //! What the views of the agent are made of: sums of resources, tasks as the wire shows them.
 
+use std::path::Path;
+
 use mezz_agent_core::{AgentRecords, ExecutorKind, ExecutorRecord, FrameworkRecord, TaskRecord};
 use mezz_proto::v1::{Task, TaskState};
 use mezz_resource::Resources;
@@ -39,6 +41,18 @@ pub(super) fn known(resources: &[mezz_proto::v1::Resource]) -> Resources {
 /// The framework's id.
 pub(super) fn framework_id(framework: &FrameworkRecord) -> &str {
     framework.info.id.as_ref().map_or("", |id| id.value.as_str())
+}
+
+/// The sandbox as clients are told it: a path of Mesos's form, which `/files/*` understands.
+pub(super) fn directory(work_dir: &Path, records: &AgentRecords, framework: &FrameworkRecord, executor: &ExecutorRecord) -> String {
+    format!(
+        "{}/slaves/{}/frameworks/{}/executors/{}/runs/{}",
+        work_dir.display(),
+        agent_id(records),
+        framework_id(framework),
+        executor.info.executor_id.value,
+        executor.container_id
+    )
 }
 
 /// The agent's id; empty before the first registration.
