@@ -1,47 +1,43 @@
 //! Fair shares among real frameworks: each wants everything, and gets what its weight is worth.
 
+use std::time::Instant;
+
 use mezz_testkit::Daemon;
 use mezz_testkit::framework::framework_info;
 use mezz_testkit::http_client::Request;
-use mezz_testkit::wait::eventually;
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, SOON};
 use crate::load::Load;
 
-/// What one task uses, of the sixty of the cluster.
-const TASKS_THAT_FIT: usize = 60;
+/// The cluster is ten agents of six tasks each: an offer is a whole agent, and so the grain of what is shared.
+const AGENTS: usize = 10;
+const GRAIN: usize = 6;
+const TASKS_THAT_FIT: usize = AGENTS * GRAIN;
 
-fn cluster(lab: &mut Lab, master_flags: &[&str]) -> (Daemon, Vec<Daemon>) {
-    let master = lab.cluster.master(master_flags).unwrap();
-    // Small agents: an offer is a whole agent, and so the grain of what is shared.
-    let agents = (0..10).map(|number| lab.cluster.agent(&format!("agent-{number}"), &master, &["--resources=cpus:0.06;mem:480"]).unwrap());
-    let agents = agents.collect();
-    eventually("ten agents", || {
-        let agents = master.client().get("/v1/agents").ok()?.json();
-        (agents.as_array()?.len() == 10).then_some(())
-    });
-    (master, agents)
-}
-
+/// A subscribed framework that wants the whole cluster.
 fn greedy(master: &Daemon, role: &str) -> Load {
-    let mut load = Load::with(master.address(), framework_info(role, &[role])).of_role(role);
+    let mut load = Load::with(master.address(), framework_info(role, &[role]));
     for number in 0..TASKS_THAT_FIT {
         load.want(format!("{role}-{number}"), "exec sleep 1000");
     }
+    load.until("it is subscribed", SOON, |load| load.subscriptions == 1);
     load
 }
 
-/// Lets the frameworks take turns until the cluster is full; returns how many tasks each runs.
+/// Starts the agents, and lets the frameworks take what they are offered until the cluster is full; returns how many
+/// tasks each runs.
 #[track_caller]
-fn share(loads: &mut [Load]) -> Vec<usize> {
-    let deadline = std::time::Instant::now() + SOON;
+fn share(lab: &mut Lab, master: &Daemon, loads: &mut [Load]) -> (Vec<usize>, Vec<Daemon>) {
+    let flags = ["--resources=cpus:0.06;mem:480", "--registration-backoff-factor=20ms"];
+    let agents = (0..AGENTS).map(|number| lab.cluster.agent(&format!("agent-{number}"), master, &flags).unwrap()).collect();
+    let deadline = Instant::now() + SOON;
     loop {
         let running: Vec<usize> = loads.iter().map(|load| load.count("TASK_RUNNING")).collect();
         if running.iter().sum::<usize>() == TASKS_THAT_FIT {
-            return running;
+            return (running, agents);
         }
-        assert!(std::time::Instant::now() < deadline, "only {running:?} run");
+        assert!(Instant::now() < deadline, "only {running:?} run");
         for load in &mut *loads {
             load.step();
         }
@@ -62,12 +58,12 @@ fn shares(master: &Daemon, roles: &[&str]) -> Vec<f64> {
 fn two_frameworks_share_the_cluster_in_equal_halves_and_three_in_thirds() {
     for roles in [&["one", "two"][..], &["one", "two", "three"]] {
         let mut lab = Lab::new();
-        let (master, _agents) = cluster(&mut lab, &[]);
+        let master = lab.master();
         let mut loads: Vec<Load> = roles.iter().map(|role| greedy(&master, role)).collect();
-        let running = share(&mut loads);
+        let (running, _agents) = share(&mut lab, &master, &mut loads);
         let fair = TASKS_THAT_FIT / roles.len();
         // One agent is what is given at a time: nobody is more than that from its share.
-        assert!(running.iter().all(|count| count.abs_diff(fair) <= 6), "{running:?}");
+        assert!(running.iter().all(|count| count.abs_diff(fair) <= GRAIN), "{running:?}");
         let shares = shares(&master, roles);
         assert!(shares.iter().all(|share| (share - 1.0 / roles.len() as f64).abs() < 0.11), "{shares:?}");
     }
@@ -77,11 +73,11 @@ fn two_frameworks_share_the_cluster_in_equal_halves_and_three_in_thirds() {
 #[track_caller]
 fn assert_two_to_one(master_flags: &[&str], weigh: impl Fn(&Daemon)) {
     let mut lab = Lab::new();
-    let (master, _agents) = cluster(&mut lab, master_flags);
+    let master = lab.cluster.master(master_flags).unwrap();
     weigh(&master);
     let mut loads = [greedy(&master, "heavy"), greedy(&master, "light")];
-    let running = share(&mut loads);
-    assert!(running[0].abs_diff(40) <= 6 && running[1].abs_diff(20) <= 6, "{running:?}");
+    let (running, _agents) = share(&mut lab, &master, &mut loads);
+    assert!(running[0].abs_diff(40) <= GRAIN && running[1].abs_diff(20) <= GRAIN, "{running:?}");
 }
 
 #[test]
