@@ -12,6 +12,7 @@ mod json;
 mod leading;
 mod metrics;
 mod native;
+mod open_streams;
 mod operator;
 mod options;
 mod release;
