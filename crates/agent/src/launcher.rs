@@ -8,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 
 use mezz_agent_core::{Command, Launch, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan, PlanError, Privilege, SandboxContent,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan,
+    PlanError, Privilege, SandboxContent,
 };
 
 use crate::accounts::Accounts;
@@ -34,7 +35,11 @@ pub(crate) struct Launcher {
 
 impl Launcher {
     pub(crate) fn new(host: HostFacts, work_dir: PathBuf) -> Self {
-        Self { host, accounts: Accounts::default(), work_dir }
+        Self {
+            host,
+            accounts: Accounts::default(),
+            work_dir,
+        }
     }
 
     /// The absolute path of a sandbox.
@@ -45,7 +50,10 @@ impl Launcher {
     /// The sandbox is there afterwards; the plan starts the container in it.
     pub(crate) fn prepare(&mut self, launch: Launch) -> Result<LaunchPlan, LaunchError> {
         let sandbox = self.sandbox(&launch.sandbox);
-        if !Path::new(&launch.sandbox).components().all(|part| matches!(part, Component::Normal(_))) {
+        if !Path::new(&launch.sandbox)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+        {
             return Err(LaunchError::Outside { path: sandbox });
         }
         let user = launch.user.as_deref();
@@ -53,8 +61,13 @@ impl Launcher {
             self.learn(name);
         }
         if !launch.fetched {
-            let owner = user.and_then(|name| self.host.users.get(name)).filter(|owner| self.gives_away(owner));
-            make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox { path: sandbox.clone(), source })?;
+            let owner = user
+                .and_then(|name| self.host.users.get(name))
+                .filter(|owner| self.gives_away(owner));
+            make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox {
+                path: sandbox.clone(),
+                source,
+            })?;
         }
         let spec = spec(launch, sandbox);
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
@@ -88,7 +101,11 @@ fn spec(launch: Launch, sandbox: PathBuf) -> ContainerSpec {
     let mut spec = ContainerSpec::new(LaunchId(launch.launch_id.0), command, sandbox);
     spec.environment = vec![launch.environment];
     spec.user = launch.user;
-    spec.sandbox_content = if launch.fetched { SandboxContent::Fetched } else { SandboxContent::Fresh };
+    spec.sandbox_content = if launch.fetched {
+        SandboxContent::Fetched
+    } else {
+        SandboxContent::Fresh
+    };
     spec.survival = match launch.survival {
         Survival::Keep => mezz_launch_plan::Survival::Keep,
         Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
@@ -103,7 +120,9 @@ pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Resu
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             DirBuilder::new().mode(0o755).recursive(true).create(path)?;
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() => {}
+        Err(error)
+            if error.kind() == io::ErrorKind::AlreadyExists
+                && fs::symlink_metadata(path)?.is_dir() => {}
         Err(error) => return Err(error),
     }
     match owner {

@@ -140,17 +140,18 @@ impl Master {
         framework: FrameworkKey,
         agent: AgentKey,
         role: &Arc<str>,
-        task: v1::TaskInfo,
+        mut task: v1::TaskInfo,
         demand: Demand,
         effects: &mut Effects,
     ) -> agent::RunTask {
         let total = demand.total();
-        self.agent_mut(agent).used += &total;
-        self.framework_mut(framework).used += &total;
+        self.charge(framework, agent, &total);
         if let Some(info) = &task.executor {
             self.admit_executor(framework, agent, role, info, demand.executor);
         }
         let wire_task = self.wire_task(framework, &task, &demand.task);
+        // The agent reports them to the next master, which has nothing else to tell the role from.
+        task.resources.clone_from(&wire_task.resources);
         self.insert_task(framework, agent, role, &wire_task, demand.task, effects);
         self.numbers.launch_token += 1;
         agent::RunTask {
@@ -233,6 +234,17 @@ impl Master {
             .remove(&key);
         self.agent_live(executor.agent).executors.remove(&key);
         self.release(executor.framework, executor.agent, &executor.resources);
+    }
+
+    /// Counts what a task or an executor holds; the ledger hears of it from the caller.
+    pub(crate) fn charge(
+        &mut self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        resources: &Resources,
+    ) {
+        self.agent_mut(agent).used += resources;
+        self.framework_mut(framework).used += resources;
     }
 
     /// Gives back what a task or an executor held.
@@ -420,10 +432,21 @@ pub(crate) fn allocated(
 /// When a task that an agent reports first had a status like this, by the agent's clock.
 fn first_status(task: &v1::Task, wanted: impl Fn(v1::TaskState) -> bool) -> Option<Wall> {
     let status = task.statuses.iter().find(|status| wanted(status.state()))?;
-    let seconds = status.timestamp.filter(|seconds| (0.0..1e10).contains(seconds))?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
+    let seconds = status
+        .timestamp
+        .filter(|seconds| (0.0..1e10).contains(seconds))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded just before"
+    )]
     let nanoseconds = (seconds * 1e9) as u64;
     Some(Wall(nanoseconds))
+}
+
+/// What can be added up over agents: ports and sets of one agent have nothing to do with those of another.
+pub(crate) fn scalars(resources: &Resources) -> Resources {
+    resources.filter(|resource| resource.as_scalar().is_some())
 }
 
 /// Takes a part out of an account that contains it.

@@ -13,7 +13,7 @@ use crate::effect::{Effect, Effects, Reply};
 use crate::key::{AgentKey, FrameworkKey, RequestKey, TaskKey};
 use crate::master::Master;
 use crate::native::{NativeCall, NativeTask};
-use crate::records::{FrameworkState, TaskList};
+use crate::records::{AgentState, FrameworkState, TaskList};
 use crate::time::Wall;
 use crate::{validation, wire};
 
@@ -151,7 +151,7 @@ impl Master {
     }
 
     /// The framework record, made at its first use.
-    fn native_framework(&mut self, effects: &mut Effects) -> FrameworkKey {
+    pub(crate) fn native_framework(&mut self, effects: &mut Effects) -> FrameworkKey {
         if let Some(framework) = self.native.framework {
             return framework;
         }
@@ -230,8 +230,13 @@ impl Master {
             self.queue_native(&id, task, resources, Wall(stored.created_at_ns), Vec::new());
             return Ok(());
         };
+        if self.agent(agent).state == AgentState::Gone {
+            // It ended with its agent; the master that knew went down before the task left the store.
+            self.persist(vec![delete(NATIVE, &id)], effects);
+            return Ok(());
+        }
         // Its agent reports the rest of the record, or the task is placed again.
-        let wire_task = v1::Task {
+        let mut wire_task = v1::Task {
             name: stored.task.name.clone(),
             task_id: stored.task.task_id.clone(),
             framework_id: wire::framework_id_of(&self.native.framework_id),
@@ -243,9 +248,14 @@ impl Master {
         };
         let role: Arc<str> = stored.role.as_str().into();
         let taken = resources.allocated_to(&role);
-        self.agent_mut(agent).used += &taken;
-        self.framework_mut(framework).used += &taken;
-        self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+        if self.agent(agent).state == AgentState::Unreachable {
+            wire_task.state = v1::TaskState::TaskUnreachable as i32;
+            let key = self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+            self.list_unreachable(key, framework, agent);
+        } else {
+            self.charge(framework, agent, &taken);
+            self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+        }
         self.native_specs.insert(id.into(), task);
         Ok(())
     }

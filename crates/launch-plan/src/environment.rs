@@ -32,7 +32,9 @@ impl Environment {
         for (name, value) in layers.iter().flatten() {
             check_name(name)?;
             if value.contains('\0') {
-                return Err(PlanError::NulByte { field: format!("environment variable {name:?}") });
+                return Err(PlanError::NulByte {
+                    field: format!("environment variable {name:?}"),
+                });
             }
             merged.insert(name.clone(), value.clone());
         }
@@ -48,7 +50,10 @@ impl Environment {
     pub(crate) fn into_entries(self) -> Vec<CString> {
         self.merged
             .into_iter()
-            .map(|(name, value)| CString::new(format!("{name}={value}")).expect("names and values were checked for NUL"))
+            .map(|(name, value)| {
+                CString::new(format!("{name}={value}"))
+                    .expect("names and values were checked for NUL")
+            })
             .collect()
     }
 }
@@ -65,7 +70,9 @@ pub(crate) fn marker_of(scope: &str, launch_id: LaunchId) -> CString {
 
 fn check_name(name: &str) -> Result<(), PlanError> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(PlanError::EnvironmentName { name: name.to_owned() });
+        return Err(PlanError::EnvironmentName {
+            name: name.to_owned(),
+        });
     }
     Ok(())
 }

@@ -266,7 +266,8 @@ impl World {
         }
         if calm {
             self.decline_all(framework, 1000.0);
-            return self.reconcile_open(framework);
+            self.reconcile_open(framework);
+            return self.reconcile_implicitly(framework);
         }
         self.use_offers(framework);
         match self.rng.below(100) {

@@ -95,8 +95,10 @@ impl Schedule {
         self.queue.insert((time_ns, self.next), occurrence);
     }
 
-    pub(crate) fn pop(&mut self) -> Option<(u64, Occurrence)> {
-        let ((at, _), occurrence) = self.queue.pop_first()?;
-        Some((at, occurrence))
+    /// The next one, if it happens by then.
+    pub(crate) fn pop_until(&mut self, end_ns: u64) -> Option<(u64, Occurrence)> {
+        let first = self.queue.first_entry()?;
+        let (at, _) = *first.key();
+        (at <= end_ns).then(|| (at, first.remove()))
     }
 }

@@ -130,13 +130,9 @@ impl World {
 
     pub(crate) fn run_until(&mut self, end_ns: u64) {
         while self.broken.is_none() {
-            let Some((at, occurrence)) = self.schedule.pop() else {
+            let Some((at, occurrence)) = self.schedule.pop_until(end_ns) else {
                 break;
             };
-            if at > end_ns {
-                self.schedule.at(at, occurrence);
-                break;
-            }
             self.now_ns = at;
             self.happen(occurrence);
         }
