@@ -133,7 +133,7 @@ async fn crash_once(master: &mut FakeMaster, work_dir: &std::path::Path, point: 
 async fn drain(link: &mut support::Link, open: &mut std::collections::BTreeSet<String>) {
     while let Ok(Ok(Some((_, body)))) = tokio::time::timeout(Duration::from_secs(2), link.receiver.next()).await {
         let Body::StatusUpdate(update) = body else { continue };
-        if let Some(uuid) = update.status.uuid {
+        if let Some(uuid) = update.status.uuid.clone() {
             let terminal = support::is_terminal(update.status.state());
             let id = update.status.task_id.value.clone();
             let acknowledgement = mezz_proto::agent_protocol::AcknowledgeUpdate {
