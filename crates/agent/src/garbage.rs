@@ -147,7 +147,7 @@ fn remove(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    // runs, then the executor's own.
+    // runs, then the framework's own (or the executor's, of one with a long id).
     for above in path.ancestors().skip(1).take(2) {
         if fs::remove_dir(above).is_err() {
             break;
@@ -156,16 +156,12 @@ fn remove(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Every `slaves/*/frameworks/*/executors/*/runs/*`.
+/// Every `slaves/*/frameworks/*/runs/*` and, of executors with long ids, `slaves/*/frameworks/*/executors/*/runs/*`.
 fn sandboxes(work_dir: &Path) -> Vec<PathBuf> {
-    let mut level = vec![work_dir.join("slaves")];
-    for name in [None, Some("frameworks"), None, Some("executors"), None, Some("runs"), None] {
-        level = match name {
-            Some(name) => level.into_iter().map(|path| path.join(name)).collect(),
-            None => level.iter().flat_map(|path| folders(path)).collect(),
-        };
-    }
-    level
+    let frameworks: Vec<PathBuf> =
+        folders(&work_dir.join("slaves")).iter().flat_map(|agent| folders(&agent.join("frameworks"))).collect();
+    let executors = frameworks.iter().flat_map(|framework| folders(&framework.join("executors")));
+    executors.chain(frameworks.iter().cloned()).flat_map(|owner| folders(&owner.join("runs"))).collect()
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {

@@ -2,15 +2,19 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use mezz_agent_core::{Command, Launch, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, LaunchId, LaunchPlan, PlanError, SandboxContent,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, LaunchId, LaunchPlan, Place, PlanError, SandboxContent,
 };
+use rustix::fs::{Mode, OFlags, mkdirat};
+use rustix::io::Errno;
 
 use crate::accounts::Accounts;
+use crate::local_disk::{self, LocalDisk};
 
 /// Why a container cannot be started. The text becomes the task's message.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +31,15 @@ pub(crate) struct Launcher {
     host: HostFacts,
     accounts: Accounts,
     work_dir: PathBuf,
+    local_disk: LocalDisk,
+    /// The folder that the last sandbox was made in, open: the next one is mostly made there too.
+    parent: Option<(PathBuf, OwnedFd)>,
 }
 
 impl Launcher {
     pub(crate) fn new(host: HostFacts, work_dir: PathBuf) -> Self {
-        Self { host, accounts: Accounts::default(), work_dir }
+        let host = HostFacts { sandboxes: local_disk::directory(&work_dir), ..host };
+        Self { host, accounts: Accounts::default(), work_dir, local_disk: LocalDisk::default(), parent: None }
     }
 
     /// The absolute path of a sandbox.
@@ -48,10 +56,26 @@ impl Launcher {
         }
         if !launch.fetched {
             let owner = user.and_then(|name| self.host.users.get(name));
-            make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox { path: sandbox.clone(), source })?;
+            let made = if give_away(owner).is_none() { make_quickly(&mut self.parent, &sandbox) } else { Made::NotYet };
+            if made == Made::NotYet {
+                make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox { path: sandbox.clone(), source })?;
+            }
         }
-        let spec = spec(launch, sandbox);
+        let place = self.program_place(&launch);
+        let mut spec = spec(launch, sandbox);
+        spec.program_place = place;
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// Looked at only where it matters: for a program named by a path that runs as our own user.
+    fn program_place(&mut self, launch: &Launch) -> Place {
+        let other_user = launch.user.as_deref().and_then(|name| give_away(self.host.users.get(name))).is_some();
+        match &launch.command {
+            Command::Argv { program, .. } if program.starts_with('/') && !launch.fetched && !other_user => {
+                self.local_disk.program(Path::new(program))
+            }
+            _ => Place::Unknown,
+        }
     }
 
     fn learn(&mut self, name: &str) {
@@ -79,6 +103,38 @@ fn spec(launch: Launch, sandbox: PathBuf) -> ContainerSpec {
     spec
 }
 
+/// Whether a quick way led to the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    Done,
+    NotYet,
+}
+
+/// One system call where the folder above is at hand. Whatever is unusual is left to [`make_sandbox`].
+fn make_quickly(kept: &mut Option<(PathBuf, OwnedFd)>, path: &Path) -> Made {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Made::NotYet };
+    if kept.as_ref().is_none_or(|(known, _)| known != parent) {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        *kept = rustix::fs::open(parent, flags, Mode::empty()).ok().map(|folder| (parent.to_owned(), folder));
+    }
+    let Some((_, folder)) = kept else { return Made::NotYet };
+    match mkdirat(folder, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) => Made::Done,
+        Err(errno) => {
+            // The folder may have been collected since, and another made in its place.
+            if errno == Errno::NOENT {
+                *kept = None;
+            }
+            Made::NotYet
+        }
+    }
+}
+
+/// The owner, if a sandbox has to be given to another user.
+fn give_away(owner: Option<&Credentials>) -> Option<&Credentials> {
+    owner.filter(|owner| owner.uid != 0 && rustix::process::geteuid().is_root())
+}
+
 /// Makes a sandbox that its user may write; an existing one is taken as it is.
 pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Result<()> {
     match DirBuilder::new().mode(0o755).create(path) {
@@ -89,10 +145,8 @@ pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Resu
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() => {}
         Err(error) => return Err(error),
     }
-    match owner {
-        Some(owner) if rustix::process::geteuid().is_root() && owner.uid != 0 => {
-            std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid))
-        }
-        _ => Ok(()),
+    match give_away(owner) {
+        Some(owner) => std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)),
+        None => Ok(()),
     }
 }

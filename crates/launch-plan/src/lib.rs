@@ -17,5 +17,5 @@ pub use plan::{
 };
 pub use planning::{DEFAULT_STEP_DEADLINE_MS, PlanError, kill_method, plan};
 pub use spec::{
-    CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Privilege, SandboxContent, StdioSpec,
+    CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Place, Privilege, SandboxContent, StdioSpec,
 };

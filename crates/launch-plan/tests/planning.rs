@@ -4,7 +4,7 @@
 
 use mezz_launch_plan::{
     CloneMode, CommandSpec, ContainerSpec, Credentials, HostFacts, Input, InputSpec, KillMethod, LaunchId, LaunchPlan, Leftovers,
-    Output, OutputSpec, PidNamespaces, PlanError, Rlimit, RlimitResource, SandboxContent, SessionMode, Survival, decode_plan,
+    Output, OutputSpec, PidNamespaces, Place, PlanError, Rlimit, RlimitResource, SandboxContent, SessionMode, Survival, decode_plan,
     encode_plan, plan,
 };
 use std::ffi::CString;
@@ -68,10 +68,10 @@ fn a_later_environment_list_overrides_an_earlier_one_and_the_marker_all() {
     let plan = plan(&spec, &root()).unwrap();
     let env = texts(&plan.env);
     assert_eq!(env[..3], ["A=agent", "B=task", "C=second=x"]);
-    assert_eq!(env[3], "MEZZ_LAUNCH_ID=agent-1.000000000000002a");
-    assert!(env[4].starts_with("PATH=/usr/local/sbin:"));
+    assert!(env[3].starts_with("PATH=/usr/local/sbin:"));
+    assert_eq!(env[4], "MEZZ_LAUNCH_ID=agent-1.000000000000002a");
     assert_eq!(env.len(), 5);
-    assert_eq!(plan.marker.to_str(), Ok(env[3]));
+    assert_eq!(plan.marker.to_str(), Ok(env[4]));
 }
 
 #[test]
@@ -95,6 +95,8 @@ fn memory_is_shared_with_the_child_only_where_nothing_foreign_can_delay_it() {
     let mut facts = root();
     facts.users.insert("alice".into(), Credentials { uid: 1000, gid: 1000, groups: vec![1000] });
     facts.users.insert("root".into(), Credentials { uid: 0, gid: 0, groups: vec![0] });
+    assert_eq!(clone(&shell("anything"), &facts), CloneMode::Fork, "who knows where the sandbox lies");
+    facts.sandboxes = Place::LocalDisk;
     assert_eq!(clone(&shell("anything"), &facts), CloneMode::Vfork);
     assert_eq!(clone(&argv("/usr/bin/env", &[]), &facts), CloneMode::Vfork);
     assert_eq!(clone(&ContainerSpec { user: Some("root".into()), ..shell("x") }, &facts), CloneMode::Vfork);
@@ -108,6 +110,16 @@ fn memory_is_shared_with_the_child_only_where_nothing_foreign_can_delay_it() {
     ];
     for spec in foreign {
         assert_eq!(clone(&spec, &facts), CloneMode::Fork, "{spec:?}");
+    }
+    let on_local_disk = |spec: ContainerSpec| ContainerSpec { program_place: Place::LocalDisk, ..spec };
+    assert_eq!(clone(&on_local_disk(argv("/opt/tool", &[])), &facts), CloneMode::Vfork);
+    for spec in [
+        argv("./tool", &[]),
+        argv("/opt/../mnt/tool", &[]),
+        ContainerSpec { user: Some("alice".into()), ..argv("/opt/tool", &[]) },
+        ContainerSpec { sandbox_content: SandboxContent::Fetched, ..argv("/opt/tool", &[]) },
+    ] {
+        assert_eq!(clone(&on_local_disk(spec.clone()), &facts), CloneMode::Fork, "{spec:?}");
     }
     let mut spec = argv("tool", &[]);
     assert_eq!(clone(&spec, &facts), CloneMode::Vfork);
