@@ -5,6 +5,7 @@
 use crate::ids::{ContainerId, LaunchId};
 use crate::journal::ExecutorKind;
 use mezz_proto::v1::{AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MasterInfo, Task, TaskInfo, TaskState, TaskStatus};
+use crate::view::synthetic_executor;
 use std::sync::Arc;
 
 /// The whole agent at one moment.
@@ -54,8 +55,10 @@ pub type CompletedExecutorRecord = ExecutorRecord;
 /// One executor, real or synthetic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExecutorRecord {
-    /// For a command task made up as Mesos does it (name, source).
-    pub info: Arc<ExecutorInfo>,
+    /// As the framework gave it; none of a command task.
+    pub(crate) given_info: Option<Arc<ExecutorInfo>>,
+    /// Its framework's id.
+    pub framework_id: Arc<str>,
     /// Whether it is a process of its own.
     pub kind: ExecutorKind,
     /// How far it has come.
@@ -74,6 +77,16 @@ pub struct ExecutorRecord {
     pub tasks: Vec<TaskRecord>,
     /// Tasks that are over, oldest first.
     pub completed: Vec<Arc<TaskRecord>>,
+}
+
+impl ExecutorRecord {
+    /// For a command task made up as Mesos does it (name, source), each time: few of them are ever looked at.
+    pub fn info(&self) -> Arc<ExecutorInfo> {
+        self.given_info.clone().unwrap_or_else(|| {
+            let task = self.tasks.first().or_else(|| self.completed.last().map(Arc::as_ref));
+            Arc::new(synthetic_executor(&self.framework_id, task.map(|task| &task.info)))
+        })
+    }
 }
 
 /// How far an executor has come.

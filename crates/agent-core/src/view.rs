@@ -65,11 +65,8 @@ impl AgentCore {
         let tasks: Vec<TaskRecord> = entry.tasks.iter().filter_map(show).collect();
         let queued = entry.queued.iter().filter_map(show).collect();
         let record = Arc::new(ExecutorRecord {
-            info: entry.info.clone().unwrap_or_else(|| {
-                let task = tasks.first().map(|task| &task.info).or_else(|| entry.completed.back().map(|task| &task.info));
-                let framework_id = self.frameworks.get(entry.framework).map(|framework| framework.id.as_ref());
-                Arc::new(synthetic_executor(framework_id, task))
-            }),
+            given_info: entry.info.clone(),
+            framework_id: self.frameworks.get(entry.framework).map_or_else(|| "".into(), |framework| Arc::clone(&framework.id)),
             kind: entry.kind,
             state: entry.state,
             container_id: entry.container_id,
@@ -118,7 +115,8 @@ impl AgentCore {
 fn completed_tasks<'a>(executors: impl Iterator<Item = &'a Arc<ExecutorRecord>>, framework_id: &str, agent_id: &str) -> Vec<Task> {
     executors
         .flat_map(|executor| {
-            let executor_id = (executor.kind == ExecutorKind::Custom).then_some(executor.info.executor_id.value.as_str());
+            let given = executor.given_info.as_ref().filter(|_| executor.kind == ExecutorKind::Custom);
+            let executor_id = given.map(|info| info.executor_id.value.as_str());
             executor.completed.iter().map(move |task| task.to_task(framework_id, agent_id, executor_id))
         })
         .collect()
@@ -126,13 +124,13 @@ fn completed_tasks<'a>(executors: impl Iterator<Item = &'a Arc<ExecutorRecord>>,
 
 /// The executor that Mesos would have made up for a command task, with the old `source` that it still fills.
 #[allow(deprecated)]
-fn synthetic_executor(framework_id: Option<&str>, task: Option<&Arc<TaskInfo>>) -> ExecutorInfo {
+pub(crate) fn synthetic_executor(framework_id: &str, task: Option<&Arc<TaskInfo>>) -> ExecutorInfo {
     let Some(task) = task else { return ExecutorInfo::default() };
     let id = task.task_id.value.clone();
     let command = task.command.as_ref();
     ExecutorInfo {
         executor_id: ExecutorId { value: id.clone() },
-        framework_id: framework_id.map(|value| FrameworkId { value: value.to_owned() }),
+        framework_id: Some(FrameworkId { value: framework_id.to_owned() }),
         name: Some(format!("Command Executor (Task: {id}) (Command: {})", command.map_or_else(|| "NO COMMAND".to_owned(), shown_command))),
         source: Some(id),
         command: command.map(|command| CommandInfo { value: None, arguments: Vec::new(), ..command.clone() }),

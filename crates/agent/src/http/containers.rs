@@ -38,15 +38,16 @@ async fn gather(agent: &AgentHttp) -> Result<Vec<Shown>, Response> {
 
 fn show(framework: &FrameworkRecord, executor: &ExecutorRecord, pid: u32, usage: Option<&Usage>, timestamp: f64) -> Shown {
     let id = ContainerId { value: executor.container_id.to_string(), parent: None };
+    let info = executor.info();
     let container = Container {
         framework_id: framework.info.id.clone(),
-        executor_id: Some(executor.info.executor_id.clone()),
-        executor_name: Some(executor.info.name().to_owned()),
+        executor_id: Some(info.executor_id.clone()),
+        executor_name: Some(info.name().to_owned()),
         container_id: id.clone(),
         container_status: Some(ContainerStatus { container_id: Some(id), executor_pid: Some(pid), ..ContainerStatus::default() }),
         resource_statistics: Some(statistics_of(executor, usage, timestamp)),
     };
-    Shown { container, source: executor.info.source().to_owned() }
+    Shown { container, source: info.source().to_owned() }
 }
 
 fn statistics_of(executor: &ExecutorRecord, usage: Option<&Usage>, timestamp: f64) -> ResourceStatistics {

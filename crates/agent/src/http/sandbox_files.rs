@@ -85,7 +85,7 @@ fn list(inbox: &Arc<Inbox>, work_dir: &Path) -> Vec<(String, PathBuf)> {
         for executor in framework.executors.iter().chain(&framework.completed_executors) {
             let real = work_dir.join(&executor.sandbox);
             let virtual_path =
-                format!("/frameworks/{}/executors/{}/runs/latest", shown::framework_id(framework), executor.info.executor_id.value);
+                format!("/frameworks/{}/executors/{}/runs/latest", shown::framework_id(framework), executor.info().executor_id.value);
             list.push((virtual_path, real.clone()));
             list.push((real.to_string_lossy().into_owned(), real));
         }

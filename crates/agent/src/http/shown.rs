@@ -15,7 +15,8 @@ pub(super) fn is_terminal(state: TaskState) -> bool {
 /// What an executor with its living tasks holds.
 pub(super) fn executor_resources(executor: &ExecutorRecord) -> Resources {
     let tasks = executor.queued.iter().chain(&executor.tasks).filter(|task| !is_terminal(task.state));
-    let mut all = executor.info.resources.clone();
+    // What is made up for a command task holds none.
+    let mut all = if executor.kind == ExecutorKind::Custom { executor.info().resources.clone() } else { Vec::new() };
     all.extend(tasks.flat_map(|task| task.info.resources.iter().cloned()));
     known(&all)
 }
@@ -48,7 +49,8 @@ pub(super) fn agent_id(records: &AgentRecords) -> &str {
 
 /// A task as the wire shows it. A command task shows no executor.
 pub(super) fn task(records: &AgentRecords, framework: &FrameworkRecord, executor: &ExecutorRecord, task: &TaskRecord) -> Task {
-    let executor_id = (executor.kind == ExecutorKind::Custom).then_some(executor.info.executor_id.value.as_str());
+    let info = (executor.kind == ExecutorKind::Custom).then(|| executor.info());
+    let executor_id = info.as_ref().map(|info| info.executor_id.value.as_str());
     task.to_task(framework_id(framework), agent_id(records), executor_id)
 }
 

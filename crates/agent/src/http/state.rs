@@ -119,7 +119,7 @@ fn framework(agent: &AgentHttp, records: &AgentRecords, record: &FrameworkRecord
 }
 
 fn executor(agent: &AgentHttp, records: &AgentRecords, framework: &FrameworkRecord, record: &ExecutorRecord) -> Value {
-    let info = &record.info;
+    let info = &record.info();
     let resources = shown::executor_resources(record);
     let of = |task: &TaskRecord| shown_task(&shown::task(records, framework, record, task));
     let mut shown = json!({
