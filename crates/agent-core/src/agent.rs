@@ -17,9 +17,6 @@ use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// A longer executor id leaves no room for the container id in a file name of 255 bytes.
-const LONGEST_FLAT_ID: usize = 255 - 1 - 36;
-
 /// The agent.
 #[derive(Clone, Debug)]
 pub struct AgentCore {
@@ -222,13 +219,10 @@ impl AgentCore {
         serial
     }
 
-    /// Where an executor's run lives, relative to the work directory: one folder, since each costs a launch its own time.
-    pub(crate) fn sandbox_path(&self, framework_id: &str, executor_id: &str, container_id: crate::ids::ContainerId) -> String {
-        let agent_id = self.agent_id().unwrap_or("unregistered");
-        if executor_id.len() > LONGEST_FLAT_ID {
-            return format!("slaves/{agent_id}/frameworks/{framework_id}/executors/{executor_id}/runs/{container_id}");
-        }
-        format!("slaves/{agent_id}/frameworks/{framework_id}/runs/{executor_id}.{container_id}")
+    /// Where a container's sandbox lies, relative to the work directory. Flat: every folder costs an inode and a block at
+    /// each launch. The path of Mesos's form that clients see is made by the shell.
+    pub(crate) fn sandbox_path(framework_id: &str, container_id: crate::ids::ContainerId) -> String {
+        format!("sandboxes/{framework_id}/{container_id}")
     }
 
     /// Forgets the cached views that show this executor.

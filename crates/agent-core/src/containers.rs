@@ -112,6 +112,8 @@ impl AgentCore {
     /// A container ended, and nobody knows how.
     pub(crate) fn container_vanished(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
         let entry = self.executors.get(executor).expect("only called for an executor that is there");
+        // It may run on without a parent that we know; what is said to have ended must not.
+        turn.push(Effect::EndStray { launch_id: entry.launch_id });
         if entry.kind == ExecutorKind::Custom {
             if entry.termination.is_none() {
                 self.terminate_with(executor, TaskState::TaskFailed, Reason::ExecutorTerminated, UNKNOWN_CONTAINER.to_owned());

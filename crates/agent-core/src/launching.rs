@@ -211,7 +211,7 @@ impl AgentCore {
         (launch_id, container_id): (LaunchId, ContainerId),
     ) -> ExecutorKey {
         let framework_id = Arc::clone(&self.frameworks.get(framework).expect("only called for a framework that is there").id);
-        let sandbox = self.sandbox_path(&framework_id, &id, container_id);
+        let sandbox = Self::sandbox_path(&framework_id, container_id);
         let executor = self.executors.insert(Executor {
             framework,
             id: Arc::clone(&id),
@@ -283,10 +283,11 @@ impl AgentCore {
     }
 
     pub(crate) fn on_update_framework(&mut self, turn: &mut Turn<'_>, info: FrameworkInfo) {
-        let known = info.id.as_ref().is_some_and(|id| self.known_frameworks.contains_key(id.value.as_str()));
-        if known {
-            self.learn_framework(turn, info);
-        }
+        let Some(id) = info.id.clone().filter(|id| self.known_frameworks.contains_key(id.value.as_str())) else { return };
+        self.learn_framework(turn, info);
+        // The master says this when a scheduler has taken its framework over: what the old one left unacknowledged
+        // need not wait for its next retry.
+        self.resend_updates(turn, &id.value);
     }
 }
 

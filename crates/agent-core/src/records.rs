@@ -80,12 +80,21 @@ pub struct ExecutorRecord {
 }
 
 impl ExecutorRecord {
+    /// The executor's id: of a command task the task's.
+    pub fn id(&self) -> &str {
+        let of_task = || self.first_task().map(|task| task.info.task_id.value.as_str());
+        self.given_info.as_ref().map(|info| info.executor_id.value.as_str()).or_else(of_task).unwrap_or_default()
+    }
+
     /// For a command task made up as Mesos does it (name, source), each time: few of them are ever looked at.
     pub fn info(&self) -> Arc<ExecutorInfo> {
         self.given_info.clone().unwrap_or_else(|| {
-            let task = self.tasks.first().or_else(|| self.completed.last().map(Arc::as_ref));
-            Arc::new(synthetic_executor(&self.framework_id, task.map(|task| &task.info)))
+            Arc::new(synthetic_executor(&self.framework_id, self.first_task().map(|task| &task.info)))
         })
+    }
+
+    fn first_task(&self) -> Option<&TaskRecord> {
+        self.tasks.first().or_else(|| self.completed.last().map(Arc::as_ref))
     }
 }
 

@@ -142,6 +142,16 @@ impl AgentCore {
         }
     }
 
+    /// Sends the first update of every task of one framework again, as if for the first time.
+    pub(crate) fn resend_updates(&mut self, turn: &mut Turn<'_>, framework_id: &str) {
+        let Some(framework) = self.framework_of(framework_id) else { return };
+        for task in self.tasks.keys() {
+            let Some(entry) = self.tasks.get_mut(task).filter(|entry| entry.framework == framework) else { continue };
+            entry.updates.retry_ns = None;
+            self.send_first(turn, task);
+        }
+    }
+
     /// Sends the first update of every task.
     pub(crate) fn flush_updates(&mut self, turn: &mut Turn<'_>) {
         for task in self.tasks.keys() {

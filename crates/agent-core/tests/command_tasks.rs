@@ -27,7 +27,7 @@ fn a_command_task_starts_runs_and_finishes() {
     assert_eq!(launch.command, Command::Shell("sleep 1000".to_owned()));
     assert_eq!(launch.survival, Survival::Keep);
     assert_eq!(launch.user.as_deref(), Some("nobody"));
-    assert_eq!(launch.sandbox, format!("slaves/A/frameworks/F/runs/t.{}", launch.container_id));
+    assert_eq!(launch.sandbox, format!("sandboxes/F/{}", launch.container_id));
     let value = |name: &str| launch.environment.iter().rfind(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap();
     assert_eq!(value("MESOS_SANDBOX"), format!("/work/{}", launch.sandbox));
     assert_eq!(value("MESOS_AGENT_ENDPOINT"), "10.0.0.1:5051");
@@ -54,7 +54,7 @@ fn a_command_task_starts_runs_and_finishes() {
     let records = bench.core.records();
     assert!(records.frameworks.is_empty());
     let executor = &records.completed_frameworks[0].completed_executors[0];
-    assert_eq!(executor.info().name.as_deref(), Some("Command Executor (Task: t) (Command: sh -c 'sleep 1000')"));
+    assert_eq!(executor.info.name.as_deref(), Some("Command Executor (Task: t) (Command: sh -c 'sleep 1000')"));
     assert_eq!(executor.completed[0].state, TaskFinished);
 }
 

@@ -27,7 +27,7 @@ async fn main() {
         task.command.as_mut().unwrap().shell = Some(false);
         task
     };
-    let warden = warden_of(agent.child.id());
+    let warden = u32::try_from(agent.warden()).unwrap();
     let before = (cpu_us(agent.child.id()), cpu_us(warden));
     let start = Instant::now();
     let (mut sent, mut done) = (0, 0);
@@ -52,13 +52,6 @@ async fn main() {
     println!("{:.0} tasks/s; CPU per task: agent {:.0} us, warden {:.0} us", tasks as f64 / seconds, per_task(before.0, agent.child.id()), per_task(before.1, warden));
     let journal = std::fs::metadata(work_dir.path().join("journal")).unwrap().len();
     println!("journal {journal} bytes");
-}
-
-fn warden_of(agent: u32) -> u32 {
-    let children = std::fs::read_to_string(format!("/proc/{agent}/task/{agent}/children")).unwrap_or_default();
-    let all = std::fs::read_dir(format!("/proc/{agent}/task")).unwrap().flatten();
-    let of_threads = all.map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default());
-    std::iter::once(children).chain(of_threads).find_map(|text| text.split_whitespace().next()?.parse().ok()).expect("the agent has a warden")
 }
 
 /// User and system time of a process, without that of its children.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mezz_agent_core::{AgentCore, CallOutcome, Event, LaunchId, RequestId};
 use mezz_proto::agent_protocol::frame::Body;
-use mezz_warden::{Incoming, ReadState, Reply, Request};
+use mezz_warden::{Incoming, ReadState, Reply, Request, crash_point};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{oneshot, watch};
 
@@ -95,6 +95,7 @@ impl Driver {
 
     fn serve(&mut self, first: Event) -> Result<AgentExit, DriverError> {
         self.handle(first);
+        crash_point("agent.recovered");
         loop {
             self.settle()?;
             if let Some(exit) = self.state.stop.take() {
@@ -116,28 +117,36 @@ impl Driver {
 
     /// Performs effects until none is left, then sends what they have gathered.
     fn settle(&mut self) -> Result<(), DriverError> {
+        self.usage.gather(&mut self.state.requests);
+        // A warden that turns out to be gone while it is sent to brings about more to do.
+        while !self.state.effects.is_empty() || !self.state.requests.is_empty() {
+            self.perform_all()?;
+            if !self.state.requests.is_empty() {
+                crash_point("agent.before_warden");
+                let sent = self.warden.send(&self.state.requests);
+                self.state.requests.clear();
+                self.on_warden(sent)?;
+                crash_point("agent.after_warden");
+            }
+        }
+        if !self.state.to_master.is_empty() {
+            crash_point("agent.before_send");
+            self.master.send(&mut self.state.to_master);
+            crash_point("agent.after_send");
+        }
+        if self.journal.is_long() {
+            let snapshot = self.core.snapshot();
+            self.journal.rewrite(&snapshot)?;
+        }
+        Ok(())
+    }
+
+    fn perform_all(&mut self) -> Result<(), DriverError> {
         while !self.state.effects.is_empty() {
             self.perform()?;
             for event in std::mem::take(&mut self.state.follow_up) {
                 self.handle(event);
             }
-        }
-        self.usage.gather(&mut self.state.requests);
-        if !self.state.requests.is_empty() {
-            mezz_warden::crash_point("agent.before_warden");
-            let sent = self.warden.send(&self.state.requests);
-            self.state.requests.clear();
-            self.on_warden(sent)?;
-            mezz_warden::crash_point("agent.after_warden");
-        }
-        if !self.state.to_master.is_empty() {
-            mezz_warden::crash_point("agent.before_send");
-            self.master.send(&mut self.state.to_master);
-            mezz_warden::crash_point("agent.after_send");
-        }
-        if self.journal.is_long() {
-            let snapshot = self.core.snapshot();
-            self.journal.rewrite(&snapshot)?;
         }
         Ok(())
     }
@@ -183,6 +192,7 @@ impl Driver {
             }
             Input::FromMaster { link, bodies } => {
                 if self.master.is_current(link) {
+                    crash_point("agent.heard_master");
                     for (_, body) in bodies {
                         self.handle(Event::FromMaster(Box::new(body)));
                     }
@@ -232,6 +242,7 @@ impl Driver {
                 tracing::error!(%error, "the warden is gone; starting another");
                 let containers = self.warden.reopen()?;
                 self.usage.give_up();
+                self.state.live = containers.iter().map(|container| container.launch_id).collect();
                 self.handle(Event::WardenLost { containers });
                 Ok(())
             }
@@ -242,6 +253,7 @@ impl Driver {
     fn on_reply(&mut self, reply: Reply) {
         match reply {
             Reply::Started { launch_id, pid, .. } => {
+                crash_point("agent.started");
                 self.handle(Event::ContainerStarted { launch_id: LaunchId(launch_id.0), pid });
             }
             Reply::LaunchFailed { launch_id, message, .. } => {
@@ -251,6 +263,7 @@ impl Driver {
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
             }
             Reply::Exited(exit) => {
+                crash_point("agent.exited");
                 let launch_id = LaunchId(exit.launch_id.0);
                 let wait_status = exit.status.raw();
                 self.handle(Event::ContainerExited { launch_id, wait_status });

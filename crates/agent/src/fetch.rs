@@ -144,6 +144,7 @@ pub(crate) struct Job {
 impl Job {
     async fn run(self, fetch: &Fetch, owner: Option<Credentials>) -> Result<(), String> {
         let path = self.settings.work_dir.join(&fetch.sandbox);
+        let owner = owner.filter(|owner| owner.uid != 0 && rustix::process::geteuid().is_root());
         make_sandbox(&path, owner.as_ref())
             .map_err(|source| FetchError::Sandbox { path: path.display().to_string(), source }.to_string())?;
         let sandbox = Arc::new(Sandbox::open(&path).map_err(|error| error.to_string())?);
@@ -151,9 +152,7 @@ impl Job {
         for uri in &fetch.uris {
             fetch_one(&job, &sandbox, uri).await.map_err(|error| format!("Failed to fetch '{}': {error}", uri.value))?;
         }
-        let Some(owner) = owner.filter(|owner| owner.uid != 0 && rustix::process::geteuid().is_root()) else {
-            return Ok(());
-        };
+        let Some(owner) = owner else { return Ok(()) };
         let given = tokio::task::spawn_blocking(move || sandbox.give_to(owner.uid, owner.gid)).await;
         given.map_err(|error| error.to_string())?.map_err(|error| format!("Failed to chown the sandbox: {error}"))
     }

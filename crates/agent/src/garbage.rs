@@ -140,28 +140,23 @@ fn disk_usage(path: &Path) -> Option<f64> {
     (disk.f_blocks > 0).then(|| 1.0 - disk.f_bavail as f64 / disk.f_blocks as f64)
 }
 
-/// Removes the sandbox and the folders above it that are empty then.
+/// Removes the sandbox, and its framework's folder if that is empty then.
 fn remove(path: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(path) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    // runs, then the framework's own (or the executor's, of one with a long id).
-    for above in path.ancestors().skip(1).take(2) {
-        if fs::remove_dir(above).is_err() {
-            break;
-        }
+    if let Some(framework) = path.parent() {
+        // It may hold other sandboxes, and is made again by the next launch.
+        let _ = fs::remove_dir(framework);
     }
     Ok(())
 }
 
-/// Every `slaves/*/frameworks/*/runs/*` and, of executors with long ids, `slaves/*/frameworks/*/executors/*/runs/*`.
+/// Every `sandboxes/FRAMEWORK/CONTAINER`.
 fn sandboxes(work_dir: &Path) -> Vec<PathBuf> {
-    let frameworks: Vec<PathBuf> =
-        folders(&work_dir.join("slaves")).iter().flat_map(|agent| folders(&agent.join("frameworks"))).collect();
-    let executors = frameworks.iter().flat_map(|framework| folders(&framework.join("executors")));
-    executors.chain(frameworks.iter().cloned()).flat_map(|owner| folders(&owner.join("runs"))).collect()
+    folders(&work_dir.join("sandboxes")).iter().flat_map(|framework| folders(framework)).collect()
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {

@@ -1,14 +1,16 @@
 //! From a launch as the core wants it to a plan for the warden, and the sandbox that it starts in.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use mezz_agent_core::{Command, Launch, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, LaunchId, LaunchPlan, Place, PlanError, SandboxContent,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan, Place, PlanError, Privilege,
+    SandboxContent,
 };
 use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::io::Errno;
@@ -21,6 +23,8 @@ use crate::local_disk::{self, LocalDisk};
 pub(crate) enum LaunchError {
     #[error("Failed to create the sandbox '{}': {source}", path.display())]
     Sandbox { path: PathBuf, source: io::Error },
+    #[error("Failed to create the sandbox: '{}' leads out of the work directory", path.display())]
+    Outside { path: PathBuf },
     #[error("Failed to launch container: {0}")]
     Plan(#[from] PlanError),
 }
@@ -50,32 +54,38 @@ impl Launcher {
     /// The sandbox is there afterwards; the plan starts the container in it.
     pub(crate) fn prepare(&mut self, launch: Launch) -> Result<LaunchPlan, LaunchError> {
         let sandbox = self.sandbox(&launch.sandbox);
+        if !Path::new(&launch.sandbox).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(LaunchError::Outside { path: sandbox });
+        }
         let user = launch.user.as_deref();
         if let Some(name) = user {
             self.learn(name);
         }
-        if !launch.fetched {
-            let owner = user.and_then(|name| self.host.users.get(name));
-            let made = if give_away(owner).is_none() { make_quickly(&mut self.parent, &sandbox) } else { Made::NotYet };
-            if made == Made::NotYet {
-                make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox { path: sandbox.clone(), source })?;
+        let owner = user.and_then(|name| self.host.users.get(name)).filter(|owner| self.gives_away(owner));
+        let place = match &launch.command {
+            // Looked at only where it matters: for a program named by a path that runs as our own user.
+            Command::Argv { program, .. } if program.starts_with('/') && !launch.fetched && owner.is_none() => {
+                self.local_disk.program(Path::new(program))
             }
+            _ => Place::Unknown,
+        };
+        if !launch.fetched && (owner.is_some() || make_quickly(&mut self.parent, &sandbox) == Made::NotYet) {
+            make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox { path: sandbox.clone(), source })?;
         }
-        let place = self.program_place(&launch);
         let mut spec = spec(launch, sandbox);
         spec.program_place = place;
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
     }
 
-    /// Looked at only where it matters: for a program named by a path that runs as our own user.
-    fn program_place(&mut self, launch: &Launch) -> Place {
-        let other_user = launch.user.as_deref().and_then(|name| give_away(self.host.users.get(name))).is_some();
-        match &launch.command {
-            Command::Argv { program, .. } if program.starts_with('/') && !launch.fetched && !other_user => {
-                self.local_disk.program(Path::new(program))
-            }
-            _ => Place::Unknown,
-        }
+    /// Only root can, and root's own need no change.
+    fn gives_away(&self, owner: &Credentials) -> bool {
+        self.host.privilege == Privilege::Root && owner.uid != 0
+    }
+
+    /// How what an earlier warden left of a launch is found and ended.
+    pub(crate) fn stray(&self, launch_id: LaunchId) -> Result<(KillMethod, CString), PlanError> {
+        let kill = mezz_launch_plan::kill_method(launch_id, &self.host)?;
+        Ok((kill, mezz_launch_plan::marker(&self.host.scope, launch_id)?))
     }
 
     fn learn(&mut self, name: &str) {
@@ -130,12 +140,7 @@ fn make_quickly(kept: &mut Option<(PathBuf, OwnedFd)>, path: &Path) -> Made {
     }
 }
 
-/// The owner, if a sandbox has to be given to another user.
-fn give_away(owner: Option<&Credentials>) -> Option<&Credentials> {
-    owner.filter(|owner| owner.uid != 0 && rustix::process::geteuid().is_root())
-}
-
-/// Makes a sandbox that its user may write; an existing one is taken as it is.
+/// Makes a sandbox and gives it to its owner, if another than the daemon; an existing one is taken as it is.
 pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Result<()> {
     match DirBuilder::new().mode(0o755).create(path) {
         Ok(()) => {}
@@ -145,7 +150,7 @@ pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Resu
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() => {}
         Err(error) => return Err(error),
     }
-    match give_away(owner) {
+    match owner {
         Some(owner) => std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)),
         None => Ok(()),
     }

@@ -35,7 +35,12 @@ pub use work_dir::WorkDirError;
 
 /// Every crash point of this crate; a test visits each.
 pub const CRASH_POINTS: &[&str] = &[
+    "agent.recovered",
+    "agent.heard_master",
+    "agent.started",
+    "agent.exited",
     "agent.before_sandbox",
+    "agent.after_sandbox",
     "agent.before_journal",
     "agent.after_journal",
     "agent.before_journal_rename",

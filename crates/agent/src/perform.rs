@@ -53,6 +53,7 @@ impl Driver {
             Effect::KillTree { launch_id } => {
                 self.state.requests.push(Request::KillTree { launch_id: LaunchId(launch_id.0) });
             }
+            Effect::EndStray { launch_id } => self.end_stray(LaunchId(launch_id.0)),
             Effect::AcknowledgeExit { launch_id } => {
                 crash_point("agent.before_acknowledge_exit");
                 self.state.live.remove(&launch_id);
@@ -71,12 +72,20 @@ impl Driver {
         crash_point("agent.before_sandbox");
         match self.launcher.prepare(launch) {
             Ok(plan) => {
+                crash_point("agent.after_sandbox");
                 self.state.live.insert(launch_id);
                 self.state.requests.push(Request::Launch(Box::new(plan)));
             }
             Err(error) => {
                 self.state.follow_up.push(Event::ContainerLaunchFailed { launch_id, message: error.to_string() });
             }
+        }
+    }
+
+    fn end_stray(&mut self, launch_id: LaunchId) {
+        match self.launcher.stray(launch_id) {
+            Ok((kill, marker)) => self.state.requests.push(Request::KillStray { launch_id, kill, marker }),
+            Err(error) => tracing::error!(%launch_id, %error, "what is left of a container cannot be ended"),
         }
     }
 

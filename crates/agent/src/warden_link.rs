@@ -15,6 +15,8 @@ use crate::work_dir::WorkDir;
 
 /// How long the warden may take to list its launches.
 const LIST_DEADLINE: Duration = Duration::from_secs(30);
+/// The pause before the list is asked for again.
+const LIST_PAUSE: Duration = Duration::from_millis(2);
 /// How long it may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -71,14 +73,26 @@ impl WardenLink {
         Ok(known)
     }
 
+    /// What the warden runs, or has seen end. A launch under way is waited for: who took it for missing would call a
+    /// task lost that then runs.
     fn list(&mut self) -> Result<Vec<KnownContainer>, WardenLinkError> {
-        self.send(&[Request::List])?;
         let end = Instant::now() + LIST_DEADLINE;
+        loop {
+            let launches = self.list_once(end)?;
+            if launches.iter().all(|launch| launch.phase != LaunchPhase::Launching) {
+                return Ok(launches.iter().filter_map(known).collect());
+            }
+            std::thread::sleep(LIST_PAUSE);
+        }
+    }
+
+    fn list_once(&mut self, end: Instant) -> Result<Vec<LaunchState>, WardenLinkError> {
+        self.send(&[Request::List])?;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match self.connection.receive(left)?.map(|incoming| incoming.reply) {
-                Some(Reply::Listing { launches }) => return Ok(launches.iter().filter_map(known).collect()),
-                // Exits are repeated on a new connection; the list holds them too.
+                Some(Reply::Listing { launches }) => return Ok(launches),
+                // Starts and exits that are told meanwhile are in the list too.
                 Some(_) => {}
                 None => return Err(WardenLinkError::NoListing),
             }
@@ -155,7 +169,6 @@ fn wait(handle: Option<WardenHandle>) {
 
 fn known(launch: &LaunchState) -> Option<KnownContainer> {
     let state = match launch.phase {
-        // It is decided within its deadline: `Started` or `LaunchFailed` follows.
         LaunchPhase::Launching => return None,
         LaunchPhase::Running => KnownContainerState::Running { pid: launch.pid },
         LaunchPhase::Exited(exit) => KnownContainerState::Exited { wait_status: exit.status.raw() },

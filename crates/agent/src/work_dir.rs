@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -121,11 +122,34 @@ fn make(path: &Path, mode: u32) -> Result<(), WorkDirError> {
     DirBuilder::new().recursive(true).mode(mode).create(path).map_err(failed(path))
 }
 
+const TEMPORARY_PREFIX: &str = "mezz-agent-";
+/// A folder as young as this may be between its making and its locking.
+const YOUNG: Duration = Duration::from_mins(1);
+
 fn make_temporary() -> Result<PathBuf, WorkDirError> {
     let parent = std::env::temp_dir();
-    let path = parent.join(format!("mezz-agent-{}", uuid::Uuid::new_v4().simple()));
+    remove_abandoned(&parent, YOUNG);
+    let path = parent.join(format!("{TEMPORARY_PREFIX}{}", uuid::Uuid::new_v4().simple()));
     DirBuilder::new().mode(0o755).create(&path).map_err(failed(&path))?;
     Ok(path)
+}
+
+/// An agent that was killed could not remove its temporary directory; the next one does.
+fn remove_abandoned(parent: &Path, young: Duration) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let temporary = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX));
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if temporary && is_folder && is_abandoned(&entry.path().join("lock"), young) {
+            // It may be another user's, or half removed by another agent: then it stays, and does no harm.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn is_abandoned(lock: &Path, young: Duration) -> bool {
+    let Ok(file) = File::open(lock) else { return false };
+    let age = file.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|made| made.elapsed().ok());
+    age.is_some_and(|age| age >= young) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 fn next_generation(path: &Path) -> Result<u64, WorkDirError> {
@@ -153,4 +177,28 @@ fn scope(path: &Path) -> Result<String, WorkDirError> {
 fn replace(path: &Path, text: &str) -> Result<(), WorkDirError> {
     let beside = path.with_extension("new");
     fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).map_err(failed(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_left_by_a_killed_agent_is_removed_and_one_in_use_is_not() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let make = |name: &str| {
+            let folder = parent.path().join(name);
+            fs::create_dir(&folder).expect("a folder");
+            let lock = File::create(folder.join("lock")).expect("a lock");
+            (folder, lock)
+        };
+        let (abandoned, _) = make("mezz-agent-1");
+        let (in_use, held) = make("mezz-agent-2");
+        let (other, _) = make("something-else");
+        flock(&held, FlockOperation::NonBlockingLockExclusive).expect("free");
+        remove_abandoned(parent.path(), YOUNG);
+        assert!(abandoned.exists(), "it may just have been made");
+        remove_abandoned(parent.path(), Duration::ZERO);
+        assert!(!abandoned.exists() && in_use.exists() && other.exists());
+    }
 }

@@ -293,6 +293,10 @@ impl Master {
         let own_id = wire::framework_id_of(&self.framework(framework).id);
         if let Some(executor) = &mut task.executor {
             executor.framework_id.get_or_insert(own_id);
+            // The checks name what cannot be read.
+            if let Ok(resources) = crate::launch::allocated(&executor.resources, &acceptance.role) {
+                executor.resources = resources.to_proto();
+            }
         }
         match self.check_task(
             framework,

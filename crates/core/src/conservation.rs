@@ -6,6 +6,7 @@ use mezz_resource::Resources;
 
 use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey};
+use crate::launch::scalars;
 use crate::master::Master;
 use crate::offers::agent_sched_key;
 use crate::records::{AgentRecord, AgentState, TaskList};
@@ -36,7 +37,7 @@ impl Account {
     ) -> BTreeMap<FrameworkKey, Resources> {
         let mut sums: BTreeMap<FrameworkKey, Resources> = BTreeMap::new();
         for ((_, framework), part) in side {
-            *sums.entry(*framework).or_default() += part;
+            *sums.entry(*framework).or_default() += &scalars(part);
         }
         sums
     }

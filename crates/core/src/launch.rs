@@ -14,6 +14,7 @@ use crate::key::{AgentKey, ExecutorKey, FrameworkKey, TaskKey};
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::{ExecutorRecord, TaskList, TaskRecord};
+use crate::time::Wall;
 use crate::validation;
 use crate::wire;
 
@@ -139,17 +140,18 @@ impl Master {
         framework: FrameworkKey,
         agent: AgentKey,
         role: &Arc<str>,
-        task: v1::TaskInfo,
+        mut task: v1::TaskInfo,
         demand: Demand,
         effects: &mut Effects,
     ) -> agent::RunTask {
         let total = demand.total();
-        self.agent_mut(agent).used += &total;
-        self.framework_mut(framework).used += &total;
+        self.charge(framework, agent, &total);
         if let Some(info) = &task.executor {
             self.admit_executor(framework, agent, role, info, demand.executor);
         }
         let wire_task = self.wire_task(framework, &task, &demand.task);
+        // The agent reports them to the next master, which has nothing else to tell the role from.
+        task.resources.clone_from(&wire_task.resources);
         self.insert_task(framework, agent, role, &wire_task, demand.task, effects);
         self.numbers.launch_token += 1;
         agent::RunTask {
@@ -234,6 +236,17 @@ impl Master {
         self.release(executor.framework, executor.agent, &executor.resources);
     }
 
+    /// Counts what a task or an executor holds; the ledger hears of it from the caller.
+    pub(crate) fn charge(
+        &mut self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        resources: &Resources,
+    ) {
+        self.agent_mut(agent).used += resources;
+        self.framework_mut(framework).used += &scalars(resources);
+    }
+
     /// Gives back what a task or an executor held.
     pub(crate) fn release(
         &mut self,
@@ -242,7 +255,7 @@ impl Master {
         resources: &Resources,
     ) {
         discharge(&mut self.agent_mut(agent).used, resources);
-        discharge(&mut self.framework_mut(framework).used, resources);
+        discharge(&mut self.framework_mut(framework).used, &scalars(resources));
         self.sched.mark_unused(
             crate::frameworks::sched_key(framework),
             crate::offers::agent_sched_key(agent),
@@ -314,9 +327,9 @@ impl Master {
             resources: Arc::new(resources),
             update_state: task.status_update_state.map(|_| task.status_update_state()),
             update_uuid,
-            created_at: self.now.wall,
-            started_at: None,
-            finished_at: None,
+            created_at: first_status(task, |_| true).unwrap_or(self.now.wall),
+            started_at: first_status(task, |state| state == v1::TaskState::TaskRunning),
+            finished_at: first_status(task, wire::is_terminal),
             wire: task.encode_to_vec().into(),
         };
         self.records.tasks.insert(key.index(), record);
@@ -414,6 +427,20 @@ pub(crate) fn allocated(
     role: &str,
 ) -> Result<Resources, mezz_resource::ResourceError> {
     Ok(Resources::from_proto(resources)?.allocated_to(&role.into()))
+}
+
+/// When a task that an agent reports first had a status like this, by the agent's clock.
+fn first_status(task: &v1::Task, wanted: impl Fn(v1::TaskState) -> bool) -> Option<Wall> {
+    let status = task.statuses.iter().find(|status| wanted(status.state()))?;
+    let seconds = status.timestamp.filter(|seconds| (0.0..1e10).contains(seconds))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
+    let nanoseconds = (seconds * 1e9) as u64;
+    Some(Wall(nanoseconds))
+}
+
+/// What can be added up over agents: ports and sets of one agent have nothing to do with those of another.
+pub(crate) fn scalars(resources: &Resources) -> Resources {
+    resources.filter(|resource| resource.as_scalar().is_some())
 }
 
 /// Takes a part out of an account that contains it.

@@ -13,7 +13,7 @@ use crate::effect::{Effect, Effects, Reply};
 use crate::key::{AgentKey, FrameworkKey, RequestKey, TaskKey};
 use crate::master::Master;
 use crate::native::{NativeCall, NativeTask};
-use crate::records::{FrameworkState, TaskList};
+use crate::records::{AgentState, FrameworkState, TaskList};
 use crate::time::Wall;
 use crate::{validation, wire};
 
@@ -26,6 +26,8 @@ pub(crate) struct NativeState {
     /// Slots of pending records, in the order of arrival.
     pub(crate) pending: BTreeMap<u64, u32>,
     pub(crate) next_arrival: u64,
+    /// Roles that its tasks have named.
+    pub(crate) roles: std::collections::BTreeSet<String>,
 }
 
 impl Master {
@@ -53,12 +55,19 @@ impl Master {
         }
     }
 
+    fn note_native_role(&mut self, role: &str) {
+        if self.native.roles.insert(role.to_owned()) {
+            self.refresh_roles();
+        }
+    }
+
     fn run_native(&mut self, request: RequestKey, task: NativeTask, effects: &mut Effects) {
         let resources = match self.check_native(&task) {
             Ok(resources) => resources,
             Err(reply) => return effects.reply(request, reply),
         };
         let framework = self.native_framework(effects);
+        self.note_native_role(&task.role);
         let id = task
             .id
             .clone()
@@ -142,7 +151,7 @@ impl Master {
     }
 
     /// The framework record, made at its first use.
-    fn native_framework(&mut self, effects: &mut Effects) -> FrameworkKey {
+    pub(crate) fn native_framework(&mut self, effects: &mut Effects) -> FrameworkKey {
         if let Some(framework) = self.native.framework {
             return framework;
         }
@@ -208,6 +217,7 @@ impl Master {
         effects: &mut Effects,
     ) -> Result<(), String> {
         let framework = self.native_framework(effects);
+        self.note_native_role(&stored.role);
         let resources =
             Resources::from_proto(&stored.task.resources).map_err(|error| error.to_string())?;
         let assigned = stored
@@ -220,8 +230,13 @@ impl Master {
             self.queue_native(&id, task, resources, Wall(stored.created_at_ns), Vec::new());
             return Ok(());
         };
+        if self.agent(agent).state == AgentState::Gone {
+            // It ended with its agent; the master that knew went down before the task left the store.
+            self.persist(vec![delete(NATIVE, &id)], effects);
+            return Ok(());
+        }
         // Its agent reports the rest of the record, or the task is placed again.
-        let wire_task = v1::Task {
+        let mut wire_task = v1::Task {
             name: stored.task.name.clone(),
             task_id: stored.task.task_id.clone(),
             framework_id: wire::framework_id_of(&self.native.framework_id),
@@ -233,9 +248,14 @@ impl Master {
         };
         let role: Arc<str> = stored.role.as_str().into();
         let taken = resources.allocated_to(&role);
-        self.agent_mut(agent).used += &taken;
-        self.framework_mut(framework).used += &taken;
-        self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+        if self.agent(agent).state == AgentState::Unreachable {
+            wire_task.state = v1::TaskState::TaskUnreachable as i32;
+            let key = self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+            self.list_unreachable(key, framework, agent);
+        } else {
+            self.charge(framework, agent, &taken);
+            self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+        }
         self.native_specs.insert(id.into(), task);
         Ok(())
     }
@@ -260,7 +280,7 @@ impl Master {
                     .is_some_and(|pending| *pending.id == *task_id)
             });
         if let (Some((arrival, slot)), None) = (pending, framework_id) {
-            self.take_pending(arrival, slot);
+            self.end_pending(arrival, slot, effects);
             let token = self.persist(vec![delete(NATIVE, task_id)], effects);
             effects.list.push(Effect::Reply {
                 request,

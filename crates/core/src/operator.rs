@@ -45,7 +45,7 @@ impl Master {
         }) {
             None => effects.reply(
                 request,
-                Reply::BadRequest(format!("No framework found with specified ID '{id}'")),
+                Reply::BadRequest("No framework found with specified ID".into()),
             ),
             Some(key) => {
                 self.on_teardown(key, effects);
@@ -120,7 +120,7 @@ impl Master {
         let Some(key) = self.index.agents.get(id).copied() else {
             return effects.reply(
                 request,
-                Reply::NotFound(format!("Agent '{id}' is not known")),
+                Reply::NotFound(format!("Agent '{id}' not found")),
             );
         };
         if self.agent(key).state == AgentState::Gone {

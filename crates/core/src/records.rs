@@ -128,7 +128,9 @@ pub struct FrameworkRecord {
     pub registered_at: Wall,
     pub reregistered_at: Option<Wall>,
     pub unregistered_at: Option<Wall>,
+    /// Scalars only: ports and sets of different agents do not add up.
     pub used: Resources,
+    /// Scalars only, too.
     pub offered: Resources,
     pub metrics: FrameworkMetrics,
 }

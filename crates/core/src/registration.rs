@@ -217,13 +217,14 @@ impl Master {
         // Out of the ledger while the records change; it comes back with their sum.
         self.rescind_agent_offers(key, effects);
         self.sched.remove_agent(agent_sched_key(key));
-        self.admit_frameworks(key, &register.frameworks, effects);
         let fact = if before == Some(AgentState::Unreachable) || before.is_none() {
             Fact::AgentAdded { agent: key }
         } else {
             Fact::AgentReregistered { agent: key }
         };
+        // An agent takes orders only from a master that has registered it: this comes before all others.
         let token = self.confirm_registration(key, fact, effects);
+        self.admit_frameworks(key, &register.frameworks, effects);
         self.reconcile_executors(key, &register.executors);
         self.reconcile_tasks(key, before, register.tasks, token, effects);
         self.restore_history(

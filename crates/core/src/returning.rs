@@ -119,8 +119,7 @@ impl Master {
                 .cloned()
                 .unwrap_or_else(|| "*".into());
             let resources = resources.allocated_to(&role);
-            self.agent_mut(agent).used += &resources;
-            self.framework_mut(framework).used += &resources;
+            self.charge(framework, agent, &resources);
             self.insert_executor(framework, agent, &role, info.clone(), resources);
         }
     }
@@ -227,8 +226,7 @@ impl Master {
             .unwrap_or_else(|| "*".into());
         let resources = resources.allocated_to(&role);
         if !is_terminal(task.state()) {
-            self.agent_mut(agent).used += &resources;
-            self.framework_mut(framework).used += &resources;
+            self.charge(framework, agent, &resources);
         }
         let key = self.insert_task(framework, agent, &role, &task, resources, effects);
         if let Some(kill) = kill {
@@ -346,6 +344,11 @@ impl Master {
         for info in frameworks {
             let id = info.id.as_ref().map_or("", |id| id.value.as_str());
             if id.is_empty() || self.index.frameworks.contains_key(id) {
+                continue;
+            }
+            if id == self.native.framework_id {
+                // It is never over; the agent only has nothing of it at the moment.
+                self.native_framework(effects);
                 continue;
             }
             let key = self.insert_framework(info, FrameworkState::Completed, false);

@@ -231,6 +231,12 @@ impl Master {
             return;
         }
         self.leave_agent(agent, key);
+        self.list_completed(framework, key);
+        self.forget_native(key, effects);
+    }
+
+    /// Puts a task into the bounded list of the completed ones of its framework.
+    pub(crate) fn list_completed(&mut self, framework: FrameworkKey, key: TaskKey) {
         let limit = self.config.max_completed_tasks_per_framework;
         let live = self.framework_live(framework);
         live.tasks.remove(&key);
@@ -244,7 +250,6 @@ impl Master {
         if let Some(oldest) = surplus {
             self.drop_task_record(oldest);
         }
-        self.forget_native(key, effects);
     }
 
     fn leave_agent(&mut self, agent: AgentKey, key: TaskKey) {

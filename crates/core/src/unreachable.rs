@@ -50,7 +50,12 @@ impl Master {
         self.list_unreachable(key, task.framework, task.agent);
     }
 
-    fn list_unreachable(&mut self, key: TaskKey, framework: FrameworkKey, agent: AgentKey) {
+    pub(crate) fn list_unreachable(
+        &mut self,
+        key: TaskKey,
+        framework: FrameworkKey,
+        agent: AgentKey,
+    ) {
         if let Some(record) = self.records.tasks.get_mut(key.index()) {
             record.list = TaskList::Unreachable;
         }

@@ -36,8 +36,7 @@ impl<'a> Environment<'a> {
             merged.insert(name, value);
         }
         merged.remove(MARKER_NAME);
-        let marker = entry(MARKER_NAME, &format!("{scope}.{launch_id}"));
-        Ok(Self { merged, marker })
+        Ok(Self { merged, marker: marker_of(scope, launch_id) })
     }
 
     pub(crate) fn path(&self) -> &str {
@@ -59,6 +58,11 @@ fn entry(name: &str, value: &str) -> CString {
     text.extend_from_slice(value.as_bytes());
     text.push(0);
     CString::from_vec_with_nul(text).expect("scope, names and values were checked for NUL")
+}
+
+/// The entry of the environment by which the processes of a launch are known; the scope is checked before.
+pub(crate) fn marker_of(scope: &str, launch_id: LaunchId) -> CString {
+    entry(MARKER_NAME, &format!("{scope}.{launch_id}"))
 }
 
 fn check_name(name: &str) -> Result<(), PlanError> {

@@ -133,6 +133,12 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
     })
 }
 
+/// The entry of the environment by which the processes of a launch are known.
+pub fn marker(scope: &str, launch_id: LaunchId) -> Result<CString, PlanError> {
+    check_scope(scope)?;
+    Ok(crate::environment::marker_of(scope, launch_id))
+}
+
 /// How a tree launched as `launch_id` is ended on this host.
 pub fn kill_method(launch_id: LaunchId, host: &HostFacts) -> Result<KillMethod, PlanError> {
     let leaf = Path::new(&host.scope).join(launch_id.to_string());

@@ -9,6 +9,7 @@ use mezz_core::Master;
 use mezz_core::effect::{Effect, Effects, Reply, StoreOperation};
 use mezz_core::event::Event;
 use mezz_core::key::{RequestKey, SessionKey, StreamKey, Token};
+use mezz_proto::v1;
 use mezz_store::{Batch, Epoch, Key, Operation, Store, limits};
 use mezz_warden::crash_point;
 use rustc_hash::FxHashMap;
@@ -18,6 +19,7 @@ use crate::agent_sessions::SessionSink;
 use crate::clock::Clock;
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
+use crate::open_streams::OpenStreams;
 use crate::release::{Destination, Release};
 use crate::scheduler_stream::SchedulerStream;
 use crate::timers::Timers;
@@ -34,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) view: Arc<ViewCell>,
     pub(crate) hub: Arc<FactHub>,
+    pub(crate) open_streams: Arc<OpenStreams>,
 }
 
 /// Why the thread ended.
@@ -52,6 +55,7 @@ pub(crate) struct CoreThread {
     inbox: Arc<Inbox>,
     store: Arc<dyn Store>,
     hub: Arc<FactHub>,
+    open_streams: Arc<OpenStreams>,
     epoch: Epoch,
     effects: Effects,
     timers: Timers,
@@ -74,6 +78,7 @@ impl CoreThread {
             inbox: parts.inbox,
             store: parts.store,
             hub: parts.hub,
+            open_streams: parts.open_streams,
             epoch: Epoch::default(),
             effects: Effects::default(),
             timers: Timers::default(),
@@ -144,7 +149,9 @@ impl CoreThread {
     fn on_event(&mut self, event: Event) {
         match &event {
             Event::StreamClosed(stream) => {
-                self.streams.remove(stream);
+                if let Some(closed) = self.streams.remove(stream) {
+                    self.open_streams.remove(&closed.id);
+                }
             }
             Event::SessionClosed(session) => {
                 self.sessions.remove(session);
@@ -156,7 +163,11 @@ impl CoreThread {
                 }
                 crash_point("master.released");
             }
-            Event::Elected(elected) => self.epoch = Epoch(elected.epoch),
+            Event::Elected(elected) => {
+                crash_point("master.elected");
+                self.epoch = Epoch(elected.epoch);
+            }
+            Event::Agent { .. } => crash_point("master.heard_agent"),
             _ => {}
         }
         self.handle(event);
@@ -212,15 +223,10 @@ impl CoreThread {
     fn deliver(&mut self, effect: Effect) {
         match effect {
             Effect::Reply { request, reply, .. } => self.reply(request, reply),
-            Effect::ToFramework { stream, event, .. } => {
-                if let Some(open) = self.streams.get(&stream)
-                    && let Err(error) = open.send(&event)
-                {
-                    tracing::warn!(stream = stream.0, %error, "a scheduler stream lost an event");
-                }
-            }
+            Effect::ToFramework { stream, event, .. } => self.send_event(stream, &event),
             Effect::CloseStream(stream) => {
                 if let Some(open) = self.streams.remove(&stream) {
+                    self.open_streams.remove(&open.id);
                     open.sender.end();
                 }
             }
@@ -238,6 +244,20 @@ impl CoreThread {
                 }
             }
             _ => unreachable!("only effects with a destination come here"),
+        }
+    }
+
+    fn send_event(&mut self, stream: StreamKey, event: &v1::scheduler::Event) {
+        let Some(open) = self.streams.get(&stream) else {
+            return;
+        };
+        crash_point("master.before_event");
+        if let Some(subscribed) = &event.subscribed {
+            self.open_streams
+                .add(&open.id, &subscribed.framework_id.value);
+        }
+        if let Err(error) = open.send(event) {
+            tracing::warn!(stream = stream.0, %error, "a scheduler stream lost an event");
         }
     }
 
@@ -285,6 +305,7 @@ impl CoreThread {
                 }),
             );
             if is_last {
+                crash_point("master.after_persist");
                 return;
             }
         }
@@ -297,7 +318,9 @@ impl CoreThread {
         }
         for session in self.unflushed.drain(..) {
             if let Some(sink) = self.sessions.get_mut(&session) {
+                crash_point("master.before_agent");
                 sink.flush();
+                crash_point("master.after_agent");
             }
         }
         let durable = self.release.durable();

@@ -87,9 +87,15 @@ impl MasterSettings {
     /// The settings that these flags mean.
     pub(crate) fn from_flags(flags: &Flags) -> Result<Self, FlagError> {
         let work_dir = path(flags, "work_dir");
+        let registry = registry(flags, work_dir.as_ref())?;
+        let mut effective_flags = flags.effective();
+        if flags.text("registry").is_none() {
+            let kind = if registry == Registry::Memory { "in_memory" } else { "redb" };
+            effective_flags.push(("registry".to_owned(), kind.to_owned()));
+        }
         Ok(Self {
             listen: listen(flags),
-            registry: registry(flags, work_dir.as_ref())?,
+            registry,
             cluster: flags.text("cluster").map(str::to_owned),
             offer_timeout: duration(flags, "offer_timeout"),
             weights: weights(flags.text("weights").unwrap_or(""))?,
@@ -108,7 +114,7 @@ impl MasterSettings {
             max_unreachable_tasks_per_framework: number(flags, "max_unreachable_tasks_per_framework"),
             max_operator_event_stream_subscribers: number(flags, "max_operator_event_stream_subscribers"),
             work_dir,
-            effective_flags: flags.effective(),
+            effective_flags,
         })
     }
 }

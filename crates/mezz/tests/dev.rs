@@ -153,14 +153,13 @@ fn an_interrupted_run_kills_its_task() {
 }
 
 #[test]
-fn an_end_in_memory_leaves_nothing_behind() {
-    let dev = Dev::start(&[]);
+fn a_killed_cluster_in_memory_takes_its_tasks_along() {
+    let mut dev = Dev::start(&[]);
     let nap = rare_sleep(2);
     assert_eq!(dev.mezz(&["run", "-d", "--", "sleep", &nap]).code, 0);
     wait_until_runs(&format!("^sleep {nap}"), true);
-    let mut child = dev;
-    let _ = child.child.kill();
-    let _ = child.child.wait();
+    let _ = dev.child.kill();
+    let _ = dev.child.wait();
     wait_until_runs(&format!("^sleep {nap}"), false);
 }
 

@@ -72,31 +72,39 @@ impl Scheduler {
         resources: &Resources,
         refuse_ns: u64,
     ) {
-        let until_ns = now_ns.saturating_add(refuse_ns.max(self.config.min_filter_ns));
         if let Some(role) = resources.allocation_role() {
-            self.refuse_in_role(framework, agent, role, resources, until_ns);
+            self.refuse_in_role((framework, agent), role, resources, now_ns, refuse_ns);
             return;
         }
         for (role, refused) in resources.by_allocation_role() {
-            self.refuse_in_role(framework, agent, &role, &refused, until_ns);
+            self.refuse_in_role((framework, agent), &role, &refused, now_ns, refuse_ns);
         }
     }
 
     fn refuse_in_role(
         &mut self,
-        framework: FrameworkIndex,
-        agent: AgentIndex,
+        (framework, agent): (FrameworkIndex, AgentIndex),
         role: &str,
         refused: &Resources,
-        until_ns: u64,
+        now_ns: u64,
+        refuse_ns: u64,
     ) {
         let Some(role) = self.roles.find(role) else {
             return;
         };
         let leaf = Leaf { framework, role };
-        if self.wants(leaf) {
-            self.add_filter(agent, leaf, until_ns, refused.unallocated());
+        if !self.wants(leaf) {
+            return;
         }
+        let (refused, least_ns) = (refused.unallocated(), self.config.min_filter_ns);
+        let floor_ns = match self.agent_mut(agent) {
+            Some(entry) if refuse_ns < least_ns => {
+                entry.filters.floor_ns(leaf, &refused, least_ns)
+            }
+            _ => least_ns,
+        };
+        let until_ns = now_ns.saturating_add(refuse_ns.max(floor_ns));
+        self.add_filter(agent, leaf, until_ns, refused);
     }
 
     /// Takes resources (allocated to a role) outside an offer, as used: re-registered tasks.
@@ -127,6 +135,7 @@ impl Scheduler {
             return;
         };
         entry.used.add(framework, resources.clone());
+        entry.filters.forget_repeats(framework);
         self.count_used(resources, Sign::Plus);
         self.bound_used(framework, agent);
     }

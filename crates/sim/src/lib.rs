@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The whole cluster in one thread: real cores, and a network, disks, processes and frameworks that are made up.
+//!
+//! Time is virtual and chance comes from a seed, so that a run that failed fails again. It owns faults, models and
+//! checks; it must never decide what a master or an agent does.
+
+mod agent_node;
+mod disk;
+mod ending;
+mod executor_model;
+mod faults;
+mod framework_calls;
+mod framework_node;
+mod master_node;
+mod network;
+mod processes;
+mod rng;
+mod schedule;
+mod task_view;
+mod world;
+
+pub use rng::Rng;
+pub use world::{Settings, Summary, World};

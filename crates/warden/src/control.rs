@@ -5,13 +5,13 @@
 use crate::launch::{Launch, Phase};
 use crate::peer::{Line, Peer};
 use crate::proc_tree;
-use crate::protocol::{PROTOCOL_VERSION, Reply, Request, RequestKind, ShutdownLaunches, SignalScope, Usage};
+use crate::protocol::{LaunchPhase, LaunchState, PROTOCOL_VERSION, Reply, Request, RequestKind, ShutdownLaunches, SignalScope, Usage};
 use crate::reexec::Validation;
 use crate::timers::Timer;
 use crate::tree::TreeId;
 use crate::tree_ending::{Answer, Ending, Means};
 use crate::warden::{Token, Warden};
-use mezz_launch_plan::{LaunchId, Leftovers, MARKER_NAME, PLAN_VERSION, Survival};
+use mezz_launch_plan::{LaunchId, LaunchPlan, Leftovers, MARKER_NAME, PLAN_VERSION, Survival};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
@@ -272,6 +272,8 @@ impl Warden {
 
     fn on_list(&mut self) {
         let mut launches: Vec<_> = self.launches.iter().flatten().map(Launch::state).collect();
+        let accepted = |plan: &LaunchPlan| LaunchState { launch_id: plan.launch_id, pid: 0, start_ticks: 0, phase: LaunchPhase::Launching };
+        launches.extend(self.backlog.iter().map(accepted));
         launches.sort_by_key(|state| state.launch_id);
         self.reply(&Reply::Listing { launches });
     }

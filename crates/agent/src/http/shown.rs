@@ -1,5 +1,7 @@
 //! What the views of the agent are made of: sums of resources, tasks as the wire shows them.
 
+use std::path::Path;
+
 use mezz_agent_core::{AgentRecords, ExecutorKind, ExecutorRecord, FrameworkRecord, TaskRecord};
 use mezz_proto::v1::{Task, TaskState};
 use mezz_resource::Resources;
@@ -42,6 +44,18 @@ pub(super) fn framework_id(framework: &FrameworkRecord) -> &str {
     framework.info.id.as_ref().map_or("", |id| id.value.as_str())
 }
 
+/// The sandbox as clients are told it: a path of Mesos's form, which `/files/*` understands.
+pub(super) fn directory(work_dir: &Path, records: &AgentRecords, framework: &FrameworkRecord, executor: &ExecutorRecord) -> String {
+    format!(
+        "{}/slaves/{}/frameworks/{}/executors/{}/runs/{}",
+        work_dir.display(),
+        agent_id(records),
+        framework_id(framework),
+        executor.id(),
+        executor.container_id
+    )
+}
+
 /// The agent's id; empty before the first registration.
 pub(super) fn agent_id(records: &AgentRecords) -> &str {
     records.agent.id.as_ref().map_or("", |id| id.value.as_str())
@@ -49,8 +63,7 @@ pub(super) fn agent_id(records: &AgentRecords) -> &str {
 
 /// A task as the wire shows it. A command task shows no executor.
 pub(super) fn task(records: &AgentRecords, framework: &FrameworkRecord, executor: &ExecutorRecord, task: &TaskRecord) -> Task {
-    let info = (executor.kind == ExecutorKind::Custom).then(|| executor.info());
-    let executor_id = info.as_ref().map(|info| info.executor_id.value.as_str());
+    let executor_id = (executor.kind == ExecutorKind::Custom).then(|| executor.id());
     task.to_task(framework_id(framework), agent_id(records), executor_id)
 }
 

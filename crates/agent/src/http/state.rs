@@ -127,7 +127,7 @@ fn executor(agent: &AgentHttp, records: &AgentRecords, framework: &FrameworkReco
         "name": info.name(),
         "source": info.source(),
         "container": record.container_id.to_string(),
-        "directory": agent.work_dir.join(&record.sandbox).to_string_lossy(),
+        "directory": shown::directory(&agent.work_dir, records, framework, record),
         "resources": summary(&resources),
         "tasks": record.tasks.iter().map(of).collect::<Vec<_>>(),
         "queued_tasks": record.queued.iter().map(of).collect::<Vec<_>>(),

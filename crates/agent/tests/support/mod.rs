@@ -244,6 +244,13 @@ impl Agent {
         Self { child, url }
     }
 
+    /// The process id of its warden.
+    pub fn warden(&self) -> i32 {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().flatten();
+        let children = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+        children.into_iter().find_map(|text| text.split_whitespace().next()?.parse().ok()).expect("the agent has a warden")
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();

@@ -303,6 +303,13 @@ fn offer(view: &View, record: &OfferRecord) -> v1::Offer {
         }),
         ..v1::Offer::default()
     };
+    let executors = view.records.executors.iter().map(|(_, executor)| executor);
+    offer.executor_ids = executors
+        .filter(|executor| executor.agent == record.agent && executor.framework == record.framework)
+        .map(|executor| v1::ExecutorId {
+            value: executor.id.to_string(),
+        })
+        .collect();
     if let Some(agent) = view.records.agents.get(record.agent.index()) {
         offer.agent_id = v1::AgentId {
             value: agent.id.to_string(),

@@ -214,7 +214,9 @@ impl Flags {
 
     /// Every flag in effect, by name, as `/flags` shows it.
     pub(crate) fn effective(&self) -> Vec<(String, String)> {
-        self.values.iter().map(|(name, value)| ((*name).to_owned(), value.text.clone())).collect()
+        // A daemon that runs was asked for neither; Mesos lists both.
+        let asked = ["help", "version"].map(|name| (name.to_owned(), "false".to_owned()));
+        self.values.iter().map(|(name, value)| ((*name).to_owned(), value.text.clone())).chain(asked).collect()
     }
 }
 

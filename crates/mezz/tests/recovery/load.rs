@@ -1,7 +1,7 @@
 //! A framework that lives through the death of whatever it speaks to: it subscribes again under its id, asks for
 //! the state of what it waits for, and writes down all it hears.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ const PATH: &str = "/api/v1/scheduler";
 const RECONCILE_EVERY: Duration = Duration::from_millis(500);
 /// Tasks to one ACCEPT.
 const AT_ONCE: usize = 100;
+/// What a task whose name begins with `heavy` carries about: enough of them make a journal long.
+const HEAVY_BYTES: usize = 3 << 20;
 
 /// What is known of a task.
 #[derive(Debug, Default, Clone)]
@@ -53,6 +55,8 @@ pub(crate) struct Load {
     info: Value,
     stream: Option<(String, Receiver<Value>)>,
     waiting: VecDeque<(String, String)>,
+    /// Tasks to be killed, and asked for again until they have ended.
+    unwanted: BTreeSet<String>,
     /// Everything that was ever sent.
     pub(crate) tasks: BTreeMap<String, Seen>,
     /// Resources that are held instead of used: offers not yet answered.
@@ -73,6 +77,7 @@ impl Load {
             info,
             stream: None,
             waiting: VecDeque::new(),
+            unwanted: BTreeSet::new(),
             tasks: BTreeMap::new(),
             asked_at: Instant::now(),
             subscriptions: 0,
@@ -89,6 +94,22 @@ impl Load {
         self.waiting.push_back((id.into(), command.into()));
     }
 
+    /// Kills a task, however often that takes.
+    pub(crate) fn kill(&mut self, id: &str) {
+        self.unwanted.insert(id.to_owned());
+        self.call("KILL", json!({"task_id": {"value": id}}));
+    }
+
+    /// Whether nothing waits for an offer.
+    pub(crate) fn is_all_sent(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether every task that was wanted has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.waiting.is_empty() && self.open().next().is_none()
+    }
+
     /// Handles what comes until `done` holds; panics with the state of all tasks when it does not in time.
     #[track_caller]
     pub(crate) fn until(&mut self, what: &str, limit: Duration, mut done: impl FnMut(&Self) -> bool) {
@@ -102,7 +123,7 @@ impl Load {
     /// Goes on until every task that was wanted has ended.
     #[track_caller]
     pub(crate) fn until_all_ended(&mut self, limit: Duration) {
-        self.until("every task has ended", limit, |load| load.waiting.is_empty() && load.open().next().is_none());
+        self.until("every task has ended", limit, Self::is_over);
     }
 
     /// Goes on for a while, to hear what should not be said.
@@ -196,6 +217,10 @@ impl Load {
         if !tasks.is_empty() {
             self.call("RECONCILE", json!({"tasks": tasks}));
         }
+        let unwanted: Vec<String> = self.open().filter(|(id, _)| self.unwanted.contains(*id)).map(|(id, _)| id.clone()).collect();
+        for id in unwanted {
+            self.call("KILL", json!({"task_id": {"value": id}}));
+        }
     }
 
     fn on_event(&mut self, event: &Value) {
@@ -219,7 +244,11 @@ impl Load {
         }
         let mut infos = Vec::new();
         for (id, command) in self.waiting.drain(..count) {
-            infos.push(command_task(offer, &id, &command));
+            let mut info = command_task(offer, &id, &command);
+            if id.starts_with("heavy") {
+                info["labels"] = json!({"labels": [{"key": "ballast", "value": "x".repeat(HEAVY_BYTES)}]});
+            }
+            infos.push(info);
             let seen = Seen { agent: Some(offer["agent_id"].clone()), updates: Vec::new() };
             assert!(self.tasks.insert(id.clone(), seen).is_none(), "{id} was wanted twice");
         }

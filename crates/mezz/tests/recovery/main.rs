@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by panicking")]
 
 mod agents;
-// mod crash_points;
+mod crash_points;
 // mod dev;
 mod lab;
 mod load;
@@ -10,4 +10,4 @@ mod masters;
 // mod sharing;
 // mod stopping;
 // mod unprivileged;
-// mod wardens;
+mod wardens;
