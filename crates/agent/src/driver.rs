@@ -152,8 +152,6 @@ impl Driver {
     }
 
     fn wait(&self) -> Result<(), DriverError> {
-        // Whoever is about to bring more comes first: a bigger batch costs less. On an idle machine nobody is.
-        std::thread::yield_now();
         let timeout = self.state.wake_at.map(|at| Duration::from_nanos(at.saturating_sub(clock::now().mono_ns)));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let warden_flags = if self.warden.is_pending() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };

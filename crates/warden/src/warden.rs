@@ -147,8 +147,6 @@ impl Warden {
     pub(crate) fn serve(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(256);
         loop {
-            // Whoever is about to bring more comes first: a bigger batch costs less. On an idle machine nobody is.
-            rustix::thread::sched_yield();
             let timeout = self.timers.until_next(Instant::now());
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) => {}
