@@ -12,6 +12,7 @@ use crate::session::Session;
 use crate::slab::Slab;
 use crate::timers::{TimerKey, Timers};
 use crate::tokens::LaunchTokens;
+use bytes::Bytes;
 use mezz_proto::v1::AgentInfo;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,6 +23,8 @@ use std::sync::Arc;
 pub struct AgentCore {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
+    /// What it is named by until it has an id.
+    pub(crate) registration_token: Option<Bytes>,
     pub(crate) phase: Phase,
     pub(crate) session: Session,
     pub(crate) rng: Rng,
@@ -110,6 +113,7 @@ impl AgentCore {
             rng: Rng::new(config.seed),
             identity: Identity { agent, cluster_id: None, epoch: 0, boot_id: String::new() },
             config,
+            registration_token: None,
             phase: Phase::Starting,
             session: Session::default(),
             timers: Timers::default(),

@@ -65,6 +65,11 @@ pub enum Record {
         /// The container of that launch.
         container_id: ContainerId,
     },
+    /// What the agent is named by until it has an id.
+    RegistrationToken {
+        /// Random.
+        token: Bytes,
+    },
     /// A task is to be killed.
     KillRequested {
         /// Which.
@@ -189,6 +194,7 @@ impl Record {
                 message::encode(7, info.as_ref(), out);
                 uint32::encode(17, &u32::from(*kind == ExecutorKind::Custom), out);
             }
+            Self::RegistrationToken { token } => prost::encoding::bytes::encode(12, token, out),
             Self::KillRequested { serial, grace_ns } => {
                 uint64::encode(3, &serial.0, out);
                 uint64::encode(16, grace_ns, out);
@@ -221,6 +227,7 @@ impl Record {
             Self::KillRequested { .. } => 7,
             Self::Update { .. } => 8,
             Self::Acknowledged { .. } => 9,
+            Self::RegistrationToken { .. } => 10,
         }
     }
 
@@ -262,6 +269,7 @@ impl Record {
             7 => Self::KillRequested { serial: serial?, grace_ns: line.grace_ns.ok_or(missing("grace_ns"))? },
             8 => Self::Update { serial: serial?, status: Arc::new(line.status.ok_or(missing("status"))?) },
             9 => Self::Acknowledged { serial: serial?, uuid: line.uuid.ok_or(missing("uuid"))? },
+            10 => Self::RegistrationToken { token: line.uuid.ok_or(missing("token"))? },
             other => return Err(RecordError::UnknownKind(other)),
         })
     }

@@ -117,6 +117,7 @@ impl AgentCore {
                 }
             }
             Record::TaskLaunched { .. } => self.replay_task(replay, record),
+            Record::RegistrationToken { token } => self.registration_token = Some(token),
             Record::KillRequested { serial, grace_ns } => {
                 if let Some(task) = replay.tasks.get(&serial).and_then(|key| self.tasks.get_mut(*key)) {
                     task.kill_grace_ns = Some(grace_ns);
@@ -322,6 +323,8 @@ impl AgentCore {
     /// The shortest journal that leads to the present state, for compaction.
     pub fn snapshot(&self) -> Vec<Record> {
         let mut records = vec![self.identity.record()];
+        let token = self.registration_token.clone().filter(|_| self.identity.agent.id.is_none());
+        records.extend(token.map(|token| Record::RegistrationToken { token }));
         let recorded = self.known_frameworks.values().filter(|known| known.recorded);
         records.extend(recorded.map(|known| Record::Framework { info: Arc::clone(&known.info) }));
         let checkpointed = |key| self.frameworks.get(key).filter(|framework| framework.traits.checkpoint);

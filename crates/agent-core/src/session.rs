@@ -4,6 +4,7 @@ use crate::agent::{AgentCore, Identity, Phase, Turn};
 use crate::effect::{Durability, Effect, Fact};
 use crate::journal::Record;
 use crate::timers::TimerKey;
+use bytes::Bytes;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::refused::Action;
 use mezz_proto::agent_protocol::{Admitted, Hello, Ping, Pong, Refused, Register, Registered};
@@ -186,9 +187,21 @@ impl AgentCore {
         let body = if agent.id.is_some() {
             Body::Reregister(self.reregistration(agent, version, capabilities))
         } else {
-            Body::Register(Register { agent, version, capabilities, ip: Some(self.config.ip.clone()) })
+            let token = Some(self.token_of_registration(turn));
+            Body::Register(Register { agent, version, capabilities, ip: Some(self.config.ip.clone()), token })
         };
         turn.push(Effect::ToMaster(Box::new(body)));
+    }
+
+    /// Durable before it is sent: should the answer be lost with us, our next life is known by it.
+    fn token_of_registration(&mut self, turn: &mut Turn<'_>) -> Bytes {
+        if let Some(token) = &self.registration_token {
+            return token.clone();
+        }
+        let token = Bytes::copy_from_slice(&self.rng.uuid().0);
+        self.registration_token = Some(token.clone());
+        turn.push(Effect::Checkpoint { records: vec![Record::RegistrationToken { token: token.clone() }], durability: Durability::Synced });
+        token
     }
 
     fn on_refused(&mut self, turn: &mut Turn<'_>, refused: &Refused) {
@@ -212,6 +225,7 @@ impl AgentCore {
         match self.agent_id() {
             None => {
                 self.identity.agent = Arc::new(AgentInfo { id: Some(agent_id.clone()), ..self.config.agent.clone() });
+                self.registration_token = None;
                 self.record_identity(turn);
             }
             Some(own) if own != agent_id.value => {

@@ -1,8 +1,10 @@
 //! The connection to the warden: started or found, batched, and made anew when the warden dies.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mezz_agent_core::{KnownContainer, KnownContainerState, LaunchId};
@@ -17,6 +19,8 @@ use crate::work_dir::WorkDir;
 const LIST_DEADLINE: Duration = Duration::from_secs(30);
 /// The pause before the list is asked for again.
 const LIST_PAUSE: Duration = Duration::from_millis(2);
+/// How long it may take to become another program: launches under way are finished first.
+const UPGRADE_DEADLINE: Duration = Duration::from_secs(30);
 /// How long it may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -52,14 +56,46 @@ impl WardenLink {
             options.program = program;
         }
         options.log = Some(work_dir.warden_log());
+        options.scratch = work_dir.scratch();
         Self::connect(options, work_dir.generation())
     }
 
     fn connect(options: SpawnOptions, generation: u64) -> Result<(Self, Vec<KnownContainer>), WardenLinkError> {
         let (connection, handle) = connect_or_spawn(&options, generation)?;
+        let found = handle.is_none();
         let mut link = Self { options, generation, connection, handle, pending: false };
+        if found {
+            link.upgrade()?;
+        }
         let known = link.list()?;
         Ok((link, known))
+    }
+
+    /// A warden of another program than ours becomes ours, with everything that it runs.
+    fn upgrade(&mut self) -> Result<(), WardenLinkError> {
+        let pid = self.connection.welcome().warden_pid;
+        let Some(program) = successor(&self.options.program, pid) else { return Ok(()) };
+        self.send(&[Request::Reexec { path: program.clone() }])?;
+        let end = Instant::now() + UPGRADE_DEADLINE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.connection.receive(left)?.map(|incoming| incoming.reply) {
+                Some(Reply::Welcome { .. }) => {
+                    tracing::info!(pid, program = %program.display(), "the warden was upgraded in place");
+                    return Ok(());
+                }
+                Some(Reply::ReexecFailed { message }) => {
+                    tracing::warn!(pid, message, "the warden stays what it is: it could not be upgraded");
+                    return Ok(());
+                }
+                // The list that follows holds them too.
+                Some(_) => {}
+                None => {
+                    tracing::warn!(pid, "the warden stays what it is: it did not say whether it could be upgraded");
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// After the warden died: a new one, and what it knows.
@@ -165,6 +201,16 @@ fn wait(handle: Option<WardenHandle>) {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// The program that a found warden should be, if it is another one.
+fn successor(program: &Path, warden_pid: u32) -> Option<PathBuf> {
+    let wanted = if program == Path::new("/proc/self/exe") { std::env::current_exe().ok()? } else { program.to_owned() };
+    let ours = fs::metadata(program).ok()?;
+    // A program that was replaced on disk is still the one that runs.
+    let theirs = fs::metadata(format!("/proc/{warden_pid}/exe")).ok()?;
+    let same = (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino());
+    (!same && wanted.exists()).then_some(wanted)
 }
 
 fn known(launch: &LaunchState) -> Option<KnownContainer> {

@@ -104,10 +104,16 @@ impl WorkDir {
         (self.keeping == Keeping::Durable).then(|| self.path.join("warden"))
     }
 
-    /// Removes a temporary directory.
+    /// What the warden removes at its end, should the agent be killed before it can.
+    pub(crate) fn scratch(&self) -> Option<PathBuf> {
+        (self.keeping == Keeping::Temporary).then(|| self.path.clone())
+    }
+
+    /// Removes a temporary directory, unless the warden has done so.
     pub(crate) fn remove_if_temporary(&self) {
         if self.keeping == Keeping::Temporary
             && let Err(error) = fs::remove_dir_all(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the temporary folder");
         }

@@ -244,7 +244,7 @@ impl Master {
         resources: &Resources,
     ) {
         self.agent_mut(agent).used += resources;
-        self.framework_mut(framework).used += &scalars(resources);
+        self.framework_mut(framework).used += resources;
     }
 
     /// Gives back what a task or an executor held.
@@ -255,7 +255,7 @@ impl Master {
         resources: &Resources,
     ) {
         discharge(&mut self.agent_mut(agent).used, resources);
-        discharge(&mut self.framework_mut(framework).used, &scalars(resources));
+        discharge_merged(&mut self.framework_mut(framework).used, resources);
         self.sched.mark_unused(
             crate::frameworks::sched_key(framework),
             crate::offers::agent_sched_key(agent),
@@ -450,4 +450,10 @@ pub(crate) fn discharge(account: &mut Resources, part: &Resources) {
         contained,
         "an account gives back only what was put in: {account} lacks {part}"
     );
+}
+
+/// Takes a part out of an account of several agents. The same ports of two agents are one range in it, as in Mesos,
+/// so what another agent's part has taken with it is not missed.
+pub(crate) fn discharge_merged(account: &mut Resources, part: &Resources) {
+    account.subtract_available(part);
 }

@@ -20,6 +20,8 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+/// How long a warden with a work directory stays when nothing runs and no agent comes back.
+const IDLE_BEFORE_END: Duration = Duration::from_secs(60);
 /// How long a warden that is to end waits for what does not die.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
@@ -112,6 +114,20 @@ impl Warden {
             self.kill_tree(id, Answer::None);
         }
         self.backlog.retain(|plan| plan.survival == Survival::Keep);
+        self.timers.set(Instant::now() + IDLE_BEFORE_END, Timer::Idle);
+    }
+
+    /// With nothing that runs and nobody who asks, all that is known lies in the exit log: the next warden reads it.
+    pub(crate) fn on_idle(&mut self) {
+        if self.controller.is_some() {
+            return;
+        }
+        let runs = self.launches.iter().flatten().any(Launch::is_alive);
+        if runs || !self.peers.is_empty() || !self.endings.is_empty() || !self.backlog.is_empty() {
+            self.timers.set(Instant::now() + IDLE_BEFORE_END, Timer::Idle);
+        } else {
+            self.stop(ShutdownLaunches::Leave);
+        }
     }
 
     /// Without a work directory and without anybody who wants us there is nothing to stay for.

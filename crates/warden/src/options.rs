@@ -13,6 +13,8 @@ pub struct WardenOptions {
     pub socket: PathBuf,
     /// Where the exit log lies; with it the warden outlives its connections, without it ends with the first.
     pub work_dir: Option<PathBuf>,
+    /// A folder that it removes when it ends: that of an agent which keeps nothing and may be killed.
+    pub scratch: Option<PathBuf>,
     /// What else it is started for.
     pub start: Start,
 }
@@ -53,13 +55,14 @@ pub enum OptionsError {
 impl WardenOptions {
     /// Reads the arguments that follow the verb.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, OptionsError> {
-        let (mut socket, mut work_dir, mut start) = (None, None, Start::Fresh);
+        let (mut socket, mut work_dir, mut scratch, mut start) = (None, None, None, Start::Fresh);
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let mut value = |flag| arguments.next().ok_or(OptionsError::MissingValue(flag));
             match argument.to_str() {
                 Some("--socket") => socket = Some(PathBuf::from(value("--socket")?)),
                 Some("--work-dir" | "--work_dir") => work_dir = Some(PathBuf::from(value("--work-dir")?)),
+                Some("--scratch") => scratch = Some(PathBuf::from(value("--scratch")?)),
                 Some("--validate-state") => {
                     start = Start::ValidateState(descriptor("--validate-state", &value("--validate-state")?)?);
                 }
@@ -73,7 +76,7 @@ impl WardenOptions {
             (None, Start::ValidateState(_) | Start::ResumeState(_)) => PathBuf::new(),
             (None, Start::Fresh) => return Err(OptionsError::NoSocket),
         };
-        Ok(Self { socket, work_dir, start })
+        Ok(Self { socket, work_dir, scratch, start })
     }
 }
 

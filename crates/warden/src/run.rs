@@ -59,6 +59,10 @@ fn serve(options: &WardenOptions) -> Result<(), RunError> {
     };
     let result = warden.serve();
     warden.clear_up();
+    if let Some(scratch) = &options.scratch {
+        // The agent may be doing the same.
+        let _ = std::fs::remove_dir_all(scratch);
+    }
     Ok(result?)
 }
 

@@ -26,6 +26,8 @@ pub struct SpawnOptions {
     pub socket: PathBuf,
     /// Where it keeps its exit log; without it, it ends with its first connection.
     pub work_dir: Option<PathBuf>,
+    /// A folder to remove when it ends; not for a warden with a work directory.
+    pub scratch: Option<PathBuf>,
     /// Where its own messages go; `None` is our standard error.
     pub log: Option<PathBuf>,
 }
@@ -33,7 +35,7 @@ pub struct SpawnOptions {
 impl SpawnOptions {
     /// A warden of the running binary.
     pub fn new(socket: impl Into<PathBuf>, work_dir: Option<PathBuf>) -> Self {
-        Self { program: PathBuf::from("/proc/self/exe"), socket: socket.into(), work_dir, log: None }
+        Self { program: PathBuf::from("/proc/self/exe"), socket: socket.into(), work_dir, scratch: None, log: None }
     }
 }
 
@@ -93,6 +95,9 @@ pub fn spawn(options: &SpawnOptions) -> Result<WardenHandle, SpawnError> {
     command.arg0("mezz").arg(VERB).arg("--socket").arg(&options.socket);
     if let Some(work_dir) = &options.work_dir {
         command.arg("--work-dir").arg(work_dir);
+    }
+    if let Some(scratch) = &options.scratch {
+        command.arg("--scratch").arg(scratch);
     }
     if let Some(path) = &options.log {
         let log = OpenOptions::new().append(true).create(true).mode(0o600).open(path);

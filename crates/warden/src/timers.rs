@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     Ending(LaunchId),
     /// Reaping of children that are nobody's main process.
     Orphans,
+    /// Nobody is in control any more: is there anything to stay for?
+    Idle,
     /// Nobody has connected yet.
     FirstConnection,
     /// The new binary takes too long to look at the state.

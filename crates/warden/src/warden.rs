@@ -196,6 +196,7 @@ impl Warden {
                 Timer::Step(id) => self.on_step_deadline(id),
                 Timer::Ending(id) => self.try_ending(id),
                 Timer::Orphans => self.reap_orphans(),
+                Timer::Idle => self.on_idle(),
                 Timer::FirstConnection => self.on_no_connection(),
                 Timer::Validation => self.on_validation_deadline(),
                 Timer::GiveUp => self.gave_up = true,

@@ -115,6 +115,9 @@ impl Lab {
         for (id, seen) in &load.tasks {
             let ends: Vec<&str> = seen.states().into_iter().filter(|state| crate::load::is_terminal(state)).collect();
             assert_eq!(ends.len(), 1, "{context}: {id} ended as {ends:?}: {:?}", seen.updates);
+            let order = ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"];
+            let ranks: Vec<usize> = seen.states().iter().map(|state| order.iter().position(|known| known == state).unwrap_or(3)).collect();
+            assert!(ranks.is_sorted(), "{context}: {id} went through {:?}", seen.states());
             let runs = self.runs(id).len();
             assert!(runs <= 1, "{context}: {id} ran {runs} times");
             if ends == ["TASK_FINISHED"] {

@@ -100,6 +100,11 @@ impl Load {
         self.call("KILL", json!({"task_id": {"value": id}}));
     }
 
+    /// Ends the framework.
+    pub(crate) fn leave(mut self) {
+        self.call("TEARDOWN", Value::Null);
+    }
+
     /// Whether nothing waits for an offer.
     pub(crate) fn is_all_sent(&self) -> bool {
         self.waiting.is_empty()
@@ -237,7 +242,7 @@ impl Load {
     }
 
     fn on_offer(&mut self, offer: &Value) {
-        let count = self.waiting.len().min(AT_ONCE);
+        let count = self.waiting.len().min(AT_ONCE).min(tasks_that_fit(offer));
         if count == 0 {
             let filters = json!({"refuse_seconds": 0.2});
             return self.call("DECLINE", json!({"offer_ids": [offer["id"]], "filters": filters}));
@@ -273,4 +278,16 @@ impl Load {
             self.call("ACKNOWLEDGE", acknowledgement);
         }
     }
+}
+
+/// How many of the tasks of [`command_task`] an offer has room for.
+fn tasks_that_fit(offer: &Value) -> usize {
+    let amount = |name: &str| {
+        let resource = offer["resources"].as_array().into_iter().flatten().find(|resource| resource["name"] == name);
+        resource.and_then(|resource| resource["scalar"]["value"].as_f64()).unwrap_or_default()
+    };
+    let fits = (amount("cpus") / 0.01 + 0.001).min(amount("mem") / 8.0 + 0.001);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+    let fits = fits.floor() as usize;
+    fits
 }

@@ -3,11 +3,11 @@
 
 mod agents;
 mod crash_points;
-// mod dev;
+mod dev;
 mod lab;
 mod load;
 mod masters;
-// mod sharing;
-// mod stopping;
-// mod unprivileged;
+mod sharing;
+mod stopping;
+mod unprivileged;
 mod wardens;
