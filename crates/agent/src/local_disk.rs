@@ -23,7 +23,9 @@ const DEEPEST: usize = 4;
 /// As much of a program as is looked at; the kernel reads less of a script's first line.
 const HEAD_BYTES: usize = 4096;
 /// File systems whose answers depend on this machine alone.
-const LOCAL: &[&str] = &["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "bcachefs", "tmpfs", "ramfs"];
+const LOCAL: &[&str] = &[
+    "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "bcachefs", "tmpfs", "ramfs",
+];
 
 /// Answers, each kept for a moment: a burst of tasks mostly starts one program.
 #[derive(Debug, Default)]
@@ -40,7 +42,11 @@ impl LocalDisk {
         {
             return *place;
         }
-        let place = if is_local_program(path, DEEPEST) { Place::LocalDisk } else { Place::Unknown };
+        let place = if is_local_program(path, DEEPEST) {
+            Place::LocalDisk
+        } else {
+            Place::Unknown
+        };
         if self.programs.len() >= REMEMBERED {
             self.programs.clear();
         }
@@ -51,7 +57,11 @@ impl LocalDisk {
 
 /// Where a directory lies that tasks start in.
 pub(crate) fn directory(path: &Path) -> Place {
-    if open_local(path).is_some() { Place::LocalDisk } else { Place::Unknown }
+    if open_local(path).is_some() {
+        Place::LocalDisk
+    } else {
+        Place::Unknown
+    }
 }
 
 fn is_local_program(path: &Path, depth: usize) -> bool {
@@ -80,7 +90,9 @@ fn head(path: &Path) -> Option<Vec<u8>> {
 /// Opens a path without touching any mount but local ones; `None` if there is no such way.
 fn open_local(path: &Path) -> Option<OwnedFd> {
     let mut parts = path.components();
-    if parts.next() != Some(Component::RootDir) || !parts.all(|part| matches!(part, Component::Normal(_))) {
+    if parts.next() != Some(Component::RootDir)
+        || !parts.all(|part| matches!(part, Component::Normal(_)))
+    {
         return None;
     }
     let mounts = Mounts::read()?;
@@ -90,7 +102,11 @@ fn open_local(path: &Path) -> Option<OwnedFd> {
         return open_inside(CWD, path, ResolveFlags::NO_XDEV);
     }
     let root = open_inside(CWD, &mount, ResolveFlags::empty())?;
-    match path.strip_prefix(&mount).ok().filter(|inside| !inside.as_os_str().is_empty()) {
+    match path
+        .strip_prefix(&mount)
+        .ok()
+        .filter(|inside| !inside.as_os_str().is_empty())
+    {
         None => Some(root),
         // Links that lead out of the mount fail, absolute ones always.
         Some(inside) => open_inside(root, inside, ResolveFlags::NO_XDEV),
@@ -99,7 +115,14 @@ fn open_local(path: &Path) -> Option<OwnedFd> {
 
 fn open_inside(at: impl AsFd, path: &Path, resolve: ResolveFlags) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    openat2(at, path, flags, Mode::empty(), resolve | ResolveFlags::NO_MAGICLINKS).ok()
+    openat2(
+        at,
+        path,
+        flags,
+        Mode::empty(),
+        resolve | ResolveFlags::NO_MAGICLINKS,
+    )
+    .ok()
 }
 
 /// The mounts of this process: where, and whether of a local kind.
@@ -121,14 +144,24 @@ impl Mounts {
             let local = point == Path::new("/") || LOCAL.iter().any(|name| name.as_bytes() == kind);
             Some((point, local))
         };
-        Self(text.split(|byte| *byte == b'\n').filter_map(mount).collect())
+        Self(
+            text.split(|byte| *byte == b'\n')
+                .filter_map(mount)
+                .collect(),
+        )
     }
 
     /// The mount that holds `path` by its words, if it and all above it are local.
     fn local_mount_of(&self, path: &Path) -> Option<PathBuf> {
-        let above: Vec<_> = self.0.iter().filter(|(point, _)| path.starts_with(point)).collect();
+        let above: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(point, _)| path.starts_with(point))
+            .collect();
         let all_local = above.iter().all(|(_, local)| *local);
-        let deepest = above.into_iter().max_by_key(|(point, _)| point.as_os_str().len())?;
+        let deepest = above
+            .into_iter()
+            .max_by_key(|(point, _)| point.as_os_str().len())?;
         all_local.then(|| deepest.0.clone())
     }
 }
@@ -138,9 +171,13 @@ fn unescaped(word: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(word.len());
     let mut rest = word;
     while let Some((first, tail)) = rest.split_first() {
-        let digits = tail.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(u8::is_ascii_digit));
+        let digits = tail
+            .get(..3)
+            .filter(|digits| *first == b'\\' && digits.iter().all(u8::is_ascii_digit));
         if let Some(digits) = digits {
-            plain.push(digits.iter().fold(0u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')));
+            plain.push(digits.iter().fold(0u8, |value, digit| {
+                value.wrapping_mul(8).wrapping_add(digit - b'0')
+            }));
             rest = &tail[3..];
         } else {
             plain.push(*first);
@@ -161,8 +198,13 @@ enum Interpreter {
 fn interpreter(head: &[u8]) -> Option<Interpreter> {
     if let Some(line) = head.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next()?.trim_ascii();
-        let path = line.split(|byte| matches!(byte, b' ' | b'\t')).next().filter(|path| !path.is_empty())?;
-        return Some(Interpreter::At(PathBuf::from(std::ffi::OsStr::from_bytes(path))));
+        let path = line
+            .split(|byte| matches!(byte, b' ' | b'\t'))
+            .next()
+            .filter(|path| !path.is_empty())?;
+        return Some(Interpreter::At(PathBuf::from(std::ffi::OsStr::from_bytes(
+            path,
+        ))));
     }
     elf_interpreter(head)
 }
@@ -172,9 +214,20 @@ fn elf_interpreter(head: &[u8]) -> Option<Interpreter> {
     const PT_INTERP: u64 = 3;
     let number = |at: usize, bytes: usize| {
         let field = head.get(at..at.checked_add(bytes)?)?;
-        Some(field.iter().rev().fold(0u64, |value, byte| (value << 8) | u64::from(*byte)))
+        Some(
+            field
+                .iter()
+                .rev()
+                .fold(0u64, |value, byte| (value << 8) | u64::from(*byte)),
+        )
     };
-    let machine = if cfg!(target_arch = "x86_64") { 62 } else if cfg!(target_arch = "aarch64") { 183 } else { return None };
+    let machine = if cfg!(target_arch = "x86_64") {
+        62
+    } else if cfg!(target_arch = "aarch64") {
+        183
+    } else {
+        return None;
+    };
     if head.get(..6)? != b"\x7fELF\x02\x01" || number(18, 2)? != machine {
         return None;
     }
@@ -184,8 +237,13 @@ fn elf_interpreter(head: &[u8]) -> Option<Interpreter> {
         let header = table.checked_add(usize::try_from(index * size).ok()?)?;
         if number(header, 4)? == PT_INTERP {
             let (offset, length) = (place(header + 8)?, place(header + 32)?);
-            let path = head.get(offset..offset.checked_add(length)?)?.split(|byte| *byte == 0).next()?;
-            return Some(Interpreter::At(PathBuf::from(std::ffi::OsStr::from_bytes(path))));
+            let path = head
+                .get(offset..offset.checked_add(length)?)?
+                .split(|byte| *byte == 0)
+                .next()?;
+            return Some(Interpreter::At(PathBuf::from(std::ffi::OsStr::from_bytes(
+                path,
+            ))));
         }
     }
     Some(Interpreter::None)
@@ -222,13 +280,28 @@ mod tests {
             path
         };
         let mut disk = LocalDisk::default();
-        assert_eq!(disk.program(&std::env::current_exe().unwrap()), Place::LocalDisk);
-        assert_eq!(disk.program(&script("good", "#! /bin/sh -e\ntrue\n")), Place::LocalDisk);
-        assert_eq!(disk.program(&script("process", "#!/proc/self/exe\n")), Place::Unknown);
-        assert_eq!(disk.program(&script("missing", "#!/no/such/thing\n")), Place::Unknown);
+        assert_eq!(
+            disk.program(&std::env::current_exe().unwrap()),
+            Place::LocalDisk
+        );
+        assert_eq!(
+            disk.program(&script("good", "#! /bin/sh -e\ntrue\n")),
+            Place::LocalDisk
+        );
+        assert_eq!(
+            disk.program(&script("process", "#!/proc/self/exe\n")),
+            Place::Unknown
+        );
+        assert_eq!(
+            disk.program(&script("missing", "#!/no/such/thing\n")),
+            Place::Unknown
+        );
         assert_eq!(disk.program(&script("plain", "true\n")), Place::Unknown);
         let endless = dir.path().join("endless");
-        assert_eq!(disk.program(&script("endless", &format!("#!{}\n", endless.display()))), Place::Unknown);
+        assert_eq!(
+            disk.program(&script("endless", &format!("#!{}\n", endless.display()))),
+            Place::Unknown
+        );
     }
 
     #[test]

@@ -22,7 +22,13 @@ fn main() -> Result<()> {
     let programs = cluster::Programs::prepare(&dir.join("programs"), options.mezz)?;
     for name in wanted {
         let lines = match name {
-            "launches" => measures::launches(&programs, &dir, options.rounds, options.tasks, &options.only)?,
+            "launches" => measures::launches(
+                &programs,
+                &dir,
+                options.rounds,
+                options.tasks,
+                &options.only,
+            )?,
             "latency" => measures::latency(&programs, &dir, 1_000)?,
             "run" => measures::command_line(&programs, &dir, 50)?,
             "memory" => measures::memory(&programs, &dir, 1_000)?,

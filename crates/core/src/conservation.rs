@@ -57,7 +57,12 @@ impl Master {
             // Ports of several agents are one range in these sums, so only scalars can be held to account.
             let key = framework.key;
             same(&name, "used", &scalars(&framework.used), used.get(&key))?;
-            same(&name, "offered", &scalars(&framework.offered), offered.get(&key))?;
+            same(
+                &name,
+                "offered",
+                &scalars(&framework.offered),
+                offered.get(&key),
+            )?;
         }
         let mismatches = self.sched.stats().mismatches;
         if mismatches > 0 {

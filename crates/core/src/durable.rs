@@ -131,7 +131,10 @@ impl Master {
             deactivated: record.deactivated,
             registered_at_ns: record.registered_at.0,
             ip: record.ip.to_string(),
-            registration_token: self.agents.get(&key).and_then(|live| live.registration_token.clone()),
+            registration_token: self
+                .agents
+                .get(&key)
+                .and_then(|live| live.registration_token.clone()),
         };
         let operation = put(AGENT, &record.id, &stored);
         self.persist(vec![operation], effects)

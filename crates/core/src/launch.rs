@@ -432,8 +432,14 @@ pub(crate) fn allocated(
 /// When a task that an agent reports first had a status like this, by the agent's clock.
 fn first_status(task: &v1::Task, wanted: impl Fn(v1::TaskState) -> bool) -> Option<Wall> {
     let status = task.statuses.iter().find(|status| wanted(status.state()))?;
-    let seconds = status.timestamp.filter(|seconds| (0.0..1e10).contains(seconds))?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
+    let seconds = status
+        .timestamp
+        .filter(|seconds| (0.0..1e10).contains(seconds))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded just before"
+    )]
     let nanoseconds = (seconds * 1e9) as u64;
     Some(Wall(nanoseconds))
 }

@@ -116,16 +116,24 @@ impl Master {
 
     /// A pending task that was killed ends like any other: among the completed ones, with a status.
     pub(crate) fn end_pending(&mut self, arrival: u64, slot: u32, effects: &mut Effects) {
-        let (Some(pending), Some(framework)) =
-            (self.records.pending.get(slot as usize).cloned(), self.native.framework)
-        else {
+        let (Some(pending), Some(framework)) = (
+            self.records.pending.get(slot as usize).cloned(),
+            self.native.framework,
+        ) else {
             return;
         };
         self.take_pending(arrival, slot);
         let state = v1::TaskState::TaskKilled;
         let reason = v1::task_status::Reason::TaskKilledDuringLaunch;
         let now = self.now.wall;
-        let status = wire::master_status(&pending.id, None, state, reason, "Killed before it had a place", now);
+        let status = wire::master_status(
+            &pending.id,
+            None,
+            state,
+            reason,
+            "Killed before it had a place",
+            now,
+        );
         let task = v1::Task {
             name: pending.task.name.clone(),
             task_id: status.task_id.clone(),
@@ -155,14 +163,29 @@ impl Master {
             wire: task.encode_to_vec().into(),
         };
         self.records.tasks.insert(key.index(), record);
-        if let Some(former) = self.index.tasks.get(&(framework, pending.id.clone())).copied() {
+        if let Some(former) = self
+            .index
+            .tasks
+            .get(&(framework, pending.id.clone()))
+            .copied()
+        {
             self.forget_completed_task(framework, former);
         }
-        self.index.tasks.insert((framework, pending.id.clone()), key);
+        self.index
+            .tasks
+            .insert((framework, pending.id.clone()), key);
         self.list_completed(framework, key);
         self.count_terminal(framework, &status);
         let framework_id = self.native.framework_id.clone();
-        self.emit(Fact::TaskUpdated { task: key, framework_id, status: Box::new(status), state }, effects);
+        self.emit(
+            Fact::TaskUpdated {
+                task: key,
+                framework_id,
+                status: Box::new(status),
+                state,
+            },
+            effects,
+        );
     }
 
     pub(crate) fn take_pending(&mut self, arrival: u64, slot: u32) {

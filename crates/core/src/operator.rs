@@ -118,10 +118,7 @@ impl Master {
 
     fn mark_gone(&mut self, request: RequestKey, id: &str, effects: &mut Effects) {
         let Some(key) = self.index.agents.get(id).copied() else {
-            return effects.reply(
-                request,
-                Reply::NotFound(format!("Agent '{id}' not found")),
-            );
+            return effects.reply(request, Reply::NotFound(format!("Agent '{id}' not found")));
         };
         if self.agent(key).state == AgentState::Gone {
             return effects.reply(request, Reply::Ok);

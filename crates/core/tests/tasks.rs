@@ -320,5 +320,8 @@ fn who_declines_everything_over_and_over_is_asked_less_often() {
         offers = world.take_offers(&framework);
         asked += offers.len();
     }
-    assert!((4..=8).contains(&asked), "asked {asked} times in two seconds");
+    assert!(
+        (4..=8).contains(&asked),
+        "asked {asked} times in two seconds"
+    );
 }

@@ -31,12 +31,17 @@ impl<'a> Environment<'a> {
         for (name, value) in layers.iter().flatten() {
             check_name(name)?;
             if value.contains('\0') {
-                return Err(PlanError::NulByte { field: format!("environment variable {name:?}") });
+                return Err(PlanError::NulByte {
+                    field: format!("environment variable {name:?}"),
+                });
             }
             merged.insert(name, value);
         }
         merged.remove(MARKER_NAME);
-        Ok(Self { merged, marker: marker_of(scope, launch_id) })
+        Ok(Self {
+            merged,
+            marker: marker_of(scope, launch_id),
+        })
     }
 
     pub(crate) fn path(&self) -> &str {
@@ -45,7 +50,10 @@ impl<'a> Environment<'a> {
 
     /// Ordered by name, but for the marker, which is the last.
     pub(crate) fn into_entries(self) -> Vec<CString> {
-        let variables = self.merged.into_iter().map(|(name, value)| entry(name, value));
+        let variables = self
+            .merged
+            .into_iter()
+            .map(|(name, value)| entry(name, value));
         variables.chain([self.marker]).collect()
     }
 }
@@ -67,7 +75,9 @@ pub(crate) fn marker_of(scope: &str, launch_id: LaunchId) -> CString {
 
 fn check_name(name: &str) -> Result<(), PlanError> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(PlanError::EnvironmentName { name: name.to_owned() });
+        return Err(PlanError::EnvironmentName {
+            name: name.to_owned(),
+        });
     }
     Ok(())
 }

@@ -162,16 +162,27 @@ impl HostFacts {
     pub fn bare(scope: impl Into<String>, uid: u32) -> Self {
         Self {
             scope: scope.into(),
-            privilege: if uid == 0 { Privilege::Root } else { Privilege::User { uid } },
+            privilege: if uid == 0 {
+                Privilege::Root
+            } else {
+                Privilege::User { uid }
+            },
             users: BTreeMap::new(),
             freezer_v1: None,
             cgroup_v2: None,
             pid_namespaces: PidNamespaces::Unavailable,
             default_path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-            trusted_program_dirs: ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"]
-                .into_iter()
-                .map(PathBuf::from)
-                .collect(),
+            trusted_program_dirs: [
+                "/bin",
+                "/sbin",
+                "/usr/bin",
+                "/usr/sbin",
+                "/usr/local/bin",
+                "/usr/local/sbin",
+            ]
+            .into_iter()
+            .map(PathBuf::from)
+            .collect(),
             sandboxes: Place::Unknown,
         }
     }

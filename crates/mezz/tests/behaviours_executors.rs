@@ -18,9 +18,9 @@ fn subscribe() -> Value {
 
 fn status(client: &Client, headers: &[(&str, &str)], body: &[u8]) -> u16 {
     let request = Request::new("POST", PATH).body(body.to_vec());
-    let request = headers
-        .iter()
-        .fold(request, |request, (name, value)| request.header(name, value));
+    let request = headers.iter().fold(request, |request, (name, value)| {
+        request.header(name, value)
+    });
     client.send(&request).unwrap().status
 }
 
@@ -96,8 +96,19 @@ fn task_killing_goes_only_to_frameworks_that_asked_for_it() {
     let asked = capable(info("dev"), &["MULTI_ROLE", "TASK_KILLING_STATE"]);
     for encoding in Encoding::BOTH {
         for (info, expected) in [
-            (asked.clone(), vec!["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING", "TASK_KILLED"]),
-            (info("dev"), vec!["TASK_STARTING", "TASK_RUNNING", "TASK_KILLED"]),
+            (
+                asked.clone(),
+                vec![
+                    "TASK_STARTING",
+                    "TASK_RUNNING",
+                    "TASK_KILLING",
+                    "TASK_KILLED",
+                ],
+            ),
+            (
+                info("dev"),
+                vec!["TASK_STARTING", "TASK_RUNNING", "TASK_KILLED"],
+            ),
         ] {
             let mut framework = lab.framework_with(encoding, &info);
             let offer = framework.next_offer();
@@ -151,7 +162,12 @@ fn a_task_that_ignores_sigterm_is_killed_after_its_grace() {
     let mut framework = lab.framework(Encoding::Json);
     let offer = framework.next_offer();
     let grace = json!({"grace_period": {"nanoseconds": 200_000_000}});
-    let stubborn = task(&offer, "t", "trap '' TERM; sleep 600 & while :; do sleep 1; done", 0.1);
+    let stubborn = task(
+        &offer,
+        "t",
+        "trap '' TERM; sleep 600 & while :; do sleep 1; done",
+        0.1,
+    );
     framework.launch(&offer, &[with(stubborn, "kill_policy", grace)]);
     framework.wait_for("t", "TASK_RUNNING");
     framework.kill("t");
@@ -159,7 +175,10 @@ fn a_task_that_ignores_sigterm_is_killed_after_its_grace() {
 }
 
 fn stdout_of(lab: &Lab, framework: &Framework, task: &str) -> String {
-    let path = format!("/frameworks/{}/executors/{task}/runs/latest/stdout", framework.id());
+    let path = format!(
+        "/frameworks/{}/executors/{task}/runs/latest/stdout",
+        framework.id()
+    );
     let client = lab.agent_client();
     let answer = client.get(&format!("/files/download?path={path}")).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -193,7 +212,10 @@ fn an_unknown_user_fails_the_task_and_not_the_agent() {
         task["command"]["user"] = json!("no-such-user");
         framework.launch(&offer, &[task]);
         let status = framework.wait_for("t", "TASK_FAILED");
-        assert!(status["message"].as_str().unwrap().contains("no-such-user"), "{status}");
+        assert!(
+            status["message"].as_str().unwrap().contains("no-such-user"),
+            "{status}"
+        );
         let offer = framework.next_offer();
         framework.launch(&offer, &[lab::task(&offer, "u", "exit 0", 0.1)]);
         framework.wait_for("u", "TASK_FINISHED");
@@ -215,9 +237,13 @@ fn an_executors_own_shutdown_grace_is_told_to_it_and_used() {
     executor.wait_for_event("LAUNCH");
     let told = eventually("the executor has told its environment", || {
         let text = stdout_of(&lab, &framework, "e");
-        text.contains("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD").then_some(text)
+        text.contains("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD")
+            .then_some(text)
     });
-    assert!(told.contains("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD=250ms"), "{told}");
+    assert!(
+        told.contains("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD=250ms"),
+        "{told}"
+    );
     let contents = json!({"executor_id": {"value": "e"}, "agent_id": offer["agent_id"]});
     framework.accepted("SHUTDOWN", Some(contents));
     executor.wait_for_event("SHUTDOWN");
@@ -241,7 +267,10 @@ fn an_executor_finds_all_variables_of_mesos_in_its_environment() {
         "MESOS_EXECUTOR_ID=e".to_owned(),
         format!("MESOS_AGENT_ENDPOINT={}", lab.agent_client().address()),
         format!("MESOS_SLAVE_PID=slave(1)@{}", lab.agent_client().address()),
-        format!("MESOS_SLAVE_ID={}", offer["agent_id"]["value"].as_str().unwrap()),
+        format!(
+            "MESOS_SLAVE_ID={}",
+            offer["agent_id"]["value"].as_str().unwrap()
+        ),
         "MESOS_CHECKPOINT=1".to_owned(),
         "MESOS_RECOVERY_TIMEOUT=15mins".to_owned(),
         "MESOS_SUBSCRIPTION_BACKOFF_MAX=2secs".to_owned(),

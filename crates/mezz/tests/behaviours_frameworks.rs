@@ -32,7 +32,11 @@ fn another_principal_is_refused_at_a_later_subscription() {
     let lab = Lab::master_alone(&[]);
     for encoding in Encoding::BOTH {
         let first = lab.framework_with(encoding, &with(info("dev"), "principal", json!("ann")));
-        let other = with(with(info("dev"), "principal", json!("bob")), "id", id_of(&first));
+        let other = with(
+            with(info("dev"), "principal", json!("bob")),
+            "id",
+            id_of(&first),
+        );
         let error = error_of(try_subscribe(&lab, encoding, &other));
         assert!(error.contains(r#""type":"ERROR""#), "{error}");
     }
@@ -153,7 +157,10 @@ fn a_failover_may_change_name_address_labels_and_capabilities() {
             assert_eq!(shown["webui_url"], "http://elsewhere/");
             assert_eq!(shown["hostname"], "elsewhere");
             assert_eq!(shown["labels"], json!([{"key": "k", "value": "v"}]));
-            assert_eq!(shown["capabilities"], json!(["MULTI_ROLE", "TASK_KILLING_STATE"]));
+            assert_eq!(
+                shown["capabilities"],
+                json!(["MULTI_ROLE", "TASK_KILLING_STATE"])
+            );
             second.accepted("TEARDOWN", None);
         }
     }
@@ -170,7 +177,9 @@ fn calls_of_a_replaced_instance_have_no_effect() {
         first.wait_for("t", "TASK_RUNNING");
         let again = with(info("dev"), "id", id_of(&first));
         let mut second = lab.framework_with(encoding, &again);
-        let answer = first.call("KILL", Some(json!({"task_id": {"value": "t"}}))).unwrap();
+        let answer = first
+            .call("KILL", Some(json!({"task_id": {"value": "t"}})))
+            .unwrap();
         assert_eq!(answer.status, 400, "{}", answer.text());
         second.events_within(SILENCE);
         assert_eq!(second.states_of("t"), Vec::<&str>::new());
@@ -216,7 +225,9 @@ fn update_framework_changes_every_other_field_for_queries_events_and_agents() {
         framework.wait_for("t", "TASK_RUNNING");
         let subscribe = mezz_testkit::Request::json("/api/v1", &json!({"type": "SUBSCRIBE"}));
         let mut operator = lab.client().open(&subscribe).unwrap();
-        operator.next_json_where(|event| event["type"] == "SUBSCRIBED").unwrap();
+        operator
+            .next_json_where(|event| event["type"] == "SUBSCRIBED")
+            .unwrap();
         let new = json!({
             "user": info("dev")["user"], "id": id_of(&framework), "name": "renamed",
             "roles": ["dev", "ops"], "checkpoint": true, "failover_timeout": 77.0,
@@ -302,7 +313,11 @@ fn roles_without_the_multi_role_capability_are_an_error() {
     for encoding in Encoding::BOTH {
         let error = error_of(try_subscribe(&lab, encoding, &capable(info("dev"), &[])));
         assert!(error.contains(r#""type":"ERROR""#), "{error}");
-        let old = with(without(capable(info("dev"), &[]), "roles"), "role", json!("dev"));
+        let old = with(
+            without(capable(info("dev"), &[]), "roles"),
+            "role",
+            json!("dev"),
+        );
         try_subscribe(&lab, encoding, &old).unwrap();
     }
 }
@@ -321,7 +336,9 @@ fn roles_may_change_at_a_failover_and_tasks_of_an_old_role_go_on() {
         assert_eq!(second.next_offer()["allocation_info"]["role"], "ops");
         second.events_within(SILENCE);
         let state = lab.state_where("the framework is shown with its task", |state| {
-            state["frameworks"][0]["tasks"].as_array().is_some_and(|tasks| !tasks.is_empty())
+            state["frameworks"][0]["tasks"]
+                .as_array()
+                .is_some_and(|tasks| !tasks.is_empty())
         });
         let framework = &state["frameworks"][0];
         assert_eq!(ids(&framework["tasks"]), ["t"]);
@@ -342,7 +359,9 @@ fn teardown_by_an_operator_needs_the_id_of_a_framework() {
     let post = |body: &str| {
         let request = mezz_testkit::Request::new("POST", "/teardown")
             .header("Content-Type", "application/x-www-form-urlencoded");
-        lab.client().send(&request.body(body.as_bytes().to_vec())).unwrap()
+        lab.client()
+            .send(&request.body(body.as_bytes().to_vec()))
+            .unwrap()
     };
     assert_eq!(post("").status, 400);
     assert_eq!(post("frameworkId=nobody").status, 400);
@@ -363,7 +382,9 @@ fn a_framework_known_only_from_agents_is_recovered_and_not_connected() {
     framework.wait_for("t", "TASK_RUNNING");
     lab.restart_master();
     let state = lab.state_where("the agent has come back with its task", |state| {
-        state["frameworks"][0]["tasks"].as_array().is_some_and(|tasks| !tasks.is_empty())
+        state["frameworks"][0]["tasks"]
+            .as_array()
+            .is_some_and(|tasks| !tasks.is_empty())
     });
     let shown = &state["frameworks"][0];
     assert_eq!(shown["id"], framework.id());

@@ -139,13 +139,19 @@ fn an_answered_offer_is_not_rescinded() {
         framework.accepted("SUPPRESS", None);
         framework.launch(&offer, &[sleeper(&offer, "t")]);
         let events = framework.events_within(2 * SILENCE);
-        assert!(events.iter().all(|event| event["type"] != "RESCIND"), "{events:?}");
+        assert!(
+            events.iter().all(|event| event["type"] != "RESCIND"),
+            "{events:?}"
+        );
         framework.accepted("REVIVE", None);
         let offer = framework.next_offer();
         framework.accepted("SUPPRESS", None);
         framework.decline(&offer, 0.0);
         let events = framework.events_within(2 * SILENCE);
-        assert!(events.iter().all(|event| event["type"] != "RESCIND"), "{events:?}");
+        assert!(
+            events.iter().all(|event| event["type"] != "RESCIND"),
+            "{events:?}"
+        );
         framework.accepted("TEARDOWN", None);
     }
 }
@@ -196,14 +202,24 @@ fn a_task_that_breaks_a_rule_is_refused_and_its_resources_come_back() {
         let with_executor = executor_task(&offer, "bad", "e")["executor"].clone();
         let both = "should have at least one (but not both) of CommandInfo or ExecutorInfo present";
         let cases = [
-            (with(good("a"), "resources", json!([])), "Task uses no resources"),
+            (
+                with(good("a"), "resources", json!([])),
+                "Task uses no resources",
+            ),
             (task(&offer, "b", "true", 9999.0), "more than available"),
             (without(good("c"), "command"), both),
             (with(good("d"), "executor", with_executor), both),
             (good("a/b"), "contains invalid characters"),
             (good(".."), "'..' is disallowed"),
             (good(&"x".repeat(256)), "255"),
-            (with(good("e"), "resources", json!([scalar(&offer, "cpus", -1.0)])), "invalid resources"),
+            (
+                with(
+                    good("e"),
+                    "resources",
+                    json!([scalar(&offer, "cpus", -1.0)]),
+                ),
+                "invalid resources",
+            ),
         ];
         for (task, words) in &cases {
             assert_refused(&mut framework, task, words);
@@ -273,7 +289,11 @@ fn an_executor_id_in_use_on_an_agent_cannot_come_with_other_contents() {
 #[test]
 fn the_id_of_an_unreachable_task_cannot_be_used_again() {
     let mut lab = Lab::with(
-        &["--agent-ping-timeout=100ms", "--max-agent-ping-timeouts=2", "--agent-reregister-timeout=200ms"],
+        &[
+            "--agent-ping-timeout=100ms",
+            "--max-agent-ping-timeouts=2",
+            "--agent-reregister-timeout=200ms",
+        ],
         &[],
     );
     let mut framework = lab.framework(Encoding::Json);
@@ -308,7 +328,10 @@ fn a_task_group_is_refused_task_by_task_with_the_reason_of_groups() {
         });
         let tasks = [sleeper(&offer, "a"), sleeper(&offer, "b")];
         let group = json!({"executor": executor, "task_group": {"tasks": tasks}});
-        framework.accept(&[&offer], &json!([{"type": "LAUNCH_GROUP", "launch_group": group}]));
+        framework.accept(
+            &[&offer],
+            &json!([{"type": "LAUNCH_GROUP", "launch_group": group}]),
+        );
         for id in ["a", "b"] {
             let status = framework.wait_for(id, "TASK_ERROR");
             assert_eq!(status["reason"], "REASON_TASK_GROUP_INVALID");
@@ -352,7 +375,10 @@ fn each_role_of_a_framework_is_served_with_one_role_to_an_offer() {
         let mut roles = Vec::new();
         for _ in 0..2 {
             let offer = framework.next_offer();
-            let role = offer["allocation_info"]["role"].as_str().unwrap().to_owned();
+            let role = offer["allocation_info"]["role"]
+                .as_str()
+                .unwrap()
+                .to_owned();
             for resource in offer["resources"].as_array().unwrap() {
                 assert_eq!(resource["allocation_info"]["role"], role.as_str());
             }

@@ -50,11 +50,17 @@ fn running(lab: &Lab, info: &Value) -> (Framework, Value) {
 
 /// Stops the agent as a partition does, until it is given up.
 fn partition(lab: &Lab) {
-    lab.agent.as_ref().unwrap().signal(rustix::process::Signal::STOP);
+    lab.agent
+        .as_ref()
+        .unwrap()
+        .signal(rustix::process::Signal::STOP);
 }
 
 fn heal(lab: &Lab) {
-    lab.agent.as_ref().unwrap().signal(rustix::process::Signal::CONT);
+    lab.agent
+        .as_ref()
+        .unwrap()
+        .signal(rustix::process::Signal::CONT);
 }
 
 /// Behaviour 68.
@@ -126,7 +132,9 @@ fn tasks_of_an_agent_that_has_not_come_back_after_a_failover_get_no_answer() {
     assert_eq!(back.states_of("t"), Vec::<&str>::new());
     heal(&lab);
     lab.state_where("the agent has come back", |state| {
-        state["slaves"].as_array().is_some_and(|agents| !agents.is_empty())
+        state["slaves"]
+            .as_array()
+            .is_some_and(|agents| !agents.is_empty())
     });
     assert_eq!(reconcile(&mut back, "t", None)["state"], "TASK_RUNNING");
 }
@@ -166,7 +174,10 @@ fn an_implicit_reconciliation_covers_live_tasks_and_terminal_ones_without_acknow
             .collect();
         told.sort();
         let expected = [("live", "TASK_RUNNING"), ("over", "TASK_FINISHED")];
-        assert_eq!(told, expected.map(|(task, state)| (task.to_owned(), state.to_owned())));
+        assert_eq!(
+            told,
+            expected.map(|(task, state)| (task.to_owned(), state.to_owned()))
+        );
         framework.accepted("TEARDOWN", None);
     }
 }
@@ -185,7 +196,10 @@ fn a_reconciliation_answers_with_the_last_state_that_was_forwarded() {
             let ours = frameworks.iter().find(|one| one["id"] == framework.id());
             ours.is_some_and(|ours| ours["tasks"][0]["statuses"][0]["state"] == "TASK_STARTING")
         });
-        assert_eq!(reconcile(&mut framework, "t", None)["state"], "TASK_STARTING");
+        assert_eq!(
+            reconcile(&mut framework, "t", None)["state"],
+            "TASK_STARTING"
+        );
         framework.accepted("TEARDOWN", None);
     }
 }
@@ -239,7 +253,9 @@ fn a_task_whose_framework_has_gone_ends_when_its_agent_returns() {
     framework.rest();
     heal(&lab);
     lab.state_where("the agent has come back", |state| {
-        state["slaves"].as_array().is_some_and(|agents| !agents.is_empty())
+        state["slaves"]
+            .as_array()
+            .is_some_and(|agents| !agents.is_empty())
     });
     mezz_testkit::wait::eventually("the agent has ended the task", || {
         let state = lab.agent_client().get("/state").ok()?.json();
@@ -334,7 +350,10 @@ fn an_orderly_stop_of_an_agent_is_told_at_once() {
                     seen.push("FAILURE");
                 }
                 "UPDATE" => {
-                    let told = event["update"]["status"]["state"].as_str().unwrap().to_owned();
+                    let told = event["update"]["status"]["state"]
+                        .as_str()
+                        .unwrap()
+                        .to_owned();
                     let ended = ["TASK_KILLED", "TASK_GONE", "TASK_LOST", "TASK_UNREACHABLE"];
                     assert!(ended.contains(&told.as_str()), "{told} instead of {state}");
                     seen.push("UPDATE");
@@ -375,11 +394,16 @@ fn a_framework_that_was_cut_off_gets_an_error_on_its_next_call() {
         drop(framework);
         lab.state_where("the framework is disconnected", |state| {
             let frameworks = state["frameworks"].as_array().unwrap();
-            frameworks.iter().any(|one| one["id"] == id.as_str() && one["connected"] == false)
+            frameworks
+                .iter()
+                .any(|one| one["id"] == id.as_str() && one["connected"] == false)
         });
         let call = json!({"type": "REVIVE", "framework_id": {"value": id}});
         let request = encoding.post::<mezz_proto::v1::scheduler::Call>("/api/v1/scheduler", &call);
-        let answer = lab.client().send(&request.header("Mesos-Stream-Id", &stream)).unwrap();
+        let answer = lab
+            .client()
+            .send(&request.header("Mesos-Stream-Id", &stream))
+            .unwrap();
         assert_eq!(answer.status, 403);
         assert_eq!(answer.text(), "Framework is not subscribed");
     }

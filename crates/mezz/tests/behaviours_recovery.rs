@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 fn shown(lab: &Lab, task: &str) -> Value {
     let state = lab.client().get("/state").unwrap().json();
     let tasks = state["frameworks"][0]["tasks"].as_array().unwrap().clone();
-    tasks.into_iter().find(|one| one["id"] == task).unwrap_or_default()
+    tasks
+        .into_iter()
+        .find(|one| one["id"] == task)
+        .unwrap_or_default()
 }
 
 /// Behaviour 105.
@@ -33,7 +36,10 @@ fn an_update_without_acknowledgement_is_sent_again_after_a_restart_of_the_agent(
             break status;
         }
     };
-    assert_eq!((&again["state"], &again["uuid"]), (&first["state"], &first["uuid"]));
+    assert_eq!(
+        (&again["state"], &again["uuid"]),
+        (&first["state"], &first["uuid"])
+    );
     framework.acknowledge(&again);
     framework.wait_for("t", "TASK_RUNNING");
 }
@@ -55,7 +61,8 @@ fn an_executor_comes_back_with_what_it_held_after_a_restart_of_the_agent() {
         let held = executor.status("t", "TASK_FINISHED");
         lab.kill_agent();
         lab.start_agent(&["--executor-reregistration-timeout=10secs"]);
-        let contents = json!({"unacknowledged_tasks": [told], "unacknowledged_updates": [{"status": held}]});
+        let contents =
+            json!({"unacknowledged_tasks": [told], "unacknowledged_updates": [{"status": held}]});
         let agent = lab.agent_client();
         let _back = mezz_testkit::wait::eventually("the agent takes the executor back", || {
             Executor::subscribe_with(encoding, &agent, framework.id(), "e", &contents).ok()
@@ -94,7 +101,10 @@ fn an_exit_during_the_absence_of_the_agent_is_told_after_its_restart() {
     let mut lab = Lab::start();
     let mut framework = lab.framework(Encoding::Json);
     let offer = framework.next_offer();
-    let (go, gone) = (lab.cluster.folder().join("go"), lab.cluster.folder().join("gone"));
+    let (go, gone) = (
+        lab.cluster.folder().join("go"),
+        lab.cluster.folder().join("gone"),
+    );
     let command = format!(
         "while [ ! -e {} ]; do sleep 0.02; done; touch {}; exit 7",
         go.display(),
@@ -138,7 +148,11 @@ fn a_kill_while_the_agent_was_away_is_carried_out_on_its_return() {
         framework.wait_for("t", "TASK_RUNNING");
         lab.kill_agent();
         lab.state_where("the agent is disconnected", |state| {
-            state["slaves"].as_array().unwrap().iter().all(|agent| agent["active"] == false)
+            state["slaves"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|agent| agent["active"] == false)
         });
         framework.kill("t");
         lab.start_agent(&[]);

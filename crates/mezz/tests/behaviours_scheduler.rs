@@ -229,7 +229,8 @@ fn a_message_carries_its_bytes_to_the_executor_and_back() {
         executor.wait_for_event("LAUNCH");
         // Bytes that are no text.
         let data = "AP+AAQ0K8J+SpQ==";
-        let contents = json!({"agent_id": offer["agent_id"], "executor_id": {"value": "e"}, "data": data});
+        let contents =
+            json!({"agent_id": offer["agent_id"], "executor_id": {"value": "e"}, "data": data});
         framework.accepted("MESSAGE", Some(contents));
         assert_eq!(executor.wait_for_event("MESSAGE")["message"]["data"], data);
         let answer = executor.call("MESSAGE", &json!({"data": data})).unwrap();
@@ -249,7 +250,8 @@ fn a_request_is_accepted_and_does_no_harm() {
     for encoding in Encoding::BOTH {
         let mut framework = lab.framework(encoding);
         let offer = framework.next_offer();
-        let requests = json!([{"agent_id": offer["agent_id"], "resources": [scalar(&offer, "cpus", 1.0)]}]);
+        let requests =
+            json!([{"agent_id": offer["agent_id"], "resources": [scalar(&offer, "cpus", 1.0)]}]);
         framework.accepted("REQUEST", Some(json!({"requests": requests})));
         framework.accepted("REQUEST", Some(json!({"requests": []})));
         framework.launch(&offer, &[task(&offer, "t", "exit 0", 0.1)]);
@@ -315,5 +317,8 @@ fn a_call_for_an_unknown_framework_is_refused() {
     let call = json!({"type": "REVIVE", "framework_id": {"value": "nobody"}});
     let request = Request::json("/api/v1/scheduler", &call).header("Mesos-Stream-Id", "x");
     let answer = lab.client().send(&request).unwrap();
-    assert_eq!((answer.status, answer.text().as_str()), (400, "Framework cannot be found"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (400, "Framework cannot be found")
+    );
 }

@@ -18,9 +18,9 @@ fn subscribe() -> Value {
 
 fn post(headers: &[(&str, &str)], body: &[u8]) -> Request {
     let request = Request::new("POST", PATH).body(body.to_vec());
-    headers
-        .iter()
-        .fold(request, |request, (name, value)| request.header(name, value))
+    headers.iter().fold(request, |request, (name, value)| {
+        request.header(name, value)
+    })
 }
 
 fn send(client: &Client, headers: &[(&str, &str)], body: &[u8]) -> Response {
@@ -49,11 +49,27 @@ fn a_call_without_content_type_is_refused() {
 fn a_body_that_is_no_call_is_refused() {
     let lab = Lab::master_alone(&[]);
     let bodies: [(Encoding, &[u8], &str); 5] = [
-        (Encoding::Json, br#"{"type": "SUBSCRIBE", "subscribe": []}"#, "Failed to convert JSON into Call protobuf"),
-        (Encoding::Json, br#""call""#, "Failed to convert JSON into Call protobuf"),
-        (Encoding::Json, b"not a call", "Failed to parse body into JSON"),
+        (
+            Encoding::Json,
+            br#"{"type": "SUBSCRIBE", "subscribe": []}"#,
+            "Failed to convert JSON into Call protobuf",
+        ),
+        (
+            Encoding::Json,
+            br#""call""#,
+            "Failed to convert JSON into Call protobuf",
+        ),
+        (
+            Encoding::Json,
+            b"not a call",
+            "Failed to parse body into JSON",
+        ),
         (Encoding::Json, b"", "Failed to parse body into JSON"),
-        (Encoding::Protobuf, b"not a call", "Failed to parse body into Call protobuf"),
+        (
+            Encoding::Protobuf,
+            b"not a call",
+            "Failed to parse body into Call protobuf",
+        ),
     ];
     for (encoding, body, text) in bodies {
         let answer = send(
@@ -62,7 +78,11 @@ fn a_body_that_is_no_call_is_refused() {
             body,
         );
         assert_eq!(answer.status, 400, "{body:?}");
-        assert!(answer.text().starts_with(text), "{body:?}: {}", answer.text());
+        assert!(
+            answer.text().starts_with(text),
+            "{body:?}: {}",
+            answer.text()
+        );
     }
 }
 
@@ -71,7 +91,11 @@ fn a_body_that_is_no_call_is_refused() {
 fn an_unknown_content_type_is_refused() {
     let lab = Lab::master_alone(&[]);
     let body = Encoding::Json.encode::<Call>(&subscribe());
-    for kind in ["application/unknown-format", "text/plain", "application/json; charset=utf-8"] {
+    for kind in [
+        "application/unknown-format",
+        "text/plain",
+        "application/json; charset=utf-8",
+    ] {
         let answer = send(&lab.client(), &[("Content-Type", kind)], &body);
         assert_eq!(answer.status, 415, "{kind}");
     }
@@ -91,7 +115,12 @@ fn a_subscription_is_a_chunked_stream_that_begins_with_subscribed_and_a_heartbea
         let first = first_event(encoding, &mut stream);
         assert_eq!(first["type"], "SUBSCRIBED");
         assert_eq!(first["subscribed"]["heartbeat_interval_seconds"], 15.0);
-        assert!(!first["subscribed"]["framework_id"]["value"].as_str().unwrap().is_empty());
+        assert!(
+            !first["subscribed"]["framework_id"]["value"]
+                .as_str()
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(first_event(encoding, &mut stream)["type"], "HEARTBEAT");
     }
 }
@@ -112,7 +141,10 @@ fn an_invalid_role_is_answered_by_an_error_event_and_the_end_of_the_stream() {
     for encoding in Encoding::BOTH {
         for role in ["/test/test1", ".", "a//b", "-a", "a b", "a/*"] {
             let call = subscription(&json!({"framework_info": info(role)}));
-            let mut stream = lab.client().open(&encoding.post::<Call>(PATH, &call)).unwrap();
+            let mut stream = lab
+                .client()
+                .open(&encoding.post::<Call>(PATH, &call))
+                .unwrap();
             assert_eq!(stream.status, 200);
             let first = first_event(encoding, &mut stream);
             assert_eq!(first["type"], "ERROR", "{role}");
@@ -127,7 +159,10 @@ fn a_subscription_with_a_stream_id_is_refused() {
     let lab = Lab::master_alone(&[]);
     for encoding in Encoding::BOTH {
         let request = encoding.post::<Call>(PATH, &subscribe());
-        let answer = lab.client().send(&request.header("Mesos-Stream-Id", "x")).unwrap();
+        let answer = lab
+            .client()
+            .send(&request.header("Mesos-Stream-Id", "x"))
+            .unwrap();
         assert_eq!(answer.status, 400);
     }
 }
@@ -158,7 +193,10 @@ fn accept_chooses_json_unless_only_protobuf_will_do() {
             (Some("application/*"), "application/json"),
             (Some("application/json"), "application/json"),
             (Some("application/x-protobuf"), "application/x-protobuf"),
-            (Some("application/x-protobuf, application/json"), "application/json"),
+            (
+                Some("application/x-protobuf, application/json"),
+                "application/json",
+            ),
         ];
         for (accept, expected) in answers {
             let mut headers = vec![kind];

@@ -22,11 +22,7 @@ const CUSTOM_EXECUTOR: &str = "here a custom executor runs in the place of the r
 const OFFERED: &str = "freed resources are offered at once, so here an offer is outstanding";
 const OWN_FLAGS: &str = "the flags are those of this program";
 
-const fn intended(
-    dialogue: &'static str,
-    at: &'static str,
-    reason: &'static str,
-) -> Intended {
+const fn intended(dialogue: &'static str, at: &'static str, reason: &'static str) -> Intended {
     Intended {
         dialogue,
         at,
@@ -54,23 +50,51 @@ const MASTER_ENDPOINTS: &[Intended] = &[
     intended("* /roles", "/roles/*/offered/*", OFFERED),
     intended("* /roles", "/roles/*/quota/*", LATER_QUOTA),
     intended("* /quota", "/*", LATER_QUOTA),
-    intended("* /metrics/snapshot", "/allocator/mesos/quota/*", LATER_QUOTA),
+    intended(
+        "* /metrics/snapshot",
+        "/allocator/mesos/quota/*",
+        LATER_QUOTA,
+    ),
     intended(
         "* /metrics/snapshot",
         "/allocator/mesos/offer_filters/*",
         "the filters of a role are not counted yet; `why` names each of them",
     ),
     intended("* /maintenance/*", "/*", LATER_MAINTENANCE),
-    intended("* /state.json", "*", "the old names are served too: clients still ask for them"),
+    intended(
+        "* /state.json",
+        "*",
+        "the old names are served too: clients still ask for them",
+    ),
 ];
 
 /// What differs from Mesos on purpose in the answers of an agent to operators.
 const AGENT_CALLS: &[Intended] = &[
-    intended("agent GET_*", "*/executor_info/command/arguments", NO_EXECUTOR_PROCESS),
-    intended("agent GET_*", "*/executor_info/command/value", NO_EXECUTOR_PROCESS),
-    intended("agent GET_*", "*/executor_info/command/environment", CUSTOM_EXECUTOR),
-    intended("agent GET_*", "*/executor_info/resources", NO_EXECUTOR_PROCESS),
-    intended("agent GET_CONTAINERS", "*/resource_statistics/processes", PROCESSES),
+    intended(
+        "agent GET_*",
+        "*/executor_info/command/arguments",
+        NO_EXECUTOR_PROCESS,
+    ),
+    intended(
+        "agent GET_*",
+        "*/executor_info/command/value",
+        NO_EXECUTOR_PROCESS,
+    ),
+    intended(
+        "agent GET_*",
+        "*/executor_info/command/environment",
+        CUSTOM_EXECUTOR,
+    ),
+    intended(
+        "agent GET_*",
+        "*/executor_info/resources",
+        NO_EXECUTOR_PROCESS,
+    ),
+    intended(
+        "agent GET_CONTAINERS",
+        "*/resource_statistics/processes",
+        PROCESSES,
+    ),
 ];
 
 /// What differs from Mesos on purpose at the endpoints of an agent.
@@ -92,7 +116,10 @@ fn replay(capture: Capture, intended: &[Intended], client: impl Fn(&Recorded) ->
     let replay = recorded
         .replay()
         .with(SANDBOX, &recorded.sandbox())
-        .with("/var/lib/mesos/slaves/a39dd3da-cd7f-4149-b87f-7094cad0fdc8-S0", &slaves)
+        .with(
+            "/var/lib/mesos/slaves/a39dd3da-cd7f-4149-b87f-7094cad0fdc8-S0",
+            &slaves,
+        )
         .with("11c0bb12-ce0b-4870-9416-74a5048a8947", &runs[0])
         .with("092f0245-fd9c-4aab-8be1-bf1d351a6307", &runs[1]);
     if capture == Capture::MasterUnversioned {
@@ -115,12 +142,18 @@ fn calls_of_operators_are_answered_as_by_a_mesos_master() {
 
 #[test]
 fn endpoints_answer_as_those_of_a_mesos_master() {
-    replay(Capture::MasterUnversioned, MASTER_ENDPOINTS, Recorded::client);
+    replay(
+        Capture::MasterUnversioned,
+        MASTER_ENDPOINTS,
+        Recorded::client,
+    );
 }
 
 #[test]
 fn calls_of_operators_are_answered_as_by_a_mesos_agent() {
-    replay(Capture::AgentOperator, AGENT_CALLS, |recorded| recorded.agent.client());
+    replay(Capture::AgentOperator, AGENT_CALLS, |recorded| {
+        recorded.agent.client()
+    });
 }
 
 #[test]
@@ -129,4 +162,3 @@ fn endpoints_answer_as_those_of_a_mesos_agent() {
         recorded.agent.client()
     });
 }
-

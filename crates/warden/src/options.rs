@@ -61,12 +61,20 @@ impl WardenOptions {
             let mut value = |flag| arguments.next().ok_or(OptionsError::MissingValue(flag));
             match argument.to_str() {
                 Some("--socket") => socket = Some(PathBuf::from(value("--socket")?)),
-                Some("--work-dir" | "--work_dir") => work_dir = Some(PathBuf::from(value("--work-dir")?)),
+                Some("--work-dir" | "--work_dir") => {
+                    work_dir = Some(PathBuf::from(value("--work-dir")?))
+                }
                 Some("--scratch") => scratch = Some(PathBuf::from(value("--scratch")?)),
                 Some("--validate-state") => {
-                    start = Start::ValidateState(descriptor("--validate-state", &value("--validate-state")?)?);
+                    start = Start::ValidateState(descriptor(
+                        "--validate-state",
+                        &value("--validate-state")?,
+                    )?);
                 }
-                Some("--resume-state") => start = Start::ResumeState(descriptor("--resume-state", &value("--resume-state")?)?),
+                Some("--resume-state") => {
+                    start =
+                        Start::ResumeState(descriptor("--resume-state", &value("--resume-state")?)?)
+                }
                 _ => return Err(OptionsError::Unknown(argument)),
             }
         }
@@ -76,13 +84,24 @@ impl WardenOptions {
             (None, Start::ValidateState(_) | Start::ResumeState(_)) => PathBuf::new(),
             (None, Start::Fresh) => return Err(OptionsError::NoSocket),
         };
-        Ok(Self { socket, work_dir, scratch, start })
+        Ok(Self {
+            socket,
+            work_dir,
+            scratch,
+            start,
+        })
     }
 }
 
 fn descriptor(flag: &'static str, value: &OsStr) -> Result<RawFd, OptionsError> {
-    let parsed = value.to_str().and_then(|text| text.parse().ok()).filter(|fd| *fd >= 0);
-    parsed.ok_or_else(|| OptionsError::Descriptor { flag, value: value.to_owned() })
+    let parsed = value
+        .to_str()
+        .and_then(|text| text.parse().ok())
+        .filter(|fd| *fd >= 0);
+    parsed.ok_or_else(|| OptionsError::Descriptor {
+        flag,
+        value: value.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -102,8 +121,17 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_named() {
-        assert_eq!(parse(&["--sokcet"]).unwrap_err().to_string(), "unknown argument \"--sokcet\"");
-        assert_eq!(parse(&["--socket"]).unwrap_err().to_string(), "--socket needs a value");
-        assert_eq!(parse(&["--resume-state", "x"]).unwrap_err().to_string(), "--resume-state \"x\" is not a file descriptor");
+        assert_eq!(
+            parse(&["--sokcet"]).unwrap_err().to_string(),
+            "unknown argument \"--sokcet\""
+        );
+        assert_eq!(
+            parse(&["--socket"]).unwrap_err().to_string(),
+            "--socket needs a value"
+        );
+        assert_eq!(
+            parse(&["--resume-state", "x"]).unwrap_err().to_string(),
+            "--resume-state \"x\" is not a file descriptor"
+        );
     }
 }

@@ -213,7 +213,10 @@ impl ExitStatus {
     pub fn raw(self) -> i32 {
         match self {
             Self::Exited(code) => i32::from(code) << 8,
-            Self::Signaled { signal, core_dumped } => i32::from(signal) | if core_dumped { 0x80 } else { 0 },
+            Self::Signaled {
+                signal,
+                core_dumped,
+            } => i32::from(signal) | if core_dumped { 0x80 } else { 0 },
         }
     }
 
@@ -222,7 +225,10 @@ impl ExitStatus {
         let [low, high, ..] = raw.to_le_bytes();
         match low & 0x7f {
             0 => Self::Exited(high),
-            signal => Self::Signaled { signal, core_dumped: low & 0x80 != 0 },
+            signal => Self::Signaled {
+                signal,
+                core_dumped: low & 0x80 != 0,
+            },
         }
     }
 }

@@ -207,5 +207,8 @@ pub fn amount(offer: &Value, name: &str) -> f64 {
 /// The states of a list of tasks in `/state`, by id.
 pub fn ids(tasks: &Value) -> Vec<&str> {
     let tasks = tasks.as_array().unwrap();
-    tasks.iter().filter_map(|task| task["id"].as_str()).collect()
+    tasks
+        .iter()
+        .filter_map(|task| task["id"].as_str())
+        .collect()
 }

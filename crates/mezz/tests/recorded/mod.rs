@@ -56,7 +56,10 @@ impl Recorded {
     /// custom executor in the place of the recorded pod.
     pub fn with_tasks() -> Self {
         let (mut recorded, offer) = Self::subscribed();
-        recorded.launch(&offer, "ACCEPT with two command tasks, one with a health check");
+        recorded.launch(
+            &offer,
+            "ACCEPT with two command tasks, one with a health check",
+        );
         recorded.framework.wait_for("run-1", "TASK_RUNNING");
         recorded.framework.wait_for("fin-1", "TASK_FAILED");
         let client = recorded.client();

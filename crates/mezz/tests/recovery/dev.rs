@@ -13,8 +13,17 @@ use crate::lab::{Lab, started_at};
 
 fn verb(master: &str, words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mezz"));
-    let output = command.args(words).env("MEZZ_MASTER", master).stdin(Stdio::null()).output().unwrap();
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .args(words)
+        .env("MEZZ_MASTER", master)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{words:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -22,27 +31,46 @@ fn verb(master: &str, words: &[&str]) -> String {
 fn states(master: &str) -> Vec<(String, String)> {
     let rows: Value = serde_json::from_str(&verb(master, &["ps", "--all", "-o", "json"])).unwrap();
     let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
-    rows.as_array().unwrap().iter().map(|row| (text(row, "id"), text(row, "state"))).collect()
+    rows.as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (text(row, "id"), text(row, "state")))
+        .collect()
 }
 
 fn wait_for_state(master: &str, id: &str, state: &str) {
-    eventually(state, || states(master).contains(&(id.to_owned(), state.to_owned())).then_some(()));
+    eventually(state, || {
+        states(master)
+            .contains(&(id.to_owned(), state.to_owned()))
+            .then_some(())
+    });
 }
 
 fn run_detached(master: &str, script: &str) -> String {
-    verb(master, &["run", "--detach", "--name", "work", "--", "sh", "-c", script]).trim().to_owned()
+    verb(
+        master,
+        &[
+            "run", "--detach", "--name", "work", "--", "sh", "-c", script,
+        ],
+    )
+    .trim()
+    .to_owned()
 }
 
 fn pid_in(path: &Path) -> ProcessId {
-    eventually("a process id", || std::fs::read_to_string(path).ok()?.trim().parse().ok())
+    eventually("a process id", || {
+        std::fs::read_to_string(path).ok()?.trim().parse().ok()
+    })
 }
-
 
 /// The cgroup that a process is in, if it is one of ours.
 fn cgroup_of(pid: ProcessId) -> Option<PathBuf> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let path = text.lines().find_map(|line| line.split_once(":freezer:").map(|(_, path)| path))?;
-    path.strip_prefix("/mezz/").map(|path| Path::new("/sys/fs/cgroup/freezer/mezz").join(path))
+    let path = text
+        .lines()
+        .find_map(|line| line.split_once(":freezer:").map(|(_, path)| path))?;
+    path.strip_prefix("/mezz/")
+        .map(|path| Path::new("/sys/fs/cgroup/freezer/mezz").join(path))
 }
 
 fn dev(lab: &mut Lab, flags: &[&str]) -> Daemon {
@@ -56,33 +84,60 @@ fn tasks_go_on_when_dev_is_killed_and_are_listed_after_its_restart_on_the_folder
     let first = dev(&mut lab, &[&work]);
     let address = first.address().to_owned();
     let traces = lab.folder().join("traces");
-    let lasting = run_detached(&address, &format!("echo $$ > {}/lasting; exec sleep 1000", traces.display()));
+    let lasting = run_detached(
+        &address,
+        &format!("echo $$ > {}/lasting; exec sleep 1000", traces.display()),
+    );
     let gate = traces.join("gate");
-    let script = format!("echo $$ > {}/ending; until [ -e {} ]; do sleep 0.05; done; exit 3", traces.display(), gate.display());
+    let script = format!(
+        "echo $$ > {}/ending; until [ -e {} ]; do sleep 0.05; done; exit 3",
+        traces.display(),
+        gate.display()
+    );
     let ending = run_detached(&address, &script);
-    let (pid, ending_pid) = (pid_in(&traces.join("lasting")), pid_in(&traces.join("ending")));
+    let (pid, ending_pid) = (
+        pid_in(&traces.join("lasting")),
+        pid_in(&traces.join("ending")),
+    );
     let start = started_at(pid).unwrap();
     wait_for_state(&address, &lasting, "TASK_RUNNING");
     let group = cgroup_of(pid);
     let port = format!("--port={}", first.port());
     first.kill_9();
     std::fs::write(&gate, "").unwrap();
-    eventually("it ends while nobody looks", || (!is_running(ending_pid)).then_some(()));
+    eventually("it ends while nobody looks", || {
+        (!is_running(ending_pid)).then_some(())
+    });
 
     let second = dev(&mut lab, &[&work, &port]);
     wait_for_state(&address, &ending, "TASK_FAILED");
     wait_for_state(&address, &lasting, "TASK_RUNNING");
-    assert_eq!(started_at(pid), Some(start), "the task is the process that it was");
+    assert_eq!(
+        started_at(pid),
+        Some(start),
+        "the task is the process that it was"
+    );
     let another = run_detached(&address, "true");
     wait_for_state(&address, &another, "TASK_FINISHED");
 
     assert_eq!(second.stop(Signal::INT).code(), Some(0));
     assert!(!is_running(pid), "a clean stop ends the tasks");
-    assert_eq!(lab.cluster.processes(), [] as [ProcessId; 0], "and the warden");
-    assert!(group.is_none_or(|group| !group.exists()), "and leaves no cgroup");
+    assert_eq!(
+        lab.cluster.processes(),
+        [] as [ProcessId; 0],
+        "and the warden"
+    );
+    assert!(
+        group.is_none_or(|group| !group.exists()),
+        "and leaves no cgroup"
+    );
 
     let third = dev(&mut lab, &[&work, &port]);
-    assert!(states(&address).iter().all(|(_, state)| state != "TASK_RUNNING"));
+    assert!(
+        states(&address)
+            .iter()
+            .all(|(_, state)| state != "TASK_RUNNING")
+    );
     let another = run_detached(&address, "true");
     wait_for_state(&address, &another, "TASK_FINISHED");
     third.stop(Signal::TERM);
@@ -92,20 +147,41 @@ fn tasks_go_on_when_dev_is_killed_and_are_listed_after_its_restart_on_the_folder
 fn in_memory(lab: &mut Lab) -> (Daemon, ProcessId, PathBuf) {
     let temporary = lab.folder().join("tmp");
     std::fs::create_dir(&temporary).unwrap();
-    let dev = lab.cluster.start_with("dev", &[], &[("TMPDIR", temporary.to_str().unwrap())]).unwrap();
+    let dev = lab
+        .cluster
+        .start_with("dev", &[], &[("TMPDIR", temporary.to_str().unwrap())])
+        .unwrap();
     let trace = lab.folder().join("traces/task");
-    run_detached(dev.address(), &format!("echo $$ > {}; setsid sleep 1000 & exec sleep 1000", trace.display()));
+    run_detached(
+        dev.address(),
+        &format!(
+            "echo $$ > {}; setsid sleep 1000 & exec sleep 1000",
+            trace.display()
+        ),
+    );
     let pid = pid_in(&trace);
     (dev, pid, temporary)
 }
 
 #[track_caller]
 fn assert_nothing_is_left(lab: &Lab, group: Option<&Path>, temporary: &Path) {
-    eventually("no process is left", || lab.cluster.processes().is_empty().then_some(()));
-    eventually("no cgroup is left", || group.is_none_or(|group| !group.exists()).then_some(()));
+    eventually("no process is left", || {
+        lab.cluster.processes().is_empty().then_some(())
+    });
+    eventually("no cgroup is left", || {
+        group.is_none_or(|group| !group.exists()).then_some(())
+    });
     let scope = group.and_then(Path::parent);
-    eventually("nor the one around it", || scope.is_none_or(|scope| !scope.exists()).then_some(()));
-    eventually("no file is left", || std::fs::read_dir(temporary).unwrap().next().is_none().then_some(()));
+    eventually("nor the one around it", || {
+        scope.is_none_or(|scope| !scope.exists()).then_some(())
+    });
+    eventually("no file is left", || {
+        std::fs::read_dir(temporary)
+            .unwrap()
+            .next()
+            .is_none()
+            .then_some(())
+    });
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Whole-system recovery: real daemons are killed while real tasks run, and everything must end right.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on ends by panicking"
+)]
 
 mod agents;
 mod crash_points;

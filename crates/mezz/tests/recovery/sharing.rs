@@ -29,11 +29,23 @@ fn greedy(master: &Daemon, role: &str) -> Load {
 /// tasks each runs.
 #[track_caller]
 fn share(lab: &mut Lab, master: &Daemon, loads: &mut [Load]) -> (Vec<usize>, Vec<Daemon>) {
-    let flags = ["--resources=cpus:0.06;mem:480", "--registration-backoff-factor=20ms"];
-    let agents = (0..AGENTS).map(|number| lab.cluster.agent(&format!("agent-{number}"), master, &flags).unwrap()).collect();
+    let flags = [
+        "--resources=cpus:0.06;mem:480",
+        "--registration-backoff-factor=20ms",
+    ];
+    let agents = (0..AGENTS)
+        .map(|number| {
+            lab.cluster
+                .agent(&format!("agent-{number}"), master, &flags)
+                .unwrap()
+        })
+        .collect();
     let deadline = Instant::now() + SOON;
     loop {
-        let running: Vec<usize> = loads.iter().map(|load| load.count("TASK_RUNNING")).collect();
+        let running: Vec<usize> = loads
+            .iter()
+            .map(|load| load.count("TASK_RUNNING"))
+            .collect();
         if running.iter().sum::<usize>() == TASKS_THAT_FIT {
             return (running, agents);
         }
@@ -48,8 +60,15 @@ fn share(lab: &mut Lab, master: &Daemon, loads: &mut [Load]) -> (Vec<usize>, Vec
 fn shares(master: &Daemon, roles: &[&str]) -> Vec<f64> {
     let answer = master.client().get("/roles").unwrap().json();
     let of = |role: &&str| -> f64 {
-        let found = answer["roles"].as_array().unwrap().iter().find(|entry| entry["name"] == **role);
-        found.unwrap_or_else(|| panic!("{role} in {answer}"))["resources"]["cpus"].as_f64().unwrap() / 0.6
+        let found = answer["roles"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|entry| entry["name"] == **role);
+        found.unwrap_or_else(|| panic!("{role} in {answer}"))["resources"]["cpus"]
+            .as_f64()
+            .unwrap()
+            / 0.6
     };
     roles.iter().map(of).collect()
 }
@@ -63,9 +82,17 @@ fn two_frameworks_share_the_cluster_in_equal_halves_and_three_in_thirds() {
         let (running, _agents) = share(&mut lab, &master, &mut loads);
         let fair = TASKS_THAT_FIT / roles.len();
         // One agent is what is given at a time: nobody is more than that from its share.
-        assert!(running.iter().all(|count| count.abs_diff(fair) <= GRAIN), "{running:?}");
+        assert!(
+            running.iter().all(|count| count.abs_diff(fair) <= GRAIN),
+            "{running:?}"
+        );
         let shares = shares(&master, roles);
-        assert!(shares.iter().all(|share| (share - 1.0 / roles.len() as f64).abs() < 0.11), "{shares:?}");
+        assert!(
+            shares
+                .iter()
+                .all(|share| (share - 1.0 / roles.len() as f64).abs() < 0.11),
+            "{shares:?}"
+        );
     }
 }
 
@@ -77,7 +104,10 @@ fn assert_two_to_one(master_flags: &[&str], weigh: impl Fn(&Daemon)) {
     weigh(&master);
     let mut loads = [greedy(&master, "heavy"), greedy(&master, "light")];
     let (running, _agents) = share(&mut lab, &master, &mut loads);
-    assert!(running[0].abs_diff(40) <= GRAIN && running[1].abs_diff(20) <= GRAIN, "{running:?}");
+    assert!(
+        running[0].abs_diff(40) <= GRAIN && running[1].abs_diff(20) <= GRAIN,
+        "{running:?}"
+    );
 }
 
 #[test]
@@ -90,7 +120,10 @@ fn a_weight_set_by_the_operator_call_is_worth_two_thirds() {
     assert_two_to_one(&[], |master| {
         let weights = json!([{"role": "heavy", "weight": 2.0}]);
         let call = json!({"type": "UPDATE_WEIGHTS", "update_weights": {"weight_infos": weights}});
-        assert_eq!(master.client().post_json("/api/v1", &call).unwrap().status, 200);
+        assert_eq!(
+            master.client().post_json("/api/v1", &call).unwrap().status,
+            200
+        );
     });
 }
 
@@ -99,14 +132,24 @@ fn a_weight_put_to_the_endpoint_is_worth_two_thirds_also_for_the_next_master() {
     assert_two_to_one(&[], |master| {
         let weights = json!([{"role": "heavy", "weight": 2.0}]);
         let request = Request::new("PUT", "/weights").header("Content-Type", "application/json");
-        let answer = master.client().send(&request.body(weights.to_string().into_bytes())).unwrap();
+        let answer = master
+            .client()
+            .send(&request.body(weights.to_string().into_bytes()))
+            .unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
     });
     let mut lab = Lab::new();
     let master = lab.master();
     let request = Request::new("PUT", "/weights").header("Content-Type", "application/json");
     let body = json!([{"role": "heavy", "weight": 2.0}]).to_string();
-    assert_eq!(master.client().send(&request.body(body.into_bytes())).unwrap().status, 200);
+    assert_eq!(
+        master
+            .client()
+            .send(&request.body(body.into_bytes()))
+            .unwrap()
+            .status,
+        200
+    );
     let port = master.port();
     master.kill_9();
     let master = lab.master_again(port);

@@ -28,7 +28,10 @@ fn two_loads(lab: &Lab, master: &Daemon) -> [Load; 2] {
 }
 
 fn pids(lab: &Lab, prefix: &str) -> Vec<ProcessId> {
-    lab.lives(names(prefix, 3)).values().map(|(pid, _)| *pid).collect()
+    lab.lives(names(prefix, 3))
+        .values()
+        .map(|(pid, _)| *pid)
+        .collect()
 }
 
 #[test]
@@ -42,14 +45,18 @@ fn sigterm_leaves_the_tasks_that_checkpoint_and_ends_the_others() {
     assert_eq!(agent.stop(Signal::TERM).code(), Some(0));
     pass.until_all_ended(SOON);
     for pid in passed {
-        eventually("it ends with the agent", || (!is_running(pid)).then_some(()));
+        eventually("it ends with the agent", || {
+            (!is_running(pid)).then_some(())
+        });
     }
     // It would hold the next offer, since nobody listens for it any more.
     pass.leave();
     let _agent = lab.agent(&master);
     assert_eq!(lab.lives(names("keep", 3)), before);
     keep.want("next", lab.brief("next"));
-    keep.until("a new task ends", SOON, |load| load.count("TASK_FINISHED") == 1);
+    keep.until("a new task ends", SOON, |load| {
+        load.count("TASK_FINISHED") == 1
+    });
     assert_eq!(keep.count("TASK_RUNNING"), 3, "{}", keep.summary());
 }
 
@@ -59,16 +66,26 @@ fn sigusr1_ends_every_task_and_the_warden() {
     let master = lab.master();
     let agent = lab.agent(&master);
     let [mut keep, mut pass] = two_loads(&lab, &master);
-    let all = [pids(&lab, "keep"), pids(&lab, "pass"), vec![warden_of(&lab)]].concat();
+    let all = [
+        pids(&lab, "keep"),
+        pids(&lab, "pass"),
+        vec![warden_of(&lab)],
+    ]
+    .concat();
     assert_eq!(agent.stop(Signal::USR1).code(), Some(0));
-    assert!(all.iter().all(|pid| !is_running(*pid)), "all have ended when the agent has");
+    assert!(
+        all.iter().all(|pid| !is_running(*pid)),
+        "all have ended when the agent has"
+    );
     keep.until_all_ended(SOON);
     pass.until_all_ended(SOON);
     lab.assert_one_end_each(&keep, "after SIGUSR1");
     // It comes back as another agent, which knows nothing of them.
     let _agent = lab.agent(&master);
     keep.want("next", lab.brief("next"));
-    keep.until("a new task ends", SOON, |load| load.count("TASK_FINISHED") == 1);
+    keep.until("a new task ends", SOON, |load| {
+        load.count("TASK_FINISHED") == 1
+    });
 }
 
 /// The binary under another name, which is another program to the system.
@@ -104,14 +121,26 @@ fn an_agent_of_a_new_version_upgrades_the_warden_in_place_while_tasks_run() {
 
     let (_new, _new_cluster) = start("mezz-new");
     let exe = std::fs::read_link(format!("/proc/{warden}/exe")).unwrap();
-    assert_eq!(exe, folder.path().join("mezz-new"), "the same process runs the new program");
-    load.until("the end meanwhile is told", SOON, |load| load.count("TASK_FAILED") == 1);
-    assert!(lab.lives(names("task", 100).into_iter().skip(1)).iter().all(|(id, life)| before[id] == *life));
+    assert_eq!(
+        exe,
+        folder.path().join("mezz-new"),
+        "the same process runs the new program"
+    );
+    load.until("the end meanwhile is told", SOON, |load| {
+        load.count("TASK_FAILED") == 1
+    });
+    assert!(
+        lab.lives(names("task", 100).into_iter().skip(1))
+            .iter()
+            .all(|(id, life)| before[id] == *life)
+    );
     for (pid, _) in before.values() {
         signal(*pid, Signal::TERM);
     }
     load.until_all_ended(SOON);
     lab.assert_one_end_each(&load, "after the upgrade");
     load.want("next", lab.brief("next"));
-    load.until("a new task ends", SOON, |load| load.count("TASK_FINISHED") == 1);
+    load.until("a new task ends", SOON, |load| {
+        load.count("TASK_FINISHED") == 1
+    });
 }
