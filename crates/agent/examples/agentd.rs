@@ -7,15 +7,25 @@ use mezz_agent::{AgentOptions, StopRequest, run};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|verb| verb == mezz_warden::VERB) {
+    if arguments
+        .next()
+        .is_some_and(|verb| verb == mezz_warden::VERB)
+    {
         return mezz_warden::run(arguments);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime starts");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
     runtime.block_on(agent())
 }
 
 async fn agent() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::INFO)
+        .init();
     let handle = match run(options()).await {
         Ok(handle) => handle,
         Err(error) => {
@@ -36,7 +46,11 @@ async fn agent() -> ExitCode {
 }
 
 fn options() -> AgentOptions {
-    let mut options = AgentOptions { port: 0, registration_backoff_factor: Duration::from_millis(10), ..AgentOptions::default() };
+    let mut options = AgentOptions {
+        port: 0,
+        registration_backoff_factor: Duration::from_millis(10),
+        ..AgentOptions::default()
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
         let value = arguments.next().expect("every flag has a value");
@@ -45,7 +59,9 @@ fn options() -> AgentOptions {
             "--work-dir" => options.work_dir = Some(value.into()),
             "--resources" => options.resources = Some(value),
             "--frameworks-home" => options.frameworks_home = Some(value.into()),
-            "--gc-delay-ms" => options.gc_delay = Duration::from_millis(value.parse().expect("a number")),
+            "--gc-delay-ms" => {
+                options.gc_delay = Duration::from_millis(value.parse().expect("a number"))
+            }
             other => panic!("unknown flag {other}"),
         }
     }

@@ -42,21 +42,35 @@ async fn main() {
         }
         assert!(link.receiver.next_batch(&mut bodies).await.unwrap());
         for (_, body) in bodies.drain(..) {
-            let Body::StatusUpdate(update) = body else { continue };
+            let Body::StatusUpdate(update) = body else {
+                continue;
+            };
             link.acknowledge(&update.status);
             done += usize::from(is_terminal(update.status.state()));
         }
     }
     let seconds = start.elapsed().as_secs_f64();
     let per_task = |before: u64, pid: u32| (cpu_us(pid) - before) as f64 / tasks as f64;
-    println!("{:.0} tasks/s; CPU per task: agent {:.0} us, warden {:.0} us", tasks as f64 / seconds, per_task(before.0, agent.child.id()), per_task(before.1, warden));
-    let journal = std::fs::metadata(work_dir.path().join("journal")).unwrap().len();
+    println!(
+        "{:.0} tasks/s; CPU per task: agent {:.0} us, warden {:.0} us",
+        tasks as f64 / seconds,
+        per_task(before.0, agent.child.id()),
+        per_task(before.1, warden)
+    );
+    let journal = std::fs::metadata(work_dir.path().join("journal"))
+        .unwrap()
+        .len();
     println!("journal {journal} bytes");
 }
 
 /// User and system time of a process, without that of its children.
 fn cpu_us(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .collect();
     (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10_000
 }

@@ -71,7 +71,8 @@ pub(crate) struct TurnState {
     pub(crate) to_master: Vec<Body>,
     /// What the effects of this turn have brought about at once.
     pub(crate) follow_up: Vec<Event>,
-    pub(crate) calls: std::collections::BTreeMap<RequestId, (Encoding, oneshot::Sender<ExecutorAnswer>)>,
+    pub(crate) calls:
+        std::collections::BTreeMap<RequestId, (Encoding, oneshot::Sender<ExecutorAnswer>)>,
     pub(crate) next_request: u64,
     pub(crate) wake_at: Option<u64>,
     /// Launches that the warden may still know.
@@ -88,7 +89,10 @@ impl Driver {
         self.inbox.close();
         let exit = match outcome {
             Ok(exit) => exit,
-            Err(error) => AgentExit { code: 1, message: error.to_string() },
+            Err(error) => AgentExit {
+                code: 1,
+                message: error.to_string(),
+            },
         };
         (exit, self)
     }
@@ -104,7 +108,11 @@ impl Driver {
             self.wait()?;
             self.take_inputs();
             self.take_replies()?;
-            if self.state.wake_at.is_some_and(|at| at <= clock::now().mono_ns) {
+            if self
+                .state
+                .wake_at
+                .is_some_and(|at| at <= clock::now().mono_ns)
+            {
                 self.state.wake_at = None;
                 self.handle(Event::Wake);
             }
@@ -112,7 +120,8 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
-        self.core.handle(clock::now(), event, &mut self.state.effects);
+        self.core
+            .handle(clock::now(), event, &mut self.state.effects);
     }
 
     /// Performs effects until none is left, then sends what they have gathered.
@@ -152,13 +161,22 @@ impl Driver {
     }
 
     fn wait(&self) -> Result<(), DriverError> {
-        let timeout = self.state.wake_at.map(|at| Duration::from_nanos(at.saturating_sub(clock::now().mono_ns)));
+        let timeout = self
+            .state
+            .wake_at
+            .map(|at| Duration::from_nanos(at.saturating_sub(clock::now().mono_ns)));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        let warden_flags = if self.warden.is_pending() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        let warden_flags = if self.warden.is_pending() {
+            PollFlags::IN | PollFlags::OUT
+        } else {
+            PollFlags::IN
+        };
         let inbox = self.inbox.descriptor();
         let warden = self.warden.descriptor();
-        let mut descriptors =
-            [PollFd::from_borrowed_fd(inbox, PollFlags::IN), PollFd::from_borrowed_fd(warden, warden_flags)];
+        let mut descriptors = [
+            PollFd::from_borrowed_fd(inbox, PollFlags::IN),
+            PollFd::from_borrowed_fd(warden, warden_flags),
+        ];
         match poll(&mut descriptors, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(DriverError::Poll(errno)),
@@ -201,7 +219,11 @@ impl Driver {
                     self.handle(Event::MasterDisconnected { reason });
                 }
             }
-            Input::ExecutorCall { call, encoding, answer } => {
+            Input::ExecutorCall {
+                call,
+                encoding,
+                answer,
+            } => {
                 self.state.next_request += 1;
                 let request = RequestId(self.state.next_request);
                 self.state.calls.insert(request, (encoding, answer));
@@ -233,14 +255,20 @@ impl Driver {
     }
 
     /// A warden that is gone is replaced; any other failure ends the agent, not its tasks.
-    fn on_warden(&mut self, result: Result<(), mezz_warden::ClientError>) -> Result<(), DriverError> {
+    fn on_warden(
+        &mut self,
+        result: Result<(), mezz_warden::ClientError>,
+    ) -> Result<(), DriverError> {
         match result {
             Ok(()) => Ok(()),
             Err(error) if is_gone(&error) => {
                 tracing::error!(%error, "the warden is gone; starting another");
                 let containers = self.warden.reopen()?;
                 self.usage.give_up();
-                self.state.live = containers.iter().map(|container| container.launch_id).collect();
+                self.state.live = containers
+                    .iter()
+                    .map(|container| container.launch_id)
+                    .collect();
                 self.handle(Event::WardenLost { containers });
                 Ok(())
             }
@@ -252,9 +280,14 @@ impl Driver {
         match reply {
             Reply::Started { launch_id, pid, .. } => {
                 crash_point("agent.started");
-                self.handle(Event::ContainerStarted { launch_id: LaunchId(launch_id.0), pid });
+                self.handle(Event::ContainerStarted {
+                    launch_id: LaunchId(launch_id.0),
+                    pid,
+                });
             }
-            Reply::LaunchFailed { launch_id, message, .. } => {
+            Reply::LaunchFailed {
+                launch_id, message, ..
+            } => {
                 let launch_id = LaunchId(launch_id.0);
                 self.state.live.remove(&launch_id);
                 let message = format!("Failed to launch container: {message}");
@@ -264,26 +297,42 @@ impl Driver {
                 crash_point("agent.exited");
                 let launch_id = LaunchId(exit.launch_id.0);
                 let wait_status = exit.status.raw();
-                self.handle(Event::ContainerExited { launch_id, wait_status });
+                self.handle(Event::ContainerExited {
+                    launch_id,
+                    wait_status,
+                });
                 self.exits.ended(launch_id, wait_status);
             }
-            Reply::Usage { launch_id, usage } => self.usage.answered(LaunchId(launch_id.0), Some(usage)),
-            Reply::Refused { launch_id, request, message, .. } => {
+            Reply::Usage { launch_id, usage } => {
+                self.usage.answered(LaunchId(launch_id.0), Some(usage))
+            }
+            Reply::Refused {
+                launch_id,
+                request,
+                message,
+                ..
+            } => {
                 self.usage.answered(LaunchId(launch_id.0), None);
                 tracing::debug!(%launch_id, %request, message, "refused by the warden");
             }
             Reply::Superseded { generation } => {
-                self.state.stop =
-                    Some(AgentExit { code: 1, message: format!("agent generation {generation} has taken over the warden") });
+                self.state.stop = Some(AgentExit {
+                    code: 1,
+                    message: format!("agent generation {generation} has taken over the warden"),
+                });
             }
-            Reply::ReexecFailed { message } => tracing::warn!(message, "the warden could not be replaced in place"),
+            Reply::ReexecFailed { message } => {
+                tracing::warn!(message, "the warden could not be replaced in place")
+            }
             Reply::Welcome { .. } | Reply::Listing { .. } | Reply::TreeGone { .. } => {}
         }
     }
 
     /// Answers a call to the executor API.
     pub(crate) fn reply(&mut self, request: RequestId, outcome: CallOutcome) {
-        let Some((encoding, answer)) = self.state.calls.remove(&request) else { return };
+        let Some((encoding, answer)) = self.state.calls.remove(&request) else {
+            return;
+        };
         let reply = if outcome == CallOutcome::Stream {
             ExecutorAnswer::Stream(self.streams.open(request.into(), encoding, &self.inbox))
         } else {

@@ -57,15 +57,31 @@ impl Drop for GarbageCollector {
 
 impl GarbageCollector {
     /// Starts collecting.
-    pub(crate) fn start(settings: GarbageSettings, counters: Arc<GarbageCounters>, runtime: &Handle) -> Self {
-        let shared = Arc::new(Shared { settings, queue: Mutex::default(), counters });
+    pub(crate) fn start(
+        settings: GarbageSettings,
+        counters: Arc<GarbageCounters>,
+        runtime: &Handle,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            settings,
+            queue: Mutex::default(),
+            counters,
+        });
         let task = runtime.spawn(collect(Arc::clone(&shared)));
-        Self { shared, task, runtime: runtime.clone(), started: SystemTime::now() }
+        Self {
+            shared,
+            task,
+            runtime: runtime.clone(),
+            started: SystemTime::now(),
+        }
     }
 
     /// A sandbox, relative to the work directory, has seen its last use.
     pub(crate) fn schedule(&self, sandbox: &str) {
-        self.shared.insert(SystemTime::now(), self.shared.settings.work_dir.join(sandbox));
+        self.shared.insert(
+            SystemTime::now(),
+            self.shared.settings.work_dir.join(sandbox),
+        );
     }
 
     /// Finds sandboxes of earlier lives, off this thread; those in `used` stay.
@@ -73,9 +89,14 @@ impl GarbageCollector {
         let (shared, started) = (Arc::clone(&self.shared), self.started);
         self.runtime.spawn_blocking(move || {
             for path in sandboxes(&shared.settings.work_dir) {
-                let Ok(data) = fs::symlink_metadata(&path) else { continue };
+                let Ok(data) = fs::symlink_metadata(&path) else {
+                    continue;
+                };
                 // What this life has made is told to us when its time has come.
-                let made = data.created().or_else(|_| data.modified()).unwrap_or(started);
+                let made = data
+                    .created()
+                    .or_else(|_| data.modified())
+                    .unwrap_or(started);
                 if made < started && !used.contains(&path) {
                     shared.insert(data.modified().unwrap_or(started), path);
                 }
@@ -92,7 +113,9 @@ impl Shared {
     fn insert(&self, since: SystemTime, path: PathBuf) {
         let mut queue = self.lock();
         queue.insert((since, path));
-        self.counters.pending.store(queue.len() as u64, Ordering::Relaxed);
+        self.counters
+            .pending
+            .store(queue.len() as u64, Ordering::Relaxed);
     }
 
     /// The next sandbox whose time has come.
@@ -103,14 +126,19 @@ impl Shared {
             return None;
         }
         let (_, path) = queue.pop_first()?;
-        self.counters.pending.store(queue.len() as u64, Ordering::Relaxed);
+        self.counters
+            .pending
+            .store(queue.len() as u64, Ordering::Relaxed);
         Some(path)
     }
 }
 
 async fn collect(shared: Arc<Shared>) {
     // A short delay (as tests set it) must not wait for the next look at the disk.
-    let interval = shared.settings.interval.min(shared.settings.delay.max(Duration::from_millis(50)));
+    let interval = shared
+        .settings
+        .interval
+        .min(shared.settings.delay.max(Duration::from_millis(50)));
     loop {
         tokio::time::sleep(interval).await;
         let max_age = max_age(&shared.settings);
@@ -132,7 +160,9 @@ async fn collect(shared: Arc<Shared>) {
 /// Mesos's rule: the fuller the disk, the shorter the delay.
 pub(crate) fn max_age(settings: &GarbageSettings) -> Duration {
     let usage = disk_usage(&settings.work_dir).unwrap_or(0.0);
-    settings.delay.mul_f64((1.0 - settings.headroom - usage).clamp(0.0, 1.0))
+    settings
+        .delay
+        .mul_f64((1.0 - settings.headroom - usage).clamp(0.0, 1.0))
 }
 
 fn disk_usage(path: &Path) -> Option<f64> {
@@ -156,10 +186,19 @@ fn remove(path: &Path) -> std::io::Result<()> {
 
 /// Every `sandboxes/FRAMEWORK/CONTAINER`.
 fn sandboxes(work_dir: &Path) -> Vec<PathBuf> {
-    folders(&work_dir.join("sandboxes")).iter().flat_map(|framework| folders(framework)).collect()
+    folders(&work_dir.join("sandboxes"))
+        .iter()
+        .flat_map(|framework| folders(framework))
+        .collect()
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
-    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    let Ok(entries) = fs::read_dir(path) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }

@@ -104,11 +104,16 @@ impl AgentHttp {
     /// The agent at this moment, or the refusal while it recovers.
     pub(crate) async fn view(&self) -> Result<Arc<AgentRecords>, Response> {
         let unavailable = |text: &str| respond::text(StatusCode::SERVICE_UNAVAILABLE, text);
-        let view = self.inbox.view().await.ok_or_else(|| unavailable("Agent is stopping"))?;
+        let view = self
+            .inbox
+            .view()
+            .await
+            .ok_or_else(|| unavailable("Agent is stopping"))?;
         if view.registration == RegistrationState::Recovering {
             return Err(unavailable("Agent has not finished recovery"));
         }
-        self.recovery_seconds.get_or_init(|| clock::wall_seconds() - self.start_time);
+        self.recovery_seconds
+            .get_or_init(|| clock::wall_seconds() - self.start_time);
         Ok(view)
     }
 
@@ -130,13 +135,19 @@ impl AgentHttp {
             ReadRoute::Version => version(),
             ReadRoute::SystemStats => system_stats(),
         };
-        Ok(respond::unversioned_json(request.headers(), &query, value.to_string().into_bytes()))
+        Ok(respond::unversioned_json(
+            request.headers(),
+            &query,
+            value.to_string().into_bytes(),
+        ))
     }
 }
 
 impl Service for AgentHttp {
     async fn handle(self: Arc<Self>, request: Request) -> Response {
-        let Some((route, tail)) = self.router.find(request.path()) else { return respond::not_found() };
+        let Some((route, tail)) = self.router.find(request.path()) else {
+            return respond::not_found();
+        };
         let route = *route;
         let answered = match route {
             Route::ExecutorApi => executor_api::answer(&self, request).await,

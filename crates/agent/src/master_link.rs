@@ -28,7 +28,14 @@ pub(crate) struct MasterLink {
 
 impl MasterLink {
     pub(crate) fn new(masters: Vec<String>, runtime: Handle, inbox: Arc<Inbox>) -> Self {
-        Self { masters, runtime, inbox, link: 0, task: None, sender: None }
+        Self {
+            masters,
+            runtime,
+            inbox,
+            link: 0,
+            task: None,
+            sender: None,
+        }
     }
 
     /// Begins an attempt; an earlier one is given up.
@@ -45,7 +52,10 @@ impl MasterLink {
     /// Ends the session or the attempt; the end is told like any other.
     pub(crate) fn hang_up(&mut self) {
         self.drop_session();
-        self.inbox.put(Input::MasterDown { link: self.link, reason: "hung up".to_owned() });
+        self.inbox.put(Input::MasterDown {
+            link: self.link,
+            reason: "hung up".to_owned(),
+        });
     }
 
     /// Whether this is news of the present session.
@@ -109,7 +119,10 @@ async fn run_session(link: u64, inbox: &Arc<Inbox>, masters: &[String]) -> Strin
     let mut bodies = Vec::new();
     loop {
         match receiver.next_batch(&mut bodies).await {
-            Ok(true) => inbox.put(Input::FromMaster { link, bodies: std::mem::take(&mut bodies) }),
+            Ok(true) => inbox.put(Input::FromMaster {
+                link,
+                bodies: std::mem::take(&mut bodies),
+            }),
             Ok(false) => return "the master ended the session".to_owned(),
             Err(error) => return error.to_string(),
         }

@@ -57,7 +57,12 @@ impl WorkDir {
         };
         make(&path.join("warden"), 0o700)?;
         let lock_path = path.join("lock");
-        let lock = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock_path);
+        let lock = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path);
         let lock = lock.map_err(failed(&lock_path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -66,7 +71,13 @@ impl WorkDir {
         }
         let generation = next_generation(&path.join("generation"))?;
         let scope = scope(&path.join("scope"))?;
-        Ok(Self { path, keeping, generation, scope, _lock: lock })
+        Ok(Self {
+            path,
+            keeping,
+            generation,
+            scope,
+            _lock: lock,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -104,10 +115,16 @@ impl WorkDir {
         (self.keeping == Keeping::Durable).then(|| self.path.join("warden"))
     }
 
-    /// Removes a temporary directory.
+    /// What the warden removes at its end, should the agent be killed before it can.
+    pub(crate) fn scratch(&self) -> Option<PathBuf> {
+        (self.keeping == Keeping::Temporary).then(|| self.path.clone())
+    }
+
+    /// Removes a temporary directory, unless the warden has done so.
     pub(crate) fn remove_if_temporary(&self) {
         if self.keeping == Keeping::Temporary
             && let Err(error) = fs::remove_dir_all(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the temporary folder");
         }
@@ -115,11 +132,18 @@ impl WorkDir {
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> WorkDirError + '_ {
-    move |source| WorkDirError::Io { path: path.to_owned(), source }
+    move |source| WorkDirError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn make(path: &Path, mode: u32) -> Result<(), WorkDirError> {
-    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(failed(path))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(failed(path))
 }
 
 const TEMPORARY_PREFIX: &str = "mezz-agent-";
@@ -129,15 +153,24 @@ const YOUNG: Duration = Duration::from_mins(1);
 fn make_temporary() -> Result<PathBuf, WorkDirError> {
     let parent = std::env::temp_dir();
     remove_abandoned(&parent, YOUNG);
-    let path = parent.join(format!("{TEMPORARY_PREFIX}{}", uuid::Uuid::new_v4().simple()));
-    DirBuilder::new().mode(0o755).create(&path).map_err(failed(&path))?;
+    let path = parent.join(format!(
+        "{TEMPORARY_PREFIX}{}",
+        uuid::Uuid::new_v4().simple()
+    ));
+    DirBuilder::new()
+        .mode(0o755)
+        .create(&path)
+        .map_err(failed(&path))?;
     Ok(path)
 }
 
 /// An agent that was killed could not remove its temporary directory; the next one does.
 fn remove_abandoned(parent: &Path, young: Duration) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let temporary = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX));
+        let temporary = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(TEMPORARY_PREFIX));
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if temporary && is_folder && is_abandoned(&entry.path().join("lock"), young) {
             // It may be another user's, or half removed by another agent: then it stays, and does no harm.
@@ -147,9 +180,16 @@ fn remove_abandoned(parent: &Path, young: Duration) {
 }
 
 fn is_abandoned(lock: &Path, young: Duration) -> bool {
-    let Ok(file) = File::open(lock) else { return false };
-    let age = file.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|made| made.elapsed().ok());
-    age.is_some_and(|age| age >= young) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    let Ok(file) = File::open(lock) else {
+        return false;
+    };
+    let age = file
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .ok()
+        .and_then(|made| made.elapsed().ok());
+    age.is_some_and(|age| age >= young)
+        && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 fn next_generation(path: &Path) -> Result<u64, WorkDirError> {
@@ -165,7 +205,9 @@ fn next_generation(path: &Path) -> Result<u64, WorkDirError> {
 
 fn scope(path: &Path) -> Result<String, WorkDirError> {
     match fs::read_to_string(path) {
-        Ok(text) if text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => return Ok(text),
+        Ok(text) if text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            return Ok(text);
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
         _ => {}
     }
@@ -176,7 +218,9 @@ fn scope(path: &Path) -> Result<String, WorkDirError> {
 
 fn replace(path: &Path, text: &str) -> Result<(), WorkDirError> {
     let beside = path.with_extension("new");
-    fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).map_err(failed(path))
+    fs::write(&beside, text)
+        .and_then(|()| fs::rename(&beside, path))
+        .map_err(failed(path))
 }
 
 #[cfg(test)]

@@ -17,7 +17,10 @@ fn fetching(id: &str, command: &str, uris: Vec<Uri>) -> TaskInfo {
 }
 
 fn uri(path: &Path) -> Uri {
-    Uri { value: path.display().to_string(), ..Uri::default() }
+    Uri {
+        value: path.display().to_string(),
+        ..Uri::default()
+    }
 }
 
 async fn setting() -> (Agent, Link, tempfile::TempDir) {
@@ -48,7 +51,12 @@ async fn succeeds(link: &mut Link, task: TaskInfo) {
     link.run(&framework(true), vec![task]);
     let seen = link.finish(&[&id]).await;
     let last = seen[&id].last().unwrap();
-    assert_eq!(last.state(), TaskState::TaskFinished, "{id}: {}", last.message());
+    assert_eq!(
+        last.state(),
+        TaskState::TaskFinished,
+        "{id}: {}",
+        last.message()
+    );
 }
 
 async fn failure(link: &mut Link, task: TaskInfo) -> String {
@@ -65,12 +73,35 @@ async fn files_are_copied_renamed_and_made_executable() {
     let (_agent, mut link, files) = setting().await;
     let tool = files.path().join("tool");
     std::fs::write(&tool, "#!/bin/sh\necho works > made\n").unwrap();
-    let executable = Uri { executable: Some(true), ..uri(&tool) };
-    let renamed = Uri { output_file: Some("deep/er/name".into()), ..uri(&tool) };
-    let by_scheme = Uri { value: format!("file://{}", tool.display()), output_file: Some("again".into()), ..Uri::default() };
-    let relative = Uri { value: "tool".into(), output_file: Some("relative".into()), ..Uri::default() };
-    let command = "./tool && grep works made && test -f deep/er/name && test -f again && test -f relative";
-    succeeds(&mut link, fetching("copy", command, vec![executable, renamed, by_scheme, relative])).await;
+    let executable = Uri {
+        executable: Some(true),
+        ..uri(&tool)
+    };
+    let renamed = Uri {
+        output_file: Some("deep/er/name".into()),
+        ..uri(&tool)
+    };
+    let by_scheme = Uri {
+        value: format!("file://{}", tool.display()),
+        output_file: Some("again".into()),
+        ..Uri::default()
+    };
+    let relative = Uri {
+        value: "tool".into(),
+        output_file: Some("relative".into()),
+        ..Uri::default()
+    };
+    let command =
+        "./tool && grep works made && test -f deep/er/name && test -f again && test -f relative";
+    succeeds(
+        &mut link,
+        fetching(
+            "copy",
+            command,
+            vec![executable, renamed, by_scheme, relative],
+        ),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -93,34 +124,71 @@ async fn every_kind_of_archive_is_extracted() {
         encoder.finish().unwrap()
     };
     let mut zipped = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zipped.start_file("dir/file", zip::write::SimpleFileOptions::default()).unwrap();
+    zipped
+        .start_file("dir/file", zip::write::SimpleFileOptions::default())
+        .unwrap();
     zipped.write_all(b"content").unwrap();
     let zipped = zipped.finish().unwrap().into_inner();
     let archives = [
-        ("a.tar", plain.clone()), ("a.tar.gz", gzip(&plain)), ("a.tgz", gzip(&plain)), ("a.tar.bz2", bzip2(&plain)), ("a.tbz2", bzip2(&plain)),
-        ("a.tar.xz", xz(&plain)), ("a.txz", xz(&plain)), ("a.zip", zipped),
+        ("a.tar", plain.clone()),
+        ("a.tar.gz", gzip(&plain)),
+        ("a.tgz", gzip(&plain)),
+        ("a.tar.bz2", bzip2(&plain)),
+        ("a.tbz2", bzip2(&plain)),
+        ("a.tar.xz", xz(&plain)),
+        ("a.txz", xz(&plain)),
+        ("a.zip", zipped),
     ];
     for (name, bytes) in archives {
         let path = files.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        succeeds(&mut link, fetching(name, "test \"$(cat dir/file)\" = content", vec![uri(&path)])).await;
-        let kept = Uri { extract: Some(false), ..uri(&path) };
-        succeeds(&mut link, fetching(&format!("kept-{name}"), &format!("test -f {name} && test ! -e dir"), vec![kept])).await;
+        succeeds(
+            &mut link,
+            fetching(name, "test \"$(cat dir/file)\" = content", vec![uri(&path)]),
+        )
+        .await;
+        let kept = Uri {
+            extract: Some(false),
+            ..uri(&path)
+        };
+        succeeds(
+            &mut link,
+            fetching(
+                &format!("kept-{name}"),
+                &format!("test -f {name} && test ! -e dir"),
+                vec![kept],
+            ),
+        )
+        .await;
     }
     let path = files.path().join("single.gz");
     std::fs::write(&path, gzip(b"content")).unwrap();
-    succeeds(&mut link, fetching("single", "test \"$(cat single)\" = content", vec![uri(&path)])).await;
+    succeeds(
+        &mut link,
+        fetching(
+            "single",
+            "test \"$(cat single)\" = content",
+            vec![uri(&path)],
+        ),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn nothing_is_ever_written_outside_of_the_sandbox() {
     let (_agent, mut link, files) = setting().await;
     let outside = files.path().join("outside");
-    for (name, entry) in [("up.tar", "../../escaped"), ("absolute.tar", "/tmp/mezz-test-escaped")] {
+    for (name, entry) in [
+        ("up.tar", "../../escaped"),
+        ("absolute.tar", "/tmp/mezz-test-escaped"),
+    ] {
         let path = files.path().join(name);
         std::fs::write(&path, tar(&[(entry, "x")])).unwrap();
         let message = failure(&mut link, fetching(name, "true", vec![uri(&path)])).await;
-        assert!(message.contains("leads outside of the sandbox"), "{message}");
+        assert!(
+            message.contains("leads outside of the sandbox"),
+            "{message}"
+        );
     }
     std::fs::create_dir(&outside).unwrap();
     let mut builder = tar::Builder::new(Vec::new());
@@ -131,12 +199,17 @@ async fn nothing_is_ever_written_outside_of_the_sandbox() {
     let mut header = tar::Header::new_gnu();
     header.set_size(1);
     header.set_mode(0o644);
-    builder.append_data(&mut header, "door/inside", &b"x"[..]).unwrap();
+    builder
+        .append_data(&mut header, "door/inside", &b"x"[..])
+        .unwrap();
     let path = files.path().join("door.tar");
     std::fs::write(&path, builder.into_inner().unwrap()).unwrap();
     failure(&mut link, fetching("door", "true", vec![uri(&path)])).await;
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
-    let escaping = Uri { output_file: Some("../x".into()), ..uri(&path) };
+    let escaping = Uri {
+        output_file: Some("../x".into()),
+        ..uri(&path)
+    };
     let message = failure(&mut link, fetching("output", "true", vec![escaping])).await;
     assert!(message.contains("output_file '../x'"), "{message}");
 }
@@ -146,8 +219,14 @@ async fn a_failed_fetch_names_the_uri_and_the_reason() {
     let (_agent, mut link, files) = setting().await;
     let missing = files.path().join("missing");
     let message = failure(&mut link, fetching("missing", "true", vec![uri(&missing)])).await;
-    assert!(message.contains(&format!("Failed to fetch '{}'", missing.display())), "{message}");
-    let ftp = Uri { value: "ftp://host/file".into(), ..Uri::default() };
+    assert!(
+        message.contains(&format!("Failed to fetch '{}'", missing.display())),
+        "{message}"
+    );
+    let ftp = Uri {
+        value: "ftp://host/file".into(),
+        ..Uri::default()
+    };
     let message = failure(&mut link, fetching("ftp", "true", vec![ftp])).await;
     assert!(message.contains("unsupported scheme 'ftp'"), "{message}");
 }
@@ -160,19 +239,34 @@ async fn files_come_over_http_and_an_error_answer_fails_the_task() {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = vec![0; 4096];
-            let length = tokio::io::AsyncReadExt::read(&mut stream, &mut request).await.unwrap();
-            let found = String::from_utf8_lossy(&request[..length]).starts_with("GET /good/file?x=1 ");
+            let length = tokio::io::AsyncReadExt::read(&mut stream, &mut request)
+                .await
+                .unwrap();
+            let found =
+                String::from_utf8_lossy(&request[..length]).starts_with("GET /good/file?x=1 ");
             let answer: &[u8] = if found {
                 b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nbytes"
             } else {
                 b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             };
-            tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, answer)
+                .await
+                .unwrap();
         }
     });
-    let good = Uri { value: format!("http://{address}/good/file?x=1"), ..Uri::default() };
-    succeeds(&mut link, fetching("http", "test \"$(cat file)\" = bytes", vec![good])).await;
-    let bad = Uri { value: format!("http://{address}/bad"), ..Uri::default() };
+    let good = Uri {
+        value: format!("http://{address}/good/file?x=1"),
+        ..Uri::default()
+    };
+    succeeds(
+        &mut link,
+        fetching("http", "test \"$(cat file)\" = bytes", vec![good]),
+    )
+    .await;
+    let bad = Uri {
+        value: format!("http://{address}/bad"),
+        ..Uri::default()
+    };
     let message = failure(&mut link, fetching("bad", "true", vec![bad])).await;
     assert!(message.contains("404 Not Found"), "{message}");
 }
@@ -185,7 +279,11 @@ async fn fetched_files_belong_to_the_task_user() {
     let (_agent, mut link, files) = setting().await;
     let path = files.path().join("mine");
     std::fs::write(&path, "x").unwrap();
-    let mut task = fetching("user", "test \"$(stat -c %U mine)\" = nobody && test \"$(id -un)\" = nobody && touch new", vec![uri(&path)]);
+    let mut task = fetching(
+        "user",
+        "test \"$(stat -c %U mine)\" = nobody && test \"$(id -un)\" = nobody && touch new",
+        vec![uri(&path)],
+    );
     task.command.as_mut().unwrap().user = Some("nobody".into());
     succeeds(&mut link, task).await;
 }

@@ -11,7 +11,12 @@ use rustix::process::Signal;
 use support::{Agent, FakeMaster, framework, shell};
 
 fn is_running(command: &str) -> bool {
-    !std::process::Command::new("pgrep").args(["-f", command]).output().unwrap().stdout.is_empty()
+    !std::process::Command::new("pgrep")
+        .args(["-f", command])
+        .output()
+        .unwrap()
+        .stdout
+        .is_empty()
 }
 
 #[tokio::test]
@@ -60,7 +65,10 @@ async fn without_a_work_directory_nothing_is_left() {
     let mut link = master.accept().await;
     link.run(&framework(true), vec![shell("ends", "exec sleep 4646")]);
     link.until("ends", TaskState::TaskRunning).await;
-    let work_dir = agent.json("/flags").await["flags"]["work_dir"].as_str().unwrap().to_owned();
+    let work_dir = agent.json("/flags").await["flags"]["work_dir"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(std::path::Path::new(&work_dir).exists());
     agent.signal(Signal::TERM);
     assert!(agent.wait().await.success());
@@ -73,7 +81,10 @@ async fn sandboxes_of_ended_tasks_are_collected_after_their_delay() {
     let mut master = FakeMaster::start().await;
     let agent = Agent::start(&master.address, None, &[("--gc-delay-ms", "400")]);
     let mut link = master.accept().await;
-    link.run(&framework(true), vec![shell("gone", "true"), shell("stays", "exec sleep 60")]);
+    link.run(
+        &framework(true),
+        vec![shell("gone", "true"), shell("stays", "exec sleep 60")],
+    );
     link.finish(&["gone"]).await;
     let path = "/files/browse?path=/frameworks/fw-0000/executors/";
     assert_eq!(agent.get(&format!("{path}gone/runs/latest")).await.0, 200);
@@ -85,5 +96,10 @@ async fn sandboxes_of_ended_tasks_are_collected_after_their_delay() {
     }
     assert_eq!(agent.get(&format!("{path}gone/runs/latest")).await.0, 404);
     assert_eq!(agent.get(&format!("{path}stays/runs/latest")).await.0, 200);
-    assert!(agent.json("/metrics/snapshot").await["gc/path_removals_succeeded"].as_f64().unwrap() >= 1.0);
+    assert!(
+        agent.json("/metrics/snapshot").await["gc/path_removals_succeeded"]
+            .as_f64()
+            .unwrap()
+            >= 1.0
+    );
 }

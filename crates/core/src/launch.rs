@@ -244,7 +244,7 @@ impl Master {
         resources: &Resources,
     ) {
         self.agent_mut(agent).used += resources;
-        self.framework_mut(framework).used += &scalars(resources);
+        self.framework_mut(framework).used += resources;
     }
 
     /// Gives back what a task or an executor held.
@@ -255,7 +255,7 @@ impl Master {
         resources: &Resources,
     ) {
         discharge(&mut self.agent_mut(agent).used, resources);
-        discharge(&mut self.framework_mut(framework).used, &scalars(resources));
+        discharge_merged(&mut self.framework_mut(framework).used, resources);
         self.sched.mark_unused(
             crate::frameworks::sched_key(framework),
             crate::offers::agent_sched_key(agent),
@@ -449,11 +449,16 @@ pub(crate) fn scalars(resources: &Resources) -> Resources {
     resources.filter(|resource| resource.as_scalar().is_some())
 }
 
-/// Takes a part out of an account that contains it.
+/// Takes a part out of an account. All of it is there, unless two tasks hold the same ports: one that was counted as
+/// lost and came back, and one that was started in its place.
 pub(crate) fn discharge(account: &mut Resources, part: &Resources) {
-    let contained = account.subtract_assign(part);
-    debug_assert!(
-        contained,
-        "an account gives back only what was put in: {account} lacks {part}"
-    );
+    if !account.subtract_assign(part) {
+        let _ = account.subtract_available(part);
+    }
+}
+
+/// Takes a part out of an account of several agents. The same ports of two agents are one range in it, as in Mesos,
+/// so what another agent's part has taken with it is not missed.
+pub(crate) fn discharge_merged(account: &mut Resources, part: &Resources) {
+    account.subtract_available(part);
 }

@@ -10,7 +10,7 @@ use crate::event::TimerKey;
 use crate::fact::{Fact, OfferEnd};
 use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, OfferKey, Token};
-use crate::launch::{discharge, scalars};
+use crate::launch::{discharge, discharge_merged};
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::OfferRecord;
@@ -101,7 +101,7 @@ impl Master {
         self.agent_live(agent).offers.insert(key);
         self.agent_mut(agent).offered += &resources;
         let record = self.framework_mut(framework);
-        record.offered += &scalars(&resources);
+        record.offered += &resources;
         record.metrics.offers_sent += 1;
         let executor_ids = self.executor_ids(framework, agent);
         let offer = wire::offer(
@@ -163,7 +163,7 @@ impl Master {
         self.agent_live(offer.agent).offers.remove(&key);
         discharge(&mut self.agent_mut(offer.agent).offered, &offer.resources);
         let record = self.framework_mut(offer.framework);
-        discharge(&mut record.offered, &scalars(&offer.resources));
+        discharge_merged(&mut record.offered, &offer.resources);
         match end {
             OfferEnd::Accepted => record.metrics.offers_accepted += 1,
             OfferEnd::Declined => record.metrics.offers_declined += 1,

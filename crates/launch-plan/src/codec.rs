@@ -3,7 +3,8 @@
 //! Must never change without a new version number: agent and warden are upgraded apart.
 
 use crate::plan::{
-    CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit, RlimitResource, SessionMode, Survival,
+    CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit,
+    RlimitResource, SessionMode, Survival,
 };
 use crate::wire::{DecodeError, Reader, Writer};
 
@@ -54,7 +55,10 @@ pub fn decode_plan(bytes: &[u8]) -> Result<LaunchPlan, DecodeError> {
     let mut r = Reader::new(bytes);
     let version = r.u8("plan.version")?;
     if version != PLAN_VERSION {
-        return Err(DecodeError::UnknownValue { field: "plan.version", value: version.into() });
+        return Err(DecodeError::UnknownValue {
+            field: "plan.version",
+            value: version.into(),
+        });
     }
     let plan = LaunchPlan {
         launch_id: LaunchId(r.u64("plan.launch_id")?),
@@ -94,7 +98,10 @@ pub fn decode_plan(bytes: &[u8]) -> Result<LaunchPlan, DecodeError> {
 }
 
 fn unknown<T>(field: &'static str, value: u8) -> Result<T, DecodeError> {
-    Err(DecodeError::UnknownValue { field, value: value.into() })
+    Err(DecodeError::UnknownValue {
+        field,
+        value: value.into(),
+    })
 }
 
 impl KillMethod {
@@ -117,8 +124,12 @@ impl KillMethod {
     /// Takes a method off a message.
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match r.u8("plan.kill")? {
-            0 => Self::FreezerV1 { path: r.c_string("plan.kill.path")? },
-            1 => Self::CgroupV2 { path: r.c_string("plan.kill.path")? },
+            0 => Self::FreezerV1 {
+                path: r.c_string("plan.kill.path")?,
+            },
+            1 => Self::CgroupV2 {
+                path: r.c_string("plan.kill.path")?,
+            },
             2 => Self::PidNamespace,
             3 => Self::Session,
             value => return unknown("plan.kill", value),
@@ -181,7 +192,9 @@ fn decode_user(r: &mut Reader<'_>) -> Result<Option<Credentials>, DecodeError> {
         1 => {
             let (uid, gid) = (r.u32("plan.user.uid")?, r.u32("plan.user.gid")?);
             let count = r.count("plan.user.groups")?;
-            let groups = (0..count).map(|_| r.u32("plan.user.groups")).collect::<Result<_, _>>()?;
+            let groups = (0..count)
+                .map(|_| r.u32("plan.user.groups"))
+                .collect::<Result<_, _>>()?;
             Ok(Some(Credentials { uid, gid, groups }))
         }
         value => unknown("plan.user", value),
@@ -193,16 +206,30 @@ fn decode_rlimits(r: &mut Reader<'_>) -> Result<Vec<Rlimit>, DecodeError> {
     (0..count)
         .map(|_| {
             let number = r.u8("plan.rlimits.resource")?;
-            let resource = RlimitResource::ALL.iter().copied().find(|resource| resource.number() == number);
-            let Some(resource) = resource else { return unknown("plan.rlimits.resource", number) };
-            Ok(Rlimit { resource, soft: r.optional_u64("plan.rlimits.soft")?, hard: r.optional_u64("plan.rlimits.hard")? })
+            let resource = RlimitResource::ALL
+                .iter()
+                .copied()
+                .find(|resource| resource.number() == number);
+            let Some(resource) = resource else {
+                return unknown("plan.rlimits.resource", number);
+            };
+            Ok(Rlimit {
+                resource,
+                soft: r.optional_u64("plan.rlimits.soft")?,
+                hard: r.optional_u64("plan.rlimits.hard")?,
+            })
         })
         .collect()
 }
 
 fn decode_umask(r: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
     r.optional_u64("plan.umask")?
-        .map(|value| u32::try_from(value).map_err(|_| DecodeError::UnknownValue { field: "plan.umask", value }))
+        .map(|value| {
+            u32::try_from(value).map_err(|_| DecodeError::UnknownValue {
+                field: "plan.umask",
+                value,
+            })
+        })
         .transpose()
 }
 

@@ -164,11 +164,13 @@ impl CoreThread {
                     .advance(*token)
                     .into_iter()
                     .partition(is_for_agent);
-                to_agents
-                    .into_iter()
-                    .for_each(|effect| self.deliver(effect));
+                for effect in to_agents {
+                    self.deliver(effect);
+                }
                 self.flush_sessions();
-                others.into_iter().for_each(|effect| self.deliver(effect));
+                for effect in others {
+                    self.deliver(effect);
+                }
                 crash_point("master.released");
             }
             Event::Elected(elected) => {

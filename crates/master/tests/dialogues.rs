@@ -139,6 +139,7 @@ const UNVERSIONED: &[Intended] = &[
     intended("*", "/flags/*", FLAGS),
     intended("*", "*/executors", PODS),
     intended("*", "*/offered_resources/ports", OFFERED),
+    intended("*", "/frameworks/*/resources/ports", OFFERED),
     intended("*", "/roles/*/offered/*", OFFERED),
     intended("*", "/roles/*/disk", PODS),
     intended("*", "*/resources/disk/consumed", PODS),

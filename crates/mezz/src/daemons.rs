@@ -56,41 +56,60 @@ pub(crate) fn warden(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 /// Starts a master on the current runtime.
-pub(crate) async fn start_master(settings: MasterSettings, logging: Logging) -> anyhow::Result<Master> {
+pub(crate) async fn start_master(
+    settings: MasterSettings,
+    logging: Logging,
+) -> anyhow::Result<Master> {
     let backend = open_store(&settings.registry)?;
-    let control: LoggingControl = Arc::new(move |level: u32, lasting: Duration| logging.raise(level, lasting));
+    let control: LoggingControl =
+        Arc::new(move |level: u32, lasting: Duration| logging.raise(level, lasting));
     let options = MasterOptions {
         config: config(&settings),
         advertise_ip: settings.listen.advertise_ip,
         // The port in effect is the one that was bound, which the master itself knows.
-        flags: settings.effective_flags.into_iter().filter(|(name, _)| name != "port").collect(),
+        flags: settings
+            .effective_flags
+            .into_iter()
+            .filter(|(name, _)| name != "port")
+            .collect(),
         work_dir: settings.work_dir,
         max_operator_event_stream_subscribers: settings.max_operator_event_stream_subscribers,
         logging: Some(control),
         ..MasterOptions::new(backend, settings.listen.address)
     };
-    Ok(Master { handle: mezz_master::run(options).await.context("the master cannot start")? })
+    Ok(Master {
+        handle: mezz_master::run(options)
+            .await
+            .context("the master cannot start")?,
+    })
 }
 
 fn open_store(registry: &Registry) -> anyhow::Result<Backend> {
     match registry {
-        Registry::Memory => mezz_store::open_memory().context("the store in memory cannot be opened"),
+        Registry::Memory => {
+            mezz_store::open_memory().context("the store in memory cannot be opened")
+        }
         Registry::Redb(folder) => {
             let path = store_file(folder)?;
-            mezz_store::open_redb(&path).with_context(|| format!("the store {} cannot be opened", path.display()))
+            mezz_store::open_redb(&path)
+                .with_context(|| format!("the store {} cannot be opened", path.display()))
         }
     }
 }
 
 fn store_file(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
-    std::fs::create_dir_all(folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
     Ok(folder.join(STORE_FILE))
 }
 
 fn config(settings: &MasterSettings) -> Config {
     Config {
         hostname: settings.listen.hostname.clone(),
-        ip: settings.listen.advertise_ip.unwrap_or(settings.listen.address.ip()),
+        ip: settings
+            .listen
+            .advertise_ip
+            .unwrap_or(settings.listen.address.ip()),
         port: settings.listen.address.port(),
         offer_timeout_ns: nanoseconds(settings.offer_timeout),
         agent_ping_timeout_ns: nanoseconds(settings.agent_ping_timeout),
@@ -128,7 +147,11 @@ pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent
         default_role: settings.default_role,
         switch_user: settings.switch_user,
         frameworks_home: settings.frameworks_home,
-        executor_environment: settings.executor_environment_variables.into_iter().flatten().collect(),
+        executor_environment: settings
+            .executor_environment_variables
+            .into_iter()
+            .flatten()
+            .collect(),
         registration_backoff_factor: settings.registration_backoff_factor,
         executor_registration_timeout: settings.executor_registration_timeout,
         executor_reregistration_timeout: settings.executor_reregistration_timeout,
@@ -142,10 +165,16 @@ pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent
         gc_disk_headroom: settings.gc_disk_headroom,
         disk_watch_interval: settings.disk_watch_interval,
         fetcher_stall_timeout: settings.fetcher_stall_timeout,
-        flags: settings.effective_flags.into_iter().filter(|(name, _)| name != "port").collect(),
+        flags: settings
+            .effective_flags
+            .into_iter()
+            .filter(|(name, _)| name != "port")
+            .collect(),
         ..AgentOptions::default()
     };
-    let handle = mezz_agent::run(options).await.context("the agent cannot start")?;
+    let handle = mezz_agent::run(options)
+        .await
+        .context("the agent cannot start")?;
     Ok(Agent::watching(handle))
 }
 
@@ -183,7 +212,11 @@ impl Agent {
             // Nobody may be listening any more.
             let _ = sender.send(Some(AgentEnd { code, message }));
         });
-        Self { address, stopper, end }
+        Self {
+            address,
+            stopper,
+            end,
+        }
     }
 
     /// The address that it listens on.
@@ -194,8 +227,15 @@ impl Agent {
     /// Resolves when it has ended.
     pub(crate) async fn ended(&self) -> AgentEnd {
         let mut end = self.end.clone();
-        let lost = || AgentEnd { code: 1, message: "it died without a word".to_owned() };
-        end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone()).unwrap_or_else(lost)
+        let lost = || AgentEnd {
+            code: 1,
+            message: "it died without a word".to_owned(),
+        };
+        end.wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|end| end.clone())
+            .unwrap_or_else(lost)
     }
 
     /// Stops it.

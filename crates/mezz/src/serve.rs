@@ -16,7 +16,8 @@ use crate::{dev, ready};
 
 /// Runs a daemon until it ends.
 pub(crate) fn daemon(daemon: Daemon, matches: &ArgMatches) -> Exit {
-    let environment = std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+    let environment = std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
     let (flags, warnings) = match layers::load(daemon, matches, environment) {
         Ok(loaded) => loaded,
         Err(error) => return usage(daemon, &error),
@@ -50,7 +51,10 @@ pub(crate) fn usage(daemon: Daemon, error: &dyn std::fmt::Display) -> Exit {
 
 /// Runs a daemon's life on a runtime of its own, and says why it ended when it did so badly.
 pub(crate) fn run(life: impl Future<Output = anyhow::Result<Exit>>) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             talk::error(&format!("the runtime cannot be started: {error}"));
@@ -68,11 +72,14 @@ pub(crate) fn run(life: impl Future<Output = anyhow::Result<Exit>>) -> Exit {
 
 /// An error with its causes, without those that it already tells in its own words.
 fn whole(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
-        "" => cause,
-        already if already.ends_with(&cause) => told,
-        _ => format!("{told}: {cause}"),
-    })
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |told, cause| match told.as_str() {
+            "" => cause,
+            already if already.ends_with(&cause) => told,
+            _ => format!("{told}: {cause}"),
+        })
 }
 
 async fn master(settings: MasterSettings, logging: Logging) -> anyhow::Result<Exit> {
@@ -101,7 +108,8 @@ async fn master(settings: MasterSettings, logging: Logging) -> anyhow::Result<Ex
 
 async fn agent(settings: AgentSettings) -> anyhow::Result<Exit> {
     let mut stop = Stop::listen()?;
-    let mut stop_with_tasks = signal(SignalKind::user_defined1()).context("SIGUSR1 cannot be listened to")?;
+    let mut stop_with_tasks =
+        signal(SignalKind::user_defined1()).context("SIGUSR1 cannot be listened to")?;
     if settings.work_dir.is_none() {
         tracing::warn!("without --work-dir every task ends with this agent");
     }
@@ -138,7 +146,10 @@ impl Stop {
     /// Begins to listen.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("signals cannot be listened to");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
     }
 
     /// Resolves at the next signal.

@@ -36,8 +36,14 @@ impl Dev {
                 }
             });
         }
-        let mut dev = Self { child, address: String::new(), lines };
-        dev.line("ready http://").trim_start_matches("ready http://").clone_into(&mut dev.address);
+        let mut dev = Self {
+            child,
+            address: String::new(),
+            lines,
+        };
+        dev.line("ready http://")
+            .trim_start_matches("ready http://")
+            .clone_into(&mut dev.address);
         dev
     }
 
@@ -54,7 +60,10 @@ impl Dev {
     }
 
     fn spawn(&self, arguments: &[&str]) -> Child {
-        command(arguments).env("MEZZ_MASTER", &self.address).spawn().expect("a process")
+        command(arguments)
+            .env("MEZZ_MASTER", &self.address)
+            .spawn()
+            .expect("a process")
     }
 
     fn mezz(&self, arguments: &[&str]) -> Outcome {
@@ -62,7 +71,10 @@ impl Dev {
     }
 
     fn signal(&self, name: &str) {
-        let status = std::process::Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill(1)");
+        let status = std::process::Command::new("kill")
+            .args([name, &self.child.id().to_string()])
+            .status()
+            .expect("kill(1)");
         assert!(status.success());
     }
 
@@ -81,7 +93,12 @@ impl Drop for Dev {
 
 /// Whether a process with this argument runs.
 fn runs(argument: &str) -> bool {
-    std::process::Command::new("pgrep").args(["-f", argument]).stdout(Stdio::null()).status().expect("pgrep(1)").success()
+    std::process::Command::new("pgrep")
+        .args(["-f", argument])
+        .stdout(Stdio::null())
+        .status()
+        .expect("pgrep(1)")
+        .success()
 }
 
 /// Waits until it does, or does not.
@@ -102,14 +119,24 @@ fn rare_sleep(number: u32) -> String {
 
 #[test]
 fn a_command_given_to_dev_runs_and_the_cluster_stays() {
-    let dev = Dev::start(&["--agents", "2", "--", "sh", "-c", "echo said; echo moaned >&2"]);
+    let dev = Dev::start(&[
+        "--agents",
+        "2",
+        "--",
+        "sh",
+        "-c",
+        "echo said; echo moaned >&2",
+    ]);
     // The two outputs are two pipes: what comes first through them is chance.
     let mut missing = vec!["said", "moaned", "task sh-", "The cluster runs at"];
     while !missing.is_empty() {
         let line = dev.line("");
         missing.retain(|beginning| !line.starts_with(beginning));
     }
-    assert_eq!(dev.mezz(&["agents", "-o", "name"]).stdout.lines().count(), 2);
+    assert_eq!(
+        dev.mezz(&["agents", "-o", "name"]).stdout.lines().count(),
+        2
+    );
     assert_eq!(dev.stop(), Some(0));
 }
 
@@ -130,11 +157,24 @@ fn commands_run_as_if_they_ran_here() {
         dev.mezz(&all)
     };
     let outcome = run(&["sh", "-c", "echo $GREETING; echo oops >&2; exit 3"]);
-    assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str(), outcome.code), ("hi there\n", "oops\n", 3));
+    assert_eq!(
+        (
+            outcome.stdout.as_str(),
+            outcome.stderr.as_str(),
+            outcome.code
+        ),
+        ("hi there\n", "oops\n", 3)
+    );
     assert_eq!(run(&["sh", "-c", "kill -9 $$"]).code, 137);
     assert_eq!(run(&["/no/such/program"]).code, 125);
     assert_eq!(dev.mezz(&["ps", "-o", "name"]).stdout, "");
-    assert_eq!(dev.mezz(&["ps", "--all", "-o", "name"]).stdout.lines().count(), 3);
+    assert_eq!(
+        dev.mezz(&["ps", "--all", "-o", "name"])
+            .stdout
+            .lines()
+            .count(),
+        3
+    );
     assert_eq!(dev.stop(), Some(0));
 }
 
@@ -145,7 +185,10 @@ fn an_interrupted_run_kills_its_task() {
     let child = dev.spawn(&["run", "--", "sleep", &nap]);
     wait_until_runs(&format!("^sleep {nap}"), true);
     assert_eq!(dev.mezz(&["ps", "-o", "name"]).stdout.lines().count(), 1);
-    let status = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill(1)");
+    let status = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("kill(1)");
     assert!(status.success());
     assert_eq!(finish(child).code, 143);
     wait_until_runs(&format!("^sleep {nap}"), false);
@@ -182,11 +225,22 @@ fn tasks_of_a_folder_outlive_a_killed_cluster_and_end_with_a_stopped_one() {
 
 #[test]
 fn the_flags_in_effect_are_told() {
-    let dev = Dev::start(&["--weights=a=2", "--offer_timeout=7s", "--resources=cpus:3;mem:512", "--attributes=rack:r1"]);
+    let dev = Dev::start(&[
+        "--weights=a=2",
+        "--offer_timeout=7s",
+        "--resources=cpus:3;mem:512",
+        "--attributes=rack:r1",
+    ]);
     let agents = dev.mezz(&["agents", "-o", "json"]).stdout;
-    assert!(agents.contains(r#""rack":"r1""#) && agents.contains(r#""mem":512"#), "{agents}");
+    assert!(
+        agents.contains(r#""rack":"r1""#) && agents.contains(r#""mem":512"#),
+        "{agents}"
+    );
     let flags = http_get(&dev.address, "/flags");
-    assert!(flags.contains(r#""weights":"a=2""#) && flags.contains(r#""offer_timeout":"7secs""#), "{flags}");
+    assert!(
+        flags.contains(r#""weights":"a=2""#) && flags.contains(r#""offer_timeout":"7secs""#),
+        "{flags}"
+    );
     assert!(flags.contains(r#""role_sorter":"drf""#), "{flags}");
     assert_eq!(dev.stop(), Some(0));
 }
@@ -194,7 +248,11 @@ fn the_flags_in_effect_are_told() {
 fn http_get(address: &str, target: &str) -> String {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address).expect("a connection");
-    write!(stream, "GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("a request");
+    write!(
+        stream,
+        "GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .expect("a request");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
     text

@@ -98,9 +98,7 @@ impl Scheduler {
         }
         let (refused, least_ns) = (refused.unallocated(), self.config.min_filter_ns);
         let floor_ns = match self.agent_mut(agent) {
-            Some(entry) if refuse_ns < least_ns => {
-                entry.filters.floor_ns(leaf, &refused, least_ns)
-            }
+            Some(entry) if refuse_ns < least_ns => entry.filters.floor_ns(leaf, &refused, least_ns),
             _ => least_ns,
         };
         let until_ns = now_ns.saturating_add(refuse_ns.max(floor_ns));

@@ -53,7 +53,14 @@ impl Filters {
                 own.times = 0;
                 own.refused = refused.clone();
             }
-            None => self.1.insert(at, Repeat { leaf, times: 0, refused: refused.clone() }),
+            None => self.1.insert(
+                at,
+                Repeat {
+                    leaf,
+                    times: 0,
+                    refused: refused.clone(),
+                },
+            ),
         }
         least_ns << self.1[at].times.min(MAX_DOUBLINGS)
     }

@@ -158,7 +158,8 @@ impl World {
                     (Some(held), Some(seen)) if held == seen => {}
                     (None, _) if view.is_over() => {}
                     // An agent that was emptied while nobody heard it never comes back under that id.
-                    (None, Some(TaskState::TaskUnreachable)) if !self.is_an_agent(&view.agent_id) => {}
+                    (None, Some(TaskState::TaskUnreachable))
+                        if !self.is_an_agent(&view.agent_id) => {}
                     (held, seen) => {
                         return Some(format!(
                             "framework {index} sees {task} as {seen:?}, its agent as {held:?}"
@@ -180,7 +181,10 @@ impl World {
     }
 
     fn is_an_agent(&self, id: &str) -> bool {
-        let mut ids = self.agents.iter().filter_map(|agent| agent.core.as_ref()?.agent_id());
+        let mut ids = self
+            .agents
+            .iter()
+            .filter_map(|agent| agent.core.as_ref()?.agent_id());
         ids.any(|own| own == id)
     }
 

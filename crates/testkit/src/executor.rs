@@ -15,7 +15,7 @@ pub struct Executor {
     client: Client,
     encoding: Encoding,
     framework: String,
-    executor: String,
+    id: String,
     events: EventStream,
     sent: u8,
 }
@@ -55,7 +55,7 @@ impl Executor {
             client: client.clone(),
             encoding,
             framework: framework.into(),
-            executor: executor.into(),
+            id: executor.into(),
             events,
             sent: 0,
         })
@@ -66,7 +66,7 @@ impl Executor {
     pub fn next_event(&mut self) -> Value {
         let event = self.try_next_event();
         let event = event.unwrap_or_else(|error| panic!("the stream fails: {error}"));
-        event.unwrap_or_else(|| panic!("the stream of {} has ended", self.executor))
+        event.unwrap_or_else(|| panic!("the stream of {} has ended", self.id))
     }
 
     /// The next event; `None` at the end of the stream.
@@ -93,7 +93,7 @@ impl Executor {
         let call = json!({
             "type": kind,
             "framework_id": {"value": self.framework},
-            "executor_id": {"value": self.executor},
+            "executor_id": {"value": self.id},
             kind.to_lowercase(): contents,
         });
         self.client.send(&self.encoding.post::<Call>(PATH, &call))
@@ -109,7 +109,7 @@ impl Executor {
             "task_id": {"value": task},
             "state": state,
             "source": "SOURCE_EXECUTOR",
-            "executor_id": {"value": self.executor},
+            "executor_id": {"value": self.id},
             "uuid": format!("{}{high}{last}==", "A".repeat(20)),
         })
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::encoding::Encoding;
 use crate::event_stream::EventStream;
 use crate::http_client::{Client, HttpError, Response};
+use crate::wait::PATIENCE;
 
 const PATH: &str = "/api/v1/scheduler";
 
@@ -20,6 +21,7 @@ pub struct Framework {
     id: String,
     stream_id: String,
     events: EventStream,
+    seen: Vec<Value>,
     offers: Vec<Value>,
     updates: BTreeMap<String, Vec<Value>>,
     acknowledging: Acknowledging,
@@ -88,12 +90,14 @@ impl Framework {
                 events.status
             )));
         };
+        let id = id.to_owned();
         Ok(Self {
             client: client.clone(),
             encoding,
-            id: id.to_owned(),
+            id,
             stream_id,
             events,
+            seen: vec![first],
             offers: Vec::new(),
             updates: BTreeMap::new(),
             acknowledging: Acknowledging::Always,
@@ -156,6 +160,7 @@ impl Framework {
         };
         let event = self.encoding.decode::<Event>(&record)?;
         self.on_event(&event);
+        self.seen.push(event.clone());
         Ok(Some(event))
     }
 
@@ -179,7 +184,9 @@ impl Framework {
     /// Reads events until one of that type comes, and returns it.
     #[track_caller]
     pub fn wait_for_event(&mut self, kind: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
+            assert!(Instant::now() < deadline, "no {kind} came");
             let event = self.next_event();
             if event["type"] == kind {
                 return event;
@@ -201,6 +208,11 @@ impl Framework {
             }
         }
         seen
+    }
+
+    /// All events so far, from SUBSCRIBED on.
+    pub fn seen(&self) -> &[Value] {
+        &self.seen
     }
 
     /// The offers that are not yet used, in their order.
@@ -242,7 +254,9 @@ impl Framework {
     /// The next offer that is not yet used; waits for one.
     #[track_caller]
     pub fn next_offer(&mut self) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         while self.offers.is_empty() {
+            assert!(Instant::now() < deadline, "no offer came");
             self.next_event();
         }
         self.offers.remove(0)
@@ -298,7 +312,13 @@ impl Framework {
     /// Reads events until the task has been in `state`; returns that update.
     #[track_caller]
     pub fn wait_for(&mut self, task: &str, state: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
+            let seen = self.states_of(task);
+            assert!(
+                Instant::now() < deadline,
+                "{task} is not {state} but {seen:?}"
+            );
             if let Some(status) = self
                 .updates_of(task)
                 .iter()

@@ -41,7 +41,8 @@ pub(crate) unsafe fn fork(
     let mut pidfd: RawFd = -1;
     let args = clone_args(extra_flags, cgroup, &mut pidfd);
     // SAFETY: without CLONE_VM the child gets a copy of this stack; the arguments are valid for their size.
-    let mut result = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    let mut result =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     if result < 0 && last_errno() == Errno::NOSYS && cgroup.is_none() {
         result = old_fork(&args);
     }
@@ -68,7 +69,11 @@ pub(crate) unsafe fn vfork(
     argument: *mut c_void,
 ) -> Result<(u32, OwnedFd), Errno> {
     let mut pidfd: RawFd = -1;
-    let mut args = clone_args((libc::CLONE_VM | libc::CLONE_VFORK).unsigned_abs().into(), cgroup, &mut pidfd);
+    let mut args = clone_args(
+        (libc::CLONE_VM | libc::CLONE_VFORK).unsigned_abs().into(),
+        cgroup,
+        &mut pidfd,
+    );
     args.stack = stack as u64;
     args.stack_size = stack_size as u64;
     // SAFETY: as the caller promised; the child runs on its own stack and leaves ours alone.
@@ -78,7 +83,9 @@ pub(crate) unsafe fn vfork(
         result = unsafe { old_clone_on_stack(&args, entry, argument) };
     }
     if result < 0 {
-        return Err(Errno::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL)));
+        return Err(Errno::from_raw_os_error(
+            i32::try_from(-result).unwrap_or(libc::EINVAL),
+        ));
     }
     finish_clone(result, pidfd)
 }
@@ -108,7 +115,11 @@ fn last_errno() -> Errno {
 }
 
 #[cfg(target_arch = "x86_64")]
-unsafe fn clone3_on_stack(args: &CloneArgs, entry: unsafe extern "C" fn(*mut c_void) -> !, argument: *mut c_void) -> i64 {
+unsafe fn clone3_on_stack(
+    args: &CloneArgs,
+    entry: unsafe extern "C" fn(*mut c_void) -> !,
+    argument: *mut c_void,
+) -> i64 {
     let result: i64;
     // SAFETY: in the parent this is a system call that clobbers rax, rcx and r11. In the child, which starts with
     // an empty 16-byte aligned stack, entry is called and never comes back.
@@ -135,7 +146,11 @@ unsafe fn clone3_on_stack(args: &CloneArgs, entry: unsafe extern "C" fn(*mut c_v
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-unsafe fn clone3_on_stack(_: &CloneArgs, _: unsafe extern "C" fn(*mut c_void) -> !, _: *mut c_void) -> i64 {
+unsafe fn clone3_on_stack(
+    _: &CloneArgs,
+    _: unsafe extern "C" fn(*mut c_void) -> !,
+    _: *mut c_void,
+) -> i64 {
     -i64::from(libc::ENOSYS)
 }
 
@@ -147,7 +162,11 @@ fn old_fork(args: &CloneArgs) -> i64 {
 }
 
 /// The older call for a child that shares our memory: a pid, or a negative error number.
-unsafe fn old_clone_on_stack(args: &CloneArgs, entry: unsafe extern "C" fn(*mut c_void) -> !, argument: *mut c_void) -> i64 {
+unsafe fn old_clone_on_stack(
+    args: &CloneArgs,
+    entry: unsafe extern "C" fn(*mut c_void) -> !,
+    argument: *mut c_void,
+) -> i64 {
     type Pair = (unsafe extern "C" fn(*mut c_void) -> !, *mut c_void);
     extern "C" fn enter(pair: *mut c_void) -> libc::c_int {
         // SAFETY: the pair lives on the parent's stack, which sleeps until we have executed or exited.
@@ -156,13 +175,26 @@ unsafe fn old_clone_on_stack(args: &CloneArgs, entry: unsafe extern "C" fn(*mut 
         unsafe { entry(argument) }
     }
     let mut pair: Pair = (entry, argument);
-    let Ok(flags) = i32::try_from(args.flags | args.exit_signal) else { return -i64::from(libc::ENOSYS) };
+    let Ok(flags) = i32::try_from(args.flags | args.exit_signal) else {
+        return -i64::from(libc::ENOSYS);
+    };
     // SAFETY: the stack grows down from its end; the pair outlives the child's use of it.
     let pid = unsafe {
-        let top = (args.stack as *mut u8).wrapping_add(usize::try_from(args.stack_size).unwrap_or(0));
-        libc::clone(enter, top.cast(), flags, (&raw mut pair).cast(), args.pidfd as *mut RawFd)
+        let top =
+            (args.stack as *mut u8).wrapping_add(usize::try_from(args.stack_size).unwrap_or(0));
+        libc::clone(
+            enter,
+            top.cast(),
+            flags,
+            (&raw mut pair).cast(),
+            args.pidfd as *mut RawFd,
+        )
     };
-    if pid < 0 { -i64::from(last_errno().raw_os_error()) } else { i64::from(pid) }
+    if pid < 0 {
+        -i64::from(last_errno().raw_os_error())
+    } else {
+        i64::from(pid)
+    }
 }
 
 #[cfg(test)]
@@ -177,8 +209,19 @@ mod tests {
     }
 
     fn status(pidfd: &OwnedFd) -> i32 {
-        rustix::event::poll(&mut [rustix::event::PollFd::new(pidfd, rustix::event::PollFlags::IN)], None).unwrap();
-        wait(Waited::Pidfd(pidfd.as_fd()), Reap::Reap).unwrap().unwrap().raw_status >> 8
+        rustix::event::poll(
+            &mut [rustix::event::PollFd::new(
+                pidfd,
+                rustix::event::PollFlags::IN,
+            )],
+            None,
+        )
+        .unwrap();
+        wait(Waited::Pidfd(pidfd.as_fd()), Reap::Reap)
+            .unwrap()
+            .unwrap()
+            .raw_status
+            >> 8
     }
 
     #[test]
@@ -192,7 +235,11 @@ mod tests {
             unsafe { exit_with(7 as *mut c_void) }
         }
         assert_eq!(status(&finish_clone(pid, pidfd).unwrap().1), 7);
-        let mut args = clone_args((libc::CLONE_VM | libc::CLONE_VFORK).unsigned_abs().into(), None, &mut pidfd);
+        let mut args = clone_args(
+            (libc::CLONE_VM | libc::CLONE_VFORK).unsigned_abs().into(),
+            None,
+            &mut pidfd,
+        );
         (args.stack, args.stack_size) = (stack_pages(STACK).unwrap() as u64, STACK as u64);
         // SAFETY: the entry only exits; the stack is this child's alone.
         let pid = unsafe { old_clone_on_stack(&args, exit_with, 9 as *mut c_void) };

@@ -42,7 +42,8 @@ pub use client::{ClientError, Connection, Flush, Incoming, ReadState, Welcome};
 pub use crash_point::crash_point;
 pub use options::{OptionsError, WardenOptions};
 pub use protocol::{
-    Exit, ExitStatus, LaunchPhase, LaunchState, LaunchStep, Reply, Request, RequestKind, ShutdownLaunches, SignalScope, Usage,
+    Exit, ExitStatus, LaunchPhase, LaunchState, LaunchStep, Reply, Request, RequestKind,
+    ShutdownLaunches, SignalScope, Usage,
 };
 pub use run::run;
 pub use spawn::{SpawnError, SpawnOptions, WardenHandle, connect_or_spawn, spawn};

@@ -46,10 +46,22 @@ pub(crate) fn wait(waited: Waited<'_>, reap: Reap) -> io::Result<Option<Ended>> 
     };
     let keep = if reap == Reap::Look { libc::WNOWAIT } else { 0 };
     // SAFETY: both are plain C structs for which all-zero bytes are valid.
-    let (mut info, mut usage) = unsafe { (std::mem::zeroed::<libc::siginfo_t>(), std::mem::zeroed::<libc::rusage>()) };
+    let (mut info, mut usage) = unsafe {
+        (
+            std::mem::zeroed::<libc::siginfo_t>(),
+            std::mem::zeroed::<libc::rusage>(),
+        )
+    };
     // SAFETY: both pointers are valid for writes; the raw call fills the usage, which libc's wrapper does not offer.
     let result = unsafe {
-        libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, libc::WEXITED | libc::WNOHANG | keep, &raw mut usage)
+        libc::syscall(
+            libc::SYS_waitid,
+            kind,
+            id,
+            &raw mut info,
+            libc::WEXITED | libc::WNOHANG | keep,
+            &raw mut usage,
+        )
     };
     if result != 0 {
         return Err(io::Error::last_os_error());
@@ -92,7 +104,11 @@ pub(crate) fn take_over_signals() -> io::Result<OwnedFd> {
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD] {
             libc::sigaddset(&raw mut set, signal);
         }
-        owned(libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))
+        owned(libc::signalfd(
+            -1,
+            &raw const set,
+            libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+        ))
     }
 }
 
@@ -149,18 +165,35 @@ pub(crate) fn shared_pages(bytes: usize) -> io::Result<*mut c_void> {
 
 /// A private anonymous mapping for a child's stack, which lives as long as the process.
 pub(crate) fn stack_pages(bytes: usize) -> io::Result<*mut c_void> {
-    map(bytes, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK)
+    map(
+        bytes,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+    )
 }
 
 fn map(bytes: usize, flags: i32) -> io::Result<*mut c_void> {
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
-    let pages = unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-    if pages == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(pages) }
+    let pages = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags,
+            -1,
+            0,
+        )
+    };
+    if pages == libc::MAP_FAILED {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(pages)
+    }
 }
 
 /// Replaces this program; returns only if that failed.
 pub(crate) fn execute(path: &CStr, argv: &[&CStr]) -> io::Error {
-    let mut pointers: Vec<*const libc::c_char> = argv.iter().map(|argument| argument.as_ptr()).collect();
+    let mut pointers: Vec<*const libc::c_char> =
+        argv.iter().map(|argument| argument.as_ptr()).collect();
     pointers.push(std::ptr::null());
     // SAFETY: path and arguments are NUL-terminated and outlive the call; the list ends with a null pointer.
     unsafe { libc::execv(path.as_ptr(), pointers.as_ptr()) };

@@ -46,7 +46,12 @@ pub(crate) struct Ending {
 
 impl Ending {
     pub(crate) fn new(tree: TreeId, means: Means, answer: Answer) -> Self {
-        Self { tree, means, answer, pause: FIRST_PAUSE }
+        Self {
+            tree,
+            means,
+            answer,
+            pause: FIRST_PAUSE,
+        }
     }
 }
 
@@ -56,8 +61,16 @@ impl Warden {
         let ending = match self.endings.remove(&id) {
             None => new,
             Some(old) => Ending {
-                means: if old.means == Means::Kill { Means::Kill } else { new.means },
-                answer: if old.answer == Answer::TreeGone { Answer::TreeGone } else { new.answer },
+                means: if old.means == Means::Kill {
+                    Means::Kill
+                } else {
+                    new.means
+                },
+                answer: if old.answer == Answer::TreeGone {
+                    Answer::TreeGone
+                } else {
+                    new.answer
+                },
                 pause: FIRST_PAUSE,
                 tree: new.tree,
             },
@@ -68,7 +81,9 @@ impl Warden {
 
     /// One attempt.
     pub(crate) fn try_ending(&mut self, id: LaunchId) {
-        let Some(mut ending) = self.endings.remove(&id) else { return };
+        let Some(mut ending) = self.endings.remove(&id) else {
+            return;
+        };
         let left = match ending.means {
             Means::Kill => ending.tree.kill_once(),
             Means::Wait => ending.tree.remove_if_empty(),
@@ -84,8 +99,13 @@ impl Warden {
             }
             return;
         }
-        self.timers.set(Instant::now() + ending.pause, Timer::Ending(id));
-        let longest = if ending.means == Means::Kill { LONGEST_PAUSE } else { LONGEST_WAIT };
+        self.timers
+            .set(Instant::now() + ending.pause, Timer::Ending(id));
+        let longest = if ending.means == Means::Kill {
+            LONGEST_PAUSE
+        } else {
+            LONGEST_WAIT
+        };
         ending.pause = (ending.pause * 2).min(longest);
         self.endings.insert(id, ending);
     }
@@ -98,7 +118,9 @@ impl Warden {
 
     /// Deals with what an ended main process left, by the plan's choice.
     pub(crate) fn clear_leftovers(&mut self, place: u32) {
-        let Some(launch) = self.launch_at(place) else { return };
+        let Some(launch) = self.launch_at(place) else {
+            return;
+        };
         let (id, leftovers, tree) = (launch.id, launch.leftovers, launch.tree.clone());
         if self.endings.contains_key(&id) {
             return;
@@ -117,7 +139,9 @@ impl Warden {
         match (leftovers, &tree.kill) {
             (Leftovers::Kill, _) => self.end_tree(id, Ending::new(tree, Means::Kill, Answer::None)),
             (Leftovers::Leave, KillMethod::Session | KillMethod::PidNamespace) => {}
-            (Leftovers::Leave, KillMethod::FreezerV1 { .. } | KillMethod::CgroupV2 { .. }) => self.end_tree(id, Ending::new(tree, Means::Wait, Answer::None)),
+            (Leftovers::Leave, KillMethod::FreezerV1 { .. } | KillMethod::CgroupV2 { .. }) => {
+                self.end_tree(id, Ending::new(tree, Means::Wait, Answer::None))
+            }
         }
     }
 

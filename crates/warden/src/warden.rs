@@ -148,7 +148,11 @@ impl Warden {
         let mut events = Vec::with_capacity(256);
         loop {
             let timeout = self.timers.until_next(Instant::now());
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                timeout.as_ref(),
+            ) {
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),
@@ -196,6 +200,7 @@ impl Warden {
                 Timer::Step(id) => self.on_step_deadline(id),
                 Timer::Ending(id) => self.try_ending(id),
                 Timer::Orphans => self.reap_orphans(),
+                Timer::Idle => self.on_idle(),
                 Timer::FirstConnection => self.on_no_connection(),
                 Timer::Validation => self.on_validation_deadline(),
                 Timer::GiveUp => self.gave_up = true,
@@ -219,7 +224,12 @@ impl Warden {
 
     /// Waits for reading.
     pub(crate) fn watch(&self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, fd, token.pack(), epoll::EventFlags::IN)?)
+        Ok(epoll::add(
+            &self.epoll,
+            fd,
+            token.pack(),
+            epoll::EventFlags::IN,
+        )?)
     }
 
     /// Changes what is waited for.
@@ -291,10 +301,14 @@ impl Warden {
         let Some(log) = &mut self.log else { return };
         let mut result = log.write();
         if result.is_ok() && log.is_long() {
-            let exits = self.launches.iter().flatten().filter_map(|launch| match &launch.phase {
-                Phase::Exited(exit) => Some(exit),
-                _ => None,
-            });
+            let exits = self
+                .launches
+                .iter()
+                .flatten()
+                .filter_map(|launch| match &launch.phase {
+                    Phase::Exited(exit) => Some(exit),
+                    _ => None,
+                });
             result = log.compact(&exits.collect::<Vec<_>>());
         }
         if let Err(error) = result {
@@ -303,8 +317,11 @@ impl Warden {
     }
 
     pub(crate) fn flush_peers(&mut self) {
-        let closed: Vec<u32> =
-            self.peers.iter_mut().filter_map(|(id, peer)| (peer.flush() == Line::Closed).then_some(*id)).collect();
+        let closed: Vec<u32> = self
+            .peers
+            .iter_mut()
+            .filter_map(|(id, peer)| (peer.flush() == Line::Closed).then_some(*id))
+            .collect();
         for id in closed {
             self.close_peer(id);
         }

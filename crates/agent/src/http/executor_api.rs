@@ -17,15 +17,27 @@ pub(super) async fn answer(agent: &AgentHttp, mut request: Request) -> Result<Re
     let media = negotiate::content_type(request.headers())?;
     let body = request.read_body().await?;
     let mut call: Call = super::operator_api::decode(media, &body)?;
-    call.r#type = call.r#type.filter(|number| call::Type::try_from(*number).is_ok());
-    validate(&call).map_err(|error| respond::bad_request(format!("Failed to validate Executor::Call: {error}")))?;
+    call.r#type = call
+        .r#type
+        .filter(|number| call::Type::try_from(*number).is_ok());
+    validate(&call).map_err(|error| {
+        respond::bad_request(format!("Failed to validate Executor::Call: {error}"))
+    })?;
     let accepted = match call.r#type() {
         call::Type::Subscribe => negotiate::accept(request.headers())?,
         _ => media,
     };
-    let encoding = if accepted == MediaType::Protobuf { Encoding::Protobuf } else { Encoding::Json };
+    let encoding = if accepted == MediaType::Protobuf {
+        Encoding::Protobuf
+    } else {
+        Encoding::Json
+    };
     let (reply, outcome) = oneshot::channel();
-    agent.inbox.put(Input::ExecutorCall { call: Box::new(call), encoding, answer: reply });
+    agent.inbox.put(Input::ExecutorCall {
+        call: Box::new(call),
+        encoding,
+        answer: reply,
+    });
     let stopping = || respond::text(StatusCode::SERVICE_UNAVAILABLE, "Agent is stopping");
     Ok(response(outcome.await.map_err(|_| stopping())?, accepted))
 }
@@ -49,7 +61,9 @@ fn validate(call: &Call) -> Result<(), &'static str> {
         return Err("Expecting 'type' to be present");
     }
     match call.r#type() {
-        call::Type::Subscribe if call.subscribe.is_none() => Err("Expecting 'subscribe' to be present"),
+        call::Type::Subscribe if call.subscribe.is_none() => {
+            Err("Expecting 'subscribe' to be present")
+        }
         call::Type::Update if call.update.is_none() => Err("Expecting 'update' to be present"),
         call::Type::Message if call.message.is_none() => Err("Expecting 'message' to be present"),
         _ => Ok(()),

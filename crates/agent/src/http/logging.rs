@@ -27,7 +27,9 @@ impl LoggingLevel {
         let shared = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(duration).await;
-            let _ = shared.0.compare_exchange(level, 0, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = shared
+                .0
+                .compare_exchange(level, 0, Ordering::Relaxed, Ordering::Relaxed);
         });
         Ok(())
     }
@@ -37,14 +39,25 @@ impl LoggingLevel {
         request.expect_method(&[Method::GET, Method::POST])?;
         let query = request.query();
         match (query.get("level"), query.get("duration")) {
-            (None, None) => Ok(respond::text(http::StatusCode::OK, format!("{}\n", self.get()))),
-            (Some(_), None) => Err(respond::bad_request("Expecting 'duration=value' in query.\n")),
+            (None, None) => Ok(respond::text(
+                http::StatusCode::OK,
+                format!("{}\n", self.get()),
+            )),
+            (Some(_), None) => Err(respond::bad_request(
+                "Expecting 'duration=value' in query.\n",
+            )),
             (None, Some(_)) => Err(respond::bad_request("Expecting 'level=value' in query.\n")),
             (Some(level), Some(duration)) => {
-                let level = level.parse().map_err(|_| respond::bad_request(format!("Failed to parse level '{level}'.\n")))?;
-                let duration = mezz_resource::parse_duration(duration)
-                    .map_err(|error| respond::bad_request(format!("Failed to parse duration '{duration}': {error}.\n")))?;
-                self.set(level, duration).map_err(|error| respond::bad_request(format!("{error}.\n")))?;
+                let level = level.parse().map_err(|_| {
+                    respond::bad_request(format!("Failed to parse level '{level}'.\n"))
+                })?;
+                let duration = mezz_resource::parse_duration(duration).map_err(|error| {
+                    respond::bad_request(format!(
+                        "Failed to parse duration '{duration}': {error}.\n"
+                    ))
+                })?;
+                self.set(level, duration)
+                    .map_err(|error| respond::bad_request(format!("{error}.\n")))?;
                 Ok(respond::ok())
             }
         }

@@ -51,19 +51,38 @@ struct Found {
     message: Option<String>,
 }
 
-pub(super) async fn answer(agent: &AgentHttp, request: &Request, tail: &str) -> Result<Response, Response> {
+pub(super) async fn answer(
+    agent: &AgentHttp,
+    request: &Request,
+    tail: &str,
+) -> Result<Response, Response> {
     request.expect_method(&[Method::GET])?;
     let parts = segments(tail);
-    let [framework, task, what] = parts.as_slice() else { return Err(respond::not_found()) };
+    let [framework, task, what] = parts.as_slice() else {
+        return Err(respond::not_found());
+    };
     if what != "logs" {
         return Err(respond::not_found());
     }
-    let wanted = wanted(&request.query()).map_err(|detail| problem(StatusCode::BAD_REQUEST, "The query is wrong", detail))?;
-    let source = Source { inbox: Arc::clone(&agent.inbox), work_dir: agent.work_dir.clone(), framework: framework.clone(), task: task.clone() };
+    let wanted = wanted(&request.query())
+        .map_err(|detail| problem(StatusCode::BAD_REQUEST, "The query is wrong", detail))?;
+    let source = Source {
+        inbox: Arc::clone(&agent.inbox),
+        work_dir: agent.work_dir.clone(),
+        framework: framework.clone(),
+        task: task.clone(),
+    };
     let found = source.wait(wanted.follow).await.ok_or_else(|| {
-        problem(StatusCode::NOT_FOUND, "No such task", format!("this agent knows no task {framework}/{task}"))
+        problem(
+            StatusCode::NOT_FOUND,
+            "No such task",
+            format!("this agent knows no task {framework}/{task}"),
+        )
     })?;
-    let (sender, reader) = stream(StreamLimits { max_records: 64, max_bytes: 1 << 20 });
+    let (sender, reader) = stream(StreamLimits {
+        max_records: 64,
+        max_bytes: 1 << 20,
+    });
     tokio::spawn(async move {
         // A reader that has gone needs no answer.
         let _ = source.produce(&sender, wanted, found).await;
@@ -73,7 +92,14 @@ pub(super) async fn answer(agent: &AgentHttp, request: &Request, tail: &str) -> 
 }
 
 fn problem(status: StatusCode, title: &str, detail: String) -> Response {
-    respond::problem(status, &respond::Problem { title: title.to_owned(), detail, ..respond::Problem::default() })
+    respond::problem(
+        status,
+        &respond::Problem {
+            title: title.to_owned(),
+            detail,
+            ..respond::Problem::default()
+        },
+    )
 }
 
 fn wanted(query: &Query) -> Result<Wanted, String> {
@@ -81,13 +107,23 @@ fn wanted(query: &Query) -> Result<Wanted, String> {
         None | Some("both") => (true, true),
         Some("stdout") => (true, false),
         Some("stderr") => (false, true),
-        Some(other) => return Err(format!("'stream' is '{other}'; it can be stdout, stderr or both")),
+        Some(other) => {
+            return Err(format!(
+                "'stream' is '{other}'; it can be stdout, stderr or both"
+            ));
+        }
     };
     let offset = query.number("offset")?;
     if offset.is_some() && stdout && stderr {
         return Err("'offset' needs 'stream' to be stdout or stderr".to_owned());
     }
-    Ok(Wanted { stdout, stderr, follow: query.flag("follow")?, tail: query.number("tail")?, offset })
+    Ok(Wanted {
+        stdout,
+        stderr,
+        follow: query.flag("follow")?,
+        tail: query.number("tail")?,
+        offset,
+    })
 }
 
 /// Where records come from.
@@ -106,10 +142,23 @@ impl Source {
 
     /// The newest task of that id.
     fn find(&self, records: &AgentRecords) -> Option<Found> {
-        let frameworks = records.frameworks.iter().chain(&records.completed_frameworks);
-        for framework in frameworks.filter(|framework| shown::framework_id(framework) == self.framework) {
-            for executor in framework.executors.iter().chain(framework.completed_executors.iter().rev()) {
-                let tasks = executor.queued.iter().chain(&executor.tasks).chain(executor.completed.iter().rev().map(|task| &**task));
+        let frameworks = records
+            .frameworks
+            .iter()
+            .chain(&records.completed_frameworks);
+        for framework in
+            frameworks.filter(|framework| shown::framework_id(framework) == self.framework)
+        {
+            for executor in framework
+                .executors
+                .iter()
+                .chain(framework.completed_executors.iter().rev())
+            {
+                let tasks = executor
+                    .queued
+                    .iter()
+                    .chain(&executor.tasks)
+                    .chain(executor.completed.iter().rev().map(|task| &**task));
                 for task in tasks {
                     if task.info.task_id.value == self.task {
                         return Some(Found {
@@ -117,7 +166,10 @@ impl Source {
                             launch_id: executor.launch_id,
                             kind: executor.kind,
                             state: task.state,
-                            message: task.statuses.last().and_then(|status| status.message.clone()),
+                            message: task
+                                .statuses
+                                .last()
+                                .and_then(|status| status.message.clone()),
                         });
                     }
                 }
@@ -139,7 +191,12 @@ impl Source {
         }
     }
 
-    async fn produce(&self, sender: &StreamSender, wanted: Wanted, found: Found) -> Result<(), StreamError> {
+    async fn produce(
+        &self,
+        sender: &StreamSender,
+        wanted: Wanted,
+        found: Found,
+    ) -> Result<(), StreamError> {
         let mut tails: Vec<Tail> = Vec::new();
         for (name, on) in [("stdout", wanted.stdout), ("stderr", wanted.stderr)] {
             if on {
@@ -156,7 +213,12 @@ impl Source {
     }
 
     /// Hands output on until the task has ended.
-    async fn follow(&self, tails: &mut [Tail], sender: &StreamSender, mut found: Found) -> Result<(Found, Option<i32>), StreamError> {
+    async fn follow(
+        &self,
+        tails: &mut [Tail],
+        sender: &StreamSender,
+        mut found: Found,
+    ) -> Result<(Found, Option<i32>), StreamError> {
         let exit = self.inbox.exit(found.launch_id);
         tokio::pin!(exit);
         let mut next_look = Instant::now() + LOOK_AT_TASK;
@@ -167,11 +229,19 @@ impl Source {
             }
             if shown::is_terminal(found.state) {
                 // The exit has been seen before the state, if this life of the agent saw it at all.
-                let status = timeout(Duration::from_millis(1), &mut exit).await.ok().flatten();
+                let status = timeout(Duration::from_millis(1), &mut exit)
+                    .await
+                    .ok()
+                    .flatten();
                 return Ok((found, status));
             }
             // A command task ends with its container; others only in the executor's words.
-            let ended = if found.kind == ExecutorKind::Command { timeout(LOOK, &mut exit).await.ok() } else { sleep(LOOK).await; None };
+            let ended = if found.kind == ExecutorKind::Command {
+                timeout(LOOK, &mut exit).await.ok()
+            } else {
+                sleep(LOOK).await;
+                None
+            };
             if let Some(status) = ended {
                 let last = self.look().await.unwrap_or(found);
                 return Ok((last, status));
@@ -206,8 +276,17 @@ struct Tail {
 impl Tail {
     fn new(name: &'static str, sandbox: &Path, wanted: &Wanted) -> Self {
         // A task may have put a link in the file's place: it is resolved inside the sandbox.
-        let location = Location { root: sandbox.to_owned(), relative: PathBuf::from(name) };
-        Self { name, location, file: None, offset: wanted.offset.unwrap_or(0), last: wanted.tail }
+        let location = Location {
+            root: sandbox.to_owned(),
+            relative: PathBuf::from(name),
+        };
+        Self {
+            name,
+            location,
+            file: None,
+            offset: wanted.offset.unwrap_or(0),
+            last: wanted.tail,
+        }
     }
 
     /// The next piece, if there is one.
@@ -246,10 +325,16 @@ fn record(name: &str, offset: u64, piece: &[u8], rest: Rest) -> Option<(Value, u
         Err(_) => None,
     };
     if let Some(text) = text {
-        return Some((json!({ "stream": name, "offset": offset, "data": text }), text.len()));
+        return Some((
+            json!({ "stream": name, "offset": offset, "data": text }),
+            text.len(),
+        ));
     }
     let encoded = base64::engine::general_purpose::STANDARD.encode(piece);
-    Some((json!({ "stream": name, "offset": offset, "base64": encoded }), piece.len()))
+    Some((
+        json!({ "stream": name, "offset": offset, "base64": encoded }),
+        piece.len(),
+    ))
 }
 
 /// Where the last `lines` lines begin.
@@ -311,7 +396,10 @@ mod tests {
         let (value, taken) = record("stdout", 1, &text[1..2], Rest::All).unwrap();
         assert_eq!((value["base64"].as_str(), taken), (Some("ww=="), 1));
         let (value, _) = record("stderr", 7, b"\xff\xfe", Rest::Whole).unwrap();
-        assert_eq!(value, json!({ "stream": "stderr", "offset": 7, "base64": "//4=" }));
+        assert_eq!(
+            value,
+            json!({ "stream": "stderr", "offset": 7, "base64": "//4=" })
+        );
     }
 
     #[test]

@@ -55,7 +55,13 @@ macro_rules! resource_metrics {
     };
 }
 
-type ResourceNames = (&'static str, &'static str, &'static str, &'static str, [&'static str; 3]);
+type ResourceNames = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    [&'static str; 3],
+);
 
 fn resources(records: &AgentRecords, metrics: &mut BTreeMap<&'static str, f64>) {
     const NAMES: &[ResourceNames] = resource_metrics!("cpus", "gpus", "mem", "disk");
@@ -73,10 +79,15 @@ fn resources(records: &AgentRecords, metrics: &mut BTreeMap<&'static str, f64>) 
 fn tasks(records: &AgentRecords, metrics: &mut BTreeMap<&'static str, f64>) {
     let counters = &records.counters;
     let live = |state: TaskState| {
-        let tasks = shown::executors(records).flat_map(|(_, executor)| executor.queued.iter().chain(&executor.tasks));
+        let tasks = shown::executors(records)
+            .flat_map(|(_, executor)| executor.queued.iter().chain(&executor.tasks));
         tasks.filter(|task| task.state == state).count() as f64
     };
-    let executors = |state: ExecutorState| shown::executors(records).filter(|(_, executor)| executor.state == state).count() as f64;
+    let executors = |state: ExecutorState| {
+        shown::executors(records)
+            .filter(|(_, executor)| executor.state == state)
+            .count() as f64
+    };
     metrics.extend([
         ("slave/tasks_staging", live(TaskState::TaskStaging)),
         ("slave/tasks_starting", live(TaskState::TaskStarting)),
@@ -87,15 +98,39 @@ fn tasks(records: &AgentRecords, metrics: &mut BTreeMap<&'static str, f64>) {
         ("slave/tasks_killed", counters.tasks_killed as f64),
         ("slave/tasks_lost", counters.tasks_lost as f64),
         ("slave/tasks_gone", counters.tasks_gone as f64),
-        ("slave/valid_status_updates", counters.valid_status_updates as f64),
-        ("slave/invalid_status_updates", counters.invalid_status_updates as f64),
-        ("slave/valid_framework_messages", counters.valid_framework_messages as f64),
-        ("slave/invalid_framework_messages", counters.invalid_framework_messages as f64),
-        ("slave/container_launch_errors", counters.container_launch_errors as f64),
-        ("slave/executors_registering", executors(ExecutorState::Registering)),
+        (
+            "slave/valid_status_updates",
+            counters.valid_status_updates as f64,
+        ),
+        (
+            "slave/invalid_status_updates",
+            counters.invalid_status_updates as f64,
+        ),
+        (
+            "slave/valid_framework_messages",
+            counters.valid_framework_messages as f64,
+        ),
+        (
+            "slave/invalid_framework_messages",
+            counters.invalid_framework_messages as f64,
+        ),
+        (
+            "slave/container_launch_errors",
+            counters.container_launch_errors as f64,
+        ),
+        (
+            "slave/executors_registering",
+            executors(ExecutorState::Registering),
+        ),
         ("slave/executors_running", executors(ExecutorState::Running)),
-        ("slave/executors_terminating", executors(ExecutorState::Terminating)),
-        ("slave/executors_terminated", counters.executors_terminated as f64),
+        (
+            "slave/executors_terminating",
+            executors(ExecutorState::Terminating),
+        ),
+        (
+            "slave/executors_terminated",
+            counters.executors_terminated as f64,
+        ),
         ("slave/frameworks_active", records.frameworks.len() as f64),
     ]);
 }
@@ -104,15 +139,27 @@ fn daemon(agent: &AgentHttp, records: &AgentRecords, metrics: &mut BTreeMap<&'st
     let registered = records.registration == RegistrationState::Registered;
     let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed) as f64;
     metrics.extend([
-        ("containerizer/fetcher/task_fetches_succeeded", load(&agent.fetch.succeeded)),
-        ("containerizer/fetcher/task_fetches_failed", load(&agent.fetch.failed)),
+        (
+            "containerizer/fetcher/task_fetches_succeeded",
+            load(&agent.fetch.succeeded),
+        ),
+        (
+            "containerizer/fetcher/task_fetches_failed",
+            load(&agent.fetch.failed),
+        ),
         ("gc/path_removals_pending", load(&agent.garbage.pending)),
         ("gc/path_removals_succeeded", load(&agent.garbage.succeeded)),
         ("gc/path_removals_failed", load(&agent.garbage.failed)),
-        ("slave/executor_directory_max_allowed_age_secs", max_age(&agent.garbage_settings).as_secs_f64()),
+        (
+            "slave/executor_directory_max_allowed_age_secs",
+            max_age(&agent.garbage_settings).as_secs_f64(),
+        ),
         ("slave/registered", f64::from(u8::from(registered))),
         ("slave/recovery_time_secs", agent.recovery_seconds()),
-        ("slave/uptime_secs", (clock::wall_seconds() - agent.start_time).max(0.0)),
+        (
+            "slave/uptime_secs",
+            (clock::wall_seconds() - agent.start_time).max(0.0),
+        ),
     ]);
 }
 

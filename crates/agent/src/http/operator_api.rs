@@ -17,18 +17,23 @@ pub(super) async fn answer(agent: &AgentHttp, mut request: Request) -> Result<Re
     request.expect_method(&[Method::POST])?;
     let media = negotiate::content_type_or_recordio(request.headers())?;
     if media == MediaType::RecordIo {
-        return Err(respond::not_implemented("streaming calls (ATTACH_CONTAINER_INPUT) are not built yet"));
+        return Err(respond::not_implemented(
+            "streaming calls (ATTACH_CONTAINER_INPUT) are not built yet",
+        ));
     }
     let body = request.read_body().await?;
     let mut call: Call = decode(media, &body)?;
     call.r#type = call.r#type.filter(|number| Type::try_from(*number).is_ok());
-    validate(&call).map_err(|error| respond::bad_request(format!("Failed to validate agent::Call: {error}")))?;
+    validate(&call).map_err(|error| {
+        respond::bad_request(format!("Failed to validate agent::Call: {error}"))
+    })?;
     let accepted = negotiate::accept(request.headers())?;
     if call.r#type() == Type::SetLoggingLevel {
         return set_logging_level(agent, &call);
     }
     let answer = read(agent, &call).await?;
-    let mut response = respond::with_type(StatusCode::OK, accepted.name(), encode(&answer, accepted));
+    let mut response =
+        respond::with_type(StatusCode::OK, accepted.name(), encode(&answer, accepted));
     respond::compress(request.headers(), &mut response);
     Ok(response)
 }
@@ -36,7 +41,9 @@ pub(super) async fn answer(agent: &AgentHttp, mut request: Request) -> Result<Re
 /// Decodes a call; the texts of refusals are Mesos's.
 pub(super) fn decode<M: mezz_proto::Json>(media: MediaType, body: &[u8]) -> Result<M, Response> {
     match media {
-        MediaType::Protobuf => mezz_proto::decode_binary(body).map_err(|error| respond::bad_request(error.to_string())),
+        MediaType::Protobuf => {
+            mezz_proto::decode_binary(body).map_err(|error| respond::bad_request(error.to_string()))
+        }
         MediaType::Json | MediaType::RecordIo => {
             mezz_proto::from_json(body).map_err(|error| respond::bad_request(error.to_string()))
         }
@@ -61,14 +68,24 @@ fn validate(call: &Call) -> Result<(), String> {
         Type::ReadFile => call.read_file.is_none(),
         _ => false,
     };
-    if missing { Err(format!("Expecting '{}' to be present", call.r#type().as_str_name().to_lowercase())) } else { Ok(()) }
+    if missing {
+        Err(format!(
+            "Expecting '{}' to be present",
+            call.r#type().as_str_name().to_lowercase()
+        ))
+    } else {
+        Ok(())
+    }
 }
 
 fn set_logging_level(agent: &AgentHttp, call: &Call) -> Result<Response, Response> {
     let wanted = call.set_logging_level.unwrap_or_default();
     let duration = Duration::from_nanos(u64::try_from(wanted.duration.nanoseconds).unwrap_or(0));
-    agent.logging.set(wanted.level, duration).map_err(respond::bad_request)?;
-    Ok(respond::accepted())
+    agent
+        .logging
+        .set(wanted.level, duration)
+        .map_err(respond::bad_request)?;
+    Ok(respond::ok())
 }
 
 async fn read(agent: &AgentHttp, call: &Call) -> Result<Answer, Response> {
@@ -92,7 +109,9 @@ async fn read(agent: &AgentHttp, call: &Call) -> Result<Answer, Response> {
             Kind::GetMetrics
         }
         Type::GetLoggingLevel => {
-            answer.get_logging_level = Some(response::GetLoggingLevel { level: agent.logging.get() });
+            answer.get_logging_level = Some(response::GetLoggingLevel {
+                level: agent.logging.get(),
+            });
             Kind::GetLoggingLevel
         }
         Type::ListFiles => {
@@ -104,7 +123,9 @@ async fn read(agent: &AgentHttp, call: &Call) -> Result<Answer, Response> {
             Kind::ReadFile
         }
         Type::GetContainers => {
-            answer.get_containers = Some(response::GetContainers { containers: containers::list(agent).await? });
+            answer.get_containers = Some(response::GetContainers {
+                containers: containers::list(agent).await?,
+            });
             Kind::GetContainers
         }
         _ => records(&*agent.view().await?, call.r#type(), &mut answer)?,
@@ -114,7 +135,11 @@ async fn read(agent: &AgentHttp, call: &Call) -> Result<Answer, Response> {
 }
 
 /// The calls that show the records.
-fn records(records: &AgentRecords, kind: Type, answer: &mut Answer) -> Result<response::Type, Response> {
+fn records(
+    records: &AgentRecords,
+    kind: Type,
+    answer: &mut Answer,
+) -> Result<response::Type, Response> {
     use response::Type as Kind;
     Ok(match kind {
         Type::GetState => {
@@ -138,24 +163,41 @@ fn records(records: &AgentRecords, kind: Type, answer: &mut Answer) -> Result<re
             Kind::GetTasks
         }
         Type::GetOperations => {
-            answer.get_operations = Some(response::GetOperations { operations: Vec::new() });
+            answer.get_operations = Some(response::GetOperations {
+                operations: Vec::new(),
+            });
             Kind::GetOperations
         }
         Type::GetAgent => {
-            answer.get_agent = Some(response::GetAgent { agent_info: Some((*records.agent).clone()), ..response::GetAgent::default() });
+            answer.get_agent = Some(response::GetAgent {
+                agent_info: Some((*records.agent).clone()),
+                ..response::GetAgent::default()
+            });
             Kind::GetAgent
         }
         Type::GetResourceProviders => {
-            answer.get_resource_providers = Some(response::GetResourceProviders { resource_providers: Vec::new() });
+            answer.get_resource_providers = Some(response::GetResourceProviders {
+                resource_providers: Vec::new(),
+            });
             Kind::GetResourceProviders
         }
-        other => return Err(respond::not_implemented(format!("{} is not built yet", other.as_str_name()))),
+        other => {
+            return Err(respond::not_implemented(format!(
+                "{} is not built yet",
+                other.as_str_name()
+            )));
+        }
     })
 }
 
 fn flags(agent: &AgentHttp) -> response::GetFlags {
-    let flag = |(name, value): (&String, &String)| v1::Flag { name: name.clone(), value: Some(value.clone()) };
-    response::GetFlags { flags: agent.flags.values().iter().map(flag).collect() }
+    let flag = |(name, value): (&String, &String)| v1::Flag {
+        name: name.clone(),
+        value: Some(value.clone()),
+    };
+    response::GetFlags {
+        flags: agent.flags.values().iter().map(flag).collect(),
+    }
 }
 
 fn version() -> response::GetVersion {
@@ -170,12 +212,19 @@ fn version() -> response::GetVersion {
 }
 
 async fn get_metrics(agent: &AgentHttp) -> Result<response::GetMetrics, Response> {
-    let metric = |(name, value): (&str, f64)| v1::Metric { name: name.to_owned(), value: Some(value) };
-    Ok(response::GetMetrics { metrics: metrics::all(agent).await?.into_iter().map(metric).collect() })
+    let metric = |(name, value): (&str, f64)| v1::Metric {
+        name: name.to_owned(),
+        value: Some(value),
+    };
+    Ok(response::GetMetrics {
+        metrics: metrics::all(agent).await?.into_iter().map(metric).collect(),
+    })
 }
 
 fn frameworks(records: &AgentRecords) -> response::GetFrameworks {
-    let shown = |record: &std::sync::Arc<FrameworkRecord>| response::get_frameworks::Framework { framework_info: (*record.info).clone() };
+    let shown = |record: &std::sync::Arc<FrameworkRecord>| response::get_frameworks::Framework {
+        framework_info: (*record.info).clone(),
+    };
     response::GetFrameworks {
         frameworks: records.frameworks.iter().map(shown).collect(),
         completed_frameworks: records.completed_frameworks.iter().map(shown).collect(),
@@ -184,29 +233,54 @@ fn frameworks(records: &AgentRecords) -> response::GetFrameworks {
 
 fn executors(records: &AgentRecords) -> response::GetExecutors {
     let shown = |framework: &FrameworkRecord, record: &ExecutorRecord| {
-        let mut executor_info = (*record.info).clone();
+        let mut executor_info = (*record.info()).clone();
         executor_info.framework_id.clone_from(&framework.info.id);
         response::get_executors::Executor { executor_info }
     };
     let mut answer = response::GetExecutors::default();
-    answer.executors.extend(shown::executors(records).map(|(framework, executor)| shown(framework, executor)));
-    for framework in records.frameworks.iter().chain(&records.completed_frameworks) {
-        answer.completed_executors.extend(framework.completed_executors.iter().map(|executor| shown(framework, executor)));
+    answer
+        .executors
+        .extend(shown::executors(records).map(|(framework, executor)| shown(framework, executor)));
+    for framework in records
+        .frameworks
+        .iter()
+        .chain(&records.completed_frameworks)
+    {
+        answer.completed_executors.extend(
+            framework
+                .completed_executors
+                .iter()
+                .map(|executor| shown(framework, executor)),
+        );
     }
     answer
 }
 
 fn tasks(records: &AgentRecords) -> response::GetTasks {
     let mut answer = response::GetTasks::default();
-    for framework in records.frameworks.iter().chain(&records.completed_frameworks) {
-        for executor in framework.executors.iter().chain(&framework.completed_executors) {
+    for framework in records
+        .frameworks
+        .iter()
+        .chain(&records.completed_frameworks)
+    {
+        for executor in framework
+            .executors
+            .iter()
+            .chain(&framework.completed_executors)
+        {
             let of = |task| shown::task(records, framework, executor, task);
             answer.queued_tasks.extend(executor.queued.iter().map(of));
             for task in &executor.tasks {
-                let list = if shown::is_terminal(task.state) { &mut answer.terminated_tasks } else { &mut answer.launched_tasks };
+                let list = if shown::is_terminal(task.state) {
+                    &mut answer.terminated_tasks
+                } else {
+                    &mut answer.launched_tasks
+                };
                 list.push(of(task));
             }
-            answer.completed_tasks.extend(executor.completed.iter().map(|task| of(task)));
+            answer
+                .completed_tasks
+                .extend(executor.completed.iter().map(|task| of(task)));
         }
     }
     answer
@@ -215,17 +289,23 @@ fn tasks(records: &AgentRecords) -> response::GetTasks {
 async fn list_files(agent: &AgentHttp, call: &Call) -> Result<response::ListFiles, Response> {
     let path = call.list_files.clone().unwrap_or_default().path;
     let files = agent.files.clone();
-    let entries = blocking(move || files.browse(&path)).await?.map_err(refusal)?;
+    let entries = blocking(move || files.browse(&path))
+        .await?
+        .map_err(refusal)?;
     let info = |entry: &mezz_http::files::Entry| v1::FileInfo {
         path: entry.path.clone(),
         nlink: Some(i32::try_from(entry.nlink).unwrap_or(i32::MAX)),
         size: Some(entry.size),
-        mtime: Some(v1::TimeInfo { nanoseconds: entry.mtime_seconds.saturating_mul(1_000_000_000) }),
+        mtime: Some(v1::TimeInfo {
+            nanoseconds: entry.mtime_seconds.saturating_mul(1_000_000_000),
+        }),
         mode: Some(entry.mode),
         uid: Some(account_name("/etc/passwd", entry.uid)),
         gid: Some(account_name("/etc/group", entry.gid)),
     };
-    Ok(response::ListFiles { file_infos: entries.iter().map(info).collect() })
+    Ok(response::ListFiles {
+        file_infos: entries.iter().map(info).collect(),
+    })
 }
 
 async fn read_file(agent: &AgentHttp, call: &Call) -> Result<response::ReadFile, Response> {
@@ -233,13 +313,24 @@ async fn read_file(agent: &AgentHttp, call: &Call) -> Result<response::ReadFile,
     let files = agent.files.clone();
     let piece = blocking(move || {
         let offset = i64::try_from(wanted.offset).unwrap_or(i64::MAX);
-        files.read(&wanted.path, offset, wanted.length.map(|length| i64::try_from(length).unwrap_or(i64::MAX)))
+        files.read(
+            &wanted.path,
+            offset,
+            wanted
+                .length
+                .map(|length| i64::try_from(length).unwrap_or(i64::MAX)),
+        )
     });
     let piece = piece.await?.map_err(refusal)?;
-    Ok(response::ReadFile { size: piece.size, data: piece.data.into() })
+    Ok(response::ReadFile {
+        size: piece.size,
+        data: piece.data.into(),
+    })
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Response> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }

@@ -39,7 +39,11 @@ pub(super) fn state(agent: &AgentHttp, records: &AgentRecords) -> Value {
         "frameworks": records.frameworks.iter().map(|record| framework(agent, records, record)).collect::<Vec<_>>(),
         "completed_frameworks": records.completed_frameworks.iter().map(|record| framework(agent, records, record)).collect::<Vec<_>>(),
     });
-    if let Some(hostname) = records.master.as_ref().and_then(|master| master.hostname.clone()) {
+    if let Some(hostname) = records
+        .master
+        .as_ref()
+        .and_then(|master| master.hostname.clone())
+    {
         state["master_hostname"] = Value::from(hostname);
     }
     state
@@ -54,15 +58,30 @@ pub(super) fn summary(resources: &Resources) -> Value {
         };
         (name, value)
     };
-    Value::Object(resources.summary().map(entry).collect::<Map<String, Value>>())
+    Value::Object(
+        resources
+            .summary()
+            .map(entry)
+            .collect::<Map<String, Value>>(),
+    )
 }
 
 fn allocated(resources: &Resources) -> Value {
-    if resources.is_empty() { json!({}) } else { summary(resources) }
+    if resources.is_empty() {
+        json!({})
+    } else {
+        summary(resources)
+    }
 }
 
 fn by_role(resources: &Resources) -> Value {
-    Value::Object(resources.reserved_by_role().iter().map(|(role, reserved)| (role.clone(), summary(reserved))).collect())
+    Value::Object(
+        resources
+            .reserved_by_role()
+            .iter()
+            .map(|(role, reserved)| (role.clone(), summary(reserved)))
+            .collect(),
+    )
 }
 
 fn full(resources: &Resources) -> Value {
@@ -70,20 +89,43 @@ fn full(resources: &Resources) -> Value {
 }
 
 fn full_by_role(resources: &Resources) -> Value {
-    Value::Object(resources.reserved_by_role().iter().map(|(role, reserved)| (role.clone(), full(reserved))).collect())
+    Value::Object(
+        resources
+            .reserved_by_role()
+            .iter()
+            .map(|(role, reserved)| (role.clone(), full(reserved)))
+            .collect(),
+    )
 }
 
 fn attributes(attributes: &[v1::Attribute]) -> Value {
     let mut shown = BTreeMap::new();
     for attribute in attributes {
         let ranges = |ranges: &v1::value::Ranges| {
-            let parts: Vec<String> = ranges.range.iter().map(|range| format!("{}-{}", range.begin, range.end)).collect();
+            let parts: Vec<String> = ranges
+                .range
+                .iter()
+                .map(|range| format!("{}-{}", range.begin, range.end))
+                .collect();
             Value::from(format!("[{}]", parts.join(", ")))
         };
-        let value = (attribute.scalar.as_ref().map(|scalar| Value::from(scalar.value)))
-            .or_else(|| attribute.text.as_ref().map(|text| Value::from(text.value.as_str())))
-            .or_else(|| attribute.ranges.as_ref().map(ranges))
-            .or_else(|| attribute.set.as_ref().map(|set| Value::from(format!("{{{}}}", set.item.join(", ")))));
+        let value = (attribute
+            .scalar
+            .as_ref()
+            .map(|scalar| Value::from(scalar.value)))
+        .or_else(|| {
+            attribute
+                .text
+                .as_ref()
+                .map(|text| Value::from(text.value.as_str()))
+        })
+        .or_else(|| attribute.ranges.as_ref().map(ranges))
+        .or_else(|| {
+            attribute
+                .set
+                .as_ref()
+                .map(|set| Value::from(format!("{{{}}}", set.item.join(", "))))
+        });
         shown.insert(attribute.name.clone(), value.unwrap_or_default());
     }
     json!(shown)
@@ -92,7 +134,9 @@ fn attributes(attributes: &[v1::Attribute]) -> Value {
 fn framework(agent: &AgentHttp, records: &AgentRecords, record: &FrameworkRecord) -> Value {
     let info = &record.info;
     let executors = |list: &[std::sync::Arc<ExecutorRecord>]| -> Vec<Value> {
-        list.iter().map(|entry| executor(agent, records, record, entry)).collect()
+        list.iter()
+            .map(|entry| executor(agent, records, record, entry))
+            .collect()
     };
     let mut shown = json!({
         "id": shown::framework_id(record),
@@ -107,7 +151,10 @@ fn framework(agent: &AgentHttp, records: &AgentRecords, record: &FrameworkRecord
     if let Some(principal) = &info.principal {
         shown["principal"] = Value::from(principal.as_str());
     }
-    let multi_role = info.capabilities.iter().any(|entry| entry.r#type() == v1::framework_info::capability::Type::MultiRole);
+    let multi_role = info
+        .capabilities
+        .iter()
+        .any(|entry| entry.r#type() == v1::framework_info::capability::Type::MultiRole);
     if multi_role {
         shown["roles"] = json!(info.roles);
     } else {
@@ -118,8 +165,13 @@ fn framework(agent: &AgentHttp, records: &AgentRecords, record: &FrameworkRecord
     shown
 }
 
-fn executor(agent: &AgentHttp, records: &AgentRecords, framework: &FrameworkRecord, record: &ExecutorRecord) -> Value {
-    let info = &record.info;
+fn executor(
+    agent: &AgentHttp,
+    records: &AgentRecords,
+    framework: &FrameworkRecord,
+    record: &ExecutorRecord,
+) -> Value {
+    let info = &record.info();
     let resources = shown::executor_resources(record);
     let of = |task: &TaskRecord| shown_task(&shown::task(records, framework, record, task));
     let mut shown = json!({
@@ -133,10 +185,19 @@ fn executor(agent: &AgentHttp, records: &AgentRecords, framework: &FrameworkReco
         "queued_tasks": record.queued.iter().map(of).collect::<Vec<_>>(),
         "completed_tasks": record.completed.iter().map(|task| of(task)).collect::<Vec<_>>(),
     });
-    let tasks = record.queued.iter().chain(&record.tasks).chain(record.completed.iter().map(|task| &**task));
-    let every = info.resources.iter().chain(tasks.flat_map(|task| &task.info.resources));
+    let tasks = record
+        .queued
+        .iter()
+        .chain(&record.tasks)
+        .chain(record.completed.iter().map(|task| &**task));
+    let every = info
+        .resources
+        .iter()
+        .chain(tasks.flat_map(|task| &task.info.resources));
     let mut every = every;
-    if let Some(role) = every.find_map(|resource| resource.allocation_info.as_ref()?.role.as_deref()) {
+    if let Some(role) =
+        every.find_map(|resource| resource.allocation_info.as_ref()?.role.as_deref())
+    {
         shown["role"] = Value::from(role);
     }
     if let Some(labels) = &info.labels {
@@ -165,11 +226,20 @@ fn shown_task(task: &v1::Task) -> Value {
         "resources": summary(&resources),
         "statuses": task.statuses.iter().map(status).collect::<Vec<_>>(),
     });
-    if let Some(role) = task.resources.iter().find_map(|resource| resource.allocation_info.as_ref()?.role.as_deref()) {
+    if let Some(role) = task
+        .resources
+        .iter()
+        .find_map(|resource| resource.allocation_info.as_ref()?.role.as_deref())
+    {
         shown["role"] = Value::from(role);
     }
     if !task.limits.is_empty() {
-        shown["limits"] = task.limits.iter().map(|(name, limit)| (name.clone(), Value::from(limit.value))).collect::<Map<_, _>>().into();
+        shown["limits"] = task
+            .limits
+            .iter()
+            .map(|(name, limit)| (name.clone(), Value::from(limit.value)))
+            .collect::<Map<_, _>>()
+            .into();
     }
     if let Some(user) = &task.user {
         shown["user"] = Value::from(user.as_str());
@@ -190,13 +260,17 @@ fn shown_task(task: &v1::Task) -> Value {
 }
 
 fn status(status: &TaskStatus) -> Value {
-    let mut shown = json!({ "state": status.state().as_str_name(), "timestamp": status.timestamp() });
+    let mut shown =
+        json!({ "state": status.state().as_str_name(), "timestamp": status.timestamp() });
     if let Some(labels) = &status.labels {
         shown["labels"] = label_list(labels);
     }
     if let Some(container) = &status.container_status {
         // The process id is for the versioned API only.
-        shown["container_status"] = to_value(&v1::ContainerStatus { executor_pid: None, ..container.clone() });
+        shown["container_status"] = to_value(&v1::ContainerStatus {
+            executor_pid: None,
+            ..container.clone()
+        });
     }
     if let Some(healthy) = status.healthy {
         shown["healthy"] = Value::from(healthy);

@@ -209,7 +209,8 @@ impl Sender {
 
     /// Waits until the queue is below the high-water mark.
     pub async fn drained(&self) -> Result<(), SessionError> {
-        self.wait_until(|queue, config| queue.queued_bytes <= config.high_water_bytes).await
+        self.wait_until(|queue, config| queue.queued_bytes <= config.high_water_bytes)
+            .await
     }
 
     /// Waits until everything queued so far has been handed to the connection.
@@ -217,7 +218,10 @@ impl Sender {
         self.wait_until(|queue, _| queue.flushed).await
     }
 
-    async fn wait_until(&self, reached: impl Fn(&Queue, &SessionConfig) -> bool) -> Result<(), SessionError> {
+    async fn wait_until(
+        &self,
+        reached: impl Fn(&Queue, &SessionConfig) -> bool,
+    ) -> Result<(), SessionError> {
         loop {
             let waiting = self.link.drained.notified();
             tokio::pin!(waiting);

@@ -198,7 +198,11 @@ impl Writer {
     /// Tells those who wait for it that nothing is left to write.
     fn note_flushed(&self) {
         let mut queue = self.link.lock();
-        if !queue.flushed && queue.ordered.is_empty() && queue.urgent.is_empty() && self.rest.is_none() {
+        if !queue.flushed
+            && queue.ordered.is_empty()
+            && queue.urgent.is_empty()
+            && self.rest.is_none()
+        {
             queue.flushed = true;
             self.link.drained.notify_waiters();
         }

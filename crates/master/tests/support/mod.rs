@@ -145,6 +145,7 @@ impl FakeAgent {
                 "RESERVATION_REFINEMENT".into(),
             ],
             ip: Some("127.0.0.1".into()),
+            ..agent::Register::default()
         }));
         fake.id = fake.expect(|body| match body {
             Body::Registered(registered) => Some(registered.agent_id.value),

@@ -20,7 +20,11 @@ pub(crate) fn task_id(api: &mut Api, given: &str) -> Result<String, ClientError>
         }
     }
     let tasks = api.list("/v1/tasks?all=true")?;
-    if given == "last" { last(&tasks) } else { by_beginning(&tasks, given) }
+    if given == "last" {
+        last(&tasks)
+    } else {
+        by_beginning(&tasks, given)
+    }
 }
 
 fn text<'a>(task: &'a Value, key: &str) -> &'a str {
@@ -28,22 +32,34 @@ fn text<'a>(task: &'a Value, key: &str) -> &'a str {
 }
 
 fn last(tasks: &[Value]) -> Result<String, ClientError> {
-    tasks.iter().max_by_key(|task| recency(task)).map(|task| text(task, "id").to_owned()).ok_or_else(|| ClientError::NotFound {
-        what: "there is no last task: none has run yet".to_owned(),
-        hint: "run one with `mezz run -- COMMAND`".to_owned(),
-    })
+    tasks
+        .iter()
+        .max_by_key(|task| recency(task))
+        .map(|task| text(task, "id").to_owned())
+        .ok_or_else(|| ClientError::NotFound {
+            what: "there is no last task: none has run yet".to_owned(),
+            hint: "run one with `mezz run -- COMMAND`".to_owned(),
+        })
 }
 
 /// Orders tasks by when they came; one that waits to be placed is newer than all that had their chance.
 fn recency(task: &Value) -> (bool, Option<Timestamp>) {
     let instant = |key| text(task, key).parse::<Timestamp>().ok();
-    let at = instant("created_at").or_else(|| instant("started_at")).or_else(|| instant("finished_at"));
+    let at = instant("created_at")
+        .or_else(|| instant("started_at"))
+        .or_else(|| instant("finished_at"));
     (at.is_none() && text(task, "state") == "TASK_STAGING", at)
 }
 
 fn by_beginning(tasks: &[Value], given: &str) -> Result<String, ClientError> {
-    let named: Vec<&Value> = tasks.iter().filter(|task| text(task, "name") == given).collect();
-    let begun: Vec<&Value> = tasks.iter().filter(|task| text(task, "id").starts_with(given)).collect();
+    let named: Vec<&Value> = tasks
+        .iter()
+        .filter(|task| text(task, "name") == given)
+        .collect();
+    let begun: Vec<&Value> = tasks
+        .iter()
+        .filter(|task| text(task, "id").starts_with(given))
+        .collect();
     let meant = if begun.is_empty() { named } else { begun };
     match meant.as_slice() {
         [] => Err(ClientError::NotFound {
@@ -52,8 +68,15 @@ fn by_beginning(tasks: &[Value], given: &str) -> Result<String, ClientError> {
         }),
         [task] => Ok(text(task, "id").to_owned()),
         several => {
-            let candidates = several.iter().take(10).map(|task| text(task, "id").to_owned()).collect();
-            Err(ClientError::Ambiguous { given: given.to_owned(), candidates })
+            let candidates = several
+                .iter()
+                .take(10)
+                .map(|task| text(task, "id").to_owned())
+                .collect();
+            Err(ClientError::Ambiguous {
+                given: given.to_owned(),
+                candidates,
+            })
         }
     }
 }
@@ -80,9 +103,15 @@ mod tests {
 
     #[test]
     fn the_beginning_of_several_ids_names_them() {
-        let tasks = [json!({"id": "ab1", "name": "x"}), json!({"id": "ab2", "name": "ab"})];
+        let tasks = [
+            json!({"id": "ab1", "name": "x"}),
+            json!({"id": "ab2", "name": "ab"}),
+        ];
         let error = by_beginning(&tasks, "ab").expect_err("ambiguous");
-        assert_eq!(error.to_string(), "'ab' is the beginning of several ids: ab1, ab2");
+        assert_eq!(
+            error.to_string(),
+            "'ab' is the beginning of several ids: ab1, ab2"
+        );
         assert_eq!(by_beginning(&tasks, "x").expect("a name"), "ab1");
     }
 }

@@ -38,12 +38,20 @@ pub(crate) struct Interrupts {
 impl Interrupts {
     /// Begins to listen. From now on a signal does not end this process.
     pub(crate) fn listen(master: &str) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
         let (interrupt, terminate) = {
             let _context = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            (
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+            )
         };
-        let interrupts = Self { master: master.to_owned(), state: Arc::default() };
+        let interrupts = Self {
+            master: master.to_owned(),
+            state: Arc::default(),
+        };
         let listener = interrupts.clone();
         thread::Builder::new()
             .name("signals".to_owned())
@@ -70,7 +78,10 @@ impl Interrupts {
                 _ = interrupt.recv() => 2,
                 _ = terminate.recv() => 15,
             };
-            if last.replace(Instant::now()).is_some_and(|last| last.elapsed() < ONCE) {
+            if last
+                .replace(Instant::now())
+                .is_some_and(|last| last.elapsed() < ONCE)
+            {
                 continue;
             }
             let (task, signals) = {

@@ -9,8 +9,8 @@
 use mezz_testkit::captures::Capture;
 use mezz_testkit::replay::{Replay, recorded};
 use mezz_testkit::wait::eventually;
-use mezz_testkit::{Client, Daemon, Framework, TempCluster};
-use serde_json::Value;
+use mezz_testkit::{Client, Daemon, Encoding, Executor, Framework, TempCluster};
+use serde_json::{Value, json};
 
 const AGENT_FLAGS: [&str; 4] = [
     "--resources=cpus:16;mem:16000;disk:50000;ports:[31000-32000]",
@@ -26,6 +26,7 @@ pub struct Recorded {
     pub master: Daemon,
     pub cluster: TempCluster,
     pub agent_id: String,
+    executor: Option<Executor>,
 }
 
 impl Recorded {
@@ -46,14 +47,19 @@ impl Recorded {
             master,
             cluster,
             agent_id,
+            executor: None,
         };
         (recorded, offer)
     }
 
-    /// The same with the task `run-1` running and `fin-1` failed and acknowledged, as in the recording.
+    /// The same with the task `run-1` running, `fin-1` failed and acknowledged, and `pod-a` running in a
+    /// custom executor in the place of the recorded pod.
     pub fn with_tasks() -> Self {
         let (mut recorded, offer) = Self::subscribed();
-        recorded.launch(&offer, "ACCEPT with two command tasks, one with a health check");
+        recorded.launch(
+            &offer,
+            "ACCEPT with two command tasks, one with a health check",
+        );
         recorded.framework.wait_for("run-1", "TASK_RUNNING");
         recorded.framework.wait_for("fin-1", "TASK_FAILED");
         let client = recorded.client();
@@ -62,7 +68,69 @@ impl Recorded {
             let completed = &state["frameworks"][0]["completed_tasks"];
             (!completed.as_array()?.is_empty()).then_some(())
         });
+        recorded.start_executor();
         recorded
+    }
+
+    fn start_executor(&mut self) {
+        let offer = self.framework.next_offer();
+        let title = "ACCEPT with LAUNCH_GROUP on the default executor";
+        let request = self.replay().request(&Capture::Scheduler.dialogue(title));
+        let call: Value = serde_json::from_slice(&request.body.unwrap()).unwrap();
+        let group = &call["accept"]["operations"][0]["launch_group"];
+        let mut task = group["task_group"]["tasks"][0].clone();
+        let fields = task.as_object_mut().unwrap();
+        fields.remove("command");
+        fields.insert("executor".into(), group["executor"].clone());
+        task["executor"]["type"] = json!("CUSTOM");
+        task["executor"]["command"] = json!({"value": "echo a; sleep 600"});
+        self.framework.launch(&offer, &[task]);
+        let agent = self.agent.client();
+        let mut executor = eventually("the executor is expected", || {
+            Executor::subscribe(Encoding::Json, &agent, self.framework.id(), "pod-exec").ok()
+        });
+        executor.wait_for_event("LAUNCH");
+        executor.update("pod-a", "TASK_RUNNING");
+        self.framework.wait_for("pod-a", "TASK_RUNNING");
+        self.executor = Some(executor);
+        // Two refused launches, for the metrics that count them.
+        let offer = self.framework.next_offer();
+        self.launch(&offer, "ACCEPT of an unknown offer");
+        self.launch(&offer, "ACCEPT asking more than the offer");
+        self.framework.wait_for("lost-1", "TASK_DROPPED");
+        self.framework.wait_for("big-1", "TASK_ERROR");
+        self.framework.next_offer();
+    }
+
+    /// The path of the sandbox of `pod-exec`.
+    pub fn sandbox(&self) -> String {
+        self.executor_directory("pod-exec")
+    }
+
+    /// The folder of the agent's sandboxes, up to the agent's id.
+    pub fn sandbox_root(&self) -> String {
+        let sandbox = self.sandbox();
+        let (root, _) = sandbox.split_once("/frameworks/").unwrap();
+        root.to_owned()
+    }
+
+    /// The container ids of `run-1` and `fin-1`.
+    pub fn containers(&self) -> [String; 2] {
+        ["run-1", "fin-1"].map(|task| {
+            let directory = self.executor_directory(task);
+            directory.rsplit('/').next().unwrap().to_owned()
+        })
+    }
+
+    fn executor_directory(&self, id: &str) -> String {
+        let state = self.agent.client().get("/state").unwrap().json();
+        let framework = &state["frameworks"][0];
+        let executors = ["executors", "completed_executors"]
+            .into_iter()
+            .flat_map(|list| framework[list].as_array().unwrap());
+        let is_wanted = |executor: &&Value| executor["id"] == id;
+        let executor = executors.into_iter().find(is_wanted).unwrap();
+        executor["directory"].as_str().unwrap().to_owned()
     }
 
     /// Sends a recorded ACCEPT on an offer of this cluster, without the health checks in it.

@@ -14,8 +14,11 @@ use crate::load::Load;
 pub(crate) const SOON: Duration = Duration::from_secs(40);
 
 /// Room for all tasks of a test; nothing is measured by it.
-pub(crate) const AGENT_FLAGS: [&str; 3] =
-    ["--resources=cpus:64;mem:65536;disk:65536", "--registration-backoff-factor=20ms", "--hostname=agent"];
+pub(crate) const AGENT_FLAGS: [&str; 3] = [
+    "--resources=cpus:64;mem:65536;disk:65536",
+    "--registration-backoff-factor=20ms",
+    "--hostname=agent",
+];
 
 /// A cluster in a folder.
 pub(crate) struct Lab {
@@ -75,7 +78,11 @@ impl Lab {
     /// A command that leaves one line a run and ends when the gate is opened.
     pub(crate) fn gated(&self, id: &str) -> String {
         let gate = self.gate();
-        format!("echo $$ >> {}; until [ -e {} ]; do sleep 0.05; done", self.trace(id).display(), gate.display())
+        format!(
+            "echo $$ >> {}; until [ -e {} ]; do sleep 0.05; done",
+            self.trace(id).display(),
+            gate.display()
+        )
     }
 
     pub(crate) fn open_gate(&self) {
@@ -98,10 +105,15 @@ impl Lab {
 
     /// The one process of each task, with the time of its start.
     #[track_caller]
-    pub(crate) fn lives(&self, ids: impl IntoIterator<Item = String>) -> BTreeMap<String, (ProcessId, u64)> {
+    pub(crate) fn lives(
+        &self,
+        ids: impl IntoIterator<Item = String>,
+    ) -> BTreeMap<String, (ProcessId, u64)> {
         let mut lives = BTreeMap::new();
         for id in ids {
-            let pid = eventually("the task has left its trace", || self.runs(&id).first().copied());
+            let pid = eventually("the task has left its trace", || {
+                self.runs(&id).first().copied()
+            });
             assert_eq!(self.runs(&id), [pid], "{id} was run more than once");
             let start = started_at(pid).unwrap_or_else(|| panic!("{id}, process {pid}, is dead"));
             lives.insert(id, (pid, start));
@@ -113,8 +125,28 @@ impl Lab {
     #[track_caller]
     pub(crate) fn assert_one_end_each(&self, load: &Load, context: &str) {
         for (id, seen) in &load.tasks {
-            let ends: Vec<&str> = seen.states().into_iter().filter(|state| crate::load::is_terminal(state)).collect();
-            assert_eq!(ends.len(), 1, "{context}: {id} ended as {ends:?}: {:?}", seen.updates);
+            let ends: Vec<&str> = seen
+                .states()
+                .into_iter()
+                .filter(|state| crate::load::is_terminal(state))
+                .collect();
+            assert_eq!(
+                ends.len(),
+                1,
+                "{context}: {id} ended as {ends:?}: {:?}",
+                seen.updates
+            );
+            let order = ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"];
+            let ranks: Vec<usize> = seen
+                .states()
+                .iter()
+                .map(|state| order.iter().position(|known| known == state).unwrap_or(3))
+                .collect();
+            assert!(
+                ranks.is_sorted(),
+                "{context}: {id} went through {:?}",
+                seen.states()
+            );
             let runs = self.runs(id).len();
             assert!(runs <= 1, "{context}: {id} ran {runs} times");
             if ends == ["TASK_FINISHED"] {
@@ -136,5 +168,7 @@ pub(crate) fn started_at(pid: ProcessId) -> Option<u64> {
 
 /// So many names with a prefix.
 pub(crate) fn names(prefix: &str, count: usize) -> Vec<String> {
-    (0..count).map(|number| format!("{prefix}-{number}")).collect()
+    (0..count)
+        .map(|number| format!("{prefix}-{number}"))
+        .collect()
 }

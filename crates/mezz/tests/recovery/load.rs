@@ -29,7 +29,11 @@ pub(crate) struct Seen {
 impl Seen {
     /// The states heard, without repetitions.
     pub(crate) fn states(&self) -> Vec<&str> {
-        let mut states: Vec<&str> = self.updates.iter().filter_map(|status| status["state"].as_str()).collect();
+        let mut states: Vec<&str> = self
+            .updates
+            .iter()
+            .filter_map(|status| status["state"].as_str())
+            .collect();
         states.dedup();
         states
     }
@@ -41,12 +45,18 @@ impl Seen {
 
     /// The update that told its end.
     pub(crate) fn last_words(&self) -> &Value {
-        self.updates.iter().find(|status| is_terminal(status["state"].as_str().unwrap_or_default())).unwrap_or(&Value::Null)
+        self.updates
+            .iter()
+            .find(|status| is_terminal(status["state"].as_str().unwrap_or_default()))
+            .unwrap_or(&Value::Null)
     }
 }
 
 pub(crate) fn is_terminal(state: &str) -> bool {
-    !matches!(state, "TASK_STAGING" | "TASK_STARTING" | "TASK_RUNNING" | "TASK_KILLING" | "TASK_UNREACHABLE")
+    !matches!(
+        state,
+        "TASK_STAGING" | "TASK_STARTING" | "TASK_RUNNING" | "TASK_KILLING" | "TASK_UNREACHABLE"
+    )
 }
 
 /// The framework.
@@ -100,6 +110,11 @@ impl Load {
         self.call("KILL", json!({"task_id": {"value": id}}));
     }
 
+    /// Ends the framework.
+    pub(crate) fn leave(mut self) {
+        self.call("TEARDOWN", Value::Null);
+    }
+
     /// Whether nothing waits for an offer.
     pub(crate) fn is_all_sent(&self) -> bool {
         self.waiting.is_empty()
@@ -112,10 +127,20 @@ impl Load {
 
     /// Handles what comes until `done` holds; panics with the state of all tasks when it does not in time.
     #[track_caller]
-    pub(crate) fn until(&mut self, what: &str, limit: Duration, mut done: impl FnMut(&Self) -> bool) {
+    pub(crate) fn until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut done: impl FnMut(&Self) -> bool,
+    ) {
         let deadline = Instant::now() + limit;
         while !done(self) {
-            assert!(Instant::now() < deadline, "not within {limit:?}: {what}\nwaiting: {:?}\n{}", self.waiting, self.summary());
+            assert!(
+                Instant::now() < deadline,
+                "not within {limit:?}: {what}\nwaiting: {:?}\n{}",
+                self.waiting,
+                self.summary()
+            );
             self.step();
         }
     }
@@ -136,7 +161,10 @@ impl Load {
 
     /// How many tasks are in this state now.
     pub(crate) fn count(&self, state: &str) -> usize {
-        self.tasks.values().filter(|seen| seen.states().last() == Some(&state)).count()
+        self.tasks
+            .values()
+            .filter(|seen| seen.states().last() == Some(&state))
+            .count()
     }
 
     fn open(&self) -> impl Iterator<Item = (&String, &Seen)> {
@@ -147,10 +175,24 @@ impl Load {
     pub(crate) fn summary(&self) -> String {
         let mut fates: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (id, seen) in &self.tasks {
-            let reason = seen.updates.last().map(|status| format!("{} {}", status["reason"], status["message"]));
-            fates.entry(format!("{:?} {}", seen.states(), reason.unwrap_or_default())).or_default().push(id);
+            let reason = seen
+                .updates
+                .last()
+                .map(|status| format!("{} {}", status["reason"], status["message"]));
+            fates
+                .entry(format!(
+                    "{:?} {}",
+                    seen.states(),
+                    reason.unwrap_or_default()
+                ))
+                .or_default()
+                .push(id);
         }
-        fates.iter().map(|(fate, ids)| format!("{} × {fate}: {:?}\n", ids.len(), &ids[..ids.len().min(4)])).collect()
+        let lines: Vec<String> = fates
+            .iter()
+            .map(|(fate, ids)| format!("{} × {fate}: {:?}", ids.len(), &ids[..ids.len().min(4)]))
+            .collect();
+        lines.join("\n")
     }
 
     /// One event, or a short wait for one.
@@ -176,12 +218,19 @@ impl Load {
         if let Some(id) = self.info.get("id") {
             call["framework_id"] = id.clone();
         }
-        let Ok(mut events) = self.client.open(&Request::json(PATH, &call)) else { return false };
+        let Ok(mut events) = self.client.open(&Request::json(PATH, &call)) else {
+            return false;
+        };
         if events.status != 200 {
             return false;
         }
-        let stream_id = events.header("Mesos-Stream-Id").unwrap_or_default().to_owned();
-        let Ok(Some(first)) = events.next_json() else { return false };
+        let stream_id = events
+            .header("Mesos-Stream-Id")
+            .unwrap_or_default()
+            .to_owned();
+        let Ok(Some(first)) = events.next_json() else {
+            return false;
+        };
         assert_eq!(first["type"], "SUBSCRIBED", "{first}");
         self.info["id"] = first["subscribed"]["framework_id"].clone();
         self.subscriptions += 1;
@@ -200,24 +249,37 @@ impl Load {
 
     /// Sends a call; what fails because the master is gone is settled after the next subscription.
     fn call(&mut self, kind: &str, contents: Value) {
-        let Some((stream_id, _)) = &self.stream else { return };
-        let call = json!({"type": kind, "framework_id": self.info["id"], kind.to_lowercase(): contents});
-        let answer = self.client.send(&Request::json(PATH, &call).header("Mesos-Stream-Id", stream_id));
+        let Some((stream_id, _)) = &self.stream else {
+            return;
+        };
+        let call =
+            json!({"type": kind, "framework_id": self.info["id"], kind.to_lowercase(): contents});
+        let answer = self
+            .client
+            .send(&Request::json(PATH, &call).header("Mesos-Stream-Id", stream_id));
         if let Ok(answer) = answer {
             // A new master does not know the stream of the old one.
-            let known = matches!(answer.status, 202 | 403 | 503) || answer.text().contains("subscri") || answer.text().contains("stream");
+            let known = matches!(answer.status, 202 | 403 | 503)
+                || answer.text().contains("subscri")
+                || answer.text().contains("stream");
             assert!(known, "{kind}: {} {}", answer.status, answer.text());
         }
     }
 
     fn reconcile(&mut self) {
         self.asked_at = Instant::now();
-        let tasks: Vec<Value> =
-            self.open().map(|(id, seen)| json!({"task_id": {"value": id}, "agent_id": seen.agent})).collect();
+        let tasks: Vec<Value> = self
+            .open()
+            .map(|(id, seen)| json!({"task_id": {"value": id}, "agent_id": seen.agent}))
+            .collect();
         if !tasks.is_empty() {
             self.call("RECONCILE", json!({"tasks": tasks}));
         }
-        let unwanted: Vec<String> = self.open().filter(|(id, _)| self.unwanted.contains(*id)).map(|(id, _)| id.clone()).collect();
+        let unwanted: Vec<String> = self
+            .open()
+            .filter(|(id, _)| self.unwanted.contains(*id))
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in unwanted {
             self.call("KILL", json!({"task_id": {"value": id}}));
         }
@@ -237,24 +299,37 @@ impl Load {
     }
 
     fn on_offer(&mut self, offer: &Value) {
-        let count = self.waiting.len().min(AT_ONCE);
+        let count = self.waiting.len().min(AT_ONCE).min(tasks_that_fit(offer));
         if count == 0 {
             let filters = json!({"refuse_seconds": 0.2});
-            return self.call("DECLINE", json!({"offer_ids": [offer["id"]], "filters": filters}));
+            return self.call(
+                "DECLINE",
+                json!({"offer_ids": [offer["id"]], "filters": filters}),
+            );
         }
         let mut infos = Vec::new();
         for (id, command) in self.waiting.drain(..count) {
             let mut info = command_task(offer, &id, &command);
             if id.starts_with("heavy") {
-                info["labels"] = json!({"labels": [{"key": "ballast", "value": "x".repeat(HEAVY_BYTES)}]});
+                info["labels"] =
+                    json!({"labels": [{"key": "ballast", "value": "x".repeat(HEAVY_BYTES)}]});
             }
             infos.push(info);
-            let seen = Seen { agent: Some(offer["agent_id"].clone()), updates: Vec::new() };
-            assert!(self.tasks.insert(id.clone(), seen).is_none(), "{id} was wanted twice");
+            let seen = Seen {
+                agent: Some(offer["agent_id"].clone()),
+                updates: Vec::new(),
+            };
+            assert!(
+                self.tasks.insert(id.clone(), seen).is_none(),
+                "{id} was wanted twice"
+            );
         }
         let operations = json!([{"type": "LAUNCH", "launch": {"task_infos": infos}}]);
         let filters = json!({"refuse_seconds": 0.0});
-        self.call("ACCEPT", json!({"offer_ids": [offer["id"]], "operations": operations, "filters": filters}));
+        self.call(
+            "ACCEPT",
+            json!({"offer_ids": [offer["id"]], "operations": operations, "filters": filters}),
+        );
     }
 
     fn on_update(&mut self, status: &Value) {
@@ -262,15 +337,47 @@ impl Load {
         let acknowledgement = status
             .get("uuid")
             .map(|uuid| json!({"agent_id": status["agent_id"], "task_id": status["task_id"], "uuid": uuid}));
-        let seen = self.tasks.get_mut(id).unwrap_or_else(|| panic!("an update of a task that was never sent: {status}"));
+        let seen = self
+            .tasks
+            .get_mut(id)
+            .unwrap_or_else(|| panic!("an update of a task that was never sent: {status}"));
         let is_answer = status["reason"] == "REASON_RECONCILIATION";
-        let is_repeated = seen.updates.iter().any(|known| known["uuid"] == status["uuid"] && known.get("uuid").is_some());
+        let is_repeated = seen
+            .updates
+            .iter()
+            .any(|known| known["uuid"] == status["uuid"] && known.get("uuid").is_some());
         // The answer to a question may cross the end on its way.
-        if !is_repeated && !(is_answer && (seen.end().is_some() || !is_terminal(status["state"].as_str().unwrap_or_default()))) {
+        if !is_repeated
+            && !(is_answer
+                && (seen.end().is_some()
+                    || !is_terminal(status["state"].as_str().unwrap_or_default())))
+        {
             seen.updates.push(status.clone());
         }
         if let Some(acknowledgement) = acknowledgement {
             self.call("ACKNOWLEDGE", acknowledgement);
         }
     }
+}
+
+/// How many of the tasks of [`command_task`] an offer has room for.
+fn tasks_that_fit(offer: &Value) -> usize {
+    let amount = |name: &str| {
+        let resource = offer["resources"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|resource| resource["name"] == name);
+        resource
+            .and_then(|resource| resource["scalar"]["value"].as_f64())
+            .unwrap_or_default()
+    };
+    let fits = (amount("cpus") / 0.01 + 0.001).min(amount("mem") / 8.0 + 0.001);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small count"
+    )]
+    let fits = fits.floor() as usize;
+    fits
 }

@@ -33,18 +33,33 @@ fn five_hundred_tasks_live_through_the_masters_death() {
         eventually("it is dead", || (!is_running(pid)).then_some(()));
     }
     let master = lab.master_again(port);
-    load.until("twenty ends are told", SOON, |load| load.count("TASK_FAILED") == 20);
+    load.until("twenty ends are told", SOON, |load| {
+        load.count("TASK_FAILED") == 20
+    });
     assert_eq!((load.id(), load.subscriptions), (id.as_str(), 2));
     assert_eq!(load.count("TASK_RUNNING"), 480);
-    assert_eq!(lab.lives(names("task", 500).into_iter().skip(20)), before.into_iter().filter(|(_, (pid, _))| is_running(*pid)).collect());
+    assert_eq!(
+        lab.lives(names("task", 500).into_iter().skip(20)),
+        before
+            .into_iter()
+            .filter(|(_, (pid, _))| is_running(*pid))
+            .collect()
+    );
     let again = master.client().get("/v1/agents").unwrap().json();
     assert_eq!(agents[0]["id"], again[0]["id"], "the agent has kept its id");
     let tasks = master.client().get("/tasks?limit=1000").unwrap().json();
-    let running = tasks["tasks"].as_array().unwrap().iter().filter(|task| task["state"] == "TASK_RUNNING").count();
+    let running = tasks["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|task| task["state"] == "TASK_RUNNING")
+        .count();
     assert_eq!(running, 480, "the new master lists what runs");
 
     load.want("afterwards", lab.brief("afterwards"));
-    load.until("a new task ends", SOON, |load| load.count("TASK_FINISHED") == 1);
+    load.until("a new task ends", SOON, |load| {
+        load.count("TASK_FINISHED") == 1
+    });
     for (pid, _) in lab.lives(names("task", 500).into_iter().skip(20)).values() {
         signal(*pid, Signal::TERM);
     }
@@ -71,7 +86,9 @@ fn five_hundred_tasks_live_through_the_death_of_master_and_agent_at_once() {
     }
     let master = lab.master_again(port);
     let _agent = lab.agent(&master);
-    load.until("twenty ends are told", SOON, |load| load.count("TASK_FAILED") == 20);
+    load.until("twenty ends are told", SOON, |load| {
+        load.count("TASK_FAILED") == 20
+    });
     assert_eq!(load.count("TASK_RUNNING"), 480, "{}", load.summary());
     let after = lab.lives(names("task", 500).into_iter().skip(20));
     assert!(after.iter().all(|(id, life)| before[id] == *life));
@@ -85,7 +102,10 @@ fn five_hundred_tasks_live_through_the_death_of_master_and_agent_at_once() {
 #[test]
 fn a_framework_that_does_not_come_back_in_time_is_ended_with_its_tasks() {
     let mut lab = Lab::new();
-    let master = lab.cluster.master(&["--agent-reregister-timeout=2secs"]).unwrap();
+    let master = lab
+        .cluster
+        .master(&["--agent-reregister-timeout=2secs"])
+        .unwrap();
     let _agent = lab.agent(&master);
     let mut info = mezz_testkit::framework::framework_info("short", &["*"]);
     info["failover_timeout"] = 1.0.into();
@@ -96,6 +116,12 @@ fn a_framework_that_does_not_come_back_in_time_is_ended_with_its_tasks() {
     let port = master.port();
     master.kill_9();
     drop(load);
-    let _master = lab.cluster.master(&[&format!("--port={port}"), "--agent-reregister-timeout=2secs"]).unwrap();
+    let _master = lab
+        .cluster
+        .master(&[
+            &format!("--port={port}"),
+            "--agent-reregister-timeout=2secs",
+        ])
+        .unwrap();
     eventually("its task ends", || (!is_running(pid)).then_some(()));
 }

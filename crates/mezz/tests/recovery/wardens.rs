@@ -10,7 +10,11 @@ use crate::load::Load;
 
 /// The process of the warden of the agent in `FOLDER/agent`.
 pub(crate) fn warden_of(lab: &Lab) -> ProcessId {
-    let socket = lab.folder().join("agent/warden/socket").display().to_string();
+    let socket = lab
+        .folder()
+        .join("agent/warden/socket")
+        .display()
+        .to_string();
     let is_warden = |pid: &ProcessId| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
@@ -30,13 +34,22 @@ fn running(lab: &Lab, master: &Daemon, count: usize) -> Load {
 
 fn all_end_and_nothing_runs_on(lab: &Lab, load: &mut Load, pids: impl Iterator<Item = ProcessId>) {
     load.until_all_ended(SOON);
-    assert_eq!(load.count("TASK_FAILED"), load.tasks.len(), "{}", load.summary());
+    assert_eq!(
+        load.count("TASK_FAILED"),
+        load.tasks.len(),
+        "{}",
+        load.summary()
+    );
     for pid in pids {
-        eventually("what was said to have ended does not run on", || (!is_running(pid)).then_some(()));
+        eventually("what was said to have ended does not run on", || {
+            (!is_running(pid)).then_some(())
+        });
     }
     lab.assert_one_end_each(load, "after the warden's death");
     load.want("afterwards", lab.brief("afterwards"));
-    load.until("a new task ends", SOON, |load| load.count("TASK_FINISHED") == 1);
+    load.until("a new task ends", SOON, |load| {
+        load.count("TASK_FINISHED") == 1
+    });
 }
 
 #[test]
