@@ -28,6 +28,9 @@ use crate::view::{ViewCell, Views};
 /// Inputs handled before timers, views and replies get their turn.
 const BATCH: usize = 256;
 
+/// How long an orderly stop waits for the store.
+const LAST_WRITES: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// What the thread is made of.
 pub(crate) struct Parts {
     pub(crate) core: Master,
@@ -107,10 +110,27 @@ impl CoreThread {
             }
             self.settle();
             if let Some(ended) = self.ended.take() {
+                if ended == Ended::Stopped {
+                    self.finish_writes();
+                }
                 for stream in self.streams.values() {
                     stream.sender.end();
                 }
                 return ended;
+            }
+        }
+    }
+
+    /// What was decided before an orderly stop shall be there after it, or what has ended would be begun again.
+    fn finish_writes(&mut self) {
+        let end = Instant::now() + LAST_WRITES;
+        let mut inputs = Vec::new();
+        while self.release.durable() < self.issued && Instant::now() < end {
+            self.inbox.take(Some(end), &mut inputs);
+            for input in inputs.drain(..) {
+                if let Input::Event(Event::Persisted(token)) = input {
+                    let _ = self.release.advance(token);
+                }
             }
         }
     }
