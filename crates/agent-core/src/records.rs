@@ -4,6 +4,7 @@
 
 use crate::ids::{ContainerId, LaunchId};
 use crate::journal::ExecutorKind;
+use crate::view::synthetic_executor;
 use mezz_proto::v1::{
     AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MasterInfo, Task,
     TaskInfo, TaskState, TaskStatus,
@@ -57,8 +58,10 @@ pub type CompletedExecutorRecord = ExecutorRecord;
 /// One executor, real or synthetic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExecutorRecord {
-    /// For a command task made up as Mesos does it (name, source).
-    pub info: Arc<ExecutorInfo>,
+    /// As the framework gave it; none of a command task.
+    pub(crate) given_info: Option<Arc<ExecutorInfo>>,
+    /// Its framework's id.
+    pub framework_id: Arc<str>,
     /// Whether it is a process of its own.
     pub kind: ExecutorKind,
     /// How far it has come.
@@ -77,6 +80,37 @@ pub struct ExecutorRecord {
     pub tasks: Vec<TaskRecord>,
     /// Tasks that are over, oldest first.
     pub completed: Vec<Arc<TaskRecord>>,
+}
+
+impl ExecutorRecord {
+    /// The executor's id: of a command task the task's.
+    pub fn id(&self) -> &str {
+        let of_task = || {
+            self.first_task()
+                .map(|task| task.info.task_id.value.as_str())
+        };
+        self.given_info
+            .as_ref()
+            .map(|info| info.executor_id.value.as_str())
+            .or_else(of_task)
+            .unwrap_or_default()
+    }
+
+    /// For a command task made up as Mesos does it (name, source), each time: few of them are ever looked at.
+    pub fn info(&self) -> Arc<ExecutorInfo> {
+        self.given_info.clone().unwrap_or_else(|| {
+            Arc::new(synthetic_executor(
+                &self.framework_id,
+                self.first_task().map(|task| &task.info),
+            ))
+        })
+    }
+
+    fn first_task(&self) -> Option<&TaskRecord> {
+        self.tasks
+            .first()
+            .or_else(|| self.completed.last().map(Arc::as_ref))
+    }
 }
 
 /// How far an executor has come.

@@ -81,17 +81,11 @@ impl AgentCore {
         let tasks: Vec<TaskRecord> = entry.tasks.iter().filter_map(show).collect();
         let queued = entry.queued.iter().filter_map(show).collect();
         let record = Arc::new(ExecutorRecord {
-            info: entry.info.clone().unwrap_or_else(|| {
-                let task = tasks
-                    .first()
-                    .map(|task| &task.info)
-                    .or_else(|| entry.completed.back().map(|task| &task.info));
-                let framework_id = self
-                    .frameworks
-                    .get(entry.framework)
-                    .map(|framework| framework.id.as_ref());
-                Arc::new(synthetic_executor(framework_id, task))
-            }),
+            given_info: entry.info.clone(),
+            framework_id: self
+                .frameworks
+                .get(entry.framework)
+                .map_or_else(|| "".into(), |framework| Arc::clone(&framework.id)),
             kind: entry.kind,
             state: entry.state,
             container_id: entry.container_id,
@@ -202,8 +196,11 @@ fn completed_tasks<'a>(
 ) -> Vec<Task> {
     executors
         .flat_map(|executor| {
-            let executor_id = (executor.kind == ExecutorKind::Custom)
-                .then_some(executor.info.executor_id.value.as_str());
+            let given = executor
+                .given_info
+                .as_ref()
+                .filter(|_| executor.kind == ExecutorKind::Custom);
+            let executor_id = given.map(|info| info.executor_id.value.as_str());
             executor
                 .completed
                 .iter()
@@ -214,7 +211,7 @@ fn completed_tasks<'a>(
 
 /// The executor that Mesos would have made up for a command task, with the old `source` that it still fills.
 #[allow(deprecated)]
-fn synthetic_executor(framework_id: Option<&str>, task: Option<&Arc<TaskInfo>>) -> ExecutorInfo {
+pub(crate) fn synthetic_executor(framework_id: &str, task: Option<&Arc<TaskInfo>>) -> ExecutorInfo {
     let Some(task) = task else {
         return ExecutorInfo::default();
     };
@@ -222,8 +219,8 @@ fn synthetic_executor(framework_id: Option<&str>, task: Option<&Arc<TaskInfo>>) 
     let command = task.command.as_ref();
     ExecutorInfo {
         executor_id: ExecutorId { value: id.clone() },
-        framework_id: framework_id.map(|value| FrameworkId {
-            value: value.to_owned(),
+        framework_id: Some(FrameworkId {
+            value: framework_id.to_owned(),
         }),
         name: Some(format!(
             "Command Executor (Task: {id}) (Command: {})",

@@ -94,7 +94,7 @@ fn a_command_task_starts_runs_and_finishes() {
     assert!(records.frameworks.is_empty());
     let executor = &records.completed_frameworks[0].completed_executors[0];
     assert_eq!(
-        executor.info.name.as_deref(),
+        executor.info().name.as_deref(),
         Some("Command Executor (Task: t) (Command: sh -c 'sleep 1000')")
     );
     assert_eq!(executor.completed[0].state, TaskFinished);

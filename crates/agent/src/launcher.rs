@@ -3,16 +3,20 @@
 use std::ffi::CString;
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
 use mezz_agent_core::{Command, Launch, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan, Place,
     PlanError, Privilege, SandboxContent,
 };
+use rustix::fs::{Mode, OFlags, mkdirat};
+use rustix::io::Errno;
 
 use crate::accounts::Accounts;
+use crate::local_disk::{self, LocalDisk};
 
 /// Why a container cannot be started. The text becomes the task's message.
 #[derive(Debug, thiserror::Error)]
@@ -31,14 +35,23 @@ pub(crate) struct Launcher {
     host: HostFacts,
     accounts: Accounts,
     work_dir: PathBuf,
+    local_disk: LocalDisk,
+    /// The folder that the last sandbox was made in, open: the next one is mostly made there too.
+    parent: Option<(PathBuf, OwnedFd)>,
 }
 
 impl Launcher {
     pub(crate) fn new(host: HostFacts, work_dir: PathBuf) -> Self {
+        let host = HostFacts {
+            sandboxes: local_disk::directory(&work_dir),
+            ..host
+        };
         Self {
             host,
             accounts: Accounts::default(),
             work_dir,
+            local_disk: LocalDisk::default(),
+            parent: None,
         }
     }
 
@@ -60,16 +73,28 @@ impl Launcher {
         if let Some(name) = user {
             self.learn(name);
         }
-        if !launch.fetched {
-            let owner = user
-                .and_then(|name| self.host.users.get(name))
-                .filter(|owner| self.gives_away(owner));
+        let owner = user
+            .and_then(|name| self.host.users.get(name))
+            .filter(|owner| self.gives_away(owner));
+        let place = match &launch.command {
+            // Looked at only where it matters: for a program named by a path that runs as our own user.
+            Command::Argv { program, .. }
+                if program.starts_with('/') && !launch.fetched && owner.is_none() =>
+            {
+                self.local_disk.program(Path::new(program))
+            }
+            _ => Place::Unknown,
+        };
+        if !launch.fetched
+            && (owner.is_some() || make_quickly(&mut self.parent, &sandbox) == Made::NotYet)
+        {
             make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox {
                 path: sandbox.clone(),
                 source,
             })?;
         }
-        let spec = spec(launch, sandbox);
+        let mut spec = spec(launch, sandbox);
+        spec.program_place = place;
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
     }
 
@@ -111,6 +136,39 @@ fn spec(launch: Launch, sandbox: PathBuf) -> ContainerSpec {
         Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
     };
     spec
+}
+
+/// Whether a quick way led to the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    Done,
+    NotYet,
+}
+
+/// One system call where the folder above is at hand. Whatever is unusual is left to [`make_sandbox`].
+fn make_quickly(kept: &mut Option<(PathBuf, OwnedFd)>, path: &Path) -> Made {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Made::NotYet;
+    };
+    if kept.as_ref().is_none_or(|(known, _)| known != parent) {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        *kept = rustix::fs::open(parent, flags, Mode::empty())
+            .ok()
+            .map(|folder| (parent.to_owned(), folder));
+    }
+    let Some((_, folder)) = kept else {
+        return Made::NotYet;
+    };
+    match mkdirat(folder, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) => Made::Done,
+        Err(errno) => {
+            // The folder may have been collected since, and another made in its place.
+            if errno == Errno::NOENT {
+                *kept = None;
+            }
+            Made::NotYet
+        }
+    }
 }
 
 /// Makes a sandbox and gives it to its owner, if another than the daemon; an existing one is taken as it is.

@@ -14,6 +14,7 @@ mod http;
 mod inbox;
 mod journal;
 mod launcher;
+mod local_disk;
 mod master_link;
 mod options;
 mod perform;

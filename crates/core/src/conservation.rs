@@ -100,11 +100,11 @@ impl Master {
         let offered = Account::of_agent(&account.offered, agent.key);
         same(&name, "used", &agent.used, Some(&used))?;
         same(&name, "offered", &agent.offered, Some(&offered))?;
-        let mut taken = used.unallocated();
-        taken += offered.unallocated();
         let total = agent.total.unallocated();
-        // Tasks that were once counted as lost may come back on top of others; nothing more is offered then.
-        if !total.contains(&taken) && !offered.is_empty() {
+        let mut left = total.clone();
+        // Tasks that were once counted as lost may come back on top of others; what they leave may be offered.
+        let _ = left.subtract_available(&used.unallocated());
+        if !left.contains(&offered.unallocated()) {
             return Err(format!(
                 "{name}: {used} used and {offered} offered are more than {total}"
             ));

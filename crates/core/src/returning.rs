@@ -354,7 +354,7 @@ impl Master {
             let key = self.insert_framework(info, FrameworkState::Completed, false);
             self.remember_completed_framework(key);
         }
-        for task in tasks {
+        for task in tasks.into_iter().filter(|task| is_terminal(task.state())) {
             let framework = self
                 .index
                 .frameworks

@@ -18,6 +18,6 @@ pub use plan::{
 };
 pub use planning::{DEFAULT_STEP_DEADLINE_MS, PlanError, kill_method, marker, plan};
 pub use spec::{
-    CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Privilege,
+    CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Place, Privilege,
     SandboxContent, StdioSpec,
 };

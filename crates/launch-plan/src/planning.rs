@@ -5,7 +5,7 @@
 use crate::environment::Environment;
 use crate::plan::{CloneMode, Input, KillMethod, LaunchId, LaunchPlan, Output, SessionMode};
 use crate::spec::{
-    CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Privilege,
+    CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Place, Privilege,
     SandboxContent,
 };
 use crate::{Credentials, Rlimit};
@@ -170,25 +170,29 @@ pub fn kill_method(launch_id: LaunchId, host: &HostFacts) -> Result<KillMethod, 
 }
 
 /// A child that shares our memory suspends us until it execs: allowed only when nothing that a user chose or can
-/// touch lies on its way there.
+/// touch lies on its way there. A program elsewhere is as good if it was found on a local disk: it runs as the
+/// warden's own user, who could stop the warden anyway.
 fn clone_mode(
     spec: &ContainerSpec,
     host: &HostFacts,
     user: Option<&Credentials>,
     programs: &[CString],
 ) -> CloneMode {
-    let own_paths =
-        spec.working_directory.is_none() && spec.sandbox_content == SandboxContent::Fresh;
+    let fresh = spec.working_directory.is_none() && spec.sandbox_content == SandboxContent::Fresh;
+    let own_paths = fresh && host.sandboxes == Place::LocalDisk;
     let trusted = |program: &CString| {
         let path = Path::new(std::ffi::OsStr::from_bytes(program.as_bytes()));
         let plain = path
             .components()
             .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        let local =
+            spec.program_place == Place::LocalDisk && path.is_absolute() && programs.len() == 1;
         plain
-            && host
-                .trusted_program_dirs
-                .iter()
-                .any(|dir| path.starts_with(dir))
+            && (local
+                || host
+                    .trusted_program_dirs
+                    .iter()
+                    .any(|dir| path.starts_with(dir)))
     };
     let no_namespace = host.cgroup_v2.is_some()
         || host.freezer_v1.is_some()

@@ -3,7 +3,7 @@
 
 use mezz_launch_plan::{
     CloneMode, CommandSpec, ContainerSpec, Credentials, HostFacts, Input, InputSpec, KillMethod,
-    LaunchId, LaunchPlan, Leftovers, Output, OutputSpec, PidNamespaces, PlanError, Rlimit,
+    LaunchId, LaunchPlan, Leftovers, Output, OutputSpec, PidNamespaces, Place, PlanError, Rlimit,
     RlimitResource, SandboxContent, SessionMode, Survival, decode_plan, encode_plan, plan,
 };
 use std::ffi::CString;
@@ -110,10 +110,10 @@ fn a_later_environment_list_overrides_an_earlier_one_and_the_marker_all() {
     let plan = plan(&spec, &root()).unwrap();
     let env = texts(&plan.env);
     assert_eq!(env[..3], ["A=agent", "B=task", "C=second=x"]);
-    assert_eq!(env[3], "MEZZ_LAUNCH_ID=agent-1.000000000000002a");
-    assert!(env[4].starts_with("PATH=/usr/local/sbin:"));
+    assert!(env[3].starts_with("PATH=/usr/local/sbin:"));
+    assert_eq!(env[4], "MEZZ_LAUNCH_ID=agent-1.000000000000002a");
     assert_eq!(env.len(), 5);
-    assert_eq!(plan.marker.to_str(), Ok(env[3]));
+    assert_eq!(plan.marker.to_str(), Ok(env[4]));
 }
 
 #[test]
@@ -161,6 +161,12 @@ fn memory_is_shared_with_the_child_only_where_nothing_foreign_can_delay_it() {
             groups: vec![0],
         },
     );
+    assert_eq!(
+        clone(&shell("anything"), &facts),
+        CloneMode::Fork,
+        "who knows where the sandbox lies"
+    );
+    facts.sandboxes = Place::LocalDisk;
     assert_eq!(clone(&shell("anything"), &facts), CloneMode::Vfork);
     assert_eq!(clone(&argv("/usr/bin/env", &[]), &facts), CloneMode::Vfork);
     assert_eq!(
@@ -192,6 +198,32 @@ fn memory_is_shared_with_the_child_only_where_nothing_foreign_can_delay_it() {
     ];
     for spec in foreign {
         assert_eq!(clone(&spec, &facts), CloneMode::Fork, "{spec:?}");
+    }
+    let on_local_disk = |spec: ContainerSpec| ContainerSpec {
+        program_place: Place::LocalDisk,
+        ..spec
+    };
+    assert_eq!(
+        clone(&on_local_disk(argv("/opt/tool", &[])), &facts),
+        CloneMode::Vfork
+    );
+    for spec in [
+        argv("./tool", &[]),
+        argv("/opt/../mnt/tool", &[]),
+        ContainerSpec {
+            user: Some("alice".into()),
+            ..argv("/opt/tool", &[])
+        },
+        ContainerSpec {
+            sandbox_content: SandboxContent::Fetched,
+            ..argv("/opt/tool", &[])
+        },
+    ] {
+        assert_eq!(
+            clone(&on_local_disk(spec.clone()), &facts),
+            CloneMode::Fork,
+            "{spec:?}"
+        );
     }
     let mut spec = argv("tool", &[]);
     assert_eq!(clone(&spec, &facts), CloneMode::Vfork);

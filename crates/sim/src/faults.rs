@@ -15,7 +15,7 @@ impl World {
         if self.weather == Weather::Calm {
             return;
         }
-        self.soon(12 * SECOND, Occurrence::Fault);
+        self.soon(9 * SECOND, Occurrence::Fault);
         let agent = self.rng.index(self.agents.len());
         match self.rng.below(100) {
             0..10 => self.kill_master(),

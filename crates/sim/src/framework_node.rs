@@ -253,10 +253,14 @@ impl World {
         self.soon(pause, Occurrence::FrameworkTurn { framework });
         if self.frameworks[framework].over && !calm && self.rng.chance(100) {
             self.note(|| format!("framework {framework} begins anew"));
-            let next_task = self.frameworks[framework].next_task;
+            let old = &self.frameworks[framework];
+            // What is under way on old links is still read in the old form.
+            let (next_task, json) = (old.next_task, old.json);
+            let fresh = FrameworkNode::new(framework, &mut self.rng);
             self.frameworks[framework] = FrameworkNode {
                 next_task,
-                ..FrameworkNode::new(framework, &mut self.rng)
+                json,
+                ..fresh
             };
             return self.framework_dials(framework);
         }

@@ -95,12 +95,12 @@ impl World {
         let Some(core) = self.master.core.as_mut() else {
             return;
         };
-        let told = format!("{event:?}");
+        let told = event.clone();
         let mut effects = Effects::default();
         core.handle(now, event, &mut effects);
         self.summary.events += 1;
         if let Err(broken) = core.check_invariants() {
-            self.fail(format!("master: {broken}\nafter {told}"));
+            self.fail(format!("master: {broken}\nafter {told:?}"));
             return;
         }
         for effect in effects.list {

@@ -1,7 +1,6 @@
 //! What a framework has seen of one task, and what it must never see.
 
 use mezz_core::is_terminal;
-use mezz_proto::v1::task_status::Reason;
 use mezz_proto::v1::{TaskState, TaskStatus};
 
 /// An update that the framework has to acknowledge.
@@ -94,7 +93,9 @@ impl TaskView {
             }
             return Ok(());
         }
-        if state == TaskState::TaskDropped && status.reason() == Reason::Reconciliation {
+        if state == TaskState::TaskDropped
+            && status.message() == "Reconciliation: Task is unknown to the agent"
+        {
             self.dropped = true;
         }
         self.state = Some(state);

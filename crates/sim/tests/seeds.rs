@@ -1,6 +1,7 @@
 //! Runs of the whole cluster under faults, one per seed.
 //!
-//! `MEZZ_SIM_SEED=n cargo test -p mezz-sim` runs one seed and prints its trace as it goes; `MEZZ_SIM_SEEDS=n` runs so many.
+//! `MEZZ_SIM_SEED=n cargo test -p mezz-sim` runs one seed and prints its trace as it goes; `MEZZ_SIM_SEEDS=n` runs so many,
+//! from `MEZZ_SIM_FIRST` on; `MEZZ_SIM_CHAOS=s` makes each run so many virtual seconds long.
 #![allow(clippy::unwrap_used)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,10 +18,9 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn run(seed: u64, verbose: bool) -> Result<Summary, String> {
-    let settings = Settings {
-        verbose,
-        ..Settings::default()
-    };
+    let usual = Settings::default();
+    let chaos_s = number("MEZZ_SIM_CHAOS").unwrap_or(usual.chaos_s);
+    let settings = Settings { chaos_s, verbose };
     catch_unwind(AssertUnwindSafe(|| World::new(seed, settings).run()))
         .unwrap_or_else(|_| Err("a core panicked; see above".into()))
 }
@@ -67,7 +67,8 @@ fn a_cluster_under_faults_keeps_its_promises() {
         }
         return;
     }
-    let seeds: Vec<u64> = (0..number("MEZZ_SIM_SEEDS").unwrap_or(200)).collect();
+    let first = number("MEZZ_SIM_FIRST").unwrap_or(0);
+    let seeds: Vec<u64> = (first..first + number("MEZZ_SIM_SEEDS").unwrap_or(200)).collect();
     report(&run_all(&seeds));
 }
 

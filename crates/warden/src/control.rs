@@ -24,7 +24,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// How long a warden with a work directory stays when nothing runs and no agent comes back.
-const IDLE_BEFORE_END: Duration = Duration::from_secs(60);
+const IDLE_BEFORE_END: Duration = Duration::from_mins(1);
 /// How long a warden that is to end waits for what does not die.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 

@@ -136,7 +136,13 @@ impl Warden {
         })?;
         crash_point("warden.after_clone");
         prepared.pipes.theirs.clear();
-        let start_ticks = proc_tree::start_ticks(cloned.pid).unwrap_or(0);
+        // A cgroup knows its members by itself.
+        let start_ticks = match plan.kill {
+            KillMethod::FreezerV1 { .. } | KillMethod::CgroupV2 { .. } => 0,
+            KillMethod::PidNamespace | KillMethod::Session => {
+                proc_tree::start_ticks(cloned.pid).unwrap_or(0)
+            }
+        };
         let tree = TreeId {
             kill: plan.kill.clone(),
             pid: cloned.pid,

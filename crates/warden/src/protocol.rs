@@ -122,7 +122,7 @@ pub enum Reply {
         launch_id: LaunchId,
         /// Its main process.
         pid: u32,
-        /// The main process's start time in clock ticks since boot (field 22 of `/proc/PID/stat`).
+        /// The main process's start time in clock ticks since boot (field 22 of `/proc/PID/stat`); 0 where a cgroup holds its tree.
         start_ticks: u64,
         /// How many descriptors come along.
         descriptors: u8,
@@ -240,7 +240,7 @@ pub struct LaunchState {
     pub launch_id: LaunchId,
     /// Its main process; 0 while it is being made.
     pub pid: u32,
-    /// The main process's start time in clock ticks since boot.
+    /// The main process's start time in clock ticks since boot; 0 where a cgroup holds its tree.
     pub start_ticks: u64,
     /// Where it is in its life.
     pub phase: LaunchPhase,

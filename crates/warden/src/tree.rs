@@ -18,7 +18,7 @@ pub(crate) struct TreeId {
     pub(crate) kill: KillMethod,
     /// The main process, alive or not; 0 if it was never known.
     pub(crate) pid: u32,
-    /// Its start time; 0 if it was never known.
+    /// Its start time; 0 if it was never known, or nobody needs it since a cgroup holds the tree.
     pub(crate) start_ticks: u64,
     pub(crate) marker: CString,
 }

@@ -66,10 +66,11 @@ fn show(
         value: executor.container_id.to_string(),
         parent: None,
     };
+    let info = executor.info();
     let container = Container {
         framework_id: framework.info.id.clone(),
-        executor_id: Some(executor.info.executor_id.clone()),
-        executor_name: Some(executor.info.name().to_owned()),
+        executor_id: Some(info.executor_id.clone()),
+        executor_name: Some(info.name().to_owned()),
         container_id: id.clone(),
         container_status: Some(ContainerStatus {
             container_id: Some(id),
@@ -80,7 +81,7 @@ fn show(
     };
     Shown {
         container,
-        source: executor.info.source().to_owned(),
+        source: info.source().to_owned(),
     }
 }
 

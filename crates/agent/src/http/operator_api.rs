@@ -233,7 +233,7 @@ fn frameworks(records: &AgentRecords) -> response::GetFrameworks {
 
 fn executors(records: &AgentRecords) -> response::GetExecutors {
     let shown = |framework: &FrameworkRecord, record: &ExecutorRecord| {
-        let mut executor_info = (*record.info).clone();
+        let mut executor_info = (*record.info()).clone();
         executor_info.framework_id.clone_from(&framework.info.id);
         response::get_executors::Executor { executor_info }
     };

@@ -107,7 +107,7 @@ fn latest(inbox: &Inbox, framework: &str, executor: &str) -> Option<PathBuf> {
                 .iter()
                 .chain(record.completed_executors.iter().rev())
         });
-    runs.find(|record| record.info.executor_id.value == executor)
+    runs.find(|record| record.id() == executor)
         .map(|record| PathBuf::from(&record.sandbox))
 }
 
@@ -135,7 +135,7 @@ fn list(inbox: &Arc<Inbox>, work_dir: &Path) -> Vec<(String, PathBuf)> {
             let latest = format!(
                 "/frameworks/{}/executors/{}/runs/latest",
                 shown::framework_id(framework),
-                executor.info.executor_id.value
+                executor.id()
             );
             list.extend(
                 [directory, latest, real.to_string_lossy().into_owned()]

@@ -25,7 +25,12 @@ pub(super) fn executor_resources(executor: &ExecutorRecord) -> Resources {
         .iter()
         .chain(&executor.tasks)
         .filter(|task| !is_terminal(task.state));
-    let mut all = executor.info.resources.clone();
+    // What is made up for a command task holds none.
+    let mut all = if executor.kind == ExecutorKind::Custom {
+        executor.info().resources.clone()
+    } else {
+        Vec::new()
+    };
     all.extend(tasks.flat_map(|task| task.info.resources.iter().cloned()));
     known(&all)
 }
@@ -71,7 +76,7 @@ pub(super) fn directory(
         work_dir.display(),
         agent_id(records),
         framework_id(framework),
-        executor.info.executor_id.value,
+        executor.id(),
         executor.container_id
     )
 }
@@ -88,8 +93,7 @@ pub(super) fn task(
     executor: &ExecutorRecord,
     task: &TaskRecord,
 ) -> Task {
-    let executor_id =
-        (executor.kind == ExecutorKind::Custom).then_some(executor.info.executor_id.value.as_str());
+    let executor_id = (executor.kind == ExecutorKind::Custom).then(|| executor.id());
     task.to_task(framework_id(framework), agent_id(records), executor_id)
 }
 

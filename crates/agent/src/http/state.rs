@@ -171,7 +171,7 @@ fn executor(
     framework: &FrameworkRecord,
     record: &ExecutorRecord,
 ) -> Value {
-    let info = &record.info;
+    let info = &record.info();
     let resources = shown::executor_resources(record);
     let of = |task: &TaskRecord| shown_task(&shown::task(records, framework, record, task));
     let mut shown = json!({

@@ -209,6 +209,16 @@ impl World {
         frameworks: Vec<v1::FrameworkInfo>,
         tasks: Vec<v1::Task>,
     ) -> Agent {
+        let body = agent::Reregister {
+            tasks,
+            frameworks,
+            ..agent::Reregister::default()
+        };
+        self.reregister_with(id, resources, body)
+    }
+
+    /// The agent comes back on a new session with what the body says besides itself.
+    pub fn reregister_with(&mut self, id: &str, resources: &str, body: agent::Reregister) -> Agent {
         let session = SessionKey(self.number());
         self.hello(session, Some(id));
         let mut info = agent_info(resources);
@@ -216,10 +226,8 @@ impl World {
         let body = agent::Reregister {
             agent: info,
             version: "1.11.0".into(),
-            tasks,
-            frameworks,
             ip: Some("127.0.0.1".into()),
-            ..agent::Reregister::default()
+            ..body
         };
         self.feed(Event::Agent {
             session,

@@ -1,5 +1,7 @@
 //! The agent's death: what checkpoints goes on, what does not ends as Mesos ends it.
 
+use std::time::Duration;
+
 use mezz_testkit::processes::{is_running, signal};
 use mezz_testkit::wait::eventually;
 use rustix::process::Signal;
@@ -25,7 +27,11 @@ fn five_hundred_checkpointed_tasks_live_through_the_agents_death_and_fifty_other
     for id in names("pass", 50) {
         passing.want(&id, lab.lasting(&id));
     }
-    passing.until("50 run", SOON, |load| load.count("TASK_RUNNING") == 50);
+    passing.until("50 run", SOON, |load| {
+        // Who is offered something must answer, or the other waits for it.
+        keeping.step();
+        load.count("TASK_RUNNING") == 50
+    });
     let before = lab.lives(names("keep", 500));
     let passed = lab.lives(names("pass", 50));
 
@@ -43,7 +49,8 @@ fn five_hundred_checkpointed_tasks_live_through_the_agents_death_and_fifty_other
             (!is_running(pid)).then_some(())
         });
     }
-    // While no agent runs, ten tasks end: five well, five badly.
+    passing.leave();
+    // While no agent runs, ten tasks end, by two signals.
     for (number, id) in names("keep", 10).iter().enumerate() {
         signal(
             before[id].0,
@@ -66,6 +73,7 @@ fn five_hundred_checkpointed_tasks_live_through_the_agents_death_and_fifty_other
     for (id, life) in &after {
         assert_eq!(life, &before[id], "{id} is not the process that it was");
     }
+    keeping.listen(Duration::from_millis(700));
     assert_eq!(keeping.count("TASK_RUNNING"), 490, "{}", keeping.summary());
     assert!(
         keeping.tasks["keep-0"].last_words()["message"]

@@ -68,7 +68,7 @@ fn die_everywhere(victim: Victim, points: &[&str], visits: &[u32]) {
                     };
                     let began = Instant::now();
                     let died = Story::begin(victim, point, visit).tell();
-                    println!(
+                    eprintln!(
                         "{point}:{visit} {} in {:?}",
                         if died { "reached" } else { "not reached" },
                         began.elapsed()
@@ -287,9 +287,9 @@ impl Story {
     fn logs(&self) -> Vec<String> {
         let lines = |daemon: &Option<Daemon>| {
             daemon
-                .iter()
-                .flat_map(|daemon| daemon.lines())
-                .collect::<Vec<_>>()
+                .as_ref()
+                .map(Daemon::lines)
+                .unwrap_or_default()
                 .join("\n")
         };
         vec![lines(&self.master), lines(&self.agent)]

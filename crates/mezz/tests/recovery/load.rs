@@ -188,10 +188,11 @@ impl Load {
                 .or_default()
                 .push(id);
         }
-        fates
+        let lines: Vec<String> = fates
             .iter()
-            .map(|(fate, ids)| format!("{} × {fate}: {:?}\n", ids.len(), &ids[..ids.len().min(4)]))
-            .collect()
+            .map(|(fate, ids)| format!("{} × {fate}: {:?}", ids.len(), &ids[..ids.len().min(4)]))
+            .collect();
+        lines.join("\n")
     }
 
     /// One event, or a short wait for one.
