@@ -411,3 +411,31 @@ fn a_terminal_update_frees_the_resources_without_its_acknowledgement() {
         framework.accepted("TEARDOWN", None);
     }
 }
+
+/// Behaviour 64: the totals of a framework come back to nothing although both agents give the same ports.
+#[test]
+fn the_same_ports_of_two_agents_are_given_back() {
+    let mut lab = Lab::start();
+    let _other: Daemon = lab.another_agent("other", &[]);
+    let mut framework = lab.framework(Encoding::Json);
+    let offers = [framework.next_offer(), framework.next_offer()];
+    for (number, offer) in offers.iter().enumerate() {
+        let mut task = sleeper(offer, &format!("t{number}"));
+        let ports = json!({
+            "name": "ports", "type": "RANGES", "allocation_info": offer["allocation_info"],
+            "ranges": {"range": [{"begin": 31000, "end": 31001}]},
+        });
+        task["resources"].as_array_mut().unwrap().push(ports);
+        framework.launch(offer, &[task]);
+    }
+    for task in ["t0", "t1"] {
+        framework.wait_for(task, "TASK_RUNNING");
+        framework.kill(task);
+    }
+    for task in ["t0", "t1"] {
+        framework.wait_for(task, "TASK_KILLED");
+    }
+    lab.state_where("nothing is used", |state| {
+        state["frameworks"][0]["used_resources"]["cpus"] == 0.0
+    });
+}
