@@ -20,6 +20,7 @@ mod frameworks;
 mod invariants;
 pub mod key;
 mod launch;
+mod lists;
 mod master;
 pub mod metrics;
 pub mod native;

@@ -93,7 +93,7 @@ fn state(dice: &mut Dice) -> i32 {
 }
 
 fn wire_task(world: &World, dice: &mut Dice) -> v1::Task {
-    let executor = dice.maybe(|dice| executor_id(dice));
+    let executor = dice.maybe(executor_id);
     v1::Task {
         task_id: task_id(dice),
         framework_id: framework_id(world, dice),

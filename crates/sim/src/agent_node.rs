@@ -71,7 +71,7 @@ impl AgentNode {
 
 impl World {
     pub(crate) fn start_agent(&mut self, agent: usize) {
-        let seed = self.rng.next();
+        let seed = self.rng.number();
         let containers = self.known_containers(agent);
         let node = &mut self.agents[agent];
         if node.core.is_some() {
@@ -159,7 +159,7 @@ impl World {
                 );
             }
             Effect::DialMaster => {
-                self.soon(20 * MILLISECOND, Occurrence::AgentDialled { agent, life })
+                self.soon(20 * MILLISECOND, Occurrence::AgentDialled { agent, life });
             }
             Effect::HangUpMaster => {
                 let link = self.agents[agent].link.take();

@@ -28,7 +28,7 @@ struct Job {
 #[derive(Debug)]
 pub(crate) struct Executor {
     framework_id: String,
-    executor_id: String,
+    id: String,
     stream: Option<StreamId>,
     jobs: BTreeMap<String, Job>,
     unacknowledged: Vec<v1::TaskStatus>,
@@ -43,7 +43,7 @@ impl Executor {
         };
         Self {
             framework_id: variable("MESOS_FRAMEWORK_ID"),
-            executor_id: variable("MESOS_EXECUTOR_ID"),
+            id: variable("MESOS_EXECUTOR_ID"),
             stream: None,
             jobs: BTreeMap::new(),
             unacknowledged: Vec::new(),
@@ -59,7 +59,7 @@ impl Executor {
     fn call(&self, kind: Type) -> Call {
         Call {
             executor_id: v1::ExecutorId {
-                value: self.executor_id.clone(),
+                value: self.id.clone(),
             },
             framework_id: v1::FrameworkId {
                 value: self.framework_id.clone(),
@@ -105,7 +105,7 @@ impl Executor {
             state: job.state as i32,
             source: Some(task_status::Source::Executor as i32),
             executor_id: Some(v1::ExecutorId {
-                value: self.executor_id.clone(),
+                value: self.id.clone(),
             }),
             uuid: Some(uuid),
             ..v1::TaskStatus::default()
@@ -218,7 +218,7 @@ impl World {
     }
 
     pub(crate) fn random_uuid(&mut self) -> Bytes {
-        let (high, low) = (self.rng.next(), self.rng.next());
+        let (high, low) = (self.rng.number(), self.rng.number());
         Bytes::from([high.to_be_bytes(), low.to_be_bytes()].concat())
     }
 

@@ -96,7 +96,7 @@ impl World {
             filters,
         };
         self.framework_call(framework, call::Type::Accept, |call| {
-            call.accept = Some(accept)
+            call.accept = Some(accept);
         });
     }
 
@@ -170,7 +170,7 @@ impl World {
         });
         let decline = call::Decline { offer_ids, filters };
         self.framework_call(framework, call::Type::Decline, |call| {
-            call.decline = Some(decline)
+            call.decline = Some(decline);
         });
     }
 
@@ -227,14 +227,14 @@ impl World {
             .collect();
         if !tasks.is_empty() {
             self.framework_call(framework, call::Type::Reconcile, |call| {
-                call.reconcile = Some(call::Reconcile { tasks })
+                call.reconcile = Some(call::Reconcile { tasks });
             });
         }
     }
 
     pub(crate) fn reconcile_implicitly(&mut self, framework: usize) {
         self.framework_call(framework, call::Type::Reconcile, |call| {
-            call.reconcile = Some(call::Reconcile::default())
+            call.reconcile = Some(call::Reconcile::default());
         });
     }
 
@@ -266,7 +266,7 @@ impl World {
             agent_id,
         };
         self.framework_call(framework, call::Type::Shutdown, |call| {
-            call.shutdown = Some(shutdown)
+            call.shutdown = Some(shutdown);
         });
     }
 
@@ -284,7 +284,7 @@ impl World {
             ..call::UpdateFramework::default()
         };
         self.framework_call(framework, call::Type::UpdateFramework, |call| {
-            call.update_framework = Some(update)
+            call.update_framework = Some(update);
         });
     }
 

@@ -101,7 +101,7 @@ impl World {
         };
         self.note(|| format!("framework {framework} subscribes on link {link}"));
         self.framework_call(framework, call::Type::Subscribe, |call| {
-            call.subscribe = Some(subscribe)
+            call.subscribe = Some(subscribe);
         });
     }
 
@@ -243,7 +243,7 @@ impl World {
             uuid: uuid.into(),
         };
         self.framework_call(framework, call::Type::Acknowledge, |call| {
-            call.acknowledge = Some(acknowledge)
+            call.acknowledge = Some(acknowledge);
         });
     }
 
@@ -258,8 +258,8 @@ impl World {
             let (next_task, json) = (old.next_task, old.json);
             let fresh = FrameworkNode::new(framework, &mut self.rng);
             self.frameworks[framework] = FrameworkNode {
-                next_task,
                 json,
+                next_task,
                 ..fresh
             };
             return self.framework_dials(framework);

@@ -61,7 +61,7 @@ impl World {
         let elected = Elected {
             epoch: life,
             master_id: format!("m{life}"),
-            seed: self.rng.next(),
+            seed: self.rng.number(),
             snapshot: self.disk.snapshot(),
         };
         self.master_event(Event::Elected(Box::new(elected)));
@@ -299,27 +299,22 @@ impl World {
             }
         };
         let stream_id = format!("stream-{link}");
-        match call.subscribe {
-            Some(subscribe) => {
-                let stream = StreamKey(link);
-                self.master_event(Event::Subscribe(Box::new(Subscribe {
-                    stream,
-                    stream_id,
-                    principal: None,
-                    subscribe,
-                })));
-            }
-            None => {
-                let request = self.request();
-                let call = SchedulerCall {
-                    request,
-                    stream_id: Some(stream_id),
-                    principal: None,
-                    call,
-                };
-                self.master_event(Event::Call(Box::new(call)));
-            }
+        if let Some(subscribe) = call.subscribe {
+            let stream = StreamKey(link);
+            return self.master_event(Event::Subscribe(Box::new(Subscribe {
+                stream,
+                stream_id,
+                principal: None,
+                subscribe,
+            })));
         }
+        let request = self.request();
+        self.master_event(Event::Call(Box::new(SchedulerCall {
+            request,
+            stream_id: Some(stream_id),
+            principal: None,
+            call,
+        })));
     }
 
     pub(crate) fn request(&mut self) -> RequestKey {

@@ -40,8 +40,8 @@ impl World {
             return self.report(agent, after, event);
         }
         let program = match &launch.command {
-            mezz_agent_core::Command::Shell(program) => program.clone(),
-            mezz_agent_core::Command::Argv { program, .. } => program.clone(),
+            mezz_agent_core::Command::Shell(program)
+            | mezz_agent_core::Command::Argv { program, .. } => program.clone(),
         };
         let executor = (program == EXECUTOR_PROGRAM).then(|| Executor::new(&launch));
         let custom = executor.is_some();

@@ -79,8 +79,8 @@ impl World {
     /// A cluster that is about to start.
     pub fn new(seed: u64, settings: Settings) -> Self {
         let mut rng = Rng::new(seed);
-        let agents = (0..1 + rng.index(4)).map(AgentNode::new).collect();
-        let frameworks = (0..1 + rng.index(4))
+        let agents = (0..=rng.index(4)).map(AgentNode::new).collect();
+        let frameworks = (0..=rng.index(4))
             .map(|index| FrameworkNode::new(index, &mut rng))
             .collect();
         let mut world = Self {
@@ -175,7 +175,7 @@ impl World {
             Occurrence::AgentWake { agent, life } => self.wake_agent(agent, life),
             Occurrence::AgentDialled { agent, life } => self.agent_dialled(agent, life),
             Occurrence::AgentReport { agent, life, event } => {
-                self.agent_report(agent, life, *event)
+                self.agent_report(agent, life, *event);
             }
             Occurrence::ContainerExit {
                 agent,
@@ -204,7 +204,7 @@ impl World {
         match (to, peer) {
             (End::Master, Peer::Agent(agent)) => self.master_hears_agent(link, agent, bytes),
             (End::Master, Peer::Framework(framework)) => {
-                self.master_hears_framework(link, framework, bytes)
+                self.master_hears_framework(link, framework, bytes);
             }
             (End::Peer, Peer::Agent(agent)) => self.agent_hears(agent, link, bytes),
             (End::Peer, Peer::Framework(framework)) => self.framework_hears(framework, link, bytes),
