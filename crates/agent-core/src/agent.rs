@@ -176,10 +176,10 @@ impl AgentCore {
             Event::ExecutorStreamClosed { stream } => self.on_executor_stream_closed(stream),
             Event::Fetched { launch_id, outcome } => self.on_fetched(turn, launch_id, outcome),
             Event::ContainerStarted { launch_id, pid } => {
-                self.on_container_started(turn, launch_id, pid)
+                self.on_container_started(turn, launch_id, pid);
             }
             Event::ContainerLaunchFailed { launch_id, message } => {
-                self.on_container_launch_failed(turn, launch_id, &message)
+                self.on_container_launch_failed(turn, launch_id, &message);
             }
             Event::ContainerExited {
                 launch_id,
@@ -199,7 +199,7 @@ impl AgentCore {
                 TimerKey::UpdateRetry(task) => self.on_update_retry(turn, task),
                 TimerKey::KillGrace(executor) => self.on_kill_grace_over(turn, executor),
                 TimerKey::ExecutorRegistration(executor) => {
-                    self.on_registration_timeout(turn, executor)
+                    self.on_registration_timeout(turn, executor);
                 }
                 TimerKey::ExecutorShutdown(executor) => self.on_shutdown_timeout(turn, executor),
                 TimerKey::ExecutorHeartbeat(executor) => self.on_heartbeat_due(turn, executor),

@@ -36,7 +36,7 @@ impl AgentCore {
         }
         match outcome {
             FetchOutcome::Failed { message } => {
-                self.on_container_launch_failed(turn, launch_id, &message)
+                self.on_container_launch_failed(turn, launch_id, &message);
             }
             FetchOutcome::Done if kind == ExecutorKind::Command => {
                 if let Some(task) = self.command_task(executor) {
@@ -72,7 +72,7 @@ impl AgentCore {
         self.touch(executor);
         match (kind, state) {
             (_, ExecutorState::Terminating | ExecutorState::Terminated) => {
-                turn.push(Effect::KillTree { launch_id })
+                turn.push(Effect::KillTree { launch_id });
             }
             (ExecutorKind::Command, _) => self.on_command_task_started(turn, executor),
             (ExecutorKind::Custom, _) => {}
@@ -144,7 +144,7 @@ impl AgentCore {
                 );
             }
             Some((executor, ExecutorKind::Custom)) => {
-                self.custom_executor_ended(turn, executor, wait_status)
+                self.custom_executor_ended(turn, executor, wait_status);
             }
             None => {}
         }
@@ -173,10 +173,10 @@ impl AgentCore {
         for (launch_id, state) in known {
             match state {
                 KnownContainerState::Running { pid } => {
-                    self.on_container_started(turn, launch_id, pid)
+                    self.on_container_started(turn, launch_id, pid);
                 }
                 KnownContainerState::Exited { wait_status } => {
-                    self.on_container_exited(turn, launch_id, wait_status)
+                    self.on_container_exited(turn, launch_id, wait_status);
                 }
             }
         }

@@ -19,7 +19,7 @@ impl AgentCore {
                 "asked to stop; tasks of checkpointing frameworks go on".to_owned(),
             ),
             StopRequest::Drain if self.phase == Phase::Starting => {
-                self.stop(turn, 0, "asked to stop before recovery".to_owned())
+                self.stop(turn, 0, "asked to stop before recovery".to_owned());
             }
             StopRequest::Drain => self.end_everything(turn, EndCause::Drained),
         }

@@ -42,10 +42,10 @@ impl AgentCore {
         };
         match self.executors.get(executor).map(|executor| executor.kind) {
             Some(ExecutorKind::Command) => {
-                self.kill_command_task(turn, executor, kill.kill_policy, Announce::IfUnderstood)
+                self.kill_command_task(turn, executor, kill.kill_policy, Announce::IfUnderstood);
             }
             Some(ExecutorKind::Custom) => {
-                self.kill_task_of_custom_executor(turn, executor, task, kill.kill_policy)
+                self.kill_task_of_custom_executor(turn, executor, task, kill.kill_policy);
             }
             None => {}
         }
@@ -131,7 +131,7 @@ impl AgentCore {
                 }
             }
             Container::Running { .. } if entry.kill_began_ns.is_some() => {
-                self.shorten_kill(turn, executor, task, grace_ns)
+                self.shorten_kill(turn, executor, task, grace_ns);
             }
             Container::Running { .. } => {
                 self.remember_kill(turn, executor, task, grace_ns);

@@ -133,7 +133,7 @@ impl AgentCore {
                 }
             }
             Record::FrameworkForgotten { framework_id } => {
-                self.replay_framework_forgotten(replay, &framework_id)
+                self.replay_framework_forgotten(replay, &framework_id);
             }
             Record::ExecutorLaunched {
                 framework_id,
@@ -190,7 +190,7 @@ impl AgentCore {
                 }
             }
             Record::Acknowledged { serial, uuid } => {
-                self.replay_acknowledgement(turn, replay, serial, &uuid)
+                self.replay_acknowledgement(turn, replay, serial, &uuid);
             }
         }
     }
@@ -390,7 +390,7 @@ impl AgentCore {
                     });
                 }
                 KnownContainerState::Exited { wait_status } => {
-                    self.on_container_exited(turn, *launch_id, *wait_status)
+                    self.on_container_exited(turn, *launch_id, *wait_status);
                 }
                 KnownContainerState::Running { .. } => {}
             }

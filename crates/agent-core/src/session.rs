@@ -156,17 +156,17 @@ impl AgentCore {
     fn on_order(&mut self, turn: &mut Turn<'_>, body: Body) {
         match body {
             Body::RunTasks(_) if self.phase != Phase::Running => {
-                turn.ignored("launches for an agent that is ending".to_owned())
+                turn.ignored("launches for an agent that is ending".to_owned());
             }
             Body::RunTasks(run) => self.on_run_tasks(turn, run),
             Body::KillTask(kill) => self.on_kill_task(turn, &kill),
             Body::AcknowledgeUpdate(acknowledgement) => {
-                self.on_acknowledge_update(turn, &acknowledgement)
+                self.on_acknowledge_update(turn, &acknowledgement);
             }
             Body::FrameworkMessage(message) => self.on_framework_message(turn, message),
             Body::ShutdownExecutor(shutdown) => self.on_shutdown_executor(turn, &shutdown),
             Body::ShutdownFramework(shutdown) => {
-                self.on_shutdown_framework(turn, &shutdown.framework_id.value)
+                self.on_shutdown_framework(turn, &shutdown.framework_id.value);
             }
             Body::UpdateFramework(update) => self.on_update_framework(turn, update.framework),
             _ => turn.ignored("message that only an agent sends".to_owned()),

@@ -174,7 +174,7 @@ fn messages_pass_both_ways() {
     bench.call("E", call::Type::Message, |call| {
         call.message = Some(call::Message {
             data: vec![1, 2].into(),
-        })
+        });
     });
     assert!(
         matches!(&bench.take_to_master()[..], [Body::ExecutorMessage(message)] if message.data[..] == [1, 2])

@@ -60,7 +60,7 @@ fn options() -> AgentOptions {
             "--resources" => options.resources = Some(value),
             "--frameworks-home" => options.frameworks_home = Some(value.into()),
             "--gc-delay-ms" => {
-                options.gc_delay = Duration::from_millis(value.parse().expect("a number"))
+                options.gc_delay = Duration::from_millis(value.parse().expect("a number"));
             }
             other => panic!("unknown flag {other}"),
         }

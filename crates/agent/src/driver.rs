@@ -304,7 +304,7 @@ impl Driver {
                 self.exits.ended(launch_id, wait_status);
             }
             Reply::Usage { launch_id, usage } => {
-                self.usage.answered(LaunchId(launch_id.0), Some(usage))
+                self.usage.answered(LaunchId(launch_id.0), Some(usage));
             }
             Reply::Refused {
                 launch_id,
@@ -322,7 +322,7 @@ impl Driver {
                 });
             }
             Reply::ReexecFailed { message } => {
-                tracing::warn!(message, "the warden could not be replaced in place")
+                tracing::warn!(message, "the warden could not be replaced in place");
             }
             Reply::Welcome { .. } | Reply::Listing { .. } | Reply::TreeGone { .. } => {}
         }

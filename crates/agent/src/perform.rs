@@ -107,7 +107,7 @@ impl Driver {
                 marker,
             }),
             Err(error) => {
-                tracing::error!(%launch_id, %error, "what is left of a container cannot be ended")
+                tracing::error!(%launch_id, %error, "what is left of a container cannot be ended");
             }
         }
     }

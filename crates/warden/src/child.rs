@@ -96,7 +96,7 @@ unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
         let step = |step: LaunchStep| {
             (*plan.slot)
                 .step
-                .store(step.number().into(), Ordering::Release)
+                .store(step.number().into(), Ordering::Release);
         };
         step(LaunchStep::Session);
         checked!(if plan.new_session {

@@ -62,7 +62,7 @@ impl WardenOptions {
             match argument.to_str() {
                 Some("--socket") => socket = Some(PathBuf::from(value("--socket")?)),
                 Some("--work-dir" | "--work_dir") => {
-                    work_dir = Some(PathBuf::from(value("--work-dir")?))
+                    work_dir = Some(PathBuf::from(value("--work-dir")?));
                 }
                 Some("--scratch") => scratch = Some(PathBuf::from(value("--scratch")?)),
                 Some("--validate-state") => {
@@ -73,7 +73,7 @@ impl WardenOptions {
                 }
                 Some("--resume-state") => {
                     start =
-                        Start::ResumeState(descriptor("--resume-state", &value("--resume-state")?)?)
+                        Start::ResumeState(descriptor("--resume-state", &value("--resume-state")?)?);
                 }
                 _ => return Err(OptionsError::Unknown(argument)),
             }

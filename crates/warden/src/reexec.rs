@@ -209,7 +209,7 @@ impl Warden {
             Ok(None) => return,
             Ok(Some(status)) if status.success() => validation.accepted = Accepted::Yes,
             Ok(Some(status)) => {
-                self.drop_validation(&format!("the new program refused the state ({status})"))
+                self.drop_validation(&format!("the new program refused the state ({status})"));
             }
             Err(error) => self.drop_validation(&error.to_string()),
         }

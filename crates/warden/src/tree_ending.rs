@@ -140,7 +140,7 @@ impl Warden {
             (Leftovers::Kill, _) => self.end_tree(id, Ending::new(tree, Means::Kill, Answer::None)),
             (Leftovers::Leave, KillMethod::Session | KillMethod::PidNamespace) => {}
             (Leftovers::Leave, KillMethod::FreezerV1 { .. } | KillMethod::CgroupV2 { .. }) => {
-                self.end_tree(id, Ending::new(tree, Means::Wait, Answer::None))
+                self.end_tree(id, Ending::new(tree, Means::Wait, Answer::None));
             }
         }
     }

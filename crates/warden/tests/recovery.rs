@@ -312,7 +312,7 @@ fn death_at_any_point_loses_no_exit_that_was_written_down() {
         .any(|word| point.contains(word));
         match kept {
             Some(LaunchPhase::Exited(exit)) => {
-                assert_eq!(exit.status, ExitStatus::Exited(3), "{point}")
+                assert_eq!(exit.status, ExitStatus::Exited(3), "{point}");
             }
             None => assert!(!written, "{point}: the exit is lost"),
             other => panic!("{point}: {other:?}"),

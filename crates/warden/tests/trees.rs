@@ -161,7 +161,7 @@ fn a_signal_reaches_the_main_process_or_the_whole_tree_as_asked() {
                 SignalScope::Process => assert_eq!(log(), "main\n", "{means:?}"),
                 // The end of a namespace's init comes before its children can write.
                 SignalScope::Tree if means == Means::PidNamespace => {
-                    assert!(log().contains("main"))
+                    assert!(log().contains("main"));
                 }
                 SignalScope::Tree => eventually("both got it", || {
                     log().contains("main") && log().contains("child")

@@ -456,7 +456,7 @@ impl Bench {
 
     pub(crate) fn executor_update(&mut self, executor: &str, status: TaskStatus) -> CallOutcome {
         self.call(executor, call::Type::Update, |call| {
-            call.update = Some(call::Update { status })
+            call.update = Some(call::Update { status });
         });
         self.take_replies().pop().unwrap()
     }
