@@ -72,8 +72,10 @@ impl WardenOptions {
                     )?);
                 }
                 Some("--resume-state") => {
-                    start =
-                        Start::ResumeState(descriptor("--resume-state", &value("--resume-state")?)?);
+                    start = Start::ResumeState(descriptor(
+                        "--resume-state",
+                        &value("--resume-state")?,
+                    )?);
                 }
                 _ => return Err(OptionsError::Unknown(argument)),
             }
