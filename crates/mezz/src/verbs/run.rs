@@ -30,7 +30,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, ClientError> {
         .map_err(|error| {
             talk::warning(&format!(
                 "signals cannot be heard, so Ctrl-C will leave the task running: {error}"
-            ))
+            ));
         })
         .ok();
     let id = api.create_task(&task)?;
