@@ -112,7 +112,9 @@ fn settle(core: &mut AgentCore, now: Now, effects: &mut Vec<Effect>, journal: &m
         for effect in std::mem::take(effects) {
             match effect {
                 Effect::Checkpoint { records, .. } => {
-                    records.iter().for_each(|record| record.encode(journal));
+                    for record in &records {
+                        record.encode(journal);
+                    }
                 }
                 Effect::Launch(launch) => run(core, now, launch.launch_id, effects),
                 Effect::ToMaster(body) => acknowledge(core, now, *body, effects),

@@ -50,7 +50,7 @@ fn a_command_task_starts_runs_and_finishes() {
             .map(|(_, value)| value.clone())
             .unwrap()
     };
-    assert_eq!(value("MESOS_SANDBOX"), format!("/work/{}", launch.sandbox));
+    assert_eq!(value("MESOS_SANDBOX"), format!("/agent/{}", launch.sandbox));
     assert_eq!(value("MESOS_AGENT_ENDPOINT"), "10.0.0.1:5051");
     assert_eq!(value("MESOS_EXECUTOR_ID"), "t");
 

@@ -16,7 +16,7 @@ fn shell(text: &str) -> ContainerSpec {
     ContainerSpec::new(
         LaunchId(0x2a),
         CommandSpec::Shell(text.into()),
-        "/work/sandbox",
+        "/agent/sandbox",
     )
 }
 
@@ -28,7 +28,7 @@ fn argv(program: &str, argv: &[&str]) -> ContainerSpec {
             program: program.into(),
             argv,
         },
-        "/work/sandbox",
+        "/agent/sandbox",
     )
 }
 
@@ -48,14 +48,14 @@ fn the_shell_form_runs_bin_sh_with_the_text_as_one_argument() {
     let plan = plan(&shell("echo 'a b' | cat"), &root()).unwrap();
     assert_eq!(texts(&plan.programs), ["/bin/sh"]);
     assert_eq!(texts(&plan.argv), ["sh", "-c", "echo 'a b' | cat"]);
-    assert_eq!(plan.directory.to_str(), Ok("/work/sandbox"));
+    assert_eq!(plan.directory.to_str(), Ok("/agent/sandbox"));
     assert_eq!(
         plan.stdout,
-        Output::Append(c"/work/sandbox/stdout".to_owned())
+        Output::Append(c"/agent/sandbox/stdout".to_owned())
     );
     assert_eq!(
         plan.stderr,
-        Output::Append(c"/work/sandbox/stderr".to_owned())
+        Output::Append(c"/agent/sandbox/stderr".to_owned())
     );
     assert_eq!(
         (plan.stdin, plan.session, plan.user),
@@ -227,7 +227,7 @@ fn memory_is_shared_with_the_child_only_where_nothing_foreign_can_delay_it() {
     }
     let mut spec = argv("tool", &[]);
     assert_eq!(clone(&spec, &facts), CloneMode::Vfork);
-    spec.environment = vec![vec![variable("PATH", "/usr/bin:/home/alice/bin")]];
+    spec.environment = vec![vec![variable("PATH", "/usr/bin:/users/alice/bin")]];
     assert_eq!(clone(&spec, &facts), CloneMode::Fork);
     facts.pid_namespaces = PidNamespaces::Available;
     assert_eq!(clone(&shell("x"), &facts), CloneMode::Fork);
@@ -280,7 +280,7 @@ fn a_relative_working_directory_starts_at_the_sandbox() {
     };
     assert_eq!(
         plan(&spec, &root()).unwrap().directory.to_str(),
-        Ok("/work/sandbox/sub/dir")
+        Ok("/agent/sandbox/sub/dir")
     );
 }
 
