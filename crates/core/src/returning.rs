@@ -228,6 +228,9 @@ impl Master {
         if !is_terminal(task.state()) {
             self.charge(framework, agent, &resources);
         }
+        if self.is_native(framework) {
+            self.settle_pending(&task.task_id.value, agent, effects);
+        }
         let key = self.insert_task(framework, agent, &role, &task, resources, effects);
         if let Some(kill) = kill {
             self.agent_live(agent).pending_kills.insert(key, kill);
