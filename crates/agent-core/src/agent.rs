@@ -5,13 +5,16 @@ use crate::effect::{Durability, Effect, Fact};
 use crate::event::{Event, Now};
 use crate::ids::{LaunchId, StreamId, TaskSerial};
 use crate::journal::{ExecutorKind, Record};
-use crate::model::{Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase, KnownFramework, Task, TaskKey};
+use crate::model::{
+    Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase, KnownFramework, Task, TaskKey,
+};
 use crate::records::{AgentRecords, Counters, FrameworkRecord};
 use crate::rng::Rng;
 use crate::session::Session;
 use crate::slab::Slab;
 use crate::timers::{TimerKey, Timers};
 use crate::tokens::LaunchTokens;
+use bytes::Bytes;
 use mezz_proto::v1::AgentInfo;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,6 +25,8 @@ use std::sync::Arc;
 pub struct AgentCore {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
+    /// What it is named by until it has an id.
+    pub(crate) registration_token: Option<Bytes>,
     pub(crate) phase: Phase,
     pub(crate) session: Session,
     pub(crate) rng: Rng,
@@ -90,10 +95,17 @@ impl Turn<'_> {
 
     /// Adds to the checkpoint that stands last, or begins one.
     pub(crate) fn checkpoint(&mut self, record: Record) {
-        if let Some(Effect::Checkpoint { records, durability: Durability::Written }) = self.effects.last_mut() {
+        if let Some(Effect::Checkpoint {
+            records,
+            durability: Durability::Written,
+        }) = self.effects.last_mut()
+        {
             records.push(record);
         } else {
-            self.push(Effect::Checkpoint { records: vec![record], durability: Durability::Written });
+            self.push(Effect::Checkpoint {
+                records: vec![record],
+                durability: Durability::Written,
+            });
         }
     }
 
@@ -105,11 +117,20 @@ impl Turn<'_> {
 impl AgentCore {
     /// An agent that waits for [`Event::Recovered`].
     pub fn new(config: Config) -> Self {
-        let agent = Arc::new(AgentInfo { id: None, ..config.agent.clone() });
+        let agent = Arc::new(AgentInfo {
+            id: None,
+            ..config.agent.clone()
+        });
         Self {
             rng: Rng::new(config.seed),
-            identity: Identity { agent, cluster_id: None, epoch: 0, boot_id: String::new() },
+            identity: Identity {
+                agent,
+                cluster_id: None,
+                epoch: 0,
+                boot_id: String::new(),
+            },
             config,
+            registration_token: None,
             phase: Phase::Starting,
             session: Session::default(),
             timers: Timers::default(),
@@ -154,9 +175,16 @@ impl AgentCore {
             Event::ExecutorCall { request, call } => self.on_executor_call(turn, request, *call),
             Event::ExecutorStreamClosed { stream } => self.on_executor_stream_closed(stream),
             Event::Fetched { launch_id, outcome } => self.on_fetched(turn, launch_id, outcome),
-            Event::ContainerStarted { launch_id, pid } => self.on_container_started(turn, launch_id, pid),
-            Event::ContainerLaunchFailed { launch_id, message } => self.on_container_launch_failed(turn, launch_id, &message),
-            Event::ContainerExited { launch_id, wait_status } => self.on_container_exited(turn, launch_id, wait_status),
+            Event::ContainerStarted { launch_id, pid } => {
+                self.on_container_started(turn, launch_id, pid);
+            }
+            Event::ContainerLaunchFailed { launch_id, message } => {
+                self.on_container_launch_failed(turn, launch_id, &message);
+            }
+            Event::ContainerExited {
+                launch_id,
+                wait_status,
+            } => self.on_container_exited(turn, launch_id, wait_status),
             Event::WardenLost { containers } => self.on_warden_lost(turn, &containers),
             Event::Stop(request) => self.on_stop(turn, request),
         }
@@ -170,7 +198,9 @@ impl AgentCore {
                 TimerKey::RecoveryWait => self.on_recovery_wait_over(turn),
                 TimerKey::UpdateRetry(task) => self.on_update_retry(turn, task),
                 TimerKey::KillGrace(executor) => self.on_kill_grace_over(turn, executor),
-                TimerKey::ExecutorRegistration(executor) => self.on_registration_timeout(turn, executor),
+                TimerKey::ExecutorRegistration(executor) => {
+                    self.on_registration_timeout(turn, executor);
+                }
                 TimerKey::ExecutorShutdown(executor) => self.on_shutdown_timeout(turn, executor),
                 TimerKey::ExecutorHeartbeat(executor) => self.on_heartbeat_due(turn, executor),
             }
@@ -192,23 +222,39 @@ impl AgentCore {
     }
 
     pub(crate) fn checkpoints(&self, framework: FrameworkKey) -> bool {
-        self.frameworks.get(framework).is_some_and(|framework| framework.traits.checkpoint)
+        self.frameworks
+            .get(framework)
+            .is_some_and(|framework| framework.traits.checkpoint)
     }
 
     pub(crate) fn is_terminating(&self, framework: FrameworkKey) -> bool {
-        self.frameworks.get(framework).is_none_or(|framework| framework.phase == FrameworkPhase::Terminating)
+        self.frameworks
+            .get(framework)
+            .is_none_or(|framework| framework.phase == FrameworkPhase::Terminating)
     }
 
     /// Adds to the journal if the framework checkpoints.
-    pub(crate) fn checkpoint(&mut self, turn: &mut Turn<'_>, framework: FrameworkKey, record: Record) {
-        let Some(entry) = self.frameworks.get(framework) else { return };
+    pub(crate) fn checkpoint(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework: FrameworkKey,
+        record: Record,
+    ) {
+        let Some(entry) = self.frameworks.get(framework) else {
+            return;
+        };
         if !entry.traits.checkpoint {
             return;
         }
-        let known = self.known_frameworks.get_mut(&entry.id).expect("a framework on this agent is known");
+        let known = self
+            .known_frameworks
+            .get_mut(&entry.id)
+            .expect("a framework on this agent is known");
         if !known.recorded {
             known.recorded = true;
-            turn.checkpoint(Record::Framework { info: Arc::clone(&known.info) });
+            turn.checkpoint(Record::Framework {
+                info: Arc::clone(&known.info),
+            });
         }
         turn.checkpoint(record);
     }
@@ -219,16 +265,21 @@ impl AgentCore {
         serial
     }
 
-    /// Where an executor's run lives, relative to the work directory.
-    pub(crate) fn sandbox_path(&self, framework_id: &str, executor_id: &str, container_id: crate::ids::ContainerId) -> String {
-        let agent_id = self.agent_id().unwrap_or("unregistered");
-        format!("slaves/{agent_id}/frameworks/{framework_id}/executors/{executor_id}/runs/{container_id}")
+    /// Where a container's sandbox lies, relative to the work directory. Flat: every folder costs an inode and a block at
+    /// each launch. The path of Mesos's form that clients see is made by the shell.
+    pub(crate) fn sandbox_path(
+        framework_id: &str,
+        container_id: crate::ids::ContainerId,
+    ) -> String {
+        format!("sandboxes/{framework_id}/{container_id}")
     }
 
     /// Forgets the cached views that show this executor.
     pub(crate) fn touch(&mut self, executor: ExecutorKey) {
         self.records = None;
-        let Some(entry) = self.executors.get_mut(executor) else { return };
+        let Some(entry) = self.executors.get_mut(executor) else {
+            return;
+        };
         entry.record = None;
         if let Some(framework) = self.frameworks.get_mut(entry.framework) {
             framework.record = None;

@@ -64,12 +64,20 @@ pub enum ReconfigurationPolicy {
 
 impl Config {
     /// Mesos's defaults for everything that has one.
-    pub fn new(agent: AgentInfo, work_dir: impl Into<String>, ip: impl Into<String>, port: u16, seed: u64) -> Self {
+    pub fn new(
+        agent: AgentInfo,
+        work_dir: impl Into<String>,
+        ip: impl Into<String>,
+        port: u16,
+        seed: u64,
+    ) -> Self {
         Self {
             agent,
             mezz_version: env!("CARGO_PKG_VERSION").to_owned(),
             mesos_version: "1.11.0".to_owned(),
-            capabilities: ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"].map(str::to_owned).to_vec(),
+            capabilities: ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"]
+                .map(str::to_owned)
+                .to_vec(),
             work_dir: work_dir.into(),
             ip: ip.into(),
             port,

@@ -18,13 +18,26 @@ use std::sync::Arc;
 pub(crate) const UNKNOWN_CONTAINER: &str = "Abnormal executor termination: unknown container";
 
 impl AgentCore {
-    pub(crate) fn on_fetched(&mut self, turn: &mut Turn<'_>, launch_id: LaunchId, outcome: FetchOutcome) {
-        let Some((executor, kind)) = self.launched(launch_id) else { return };
-        if self.executors.get(executor).is_none_or(|entry| entry.container != Container::Fetching) {
+    pub(crate) fn on_fetched(
+        &mut self,
+        turn: &mut Turn<'_>,
+        launch_id: LaunchId,
+        outcome: FetchOutcome,
+    ) {
+        let Some((executor, kind)) = self.launched(launch_id) else {
+            return;
+        };
+        if self
+            .executors
+            .get(executor)
+            .is_none_or(|entry| entry.container != Container::Fetching)
+        {
             return;
         }
         match outcome {
-            FetchOutcome::Failed { message } => self.on_container_launch_failed(turn, launch_id, &message),
+            FetchOutcome::Failed { message } => {
+                self.on_container_launch_failed(turn, launch_id, &message);
+            }
             FetchOutcome::Done if kind == ExecutorKind::Command => {
                 if let Some(task) = self.command_task(executor) {
                     self.launch_command_task(turn, executor, task);
@@ -34,13 +47,23 @@ impl AgentCore {
         }
     }
 
-    pub(crate) fn on_container_started(&mut self, turn: &mut Turn<'_>, launch_id: LaunchId, pid: u32) {
+    pub(crate) fn on_container_started(
+        &mut self,
+        turn: &mut Turn<'_>,
+        launch_id: LaunchId,
+        pid: u32,
+    ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
-            turn.ignored(format!("start of unknown container {launch_id}: it is killed"));
+            turn.ignored(format!(
+                "start of unknown container {launch_id}: it is killed"
+            ));
             turn.push(Effect::KillTree { launch_id });
             return;
         };
-        let entry = self.executors.get_mut(executor).expect("a launched executor exists");
+        let entry = self
+            .executors
+            .get_mut(executor)
+            .expect("a launched executor exists");
         if entry.container != Container::Launching {
             return;
         }
@@ -48,34 +71,64 @@ impl AgentCore {
         let state = entry.state;
         self.touch(executor);
         match (kind, state) {
-            (_, ExecutorState::Terminating | ExecutorState::Terminated) => turn.push(Effect::KillTree { launch_id }),
+            (_, ExecutorState::Terminating | ExecutorState::Terminated) => {
+                turn.push(Effect::KillTree { launch_id });
+            }
             (ExecutorKind::Command, _) => self.on_command_task_started(turn, executor),
             (ExecutorKind::Custom, _) => {}
         }
     }
 
     pub(crate) fn on_command_task_started(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
-        self.executors.get_mut(executor).expect("only called for an executor that is there").state = ExecutorState::Running;
+        self.executors
+            .get_mut(executor)
+            .expect("only called for an executor that is there")
+            .state = ExecutorState::Running;
         if let Some(task) = self.command_task(executor) {
             self.update(turn, task, NewStatus::of_executor(TaskState::TaskRunning));
         }
     }
 
-    pub(crate) fn on_container_launch_failed(&mut self, turn: &mut Turn<'_>, launch_id: LaunchId, message: &str) {
-        let Some((executor, kind)) = self.launched(launch_id) else { return };
+    pub(crate) fn on_container_launch_failed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        launch_id: LaunchId,
+        message: &str,
+    ) {
+        let Some((executor, kind)) = self.launched(launch_id) else {
+            return;
+        };
         self.counters.container_launch_errors += 1;
         let message = format!("Failed to launch container: {message}");
         if kind == ExecutorKind::Custom {
-            self.terminate_with(executor, TaskState::TaskFailed, Reason::ContainerLaunchFailed, message);
+            self.terminate_with(
+                executor,
+                TaskState::TaskFailed,
+                Reason::ContainerLaunchFailed,
+                message,
+            );
             self.custom_executor_ended(turn, executor, -1);
         } else if self.kill_was_asked(executor) {
             self.command_task_ended(turn, executor, killed_during_launch());
         } else {
-            self.command_task_ended(turn, executor, NewStatus::of_agent(TaskState::TaskFailed, Reason::ContainerLaunchFailed, message));
+            self.command_task_ended(
+                turn,
+                executor,
+                NewStatus::of_agent(
+                    TaskState::TaskFailed,
+                    Reason::ContainerLaunchFailed,
+                    message,
+                ),
+            );
         }
     }
 
-    pub(crate) fn on_container_exited(&mut self, turn: &mut Turn<'_>, launch_id: LaunchId, wait_status: i32) {
+    pub(crate) fn on_container_exited(
+        &mut self,
+        turn: &mut Turn<'_>,
+        launch_id: LaunchId,
+        wait_status: i32,
+    ) {
         match self.launched(launch_id) {
             Some((executor, ExecutorKind::Command)) => {
                 let exit = Exit::from_wait_status(wait_status);
@@ -84,9 +137,15 @@ impl AgentCore {
                     Exit::Code(0) => TaskState::TaskFinished,
                     _ => TaskState::TaskFailed,
                 };
-                self.command_task_ended(turn, executor, NewStatus::of_executor(state).message(exit.describe()));
+                self.command_task_ended(
+                    turn,
+                    executor,
+                    NewStatus::of_executor(state).message(exit.describe()),
+                );
             }
-            Some((executor, ExecutorKind::Custom)) => self.custom_executor_ended(turn, executor, wait_status),
+            Some((executor, ExecutorKind::Custom)) => {
+                self.custom_executor_ended(turn, executor, wait_status);
+            }
             None => {}
         }
         turn.push(Effect::AcknowledgeExit { launch_id });
@@ -94,44 +153,88 @@ impl AgentCore {
 
     /// A new warden knows only these containers; all others are gone.
     pub(crate) fn on_warden_lost(&mut self, turn: &mut Turn<'_>, containers: &[KnownContainer]) {
-        let known: BTreeMap<LaunchId, KnownContainerState> = containers.iter().map(|known| (known.launch_id, known.state)).collect();
+        let known: BTreeMap<LaunchId, KnownContainerState> = containers
+            .iter()
+            .map(|known| (known.launch_id, known.state))
+            .collect();
         for executor in self.executors.keys() {
-            let entry = self.executors.get(executor).expect("the key was listed a moment ago");
-            if matches!(entry.container, Container::Launching | Container::Running { .. }) && !known.contains_key(&entry.launch_id) {
+            let entry = self
+                .executors
+                .get(executor)
+                .expect("the key was listed a moment ago");
+            if matches!(
+                entry.container,
+                Container::Launching | Container::Running { .. }
+            ) && !known.contains_key(&entry.launch_id)
+            {
                 self.container_vanished(turn, executor);
             }
         }
         for (launch_id, state) in known {
             match state {
-                KnownContainerState::Running { pid } => self.on_container_started(turn, launch_id, pid),
-                KnownContainerState::Exited { wait_status } => self.on_container_exited(turn, launch_id, wait_status),
+                KnownContainerState::Running { pid } => {
+                    self.on_container_started(turn, launch_id, pid);
+                }
+                KnownContainerState::Exited { wait_status } => {
+                    self.on_container_exited(turn, launch_id, wait_status);
+                }
             }
         }
     }
 
     /// A container ended, and nobody knows how.
     pub(crate) fn container_vanished(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
-        let entry = self.executors.get(executor).expect("only called for an executor that is there");
+        let entry = self
+            .executors
+            .get(executor)
+            .expect("only called for an executor that is there");
+        // It may run on without a parent that we know; what is said to have ended must not.
+        turn.push(Effect::EndStray {
+            launch_id: entry.launch_id,
+        });
         if entry.kind == ExecutorKind::Custom {
             if entry.termination.is_none() {
-                self.terminate_with(executor, TaskState::TaskFailed, Reason::ExecutorTerminated, UNKNOWN_CONTAINER.to_owned());
+                self.terminate_with(
+                    executor,
+                    TaskState::TaskFailed,
+                    Reason::ExecutorTerminated,
+                    UNKNOWN_CONTAINER.to_owned(),
+                );
             }
             self.custom_executor_ended(turn, executor, -1);
             return;
         }
         let framework = entry.framework;
-        let state = self.command_task(executor).and_then(|task| self.tasks.get(task)).map(|task| task.state);
+        let state = self
+            .command_task(executor)
+            .and_then(|task| self.tasks.get(task))
+            .map(|task| task.state);
         let status = match state {
-            _ if self.kill_was_asked(executor) => NewStatus::of_agent(TaskState::TaskKilled, Reason::ExecutorTerminated, UNKNOWN_CONTAINER),
-            Some(TaskState::TaskStaging | TaskState::TaskStarting) => {
-                NewStatus::of_agent(self.dropped_state(framework), Reason::AgentRestarted, "Task launched during agent restart")
-            }
-            _ => NewStatus::of_agent(TaskState::TaskFailed, Reason::ExecutorTerminated, UNKNOWN_CONTAINER),
+            _ if self.kill_was_asked(executor) => NewStatus::of_agent(
+                TaskState::TaskKilled,
+                Reason::ExecutorTerminated,
+                UNKNOWN_CONTAINER,
+            ),
+            Some(TaskState::TaskStaging | TaskState::TaskStarting) => NewStatus::of_agent(
+                self.dropped_state(framework),
+                Reason::AgentRestarted,
+                "Task launched during agent restart",
+            ),
+            _ => NewStatus::of_agent(
+                TaskState::TaskFailed,
+                Reason::ExecutorTerminated,
+                UNKNOWN_CONTAINER,
+            ),
         };
         self.command_task_ended(turn, executor, status);
     }
 
-    pub(crate) fn command_task_ended(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, status: NewStatus) {
+    pub(crate) fn command_task_ended(
+        &mut self,
+        turn: &mut Turn<'_>,
+        executor: ExecutorKey,
+        status: NewStatus,
+    ) {
         if let Some(task) = self.command_task(executor) {
             self.update(turn, task, status);
         }
@@ -142,7 +245,10 @@ impl AgentCore {
 
     /// The bookkeeping that both kinds of executors share when their container is gone.
     pub(crate) fn container_gone(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
-        let entry = self.executors.get_mut(executor).expect("only called for an executor that is there");
+        let entry = self
+            .executors
+            .get_mut(executor)
+            .expect("only called for an executor that is there");
         entry.container = Container::Gone;
         entry.state = ExecutorState::Terminated;
         let (launch_id, sandbox) = (entry.launch_id, entry.sandbox.clone());
@@ -158,16 +264,26 @@ impl AgentCore {
     }
 
     pub(crate) fn kill_was_asked(&self, executor: ExecutorKey) -> bool {
-        let asked = |task: TaskKey| self.tasks.get(task).is_some_and(|task| task.kill_grace_ns.is_some());
+        let asked = |task: TaskKey| {
+            self.tasks
+                .get(task)
+                .is_some_and(|task| task.kill_grace_ns.is_some())
+        };
         self.command_task(executor).is_some_and(asked)
     }
 
     pub(crate) fn framework_id_of(&self, executor: ExecutorKey) -> Option<Arc<str>> {
         let framework = self.executors.get(executor)?.framework;
-        self.frameworks.get(framework).map(|framework| Arc::clone(&framework.id))
+        self.frameworks
+            .get(framework)
+            .map(|framework| Arc::clone(&framework.id))
     }
 }
 
 pub(crate) fn killed_during_launch() -> NewStatus {
-    NewStatus::of_agent(TaskState::TaskKilled, Reason::TaskKilledDuringLaunch, "Killed before delivery to the executor")
+    NewStatus::of_agent(
+        TaskState::TaskKilled,
+        Reason::TaskKilledDuringLaunch,
+        "Killed before delivery to the executor",
+    )
 }

@@ -67,6 +67,11 @@ pub enum Effect {
         /// Which.
         launch_id: LaunchId,
     },
+    /// The warden does not know this container (any more): end what may be left of it, found by its cgroup or its marker.
+    EndStray {
+        /// Which.
+        launch_id: LaunchId,
+    },
     /// The warden may forget the exit.
     AcknowledgeExit {
         /// Which.

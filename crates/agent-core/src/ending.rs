@@ -13,8 +13,14 @@ use std::sync::Arc;
 impl AgentCore {
     pub(crate) fn on_stop(&mut self, turn: &mut Turn<'_>, request: StopRequest) {
         match request {
-            StopRequest::Leave => self.stop(turn, 0, "asked to stop; tasks of checkpointing frameworks go on".to_owned()),
-            StopRequest::Drain if self.phase == Phase::Starting => self.stop(turn, 0, "asked to stop before recovery".to_owned()),
+            StopRequest::Leave => self.stop(
+                turn,
+                0,
+                "asked to stop; tasks of checkpointing frameworks go on".to_owned(),
+            ),
+            StopRequest::Drain if self.phase == Phase::Starting => {
+                self.stop(turn, 0, "asked to stop before recovery".to_owned());
+            }
             StopRequest::Drain => self.end_everything(turn, EndCause::Drained),
         }
     }
@@ -43,8 +49,14 @@ impl AgentCore {
             Some(framework) => self.shut_down_framework(turn, framework),
             None => {
                 // Nothing of it is here; what is known of it is forgotten so that a later journal does not bring it back.
-                if self.known_frameworks.remove(framework_id).is_some_and(|known| known.recorded) {
-                    turn.checkpoint(crate::journal::Record::FrameworkForgotten { framework_id: framework_id.to_owned() });
+                if self
+                    .known_frameworks
+                    .remove(framework_id)
+                    .is_some_and(|known| known.recorded)
+                {
+                    turn.checkpoint(crate::journal::Record::FrameworkForgotten {
+                        framework_id: framework_id.to_owned(),
+                    });
                 }
             }
         }
@@ -52,7 +64,9 @@ impl AgentCore {
 
     /// Ends all executors of a framework; nobody is told of its tasks any more.
     pub(crate) fn shut_down_framework(&mut self, turn: &mut Turn<'_>, framework: FrameworkKey) {
-        let Some(entry) = self.frameworks.get_mut(framework) else { return };
+        let Some(entry) = self.frameworks.get_mut(framework) else {
+            return;
+        };
         if entry.phase == FrameworkPhase::Terminating {
             return;
         }
@@ -62,11 +76,19 @@ impl AgentCore {
         entry.record = None;
         self.records = None;
         for executor in &executors {
-            tasks.extend(self.executors.get(*executor).iter().flat_map(|executor| &executor.tasks));
+            tasks.extend(
+                self.executors
+                    .get(*executor)
+                    .iter()
+                    .flat_map(|executor| &executor.tasks),
+            );
         }
         for task in tasks {
             self.timers.cancel(TimerKey::UpdateRetry(task));
-            let detached = self.tasks.get(task).is_some_and(|task| task.executor.is_none());
+            let detached = self
+                .tasks
+                .get(task)
+                .is_some_and(|task| task.executor.is_none());
             if detached {
                 self.complete_task(turn, task);
             }
@@ -79,8 +101,14 @@ impl AgentCore {
 
     /// Completes an ending once the last container is gone.
     pub(crate) fn finish_ending(&mut self, turn: &mut Turn<'_>) {
-        let Phase::Ending(cause) = self.phase else { return };
-        if self.executors.iter().any(|(_, executor)| executor.container != Container::Gone) {
+        let Phase::Ending(cause) = self.phase else {
+            return;
+        };
+        if self
+            .executors
+            .iter()
+            .any(|(_, executor)| executor.container != Container::Gone)
+        {
             return;
         }
         let message = match cause {
@@ -92,7 +120,10 @@ impl AgentCore {
             EndCause::Ordered => "the master removed this agent",
             EndCause::Cleanup => "clean-up is complete",
         };
-        self.identity.agent = Arc::new(AgentInfo { id: None, ..self.config.agent.clone() });
+        self.identity.agent = Arc::new(AgentInfo {
+            id: None,
+            ..self.config.agent.clone()
+        });
         self.record_identity(turn);
         self.stop(turn, 0, message.to_owned());
     }

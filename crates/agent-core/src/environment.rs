@@ -7,9 +7,19 @@ use mezz_proto::v1::{CommandInfo, DurationInfo, TaskInfo};
 use std::time::Duration;
 
 /// Of a custom executor.
-pub(crate) fn executor_environment(core: &AgentCore, executor: ExecutorKey, command: &CommandInfo) -> Vec<(String, String)> {
-    let entry = core.executors.get(executor).expect("only called for an executor that is there");
-    let own_grace = entry.info.as_ref().and_then(|info| info.shutdown_grace_period);
+pub(crate) fn executor_environment(
+    core: &AgentCore,
+    executor: ExecutorKey,
+    command: &CommandInfo,
+) -> Vec<(String, String)> {
+    let entry = core
+        .executors
+        .get(executor)
+        .expect("only called for an executor that is there");
+    let own_grace = entry
+        .info
+        .as_ref()
+        .and_then(|info| info.shutdown_grace_period);
     let grace = own_grace.map_or(core.config.executor_shutdown_grace_period, duration);
     let mut environment = mesos_environment(core, executor, grace);
     append_command_environment(&mut environment, command);
@@ -17,9 +27,18 @@ pub(crate) fn executor_environment(core: &AgentCore, executor: ExecutorKey, comm
 }
 
 /// Of a command task: what its executor would have had, and its own.
-pub(crate) fn command_task_environment(core: &AgentCore, executor: ExecutorKey, task: &TaskInfo, command: &CommandInfo) -> Vec<(String, String)> {
-    let mut environment = mesos_environment(core, executor, core.config.executor_shutdown_grace_period);
-    let role = task.resources.iter().find_map(|resource| resource.allocation_info.as_ref()?.role.clone());
+pub(crate) fn command_task_environment(
+    core: &AgentCore,
+    executor: ExecutorKey,
+    task: &TaskInfo,
+    command: &CommandInfo,
+) -> Vec<(String, String)> {
+    let mut environment =
+        mesos_environment(core, executor, core.config.executor_shutdown_grace_period);
+    let role = task
+        .resources
+        .iter()
+        .find_map(|resource| resource.allocation_info.as_ref()?.role.clone());
     if let Some(role) = role {
         environment.push(("MESOS_ALLOCATION_ROLE".to_owned(), role));
     }
@@ -29,15 +48,34 @@ pub(crate) fn command_task_environment(core: &AgentCore, executor: ExecutorKey, 
 
 fn append_command_environment(environment: &mut Vec<(String, String)>, command: &CommandInfo) {
     let variables = command.environment.iter().flat_map(|list| &list.variables);
-    environment.extend(variables.map(|variable| (variable.name.clone(), variable.value.clone().unwrap_or_default())));
+    environment.extend(variables.map(|variable| {
+        (
+            variable.name.clone(),
+            variable.value.clone().unwrap_or_default(),
+        )
+    }));
 }
 
-fn mesos_environment(core: &AgentCore, executor: ExecutorKey, grace: Duration) -> Vec<(String, String)> {
-    let entry = core.executors.get(executor).expect("only called for an executor that is there");
-    let framework = core.frameworks.get(entry.framework).expect("an executor belongs to a framework");
+fn mesos_environment(
+    core: &AgentCore,
+    executor: ExecutorKey,
+    grace: Duration,
+) -> Vec<(String, String)> {
+    let entry = core
+        .executors
+        .get(executor)
+        .expect("only called for an executor that is there");
+    let framework = core
+        .frameworks
+        .get(entry.framework)
+        .expect("an executor belongs to a framework");
     let config = &core.config;
     let directory = format!("{}/{}", config.work_dir, entry.sandbox);
-    let endpoint = if config.ip.contains(':') { format!("[{}]:{}", config.ip, config.port) } else { format!("{}:{}", config.ip, config.port) };
+    let endpoint = if config.ip.contains(':') {
+        format!("[{}]:{}", config.ip, config.port)
+    } else {
+        format!("{}:{}", config.ip, config.port)
+    };
     let flag = |set: bool| if set { "1" } else { "0" }.to_owned();
     let mut environment = config.executor_environment.clone();
     let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
@@ -46,15 +84,24 @@ fn mesos_environment(core: &AgentCore, executor: ExecutorKey, grace: Duration) -
     set("MESOS_EXECUTOR_ID", entry.id.as_ref().to_owned());
     set("MESOS_SANDBOX", directory.clone());
     set("MESOS_DIRECTORY", directory);
-    set("MESOS_SLAVE_ID", core.agent_id().unwrap_or_default().to_owned());
+    set(
+        "MESOS_SLAVE_ID",
+        core.agent_id().unwrap_or_default().to_owned(),
+    );
     set("MESOS_SLAVE_PID", format!("slave(1)@{endpoint}"));
     set("MESOS_AGENT_ENDPOINT", endpoint);
     set("MESOS_CHECKPOINT", flag(framework.traits.checkpoint));
     set("MESOS_HTTP_COMMAND_EXECUTOR", flag(false));
     set("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration_text(grace));
     if framework.traits.checkpoint {
-        set("MESOS_RECOVERY_TIMEOUT", duration_text(config.recovery_timeout));
-        set("MESOS_SUBSCRIPTION_BACKOFF_MAX", duration_text(config.executor_reregistration_timeout));
+        set(
+            "MESOS_RECOVERY_TIMEOUT",
+            duration_text(config.recovery_timeout),
+        );
+        set(
+            "MESOS_SUBSCRIPTION_BACKOFF_MAX",
+            duration_text(config.executor_reregistration_timeout),
+        );
     }
     environment
 }

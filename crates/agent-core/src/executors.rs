@@ -21,20 +21,58 @@ use std::time::Duration;
 const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(30);
 
 impl AgentCore {
-    pub(crate) fn add_custom_executor(&mut self, turn: &mut Turn<'_>, framework: FrameworkKey, id: Arc<str>, wanted: &ExecutorInfo) -> ExecutorKey {
-        let framework_id = self.frameworks.get(framework).expect("only called for a framework that is there").id.as_ref().to_owned();
-        let info = Arc::new(ExecutorInfo { framework_id: Some(FrameworkId { value: framework_id.clone() }), ..wanted.clone() });
+    pub(crate) fn add_custom_executor(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework: FrameworkKey,
+        id: Arc<str>,
+        wanted: &ExecutorInfo,
+    ) -> ExecutorKey {
+        let framework_id = self
+            .frameworks
+            .get(framework)
+            .expect("only called for a framework that is there")
+            .id
+            .as_ref()
+            .to_owned();
+        let info = Arc::new(ExecutorInfo {
+            framework_id: Some(FrameworkId {
+                value: framework_id.clone(),
+            }),
+            ..wanted.clone()
+        });
         let (launch_id, container_id) = (self.rng.launch_id(), self.rng.container_id());
-        let executor = self.add_executor(framework, id, ExecutorKind::Custom, Some(Arc::clone(&info)), (launch_id, container_id));
-        self.checkpoint(turn, framework, Record::ExecutorLaunched { framework_id, info, container_id, launch_id });
+        let executor = self.add_executor(
+            framework,
+            id,
+            ExecutorKind::Custom,
+            Some(Arc::clone(&info)),
+            (launch_id, container_id),
+        );
+        self.checkpoint(
+            turn,
+            framework,
+            Record::ExecutorLaunched {
+                framework_id,
+                info,
+                container_id,
+                launch_id,
+            },
+        );
         executor
     }
 
     pub(crate) fn start_custom_executor(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
         let timeout = nanoseconds(self.config.executor_registration_timeout);
-        self.timers.set(TimerKey::ExecutorRegistration(executor), turn.now.mono_ns.saturating_add(timeout));
+        self.timers.set(
+            TimerKey::ExecutorRegistration(executor),
+            turn.now.mono_ns.saturating_add(timeout),
+        );
         let info = self.executor_info(executor);
-        let command = info.command.as_ref().expect("an executor without command was refused");
+        let command = info
+            .command
+            .as_ref()
+            .expect("an executor without command was refused");
         if self.fetch(turn, executor, command) == Container::Launching {
             self.launch_custom_executor(turn, executor);
         }
@@ -42,69 +80,115 @@ impl AgentCore {
 
     pub(crate) fn launch_custom_executor(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
         let info = self.executor_info(executor);
-        let command = info.command.as_ref().expect("an executor without command was refused");
+        let command = info
+            .command
+            .as_ref()
+            .expect("an executor without command was refused");
         let environment = executor_environment(self, executor, command);
         self.launch(turn, executor, command, environment);
     }
 
     pub(crate) fn executor_info(&self, executor: ExecutorKey) -> Arc<ExecutorInfo> {
-        let entry = self.executors.get(executor).expect("only called for an executor that is there");
+        let entry = self
+            .executors
+            .get(executor)
+            .expect("only called for an executor that is there");
         Arc::clone(entry.info.as_ref().expect("a custom executor has an info"))
     }
 
     /// Gives a subscribed executor what has waited for it.
     pub(crate) fn deliver_queued(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
-        let entry = self.executors.get_mut(executor).expect("only called for an executor that is there");
-        let (ExecutorState::Running, Some(stream)) = (entry.state, entry.stream) else { return };
+        let entry = self
+            .executors
+            .get_mut(executor)
+            .expect("only called for an executor that is there");
+        let (ExecutorState::Running, Some(stream)) = (entry.state, entry.stream) else {
+            return;
+        };
         while let Some(task) = entry.queued.pop_front() {
             entry.tasks.push(task);
             entry.delivery = Delivery::Once;
-            let Some(task) = self.tasks.get(task) else { continue };
+            let Some(task) = self.tasks.get(task) else {
+                continue;
+            };
             let mut event = event_of(event::Type::Launch);
-            event.launch = Some(LaunchEvent { task: task.info.as_ref().clone() });
-            turn.push(Effect::ToExecutor { stream, event: Box::new(event) });
+            event.launch = Some(LaunchEvent {
+                task: task.info.as_ref().clone(),
+            });
+            turn.push(Effect::ToExecutor {
+                stream,
+                event: Box::new(event),
+            });
         }
         self.touch(executor);
     }
 
     pub(crate) fn on_framework_message(&mut self, turn: &mut Turn<'_>, message: FrameworkMessage) {
         let executor = self.executor_of(&message.framework_id.value, &message.executor_id.value);
-        let stream = executor.and_then(|key| self.executors.get(key)).filter(|entry| entry.state == ExecutorState::Running).and_then(|entry| entry.stream);
+        let stream = executor
+            .and_then(|key| self.executors.get(key))
+            .filter(|entry| entry.state == ExecutorState::Running)
+            .and_then(|entry| entry.stream);
         let Some(stream) = stream else {
             self.counters.invalid_framework_messages += 1;
-            turn.ignored(format!("message for executor {}, which is not subscribed", message.executor_id.value));
+            turn.ignored(format!(
+                "message for executor {}, which is not subscribed",
+                message.executor_id.value
+            ));
             return;
         };
         self.counters.valid_framework_messages += 1;
         let mut event = event_of(event::Type::Message);
         event.message = Some(Message { data: message.data });
-        turn.push(Effect::ToExecutor { stream, event: Box::new(event) });
+        turn.push(Effect::ToExecutor {
+            stream,
+            event: Box::new(event),
+        });
     }
 
     pub(crate) fn executor_of(&self, framework_id: &str, executor_id: &str) -> Option<ExecutorKey> {
-        self.frameworks.get(self.framework_of(framework_id)?)?.executors.get(executor_id).copied()
+        self.frameworks
+            .get(self.framework_of(framework_id)?)?
+            .executors
+            .get(executor_id)
+            .copied()
     }
 
-    pub(crate) fn on_shutdown_executor(&mut self, turn: &mut Turn<'_>, shutdown: &ShutdownExecutor) {
+    pub(crate) fn on_shutdown_executor(
+        &mut self,
+        turn: &mut Turn<'_>,
+        shutdown: &ShutdownExecutor,
+    ) {
         match self.executor_of(&shutdown.framework_id.value, &shutdown.executor_id.value) {
             Some(executor) => self.shut_down(turn, executor),
-            None => turn.ignored(format!("shutdown of unknown executor {}", shutdown.executor_id.value)),
+            None => turn.ignored(format!(
+                "shutdown of unknown executor {}",
+                shutdown.executor_id.value
+            )),
         }
     }
 
     /// Asks an executor of either kind to end.
     pub(crate) fn shut_down(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
-        let Some(entry) = self.executors.get_mut(executor) else { return };
+        let Some(entry) = self.executors.get_mut(executor) else {
+            return;
+        };
         if entry.kind == ExecutorKind::Command {
             self.kill_command_task(turn, executor, None, Announce::Never);
             return;
         }
-        if matches!(entry.state, ExecutorState::Terminating | ExecutorState::Terminated) {
+        if matches!(
+            entry.state,
+            ExecutorState::Terminating | ExecutorState::Terminated
+        ) {
             return;
         }
         entry.state = ExecutorState::Terminating;
         let (launch_id, stream, container) = (entry.launch_id, entry.stream, entry.container);
-        let own_grace = entry.info.as_ref().and_then(|info| info.shutdown_grace_period);
+        let own_grace = entry
+            .info
+            .as_ref()
+            .and_then(|info| info.shutdown_grace_period);
         self.timers.cancel(TimerKey::ExecutorRegistration(executor));
         self.touch(executor);
         if container == Container::Fetching {
@@ -113,31 +197,53 @@ impl AgentCore {
             return;
         }
         if let Some(stream) = stream {
-            turn.push(Effect::ToExecutor { stream, event: Box::new(event_of(event::Type::Shutdown)) });
+            turn.push(Effect::ToExecutor {
+                stream,
+                event: Box::new(event_of(event::Type::Shutdown)),
+            });
         }
-        let grace = nanoseconds(own_grace.map_or(self.config.executor_shutdown_grace_period, duration));
-        self.timers.set(TimerKey::ExecutorShutdown(executor), turn.now.mono_ns.saturating_add(grace));
+        let grace =
+            nanoseconds(own_grace.map_or(self.config.executor_shutdown_grace_period, duration));
+        self.timers.set(
+            TimerKey::ExecutorShutdown(executor),
+            turn.now.mono_ns.saturating_add(grace),
+        );
     }
 
     pub(crate) fn on_shutdown_timeout(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
         if let Some(entry) = self.executors.get(executor) {
-            turn.push(Effect::KillTree { launch_id: entry.launch_id });
+            turn.push(Effect::KillTree {
+                launch_id: entry.launch_id,
+            });
         }
     }
 
     pub(crate) fn on_registration_timeout(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
-        let Some(entry) = self.executors.get(executor) else { return };
+        let Some(entry) = self.executors.get(executor) else {
+            return;
+        };
         if entry.state != ExecutorState::Registering {
             return;
         }
-        let message = format!("Executor did not register within {}", duration_text(self.config.executor_registration_timeout));
-        self.terminate_with(executor, TaskState::TaskFailed, Reason::ExecutorRegistrationTimeout, message);
+        let message = format!(
+            "Executor did not register within {}",
+            duration_text(self.config.executor_registration_timeout)
+        );
+        self.terminate_with(
+            executor,
+            TaskState::TaskFailed,
+            Reason::ExecutorRegistrationTimeout,
+            message,
+        );
         self.destroy(turn, executor);
     }
 
     /// Ends a custom executor without asking it.
     pub(crate) fn destroy(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
-        let entry = self.executors.get_mut(executor).expect("only called for an executor that is there");
+        let entry = self
+            .executors
+            .get_mut(executor)
+            .expect("only called for an executor that is there");
         entry.state = ExecutorState::Terminating;
         let (launch_id, container) = (entry.launch_id, entry.container);
         self.touch(executor);
@@ -150,28 +256,54 @@ impl AgentCore {
     }
 
     /// Says in advance why the tasks of an executor will end; the first reason stands.
-    pub(crate) fn terminate_with(&mut self, executor: ExecutorKey, state: TaskState, reason: Reason, message: String) {
+    pub(crate) fn terminate_with(
+        &mut self,
+        executor: ExecutorKey,
+        state: TaskState,
+        reason: Reason,
+        message: String,
+    ) {
         if let Some(entry) = self.executors.get_mut(executor)
             && entry.termination.is_none()
         {
-            entry.termination = Some(Termination { state, reason, message });
+            entry.termination = Some(Termination {
+                state,
+                reason,
+                message,
+            });
         }
     }
 
     pub(crate) fn on_heartbeat_due(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
         if let Some(stream) = self.executors.get(executor).and_then(|entry| entry.stream) {
-            turn.push(Effect::ToExecutor { stream, event: Box::new(event_of(event::Type::Heartbeat)) });
+            turn.push(Effect::ToExecutor {
+                stream,
+                event: Box::new(event_of(event::Type::Heartbeat)),
+            });
             self.schedule_heartbeat(turn, executor);
         }
     }
 
     pub(crate) fn schedule_heartbeat(&mut self, turn: &Turn<'_>, executor: ExecutorKey) {
-        self.timers.set(TimerKey::ExecutorHeartbeat(executor), turn.now.mono_ns.saturating_add(nanoseconds(HEARTBEAT_INTERVAL)));
+        self.timers.set(
+            TimerKey::ExecutorHeartbeat(executor),
+            turn.now
+                .mono_ns
+                .saturating_add(nanoseconds(HEARTBEAT_INTERVAL)),
+        );
     }
 
     /// The process of a custom executor is gone: so are its tasks.
-    pub(crate) fn custom_executor_ended(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, wait_status: i32) {
-        let entry = self.executors.get_mut(executor).expect("only called for an executor that is there");
+    pub(crate) fn custom_executor_ended(
+        &mut self,
+        turn: &mut Turn<'_>,
+        executor: ExecutorKey,
+        wait_status: i32,
+    ) {
+        let entry = self
+            .executors
+            .get_mut(executor)
+            .expect("only called for an executor that is there");
         let (framework, launch_id) = (entry.framework, entry.launch_id);
         let queued = std::mem::take(&mut entry.queued);
         entry.tasks.extend(queued);
@@ -182,10 +314,24 @@ impl AgentCore {
             reason: Reason::ExecutorTerminated,
             message: "Executor terminated".to_owned(),
         });
-        let id = ExecutorId { value: entry.id.as_ref().to_owned() };
+        let id = ExecutorId {
+            value: entry.id.as_ref().to_owned(),
+        };
         for task in tasks {
-            if self.tasks.get(task).is_some_and(|task| !is_terminal(task.state)) {
-                self.update(turn, task, NewStatus::of_agent(termination.state, termination.reason, termination.message.clone()));
+            if self
+                .tasks
+                .get(task)
+                .is_some_and(|task| !is_terminal(task.state))
+            {
+                self.update(
+                    turn,
+                    task,
+                    NewStatus::of_agent(
+                        termination.state,
+                        termination.reason,
+                        termination.message.clone(),
+                    ),
+                );
             }
         }
         self.checkpoint(turn, framework, Record::ExecutorEnded { launch_id });
@@ -193,13 +339,26 @@ impl AgentCore {
             self.streams.remove(&stream);
             turn.push(Effect::CloseExecutorStream { stream });
         }
-        for key in [TimerKey::ExecutorRegistration(executor), TimerKey::ExecutorShutdown(executor), TimerKey::ExecutorHeartbeat(executor)] {
+        for key in [
+            TimerKey::ExecutorRegistration(executor),
+            TimerKey::ExecutorShutdown(executor),
+            TimerKey::ExecutorHeartbeat(executor),
+        ] {
             self.timers.cancel(key);
         }
         self.container_gone(turn, executor);
         if let Some(framework_id) = self.framework_id_of(executor) {
-            let framework_id = FrameworkId { value: framework_id.as_ref().to_owned() };
-            self.tell_master(turn, Body::ExecutorExited(ExecutorExited { framework_id, executor_id: id, status: wait_status }));
+            let framework_id = FrameworkId {
+                value: framework_id.as_ref().to_owned(),
+            };
+            self.tell_master(
+                turn,
+                Body::ExecutorExited(ExecutorExited {
+                    framework_id,
+                    executor_id: id,
+                    status: wait_status,
+                }),
+            );
         }
         self.retire(turn, executor);
         self.end_recovery_if_complete(turn);

@@ -65,6 +65,11 @@ pub enum Record {
         /// The container of that launch.
         container_id: ContainerId,
     },
+    /// What the agent is named by until it has an id.
+    RegistrationToken {
+        /// Random.
+        token: Bytes,
+    },
     /// A task is to be killed.
     KillRequested {
         /// Which.
@@ -161,7 +166,12 @@ impl Record {
         use prost::encoding::{fixed64, message, string, uint32, uint64};
         uint32::encode(1, &self.kind(), out);
         match self {
-            Self::Identity { agent, cluster_id, epoch, boot_id } => {
+            Self::Identity {
+                agent,
+                cluster_id,
+                epoch,
+                boot_id,
+            } => {
                 if let Some(agent) = agent {
                     message::encode(11, agent.as_ref(), out);
                 }
@@ -173,14 +183,27 @@ impl Record {
             }
             Self::Framework { info } => message::encode(10, info.as_ref(), out),
             Self::FrameworkForgotten { framework_id } => string::encode(2, framework_id, out),
-            Self::ExecutorLaunched { framework_id, info, container_id, launch_id } => {
+            Self::ExecutorLaunched {
+                framework_id,
+                info,
+                container_id,
+                launch_id,
+            } => {
                 string::encode(2, framework_id, out);
                 fixed64::encode(4, &launch_id.0, out);
                 encode_container(*container_id, out);
                 message::encode(9, info.as_ref(), out);
             }
             Self::ExecutorEnded { launch_id } => fixed64::encode(4, &launch_id.0, out),
-            Self::TaskLaunched { serial, framework_id, info, launch_token, kind, launch_id, container_id } => {
+            Self::TaskLaunched {
+                serial,
+                framework_id,
+                info,
+                launch_token,
+                kind,
+                launch_id,
+                container_id,
+            } => {
                 string::encode(2, framework_id, out);
                 uint64::encode(3, &serial.0, out);
                 fixed64::encode(4, &launch_id.0, out);
@@ -189,6 +212,7 @@ impl Record {
                 message::encode(7, info.as_ref(), out);
                 uint32::encode(17, &u32::from(*kind == ExecutorKind::Custom), out);
             }
+            Self::RegistrationToken { token } => prost::encoding::bytes::encode(12, token, out),
             Self::KillRequested { serial, grace_ns } => {
                 uint64::encode(3, &serial.0, out);
                 uint64::encode(16, grace_ns, out);
@@ -206,7 +230,8 @@ impl Record {
 
     /// Reads one record back.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let line = Line::decode(bytes).map_err(|error| RecordError::Malformed(error.to_string()))?;
+        let line =
+            Line::decode(bytes).map_err(|error| RecordError::Malformed(error.to_string()))?;
         Self::from_line(line)
     }
 
@@ -221,6 +246,7 @@ impl Record {
             Self::KillRequested { .. } => 7,
             Self::Update { .. } => 8,
             Self::Acknowledged { .. } => 9,
+            Self::RegistrationToken { .. } => 10,
         }
     }
 
@@ -230,7 +256,11 @@ impl Record {
         let serial = line.serial.map(TaskSerial).ok_or(missing("serial"));
         let launch_id = line.launch_id.map(LaunchId).ok_or(missing("launch_id"));
         let framework_id = line.framework_id.ok_or(missing("framework_id"));
-        let container_id = line.container_id.as_deref().and_then(decode_container).ok_or(missing("container_id"));
+        let container_id = line
+            .container_id
+            .as_deref()
+            .and_then(decode_container)
+            .ok_or(missing("container_id"));
         Ok(match kind {
             1 => Self::Identity {
                 agent: line.agent.map(Arc::new),
@@ -238,15 +268,21 @@ impl Record {
                 epoch: line.epoch.ok_or(missing("epoch"))?,
                 boot_id: line.boot_id.ok_or(missing("boot_id"))?,
             },
-            2 => Self::Framework { info: Arc::new(line.framework.ok_or(missing("framework"))?) },
-            3 => Self::FrameworkForgotten { framework_id: framework_id? },
+            2 => Self::Framework {
+                info: Arc::new(line.framework.ok_or(missing("framework"))?),
+            },
+            3 => Self::FrameworkForgotten {
+                framework_id: framework_id?,
+            },
             4 => Self::ExecutorLaunched {
                 framework_id: framework_id?,
                 info: Arc::new(line.executor.ok_or(missing("executor"))?),
                 container_id: container_id?,
                 launch_id: launch_id?,
             },
-            5 => Self::ExecutorEnded { launch_id: launch_id? },
+            5 => Self::ExecutorEnded {
+                launch_id: launch_id?,
+            },
             6 => Self::TaskLaunched {
                 serial: serial?,
                 framework_id: framework_id?,
@@ -259,9 +295,21 @@ impl Record {
                 launch_id: launch_id?,
                 container_id: container_id?,
             },
-            7 => Self::KillRequested { serial: serial?, grace_ns: line.grace_ns.ok_or(missing("grace_ns"))? },
-            8 => Self::Update { serial: serial?, status: Arc::new(line.status.ok_or(missing("status"))?) },
-            9 => Self::Acknowledged { serial: serial?, uuid: line.uuid.ok_or(missing("uuid"))? },
+            7 => Self::KillRequested {
+                serial: serial?,
+                grace_ns: line.grace_ns.ok_or(missing("grace_ns"))?,
+            },
+            8 => Self::Update {
+                serial: serial?,
+                status: Arc::new(line.status.ok_or(missing("status"))?),
+            },
+            9 => Self::Acknowledged {
+                serial: serial?,
+                uuid: line.uuid.ok_or(missing("uuid"))?,
+            },
+            10 => Self::RegistrationToken {
+                token: line.uuid.ok_or(missing("token"))?,
+            },
             other => return Err(RecordError::UnknownKind(other)),
         })
     }

@@ -28,16 +28,25 @@ pub(crate) enum Announce {
 
 impl AgentCore {
     pub(crate) fn on_kill_task(&mut self, turn: &mut Turn<'_>, kill: &KillTask) {
-        let (framework_id, task_id) = (kill.framework_id.value.as_str(), kill.task_id.value.as_str());
+        let (framework_id, task_id) = (
+            kill.framework_id.value.as_str(),
+            kill.task_id.value.as_str(),
+        );
         let Some(task) = self.task_of(framework_id, task_id) else {
             self.kill_unknown(turn, framework_id, task_id);
             return;
         };
         let entry = self.tasks.get(task).expect("a task found by its id exists");
-        let Some(executor) = entry.executor.filter(|_| !is_terminal(entry.state)) else { return };
+        let Some(executor) = entry.executor.filter(|_| !is_terminal(entry.state)) else {
+            return;
+        };
         match self.executors.get(executor).map(|executor| executor.kind) {
-            Some(ExecutorKind::Command) => self.kill_command_task(turn, executor, kill.kill_policy, Announce::IfUnderstood),
-            Some(ExecutorKind::Custom) => self.kill_task_of_custom_executor(turn, executor, task, kill.kill_policy),
+            Some(ExecutorKind::Command) => {
+                self.kill_command_task(turn, executor, kill.kill_policy, Announce::IfUnderstood);
+            }
+            Some(ExecutorKind::Custom) => {
+                self.kill_task_of_custom_executor(turn, executor, task, kill.kill_policy);
+            }
             None => {}
         }
     }
@@ -46,7 +55,10 @@ impl AgentCore {
         if self.was_completed(framework_id, task_id) {
             return;
         }
-        let aware = self.known_frameworks.get(framework_id).map(|known| crate::model::FrameworkTraits::of(&known.info));
+        let aware = self
+            .known_frameworks
+            .get(framework_id)
+            .map(|known| crate::model::FrameworkTraits::of(&known.info));
         let state = aware.map_or(TaskState::TaskLost, crate::model::FrameworkTraits::dropped);
         let status = NewStatus::of_agent(state, Reason::ExecutorTerminated, "Cannot find executor");
         self.answer_for_unknown_task(turn, framework_id, task_id, status);
@@ -54,21 +66,57 @@ impl AgentCore {
 
     /// Whether a task is in the history that the agent still keeps.
     fn was_completed(&self, framework_id: &str, task_id: &str) -> bool {
-        let living = self.framework_of(framework_id).and_then(|key| self.frameworks.get(key));
+        let living = self
+            .framework_of(framework_id)
+            .and_then(|key| self.frameworks.get(key));
         let of_living = living.is_some_and(|framework| {
-            let ended = framework.completed.iter().flat_map(|executor| &executor.completed);
-            let running = framework.executors.values().filter_map(|key| self.executors.get(*key)).flat_map(|executor| &executor.completed);
-            ended.chain(running).any(|task| task.info.task_id.value == task_id)
+            let ended = framework
+                .completed
+                .iter()
+                .flat_map(|executor| &executor.completed);
+            let running = framework
+                .executors
+                .values()
+                .filter_map(|key| self.executors.get(*key))
+                .flat_map(|executor| &executor.completed);
+            ended
+                .chain(running)
+                .any(|task| task.info.task_id.value == task_id)
         });
         of_living
-            || self.completed_frameworks.iter().filter(|framework| framework.info.id.as_ref().is_some_and(|id| id.value == framework_id)).any(
-                |framework| framework.completed_executors.iter().flat_map(|executor| &executor.completed).any(|task| task.info.task_id.value == task_id),
-            )
+            || self
+                .completed_frameworks
+                .iter()
+                .filter(|framework| {
+                    framework
+                        .info
+                        .id
+                        .as_ref()
+                        .is_some_and(|id| id.value == framework_id)
+                })
+                .any(|framework| {
+                    framework
+                        .completed_executors
+                        .iter()
+                        .flat_map(|executor| &executor.completed)
+                        .any(|task| task.info.task_id.value == task_id)
+                })
     }
 
-    pub(crate) fn kill_command_task(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, policy: Option<KillPolicy>, announce: Announce) {
-        let Some(task) = self.command_task(executor) else { return };
-        let entry = self.executors.get(executor).expect("only called for an executor that is there");
+    pub(crate) fn kill_command_task(
+        &mut self,
+        turn: &mut Turn<'_>,
+        executor: ExecutorKey,
+        policy: Option<KillPolicy>,
+        announce: Announce,
+    ) {
+        let Some(task) = self.command_task(executor) else {
+            return;
+        };
+        let entry = self
+            .executors
+            .get(executor)
+            .expect("only called for an executor that is there");
         let launch_id = entry.launch_id;
         let grace_ns = self.grace_ns(task, policy);
         match entry.container {
@@ -82,7 +130,9 @@ impl AgentCore {
                     turn.push(Effect::KillTree { launch_id });
                 }
             }
-            Container::Running { .. } if entry.kill_began_ns.is_some() => self.shorten_kill(turn, executor, task, grace_ns),
+            Container::Running { .. } if entry.kill_began_ns.is_some() => {
+                self.shorten_kill(turn, executor, task, grace_ns);
+            }
             Container::Running { .. } => {
                 self.remember_kill(turn, executor, task, grace_ns);
                 if announce == Announce::IfUnderstood && self.understands_killing(executor) {
@@ -95,18 +145,36 @@ impl AgentCore {
     }
 
     fn understands_killing(&self, executor: ExecutorKey) -> bool {
-        let framework = self.executors.get(executor).and_then(|executor| self.frameworks.get(executor.framework));
+        let framework = self
+            .executors
+            .get(executor)
+            .and_then(|executor| self.frameworks.get(executor.framework));
         framework.is_some_and(|framework| framework.traits.killing_state)
     }
 
     fn grace_ns(&self, task: TaskKey, policy: Option<KillPolicy>) -> u64 {
-        let own = self.tasks.get(task).and_then(|task| task.info.kill_policy?.grace_period);
-        let grace = policy.and_then(|policy| policy.grace_period).or(own).map_or(DEFAULT_GRACE, duration);
+        let own = self
+            .tasks
+            .get(task)
+            .and_then(|task| task.info.kill_policy?.grace_period);
+        let grace = policy
+            .and_then(|policy| policy.grace_period)
+            .or(own)
+            .map_or(DEFAULT_GRACE, duration);
         u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn remember_kill(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, task: TaskKey, grace_ns: u64) {
-        let entry = self.executors.get_mut(executor).expect("only called for an executor that is there");
+    fn remember_kill(
+        &mut self,
+        turn: &mut Turn<'_>,
+        executor: ExecutorKey,
+        task: TaskKey,
+        grace_ns: u64,
+    ) {
+        let entry = self
+            .executors
+            .get_mut(executor)
+            .expect("only called for an executor that is there");
         entry.state = ExecutorState::Terminating;
         entry.kill_began_ns = Some(turn.now.mono_ns);
         self.record_kill(turn, task, grace_ns);
@@ -114,7 +182,10 @@ impl AgentCore {
     }
 
     fn record_kill(&mut self, turn: &mut Turn<'_>, task: TaskKey, grace_ns: u64) {
-        let entry = self.tasks.get_mut(task).expect("only called for a task that is there");
+        let entry = self
+            .tasks
+            .get_mut(task)
+            .expect("only called for a task that is there");
         entry.kill_grace_ns = Some(grace_ns);
         let (framework, serial) = (entry.framework, entry.serial);
         self.checkpoint(turn, framework, Record::KillRequested { serial, grace_ns });
@@ -122,16 +193,40 @@ impl AgentCore {
 
     /// Sends SIGTERM, and sees to what follows when it is not obeyed.
     pub(crate) fn begin_kill(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, grace_ns: u64) {
-        let launch_id = self.executors.get(executor).expect("only called for an executor that is there").launch_id;
-        turn.push(Effect::Signal { launch_id, signal: SIGTERM });
-        self.timers.set(TimerKey::KillGrace(executor), turn.now.mono_ns.saturating_add(grace_ns));
+        let launch_id = self
+            .executors
+            .get(executor)
+            .expect("only called for an executor that is there")
+            .launch_id;
+        turn.push(Effect::Signal {
+            launch_id,
+            signal: SIGTERM,
+        });
+        self.timers.set(
+            TimerKey::KillGrace(executor),
+            turn.now.mono_ns.saturating_add(grace_ns),
+        );
     }
 
-    fn shorten_kill(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, task: TaskKey, grace_ns: u64) {
-        let began_ns = self.executors.get(executor).and_then(|executor| executor.kill_began_ns).unwrap_or(turn.now.mono_ns);
+    fn shorten_kill(
+        &mut self,
+        turn: &mut Turn<'_>,
+        executor: ExecutorKey,
+        task: TaskKey,
+        grace_ns: u64,
+    ) {
+        let began_ns = self
+            .executors
+            .get(executor)
+            .and_then(|executor| executor.kill_began_ns)
+            .unwrap_or(turn.now.mono_ns);
         let deadline = began_ns.saturating_add(grace_ns);
         let key = TimerKey::KillGrace(executor);
-        if self.timers.deadline(key).is_some_and(|current| deadline < current) {
+        if self
+            .timers
+            .deadline(key)
+            .is_some_and(|current| deadline < current)
+        {
             self.record_kill(turn, task, grace_ns);
             self.timers.set(key, deadline);
         }
@@ -139,13 +234,27 @@ impl AgentCore {
 
     pub(crate) fn on_kill_grace_over(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
         if let Some(entry) = self.executors.get(executor) {
-            turn.push(Effect::KillTree { launch_id: entry.launch_id });
+            turn.push(Effect::KillTree {
+                launch_id: entry.launch_id,
+            });
         }
     }
 
-    fn kill_task_of_custom_executor(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, task: TaskKey, policy: Option<KillPolicy>) {
-        let entry = self.executors.get_mut(executor).expect("only called for an executor that is there");
-        if matches!(entry.state, ExecutorState::Terminating | ExecutorState::Terminated) {
+    fn kill_task_of_custom_executor(
+        &mut self,
+        turn: &mut Turn<'_>,
+        executor: ExecutorKey,
+        task: TaskKey,
+        policy: Option<KillPolicy>,
+    ) {
+        let entry = self
+            .executors
+            .get_mut(executor)
+            .expect("only called for an executor that is there");
+        if matches!(
+            entry.state,
+            ExecutorState::Terminating | ExecutorState::Terminated
+        ) {
             return;
         }
         if let Some(index) = entry.queued.iter().position(|queued| *queued == task) {
@@ -158,10 +267,24 @@ impl AgentCore {
         let grace_ns = self.grace_ns(task, policy);
         self.record_kill(turn, task, grace_ns);
         if let Some(stream) = stream {
-            let task_id = TaskId { value: self.tasks.get(task).expect("just seen").id.as_ref().to_owned() };
+            let task_id = TaskId {
+                value: self
+                    .tasks
+                    .get(task)
+                    .expect("just seen")
+                    .id
+                    .as_ref()
+                    .to_owned(),
+            };
             let mut event = event_of(event::Type::Kill);
-            event.kill = Some(Kill { task_id, kill_policy: policy });
-            turn.push(Effect::ToExecutor { stream, event: Box::new(event) });
+            event.kill = Some(Kill {
+                task_id,
+                kill_policy: policy,
+            });
+            turn.push(Effect::ToExecutor {
+                stream,
+                event: Box::new(event),
+            });
         }
     }
 }

@@ -40,8 +40,13 @@ mod view;
 pub use agent::AgentCore;
 pub use config::{Config, ReconfigurationPolicy, RecoverMode};
 pub use effect::{CallOutcome, Durability, Effect, Fact};
-pub use event::{Event, FetchOutcome, KnownContainer, KnownContainerState, Now, Recovery, StopRequest};
+pub use event::{
+    Event, FetchOutcome, KnownContainer, KnownContainerState, Now, Recovery, StopRequest,
+};
 pub use ids::{ContainerId, LaunchId, RequestId, StreamId, TaskSerial, Uuid};
 pub use journal::{ExecutorKind, Record, RecordError};
 pub use launch::{Command, Fetch, Launch, Survival};
-pub use records::{AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState, FrameworkRecord, RegistrationState, TaskRecord};
+pub use records::{
+    AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState,
+    FrameworkRecord, RegistrationState, TaskRecord,
+};

@@ -49,7 +49,11 @@ pub(crate) struct FrameworkTraits {
 
 impl FrameworkTraits {
     pub(crate) fn of(info: &FrameworkInfo) -> Self {
-        let has = |wanted: capability::Type| info.capabilities.iter().any(|capability| capability.r#type == Some(wanted.into()));
+        let has = |wanted: capability::Type| {
+            info.capabilities
+                .iter()
+                .any(|capability| capability.r#type == Some(wanted.into()))
+        };
         Self {
             checkpoint: info.checkpoint.unwrap_or(false),
             partition_aware: has(capability::Type::PartitionAware),
@@ -59,12 +63,20 @@ impl FrameworkTraits {
 
     /// The state of a task that never ran.
     pub(crate) fn dropped(self) -> TaskState {
-        if self.partition_aware { TaskState::TaskDropped } else { TaskState::TaskLost }
+        if self.partition_aware {
+            TaskState::TaskDropped
+        } else {
+            TaskState::TaskLost
+        }
     }
 
     /// The state of a task that ran and was taken away.
     pub(crate) fn gone(self) -> TaskState {
-        if self.partition_aware { TaskState::TaskGone } else { TaskState::TaskLost }
+        if self.partition_aware {
+            TaskState::TaskGone
+        } else {
+            TaskState::TaskLost
+        }
     }
 }
 
@@ -173,12 +185,21 @@ pub(crate) struct UpdateStream {
 
 impl UpdateStream {
     pub(crate) fn has_seen(&self, uuid: &Bytes) -> bool {
-        self.pending.iter().any(|status| status.uuid.as_ref() == Some(uuid)) || self.acknowledged.contains(uuid)
+        self.pending
+            .iter()
+            .any(|status| status.uuid.as_ref() == Some(uuid))
+            || self.acknowledged.contains(uuid)
     }
 }
 
 impl Task {
-    pub(crate) fn new(framework: FrameworkKey, executor: Option<ExecutorKey>, serial: TaskSerial, info: Arc<TaskInfo>, launch_token: u64) -> Self {
+    pub(crate) fn new(
+        framework: FrameworkKey,
+        executor: Option<ExecutorKey>,
+        serial: TaskSerial,
+        info: Arc<TaskInfo>,
+        launch_token: u64,
+    ) -> Self {
         Self {
             framework,
             executor,

@@ -4,7 +4,11 @@
 
 use crate::ids::{ContainerId, LaunchId};
 use crate::journal::ExecutorKind;
-use mezz_proto::v1::{AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MasterInfo, Task, TaskInfo, TaskState, TaskStatus};
+use crate::view::synthetic_executor;
+use mezz_proto::v1::{
+    AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MasterInfo, Task,
+    TaskInfo, TaskState, TaskStatus,
+};
 use std::sync::Arc;
 
 /// The whole agent at one moment.
@@ -54,8 +58,10 @@ pub type CompletedExecutorRecord = ExecutorRecord;
 /// One executor, real or synthetic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExecutorRecord {
-    /// For a command task made up as Mesos does it (name, source).
-    pub info: Arc<ExecutorInfo>,
+    /// As the framework gave it; none of a command task.
+    pub(crate) given_info: Option<Arc<ExecutorInfo>>,
+    /// Its framework's id.
+    pub framework_id: Arc<str>,
     /// Whether it is a process of its own.
     pub kind: ExecutorKind,
     /// How far it has come.
@@ -74,6 +80,37 @@ pub struct ExecutorRecord {
     pub tasks: Vec<TaskRecord>,
     /// Tasks that are over, oldest first.
     pub completed: Vec<Arc<TaskRecord>>,
+}
+
+impl ExecutorRecord {
+    /// The executor's id: of a command task the task's.
+    pub fn id(&self) -> &str {
+        let of_task = || {
+            self.first_task()
+                .map(|task| task.info.task_id.value.as_str())
+        };
+        self.given_info
+            .as_ref()
+            .map(|info| info.executor_id.value.as_str())
+            .or_else(of_task)
+            .unwrap_or_default()
+    }
+
+    /// For a command task made up as Mesos does it (name, source), each time: few of them are ever looked at.
+    pub fn info(&self) -> Arc<ExecutorInfo> {
+        self.given_info.clone().unwrap_or_else(|| {
+            Arc::new(synthetic_executor(
+                &self.framework_id,
+                self.first_task().map(|task| &task.info),
+            ))
+        })
+    }
+
+    fn first_task(&self) -> Option<&TaskRecord> {
+        self.tasks
+            .first()
+            .or_else(|| self.completed.last().map(Arc::as_ref))
+    }
 }
 
 /// How far an executor has come.
@@ -108,16 +145,30 @@ impl TaskRecord {
     /// As the wire shows a task. `executor_id` is left out towards the master for command tasks.
     pub fn to_task(&self, framework_id: &str, agent_id: &str, executor_id: Option<&str>) -> Task {
         let info = &self.info;
-        let command = info.command.as_ref().or_else(|| info.executor.as_ref().and_then(|executor| executor.command.as_ref()));
+        let command = info.command.as_ref().or_else(|| {
+            info.executor
+                .as_ref()
+                .and_then(|executor| executor.command.as_ref())
+        });
         Task {
             name: info.name.clone(),
             task_id: info.task_id.clone(),
-            framework_id: FrameworkId { value: framework_id.to_owned() },
-            executor_id: executor_id.map(|value| ExecutorId { value: value.to_owned() }),
-            agent_id: AgentId { value: agent_id.to_owned() },
+            framework_id: FrameworkId {
+                value: framework_id.to_owned(),
+            },
+            executor_id: executor_id.map(|value| ExecutorId {
+                value: value.to_owned(),
+            }),
+            agent_id: AgentId {
+                value: agent_id.to_owned(),
+            },
             state: self.state.into(),
             resources: info.resources.clone(),
-            statuses: self.statuses.iter().map(|status| status_for_history(status)).collect(),
+            statuses: self
+                .statuses
+                .iter()
+                .map(|status| status_for_history(status))
+                .collect(),
             status_update_state: self.status_update_state.map(Into::into),
             status_update_uuid: self.status_update_uuid.clone(),
             labels: info.labels.clone(),
@@ -133,7 +184,10 @@ impl TaskRecord {
 
 /// History keeps a status without its payload, as Mesos does.
 fn status_for_history(status: &TaskStatus) -> TaskStatus {
-    TaskStatus { data: None, ..status.clone() }
+    TaskStatus {
+        data: None,
+        ..status.clone()
+    }
 }
 
 /// Totals since the start, for metrics.

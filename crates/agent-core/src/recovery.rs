@@ -30,7 +30,10 @@ struct Replay {
 impl Replay {
     /// What of the agent's description is not as it was registered, if that matters.
     fn changed_field(&self, config: &Config) -> Option<&'static str> {
-        let old = self.agent.as_ref().filter(|_| config.reconfiguration == ReconfigurationPolicy::Equal)?;
+        let old = self
+            .agent
+            .as_ref()
+            .filter(|_| config.reconfiguration == ReconfigurationPolicy::Equal)?;
         let new = &config.agent;
         if old.hostname != new.hostname {
             Some("hostname")
@@ -55,7 +58,8 @@ impl AgentCore {
         for record in recovery.records {
             self.replay(turn, &mut replay, record);
         }
-        let rebooted = !self.identity.boot_id.is_empty() && self.identity.boot_id != recovery.boot_id;
+        let rebooted =
+            !self.identity.boot_id.is_empty() && self.identity.boot_id != recovery.boot_id;
         if self.identity.boot_id != recovery.boot_id {
             self.identity.boot_id = recovery.boot_id;
             self.record_identity(turn);
@@ -72,15 +76,24 @@ impl AgentCore {
             self.forget_everything();
             self.record_identity(turn);
         }
-        let containers = if rebooted { Vec::new() } else { recovery.containers };
+        let containers = if rebooted {
+            Vec::new()
+        } else {
+            recovery.containers
+        };
         self.settle_completed(turn);
         self.adopt_containers(turn, &containers);
-        turn.push(Effect::Emit(Fact::RecoveryCompleted { tasks: self.tasks.len() }));
+        turn.push(Effect::Emit(Fact::RecoveryCompleted {
+            tasks: self.tasks.len(),
+        }));
         if self.config.recover == RecoverMode::Cleanup {
             self.end_everything(turn, EndCause::Cleanup);
         } else if self.awaits_executors() {
             let wait = nanoseconds(self.config.executor_reregistration_timeout);
-            self.timers.set(TimerKey::RecoveryWait, turn.now.mono_ns.saturating_add(wait));
+            self.timers.set(
+                TimerKey::RecoveryWait,
+                turn.now.mono_ns.saturating_add(wait),
+            );
         } else {
             self.end_recovery(turn);
         }
@@ -88,28 +101,68 @@ impl AgentCore {
 
     fn replay(&mut self, turn: &mut Turn<'_>, replay: &mut Replay, record: Record) {
         match record {
-            Record::Identity { agent, cluster_id, epoch, boot_id } => self.replay_identity(replay, agent, cluster_id, epoch, boot_id),
+            Record::Identity {
+                agent,
+                cluster_id,
+                epoch,
+                boot_id,
+            } => self.replay_identity(replay, agent, cluster_id, epoch, boot_id),
             Record::Framework { info } => {
-                if let Some(id) = info.id.as_ref().map(|id| Arc::<str>::from(id.value.as_str())) {
-                    if let Some(framework) = self.framework_of(&id).and_then(|key| self.frameworks.get_mut(key)) {
-                        framework.traits = crate::model::FrameworkTraits { checkpoint: true, ..crate::model::FrameworkTraits::of(&info) };
+                if let Some(id) = info
+                    .id
+                    .as_ref()
+                    .map(|id| Arc::<str>::from(id.value.as_str()))
+                {
+                    if let Some(framework) = self
+                        .framework_of(&id)
+                        .and_then(|key| self.frameworks.get_mut(key))
+                    {
+                        framework.traits = crate::model::FrameworkTraits {
+                            checkpoint: true,
+                            ..crate::model::FrameworkTraits::of(&info)
+                        };
                         framework.info = Arc::clone(&info);
                     }
-                    self.known_frameworks.insert(id, KnownFramework { info, recorded: true });
+                    self.known_frameworks.insert(
+                        id,
+                        KnownFramework {
+                            info,
+                            recorded: true,
+                        },
+                    );
                 }
             }
-            Record::FrameworkForgotten { framework_id } => self.replay_framework_forgotten(replay, &framework_id),
-            Record::ExecutorLaunched { framework_id, info, container_id, launch_id } => {
+            Record::FrameworkForgotten { framework_id } => {
+                self.replay_framework_forgotten(replay, &framework_id);
+            }
+            Record::ExecutorLaunched {
+                framework_id,
+                info,
+                container_id,
+                launch_id,
+            } => {
                 if self.known_frameworks.contains_key(framework_id.as_str()) {
                     let framework = self.ensure_framework(&framework_id);
                     let id: Arc<str> = info.executor_id.value.as_str().into();
-                    let executor = self.add_executor(framework, id, ExecutorKind::Custom, Some(info), (launch_id, container_id));
-                    self.executors.get_mut(executor).expect("just added").delivery = Delivery::Once;
+                    let executor = self.add_executor(
+                        framework,
+                        id,
+                        ExecutorKind::Custom,
+                        Some(info),
+                        (launch_id, container_id),
+                    );
+                    self.executors
+                        .get_mut(executor)
+                        .expect("just added")
+                        .delivery = Delivery::Once;
                 }
             }
             Record::ExecutorEnded { launch_id } => {
                 if let Some((executor, _)) = self.launched(launch_id) {
-                    let entry = self.executors.get_mut(executor).expect("a launched executor exists");
+                    let entry = self
+                        .executors
+                        .get_mut(executor)
+                        .expect("a launched executor exists");
                     entry.container = Container::Gone;
                     entry.state = ExecutorState::Terminated;
                     self.launches.remove(&launch_id);
@@ -117,21 +170,39 @@ impl AgentCore {
                 }
             }
             Record::TaskLaunched { .. } => self.replay_task(replay, record),
+            Record::RegistrationToken { token } => self.registration_token = Some(token),
             Record::KillRequested { serial, grace_ns } => {
-                if let Some(task) = replay.tasks.get(&serial).and_then(|key| self.tasks.get_mut(*key)) {
+                if let Some(task) = replay
+                    .tasks
+                    .get(&serial)
+                    .and_then(|key| self.tasks.get_mut(*key))
+                {
                     task.kill_grace_ns = Some(grace_ns);
                 }
             }
             Record::Update { serial, status } => {
-                if let Some(task) = replay.tasks.get(&serial).and_then(|key| self.tasks.get_mut(*key)) {
+                if let Some(task) = replay
+                    .tasks
+                    .get(&serial)
+                    .and_then(|key| self.tasks.get_mut(*key))
+                {
                     task.append_update(status);
                 }
             }
-            Record::Acknowledged { serial, uuid } => self.replay_acknowledgement(turn, replay, serial, &uuid),
+            Record::Acknowledged { serial, uuid } => {
+                self.replay_acknowledgement(turn, replay, serial, &uuid);
+            }
         }
     }
 
-    fn replay_identity(&mut self, replay: &mut Replay, agent: Option<Arc<AgentInfo>>, cluster_id: Option<String>, epoch: u64, boot_id: String) {
+    fn replay_identity(
+        &mut self,
+        replay: &mut Replay,
+        agent: Option<Arc<AgentInfo>>,
+        cluster_id: Option<String>,
+        epoch: u64,
+        boot_id: String,
+    ) {
         if agent.is_none() && self.agent_id().is_some() {
             self.forget_everything();
             *replay = Replay::default();
@@ -141,26 +212,46 @@ impl AgentCore {
         self.identity.epoch = epoch;
         self.identity.boot_id = boot_id;
         let id = agent.and_then(|agent| agent.id.clone());
-        self.identity.agent = Arc::new(AgentInfo { id, ..self.config.agent.clone() });
+        self.identity.agent = Arc::new(AgentInfo {
+            id,
+            ..self.config.agent.clone()
+        });
     }
 
     /// Becomes an agent without id and without anything running, of the same cluster.
     fn forget_everything(&mut self) {
         let fresh = Self::new(self.config.clone());
-        let identity = Identity { agent: Arc::clone(&fresh.identity.agent), ..self.identity.clone() };
-        *self = Self { phase: Phase::Recovering, rng: self.rng.clone(), identity, ..fresh };
+        let identity = Identity {
+            agent: Arc::clone(&fresh.identity.agent),
+            ..self.identity.clone()
+        };
+        *self = Self {
+            phase: Phase::Recovering,
+            rng: self.rng.clone(),
+            identity,
+            ..fresh
+        };
     }
 
     fn replay_framework_forgotten(&mut self, replay: &mut Replay, framework_id: &str) {
         self.known_frameworks.remove(framework_id);
-        let Some(framework) = self.framework_keys.remove(framework_id).and_then(|key| self.frameworks.remove(key)) else { return };
+        let Some(framework) = self
+            .framework_keys
+            .remove(framework_id)
+            .and_then(|key| self.frameworks.remove(key))
+        else {
+            return;
+        };
         for executor in framework.executors.values() {
             if let Some(executor) = self.executors.remove(*executor) {
                 self.launches.remove(&executor.launch_id);
             }
         }
         for task in self.tasks.keys() {
-            if self.tasks.get(task).is_some_and(|task| self.frameworks.get(task.framework).is_none())
+            if self
+                .tasks
+                .get(task)
+                .is_some_and(|task| self.frameworks.get(task.framework).is_none())
                 && let Some(task) = self.tasks.remove(task)
             {
                 replay.over.insert(task.serial);
@@ -170,10 +261,23 @@ impl AgentCore {
     }
 
     fn replay_task(&mut self, replay: &mut Replay, record: Record) {
-        let Record::TaskLaunched { serial, framework_id, info, launch_token, kind, launch_id, container_id } = record else { return };
+        let Record::TaskLaunched {
+            serial,
+            framework_id,
+            info,
+            launch_token,
+            kind,
+            launch_id,
+            container_id,
+        } = record
+        else {
+            return;
+        };
         self.next_serial = self.next_serial.max(serial.0 + 1);
         self.tokens.insert(self.identity.epoch, launch_token);
-        if replay.over.contains(&serial) || !self.known_frameworks.contains_key(framework_id.as_str()) {
+        if replay.over.contains(&serial)
+            || !self.known_frameworks.contains_key(framework_id.as_str())
+        {
             return;
         }
         let framework = self.ensure_framework(&framework_id);
@@ -181,11 +285,28 @@ impl AgentCore {
             ExecutorKind::Custom => self.launched(launch_id).map(|(executor, _)| executor),
             ExecutorKind::Command => {
                 let id: Arc<str> = info.task_id.value.as_str().into();
-                let taken = self.frameworks.get(framework).is_some_and(|entry| entry.executors.contains_key(&id));
-                (!taken).then(|| self.add_executor(framework, id, ExecutorKind::Command, None, (launch_id, container_id)))
+                let taken = self
+                    .frameworks
+                    .get(framework)
+                    .is_some_and(|entry| entry.executors.contains_key(&id));
+                (!taken).then(|| {
+                    self.add_executor(
+                        framework,
+                        id,
+                        ExecutorKind::Command,
+                        None,
+                        (launch_id, container_id),
+                    )
+                })
             }
         };
-        let task = self.tasks.insert(Task::new(framework, executor, serial, Arc::clone(&info), launch_token));
+        let task = self.tasks.insert(Task::new(
+            framework,
+            executor,
+            serial,
+            Arc::clone(&info),
+            launch_token,
+        ));
         replay.tasks.insert(serial, task);
         let entry = self.frameworks.get_mut(framework).expect("just ensured");
         entry.tasks.insert(info.task_id.value.as_str().into(), task);
@@ -195,17 +316,36 @@ impl AgentCore {
         }
     }
 
-    fn replay_acknowledgement(&mut self, turn: &mut Turn<'_>, replay: &mut Replay, serial: TaskSerial, uuid: &bytes::Bytes) {
-        let Some(key) = replay.tasks.get(&serial).copied() else { return };
-        let Some(task) = self.tasks.get_mut(key) else { return };
-        if task.updates.pending.front().is_none_or(|status| status.uuid.as_ref() != Some(uuid)) {
+    fn replay_acknowledgement(
+        &mut self,
+        turn: &mut Turn<'_>,
+        replay: &mut Replay,
+        serial: TaskSerial,
+        uuid: &bytes::Bytes,
+    ) {
+        let Some(key) = replay.tasks.get(&serial).copied() else {
+            return;
+        };
+        let Some(task) = self.tasks.get_mut(key) else {
+            return;
+        };
+        if task
+            .updates
+            .pending
+            .front()
+            .is_none_or(|status| status.uuid.as_ref() != Some(uuid))
+        {
             return;
         }
         let status = task.acknowledge_first();
         if is_terminal(state_of(&status)) {
             replay.over.insert(serial);
             replay.tasks.remove(&serial);
-            let command = task.executor.filter(|key| self.executors.get(*key).is_some_and(|executor| executor.kind == ExecutorKind::Command));
+            let command = task.executor.filter(|key| {
+                self.executors
+                    .get(*key)
+                    .is_some_and(|executor| executor.kind == ExecutorKind::Command)
+            });
             if let Some(entry) = command.and_then(|key| self.executors.get_mut(key)) {
                 entry.container = Container::Gone;
                 entry.state = ExecutorState::Terminated;
@@ -218,8 +358,14 @@ impl AgentCore {
     /// Command executors whose task is terminal are gone already; frameworks without anything are history.
     fn settle_completed(&mut self, turn: &mut Turn<'_>) {
         for executor in self.executors.keys() {
-            let terminal = self.command_task(executor).and_then(|task| self.tasks.get(task)).is_some_and(|task| is_terminal(task.state));
-            let entry = self.executors.get_mut(executor).expect("the key was listed a moment ago");
+            let terminal = self
+                .command_task(executor)
+                .and_then(|task| self.tasks.get(task))
+                .is_some_and(|task| is_terminal(task.state));
+            let entry = self
+                .executors
+                .get_mut(executor)
+                .expect("the key was listed a moment ago");
             if entry.kind == ExecutorKind::Command && terminal {
                 entry.container = Container::Gone;
                 entry.state = ExecutorState::Terminated;
@@ -232,19 +378,32 @@ impl AgentCore {
     }
 
     fn adopt_containers(&mut self, turn: &mut Turn<'_>, containers: &[KnownContainer]) {
-        let known: BTreeMap<LaunchId, KnownContainerState> = containers.iter().map(|known| (known.launch_id, known.state)).collect();
+        let known: BTreeMap<LaunchId, KnownContainerState> = containers
+            .iter()
+            .map(|known| (known.launch_id, known.state))
+            .collect();
         for (launch_id, state) in &known {
             match state {
                 KnownContainerState::Running { .. } if !self.launches.contains_key(launch_id) => {
-                    turn.push(Effect::KillTree { launch_id: *launch_id });
+                    turn.push(Effect::KillTree {
+                        launch_id: *launch_id,
+                    });
                 }
-                KnownContainerState::Exited { wait_status } => self.on_container_exited(turn, *launch_id, *wait_status),
+                KnownContainerState::Exited { wait_status } => {
+                    self.on_container_exited(turn, *launch_id, *wait_status);
+                }
                 KnownContainerState::Running { .. } => {}
             }
         }
         self.end_detached_tasks(turn);
         for executor in self.executors.keys() {
-            let Some(entry) = self.executors.get(executor).filter(|entry| entry.container != Container::Gone) else { continue };
+            let Some(entry) = self
+                .executors
+                .get(executor)
+                .filter(|entry| entry.container != Container::Gone)
+            else {
+                continue;
+            };
             match known.get(&entry.launch_id) {
                 Some(KnownContainerState::Running { pid }) => self.adopt(turn, executor, *pid),
                 _ => self.container_vanished(turn, executor),
@@ -255,22 +414,40 @@ impl AgentCore {
     /// A task whose refusal or executor did not reach the journal never ran.
     fn end_detached_tasks(&mut self, turn: &mut Turn<'_>) {
         for task in self.tasks.keys() {
-            let Some(entry) = self.tasks.get(task) else { continue };
+            let Some(entry) = self.tasks.get(task) else {
+                continue;
+            };
             if entry.executor.is_none() && !is_terminal(entry.state) {
                 let state = self.dropped_state(entry.framework);
-                self.update(turn, task, NewStatus::of_agent(state, Reason::AgentRestarted, "Task launched during agent restart"));
+                self.update(
+                    turn,
+                    task,
+                    NewStatus::of_agent(
+                        state,
+                        Reason::AgentRestarted,
+                        "Task launched during agent restart",
+                    ),
+                );
             }
         }
     }
 
     /// Goes on with a container that has been running all the while.
     fn adopt(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, pid: u32) {
-        let entry = self.executors.get_mut(executor).expect("only called for an executor that is there");
+        let entry = self
+            .executors
+            .get_mut(executor)
+            .expect("only called for an executor that is there");
         entry.container = Container::Running { pid };
         if entry.kind == ExecutorKind::Custom {
             return;
         }
-        let Some(task) = self.command_task(executor).and_then(|task| self.tasks.get(task)) else { return };
+        let Some(task) = self
+            .command_task(executor)
+            .and_then(|task| self.tasks.get(task))
+        else {
+            return;
+        };
         let (grace_ns, state) = (task.kill_grace_ns, task.state);
         if matches!(state, TaskState::TaskStaging | TaskState::TaskStarting) && grace_ns.is_none() {
             self.on_command_task_started(turn, executor);
@@ -287,7 +464,9 @@ impl AgentCore {
 
     fn awaits_executors(&self) -> bool {
         self.executors.iter().any(|(_, executor)| {
-            executor.kind == ExecutorKind::Custom && executor.state == ExecutorState::Registering && executor.container != Container::Gone
+            executor.kind == ExecutorKind::Custom
+                && executor.state == ExecutorState::Registering
+                && executor.container != Container::Gone
         })
     }
 
@@ -306,13 +485,27 @@ impl AgentCore {
 
     /// Executors that did not come back in time are ended.
     pub(crate) fn on_recovery_wait_over(&mut self, turn: &mut Turn<'_>) {
-        let message = format!("Executor did not reregister within {}", duration_text(self.config.executor_reregistration_timeout));
+        let message = format!(
+            "Executor did not reregister within {}",
+            duration_text(self.config.executor_reregistration_timeout)
+        );
         for executor in self.executors.keys() {
-            let Some(entry) = self.executors.get(executor) else { continue };
-            let late = entry.kind == ExecutorKind::Custom && entry.state == ExecutorState::Registering;
+            let Some(entry) = self.executors.get(executor) else {
+                continue;
+            };
+            let late =
+                entry.kind == ExecutorKind::Custom && entry.state == ExecutorState::Registering;
             if late {
-                let gone = self.frameworks.get(entry.framework).map_or(TaskState::TaskLost, |framework| framework.traits.gone());
-                self.terminate_with(executor, gone, Reason::ExecutorReregistrationTimeout, message.clone());
+                let gone = self
+                    .frameworks
+                    .get(entry.framework)
+                    .map_or(TaskState::TaskLost, |framework| framework.traits.gone());
+                self.terminate_with(
+                    executor,
+                    gone,
+                    Reason::ExecutorReregistrationTimeout,
+                    message.clone(),
+                );
                 self.destroy(turn, executor);
             }
         }
@@ -322,11 +515,28 @@ impl AgentCore {
     /// The shortest journal that leads to the present state, for compaction.
     pub fn snapshot(&self) -> Vec<Record> {
         let mut records = vec![self.identity.record()];
-        let recorded = self.known_frameworks.values().filter(|known| known.recorded);
-        records.extend(recorded.map(|known| Record::Framework { info: Arc::clone(&known.info) }));
-        let checkpointed = |key| self.frameworks.get(key).filter(|framework| framework.traits.checkpoint);
+        let token = self
+            .registration_token
+            .clone()
+            .filter(|_| self.identity.agent.id.is_none());
+        records.extend(token.map(|token| Record::RegistrationToken { token }));
+        let recorded = self
+            .known_frameworks
+            .values()
+            .filter(|known| known.recorded);
+        records.extend(recorded.map(|known| Record::Framework {
+            info: Arc::clone(&known.info),
+        }));
+        let checkpointed = |key| {
+            self.frameworks
+                .get(key)
+                .filter(|framework| framework.traits.checkpoint)
+        };
         for (_, executor) in self.executors.iter() {
-            let (Some(framework), Some(info)) = (checkpointed(executor.framework), &executor.info) else { continue };
+            let (Some(framework), Some(info)) = (checkpointed(executor.framework), &executor.info)
+            else {
+                continue;
+            };
             records.push(Record::ExecutorLaunched {
                 framework_id: framework.id.as_ref().to_owned(),
                 info: Arc::clone(info),
@@ -341,9 +551,15 @@ impl AgentCore {
                 self.snapshot_task(task, framework.id.as_ref(), &mut records);
             }
         }
-        for (_, executor) in self.executors.iter().filter(|(_, executor)| executor.container == Container::Gone) {
+        for (_, executor) in self
+            .executors
+            .iter()
+            .filter(|(_, executor)| executor.container == Container::Gone)
+        {
             if executor.info.is_some() && checkpointed(executor.framework).is_some() {
-                records.push(Record::ExecutorEnded { launch_id: executor.launch_id });
+                records.push(Record::ExecutorEnded {
+                    launch_id: executor.launch_id,
+                });
             }
         }
         records
@@ -352,7 +568,9 @@ impl AgentCore {
     fn snapshot_task(&self, task: &Task, framework_id: &str, records: &mut Vec<Record>) {
         let serial = task.serial;
         let executor = task.executor.and_then(|key| self.executors.get(key));
-        let (kind, launch_id, container_id) = executor.map_or(NO_LAUNCH, |executor| (executor.kind, executor.launch_id, executor.container_id));
+        let (kind, launch_id, container_id) = executor.map_or(NO_LAUNCH, |executor| {
+            (executor.kind, executor.launch_id, executor.container_id)
+        });
         records.push(Record::TaskLaunched {
             serial,
             framework_id: framework_id.to_owned(),
@@ -362,12 +580,30 @@ impl AgentCore {
             launch_id,
             container_id,
         });
-        let acknowledged = task.history.iter().filter(|status| !task.updates.pending.iter().any(|pending| pending.uuid == status.uuid));
+        let acknowledged = task.history.iter().filter(|status| {
+            !task
+                .updates
+                .pending
+                .iter()
+                .any(|pending| pending.uuid == status.uuid)
+        });
         for status in acknowledged {
-            records.push(Record::Update { serial, status: Arc::clone(status) });
-            records.push(Record::Acknowledged { serial, uuid: status.uuid.clone().unwrap_or_default() });
+            records.push(Record::Update {
+                serial,
+                status: Arc::clone(status),
+            });
+            records.push(Record::Acknowledged {
+                serial,
+                uuid: status.uuid.clone().unwrap_or_default(),
+            });
         }
-        records.extend(task.updates.pending.iter().map(|status| Record::Update { serial, status: Arc::clone(status) }));
-        records.extend(task.kill_grace_ns.map(|grace_ns| Record::KillRequested { serial, grace_ns }));
+        records.extend(task.updates.pending.iter().map(|status| Record::Update {
+            serial,
+            status: Arc::clone(status),
+        }));
+        records.extend(
+            task.kill_grace_ns
+                .map(|grace_ns| Record::KillRequested { serial, grace_ns }),
+        );
     }
 }

@@ -14,7 +14,9 @@ const COMPLETED_FRAMEWORKS: usize = 50;
 impl AgentCore {
     /// A task is over: its terminal update was acknowledged, or nobody waits for it any more.
     pub(crate) fn complete_task(&mut self, turn: &mut Turn<'_>, task: TaskKey) {
-        let Some(entry) = self.tasks.get(task) else { return };
+        let Some(entry) = self.tasks.get(task) else {
+            return;
+        };
         let (framework, executor) = (entry.framework, entry.executor);
         self.forget_task(task);
         if let Some(executor) = executor {
@@ -25,7 +27,9 @@ impl AgentCore {
 
     /// Moves a task into its executor's history.
     fn forget_task(&mut self, task: TaskKey) {
-        let Some(entry) = self.tasks.remove(task) else { return };
+        let Some(entry) = self.tasks.remove(task) else {
+            return;
+        };
         self.timers.cancel(TimerKey::UpdateRetry(task));
         if let Some(framework) = self.frameworks.get_mut(entry.framework) {
             framework.tasks.remove(&entry.id);
@@ -38,14 +42,24 @@ impl AgentCore {
         {
             owner.tasks.retain(|held| *held != task);
             owner.queued.retain(|held| *held != task);
-            push_bounded(&mut owner.completed, Arc::new(entry.record()), COMPLETED_TASKS_PER_EXECUTOR);
+            push_bounded(
+                &mut owner.completed,
+                Arc::new(entry.record()),
+                COMPLETED_TASKS_PER_EXECUTOR,
+            );
             self.touch(executor);
         }
     }
 
     /// Forgets an executor whose container is gone and whose tasks are over.
     pub(crate) fn retire(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
-        let Some(entry) = self.executors.get(executor).filter(|entry| entry.container == Container::Gone) else { return };
+        let Some(entry) = self
+            .executors
+            .get(executor)
+            .filter(|entry| entry.container == Container::Gone)
+        else {
+            return;
+        };
         let framework = entry.framework;
         if self.is_terminating(framework) {
             // Nobody acknowledges for a framework that is gone.
@@ -54,15 +68,23 @@ impl AgentCore {
                 self.forget_task(task);
             }
         }
-        let Some(entry) = self.executors.get(executor) else { return };
+        let Some(entry) = self.executors.get(executor) else {
+            return;
+        };
         if !entry.tasks.is_empty() || !entry.queued.is_empty() {
             return;
         }
         let record = self.executor_record(executor);
-        let Some(entry) = self.executors.remove(executor) else { return };
+        let Some(entry) = self.executors.remove(executor) else {
+            return;
+        };
         if let Some(owner) = self.frameworks.get_mut(framework) {
             owner.executors.remove(&entry.id);
-            push_bounded(&mut owner.completed, record, COMPLETED_EXECUTORS_PER_FRAMEWORK);
+            push_bounded(
+                &mut owner.completed,
+                record,
+                COMPLETED_EXECUTORS_PER_FRAMEWORK,
+            );
             owner.record = None;
         }
         self.records = None;
@@ -71,7 +93,11 @@ impl AgentCore {
 
     /// Moves a framework without anything here into the history.
     pub(crate) fn retire_framework(&mut self, turn: &mut Turn<'_>, framework: FrameworkKey) {
-        if !self.frameworks.get(framework).is_some_and(crate::model::Framework::is_idle) {
+        if !self
+            .frameworks
+            .get(framework)
+            .is_some_and(crate::model::Framework::is_idle)
+        {
             return;
         }
         let record = self.framework_record(framework);
@@ -83,7 +109,9 @@ impl AgentCore {
             && let Some(known) = self.known_frameworks.remove(&entry.id)
             && known.recorded
         {
-            turn.checkpoint(Record::FrameworkForgotten { framework_id: entry.id.as_ref().to_owned() });
+            turn.checkpoint(Record::FrameworkForgotten {
+                framework_id: entry.id.as_ref().to_owned(),
+            });
         }
     }
 }

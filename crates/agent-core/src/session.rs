@@ -4,6 +4,7 @@ use crate::agent::{AgentCore, Identity, Phase, Turn};
 use crate::effect::{Durability, Effect, Fact};
 use crate::journal::Record;
 use crate::timers::TimerKey;
+use bytes::Bytes;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::refused::Action;
 use mezz_proto::agent_protocol::{Admitted, Hello, Ping, Pong, Refused, Register, Registered};
@@ -42,7 +43,13 @@ pub(crate) enum SessionState {
 
 impl Default for Session {
     fn default() -> Self {
-        Self { state: SessionState::Idle, attempts: 0, ping_timeout_ns: DEFAULT_PING_TIMEOUT_NS, retry_after_ns: 0, master: None }
+        Self {
+            state: SessionState::Idle,
+            attempts: 0,
+            ping_timeout_ns: DEFAULT_PING_TIMEOUT_NS,
+            retry_after_ns: 0,
+            master: None,
+        }
     }
 }
 
@@ -86,12 +93,16 @@ impl AgentCore {
         self.timers.cancel(TimerKey::MasterSilence);
         self.pause_updates();
         turn.push(Effect::Emit(Fact::MasterLost { reason }));
-        let factor_ns = u64::try_from(self.config.registration_backoff_factor.as_nanos()).unwrap_or(MAX_BACKOFF_NS);
-        let limit = factor_ns.saturating_mul(1 << self.session.attempts.min(16)).min(MAX_BACKOFF_NS);
+        let factor_ns = u64::try_from(self.config.registration_backoff_factor.as_nanos())
+            .unwrap_or(MAX_BACKOFF_NS);
+        let limit = factor_ns
+            .saturating_mul(1 << self.session.attempts.min(16))
+            .min(MAX_BACKOFF_NS);
         self.session.attempts = self.session.attempts.saturating_add(1);
         let wait = self.rng.up_to(limit).max(self.session.retry_after_ns);
         self.session.retry_after_ns = 0;
-        self.timers.set(TimerKey::Dial, turn.now.mono_ns.saturating_add(wait));
+        self.timers
+            .set(TimerKey::Dial, turn.now.mono_ns.saturating_add(wait));
     }
 
     /// No ping for the ping timeout: the session is as good as dead.
@@ -100,7 +111,10 @@ impl AgentCore {
     }
 
     pub(crate) fn hang_up(&mut self, turn: &mut Turn<'_>) {
-        if matches!(self.session.state, SessionState::Idle | SessionState::HangingUp) {
+        if matches!(
+            self.session.state,
+            SessionState::Idle | SessionState::HangingUp
+        ) {
             return;
         }
         self.records = None;
@@ -111,11 +125,19 @@ impl AgentCore {
     }
 
     fn expect_ping(&mut self, turn: &Turn<'_>) {
-        self.timers.set(TimerKey::MasterSilence, turn.now.mono_ns.saturating_add(self.session.ping_timeout_ns));
+        self.timers.set(
+            TimerKey::MasterSilence,
+            turn.now
+                .mono_ns
+                .saturating_add(self.session.ping_timeout_ns),
+        );
     }
 
     pub(crate) fn on_master_message(&mut self, turn: &mut Turn<'_>, body: Body) {
-        if matches!(self.session.state, SessionState::Idle | SessionState::Dialling | SessionState::HangingUp) {
+        if matches!(
+            self.session.state,
+            SessionState::Idle | SessionState::Dialling | SessionState::HangingUp
+        ) {
             return;
         }
         match body {
@@ -125,19 +147,27 @@ impl AgentCore {
             Body::Registered(registered) => self.on_registered(turn, registered),
             Body::ShutdownAgent(shutdown) => self.on_shutdown_agent(turn, shutdown.message),
             other if self.session.state == SessionState::Registered => self.on_order(turn, other),
-            _ => turn.ignored("message of a master under which this agent has not registered".to_owned()),
+            _ => turn.ignored(
+                "message of a master under which this agent has not registered".to_owned(),
+            ),
         }
     }
 
     fn on_order(&mut self, turn: &mut Turn<'_>, body: Body) {
         match body {
-            Body::RunTasks(_) if self.phase != Phase::Running => turn.ignored("launches for an agent that is ending".to_owned()),
+            Body::RunTasks(_) if self.phase != Phase::Running => {
+                turn.ignored("launches for an agent that is ending".to_owned());
+            }
             Body::RunTasks(run) => self.on_run_tasks(turn, run),
             Body::KillTask(kill) => self.on_kill_task(turn, &kill),
-            Body::AcknowledgeUpdate(acknowledgement) => self.on_acknowledge_update(turn, &acknowledgement),
+            Body::AcknowledgeUpdate(acknowledgement) => {
+                self.on_acknowledge_update(turn, &acknowledgement);
+            }
             Body::FrameworkMessage(message) => self.on_framework_message(turn, message),
             Body::ShutdownExecutor(shutdown) => self.on_shutdown_executor(turn, &shutdown),
-            Body::ShutdownFramework(shutdown) => self.on_shutdown_framework(turn, &shutdown.framework_id.value),
+            Body::ShutdownFramework(shutdown) => {
+                self.on_shutdown_framework(turn, &shutdown.framework_id.value);
+            }
             Body::UpdateFramework(update) => self.on_update_framework(turn, update.framework),
             _ => turn.ignored("message that only an agent sends".to_owned()),
         }
@@ -154,11 +184,21 @@ impl AgentCore {
 
     /// The permit to register, if this is a master to obey.
     fn on_admitted(&mut self, turn: &mut Turn<'_>, admitted: Admitted) {
-        let stranger = self.identity.cluster_id.as_ref().is_some_and(|known| *known != admitted.cluster_id);
+        let stranger = self
+            .identity
+            .cluster_id
+            .as_ref()
+            .is_some_and(|known| *known != admitted.cluster_id);
         let refusal = if stranger {
-            Some(format!("master belongs to cluster {}, this agent to another", admitted.cluster_id))
+            Some(format!(
+                "master belongs to cluster {}, this agent to another",
+                admitted.cluster_id
+            ))
         } else if admitted.epoch < self.identity.epoch {
-            Some(format!("master has epoch {}, this agent has obeyed {}", admitted.epoch, self.identity.epoch))
+            Some(format!(
+                "master has epoch {}, this agent has obeyed {}",
+                admitted.epoch, self.identity.epoch
+            ))
         } else {
             None
         };
@@ -186,18 +226,50 @@ impl AgentCore {
         let body = if agent.id.is_some() {
             Body::Reregister(self.reregistration(agent, version, capabilities))
         } else {
-            Body::Register(Register { agent, version, capabilities, ip: Some(self.config.ip.clone()) })
+            let token = Some(self.token_of_registration(turn));
+            Body::Register(Register {
+                agent,
+                version,
+                capabilities,
+                ip: Some(self.config.ip.clone()),
+                token,
+            })
         };
         turn.push(Effect::ToMaster(Box::new(body)));
     }
 
+    /// Durable before it is sent: should the answer be lost with us, our next life is known by it.
+    fn token_of_registration(&mut self, turn: &mut Turn<'_>) -> Bytes {
+        if let Some(token) = &self.registration_token {
+            return token.clone();
+        }
+        let token = Bytes::copy_from_slice(&self.rng.uuid().0);
+        self.registration_token = Some(token.clone());
+        turn.push(Effect::Checkpoint {
+            records: vec![Record::RegistrationToken {
+                token: token.clone(),
+            }],
+            durability: Durability::Synced,
+        });
+        token
+    }
+
     fn on_refused(&mut self, turn: &mut Turn<'_>, refused: &Refused) {
-        turn.push(Effect::Emit(Fact::RefusedByMaster { message: refused.message.clone() }));
+        turn.push(Effect::Emit(Fact::RefusedByMaster {
+            message: refused.message.clone(),
+        }));
         match Action::try_from(refused.action) {
             Ok(Action::Shutdown) => self.on_shutdown_agent(turn, refused.message.clone()),
-            Ok(Action::Exit) => self.stop(turn, 1, format!("the master refused this agent: {}", refused.message)),
+            Ok(Action::Exit) => self.stop(
+                turn,
+                1,
+                format!("the master refused this agent: {}", refused.message),
+            ),
             Ok(Action::Retry) | Err(_) => {
-                self.session.retry_after_ns = refused.retry_after_ms.unwrap_or(0).saturating_mul(NS_PER_MS);
+                self.session.retry_after_ns = refused
+                    .retry_after_ms
+                    .unwrap_or(0)
+                    .saturating_mul(NS_PER_MS);
                 self.hang_up(turn);
             }
         }
@@ -211,11 +283,18 @@ impl AgentCore {
         let agent_id = registered.agent_id;
         match self.agent_id() {
             None => {
-                self.identity.agent = Arc::new(AgentInfo { id: Some(agent_id.clone()), ..self.config.agent.clone() });
+                self.identity.agent = Arc::new(AgentInfo {
+                    id: Some(agent_id.clone()),
+                    ..self.config.agent.clone()
+                });
+                self.registration_token = None;
                 self.record_identity(turn);
             }
             Some(own) if own != agent_id.value => {
-                turn.ignored(format!("registration under id {}, this agent is {own}", agent_id.value));
+                turn.ignored(format!(
+                    "registration under id {}, this agent is {own}",
+                    agent_id.value
+                ));
                 self.hang_up(turn);
                 return;
             }
@@ -225,21 +304,32 @@ impl AgentCore {
         self.session.attempts = 0;
         self.session.master = Some(Arc::new(registered.master));
         self.records = None;
-        turn.push(Effect::Emit(Fact::Registered { agent_id: agent_id.value }));
+        turn.push(Effect::Emit(Fact::Registered {
+            agent_id: agent_id.value,
+        }));
         self.flush_updates(turn);
     }
 
     /// The master tells of a framework again before its first launch of a session.
     fn forget_idle_frameworks(&mut self, turn: &mut Turn<'_>) {
         let living = &self.framework_keys;
-        for (framework_id, _) in self.known_frameworks.extract_if(.., |id, _| !living.contains_key(id)).filter(|(_, known)| known.recorded) {
-            turn.checkpoint(Record::FrameworkForgotten { framework_id: framework_id.as_ref().to_owned() });
+        for (framework_id, _) in self
+            .known_frameworks
+            .extract_if(.., |id, _| !living.contains_key(id))
+            .filter(|(_, known)| known.recorded)
+        {
+            turn.checkpoint(Record::FrameworkForgotten {
+                framework_id: framework_id.as_ref().to_owned(),
+            });
         }
     }
 
     pub(crate) fn record_identity(&mut self, turn: &mut Turn<'_>) {
         self.records = None;
-        turn.push(Effect::Checkpoint { records: vec![self.identity.record()], durability: Durability::Synced });
+        turn.push(Effect::Checkpoint {
+            records: vec![self.identity.record()],
+            durability: Durability::Synced,
+        });
     }
 
     /// Sends if a master has taken us in; otherwise re-registration will tell it.

@@ -28,7 +28,11 @@ struct Slot<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), len: 0 }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+        }
     }
 }
 
@@ -41,7 +45,10 @@ impl<T> Slab<T> {
             return Key::new(index, slot.generation);
         }
         let index = u32::try_from(self.slots.len()).expect("fewer than four billion entries");
-        self.slots.push(Slot { generation: 0, entry: Some(entry) });
+        self.slots.push(Slot {
+            generation: 0,
+            entry: Some(entry),
+        });
         Key::new(index, 0)
     }
 
@@ -58,11 +65,19 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn get(&self, key: Key<T>) -> Option<&T> {
-        self.slots.get(key.index as usize).filter(|slot| slot.generation == key.generation)?.entry.as_ref()
+        self.slots
+            .get(key.index as usize)
+            .filter(|slot| slot.generation == key.generation)?
+            .entry
+            .as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
-        self.slots.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)?.entry.as_mut()
+        self.slots
+            .get_mut(key.index as usize)
+            .filter(|slot| slot.generation == key.generation)?
+            .entry
+            .as_mut()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -77,14 +92,20 @@ impl<T> Slab<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
             let index = u32::try_from(index).expect("fewer than four billion entries");
-            slot.entry.as_ref().map(|entry| (Key::new(index, slot.generation), entry))
+            slot.entry
+                .as_ref()
+                .map(|entry| (Key::new(index, slot.generation), entry))
         })
     }
 }
 
 impl<T> Key<T> {
     fn new(index: u32, generation: u32) -> Self {
-        Self { index, generation, marker: PhantomData }
+        Self {
+            index,
+            generation,
+            marker: PhantomData,
+        }
     }
 
     fn parts(self) -> (u32, u32) {

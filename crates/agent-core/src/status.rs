@@ -7,8 +7,21 @@ use std::time::Duration;
 
 /// Whether nothing can follow this state.
 pub(crate) fn is_terminal(state: TaskState) -> bool {
-    use TaskState::{TaskDropped, TaskError, TaskFailed, TaskFinished, TaskGone, TaskGoneByOperator, TaskKilled, TaskLost};
-    matches!(state, TaskFinished | TaskFailed | TaskKilled | TaskError | TaskLost | TaskDropped | TaskGone | TaskGoneByOperator)
+    use TaskState::{
+        TaskDropped, TaskError, TaskFailed, TaskFinished, TaskGone, TaskGoneByOperator, TaskKilled,
+        TaskLost,
+    };
+    matches!(
+        state,
+        TaskFinished
+            | TaskFailed
+            | TaskKilled
+            | TaskError
+            | TaskLost
+            | TaskDropped
+            | TaskGone
+            | TaskGoneByOperator
+    )
 }
 
 /// The state field, decoded; an unknown number counts as unset and thus as the first, as in proto2.
@@ -28,12 +41,22 @@ pub(crate) struct NewStatus {
 impl NewStatus {
     /// As an executor says it.
     pub(crate) fn of_executor(state: TaskState) -> Self {
-        Self { state, source: Source::Executor, reason: None, message: None }
+        Self {
+            state,
+            source: Source::Executor,
+            reason: None,
+            message: None,
+        }
     }
 
     /// As the agent says it.
     pub(crate) fn of_agent(state: TaskState, reason: Reason, message: impl Into<String>) -> Self {
-        Self { state, source: Source::Agent, reason: Some(reason), message: Some(message.into()) }
+        Self {
+            state,
+            source: Source::Agent,
+            reason: Some(reason),
+            message: Some(message.into()),
+        }
     }
 
     pub(crate) fn message(mut self, message: impl Into<String>) -> Self {
@@ -43,7 +66,9 @@ impl NewStatus {
 
     pub(crate) fn into_status(self, task_id: &Arc<str>) -> TaskStatus {
         TaskStatus {
-            task_id: TaskId { value: task_id.as_ref().to_owned() },
+            task_id: TaskId {
+                value: task_id.as_ref().to_owned(),
+            },
             state: self.state.into(),
             message: self.message,
             source: Some(self.source.into()),
@@ -64,7 +89,10 @@ impl Exit {
     pub(crate) fn from_wait_status(status: i32) -> Self {
         match status & 0x7f {
             0 => Self::Code((status >> 8) & 0xff),
-            number => Self::Signal { number, core_dumped: status & 0x80 != 0 },
+            number => Self::Signal {
+                number,
+                core_dumped: status & 0x80 != 0,
+            },
         }
     }
 
@@ -72,9 +100,15 @@ impl Exit {
     pub(crate) fn describe(self) -> String {
         match self {
             Self::Code(code) => format!("Command exited with status {code}"),
-            Self::Signal { number, core_dumped } => {
+            Self::Signal {
+                number,
+                core_dumped,
+            } => {
                 let suffix = if core_dumped { " (core dumped)" } else { "" };
-                format!("Command terminated with signal {}{suffix}", signal_name(number))
+                format!(
+                    "Command terminated with signal {}{suffix}",
+                    signal_name(number)
+                )
             }
         }
     }
@@ -83,14 +117,41 @@ impl Exit {
 /// The words of glibc's strsignal(3).
 fn signal_name(number: i32) -> String {
     const NAMES: [&str; 31] = [
-        "Hangup", "Interrupt", "Quit", "Illegal instruction", "Trace/breakpoint trap", "Aborted", "Bus error",
-        "Floating point exception", "Killed", "User defined signal 1", "Segmentation fault", "User defined signal 2",
-        "Broken pipe", "Alarm clock", "Terminated", "Stack fault", "Child exited", "Continued", "Stopped (signal)", "Stopped",
-        "Stopped (tty input)", "Stopped (tty output)", "Urgent I/O condition", "CPU time limit exceeded",
-        "File size limit exceeded", "Virtual timer expired", "Profiling timer expired", "Window changed", "I/O possible",
-        "Power failure", "Bad system call",
+        "Hangup",
+        "Interrupt",
+        "Quit",
+        "Illegal instruction",
+        "Trace/breakpoint trap",
+        "Aborted",
+        "Bus error",
+        "Floating point exception",
+        "Killed",
+        "User defined signal 1",
+        "Segmentation fault",
+        "User defined signal 2",
+        "Broken pipe",
+        "Alarm clock",
+        "Terminated",
+        "Stack fault",
+        "Child exited",
+        "Continued",
+        "Stopped (signal)",
+        "Stopped",
+        "Stopped (tty input)",
+        "Stopped (tty output)",
+        "Urgent I/O condition",
+        "CPU time limit exceeded",
+        "File size limit exceeded",
+        "Virtual timer expired",
+        "Profiling timer expired",
+        "Window changed",
+        "I/O possible",
+        "Power failure",
+        "Bad system call",
     ];
-    let known = usize::try_from(number - 1).ok().and_then(|index| NAMES.get(index));
+    let known = usize::try_from(number - 1)
+        .ok()
+        .and_then(|index| NAMES.get(index));
     match known {
         Some(name) => (*name).to_owned(),
         None if (34..=64).contains(&number) => format!("Real-time signal {}", number - 34),
@@ -111,7 +172,9 @@ pub(crate) fn duration_text(duration: Duration) -> String {
         (1, "ns"),
     ];
     let nanoseconds = duration.as_nanos();
-    let exact = UNITS.iter().find(|(unit, _)| nanoseconds >= *unit && nanoseconds.is_multiple_of(*unit));
+    let exact = UNITS
+        .iter()
+        .find(|(unit, _)| nanoseconds >= *unit && nanoseconds.is_multiple_of(*unit));
     match exact {
         Some((unit, name)) => format!("{}{name}", nanoseconds / unit),
         None => "0ns".to_owned(),
@@ -124,10 +187,22 @@ mod tests {
 
     #[test]
     fn exits_are_worded_as_mesos_words_them() {
-        assert_eq!(Exit::from_wait_status(3 << 8).describe(), "Command exited with status 3");
-        assert_eq!(Exit::from_wait_status(9).describe(), "Command terminated with signal Killed");
-        assert_eq!(Exit::from_wait_status(15).describe(), "Command terminated with signal Terminated");
-        assert_eq!(Exit::from_wait_status(0x8b).describe(), "Command terminated with signal Segmentation fault (core dumped)");
+        assert_eq!(
+            Exit::from_wait_status(3 << 8).describe(),
+            "Command exited with status 3"
+        );
+        assert_eq!(
+            Exit::from_wait_status(9).describe(),
+            "Command terminated with signal Killed"
+        );
+        assert_eq!(
+            Exit::from_wait_status(15).describe(),
+            "Command terminated with signal Terminated"
+        );
+        assert_eq!(
+            Exit::from_wait_status(0x8b).describe(),
+            "Command terminated with signal Segmentation fault (core dumped)"
+        );
     }
 
     #[test]

@@ -8,12 +8,24 @@ use mezz_proto::v1::{CommandInfo, ContainerInfo, ExecutorInfo, TaskInfo};
 /// The first field of a task that is not supported, if any.
 pub(crate) fn unsupported_in_task(task: &TaskInfo) -> Option<String> {
     let field = match task {
-        TaskInfo { health_check: Some(_), .. } => "health_check",
+        TaskInfo {
+            health_check: Some(_),
+            ..
+        } => "health_check",
         TaskInfo { check: Some(_), .. } => "check",
-        TaskInfo { max_completion_time: Some(_), .. } => "max_completion_time",
+        TaskInfo {
+            max_completion_time: Some(_),
+            ..
+        } => "max_completion_time",
         TaskInfo { limits, .. } if !limits.is_empty() => "limits",
-        TaskInfo { resources, .. } if resources.iter().any(|resource| resource.disk.is_some()) => "resources.disk",
-        TaskInfo { command: None, executor: None, .. } => "command",
+        TaskInfo { resources, .. } if resources.iter().any(|resource| resource.disk.is_some()) => {
+            "resources.disk"
+        }
+        TaskInfo {
+            command: None,
+            executor: None,
+            ..
+        } => "command",
         _ => return unsupported_parts("", task.command.as_ref(), task.container.as_ref()),
     };
     Some(field.to_owned())
@@ -24,17 +36,33 @@ pub(crate) fn unsupported_in_executor(executor: &ExecutorInfo) -> Option<String>
     if executor.r#type == Some(executor_info::Type::Default.into()) {
         return Some("executor.type".to_owned());
     }
-    if executor.resources.iter().any(|resource| resource.disk.is_some()) {
+    if executor
+        .resources
+        .iter()
+        .any(|resource| resource.disk.is_some())
+    {
         return Some("executor.resources.disk".to_owned());
     }
     if executor.command.is_none() {
         return Some("executor.command".to_owned());
     }
-    unsupported_parts("executor.", executor.command.as_ref(), executor.container.as_ref())
+    unsupported_parts(
+        "executor.",
+        executor.command.as_ref(),
+        executor.container.as_ref(),
+    )
 }
 
-fn unsupported_parts(prefix: &str, command: Option<&CommandInfo>, container: Option<&ContainerInfo>) -> Option<String> {
-    let field = command.and_then(unsupported_in_command).or_else(|| container.and_then(unsupported_in_container).map(str::to_owned))?;
+fn unsupported_parts(
+    prefix: &str,
+    command: Option<&CommandInfo>,
+    container: Option<&ContainerInfo>,
+) -> Option<String> {
+    let field = command.and_then(unsupported_in_command).or_else(|| {
+        container
+            .and_then(unsupported_in_container)
+            .map(str::to_owned)
+    })?;
     Some(format!("{prefix}{field}"))
 }
 
@@ -42,8 +70,13 @@ fn unsupported_in_command(command: &CommandInfo) -> Option<String> {
     if command.value.as_ref().is_none_or(String::is_empty) {
         return Some("command.value".to_owned());
     }
-    let variables = command.environment.iter().flat_map(|environment| &environment.variables);
-    let secret = variables.into_iter().find(|variable| variable.secret.is_some() || variable.r#type == Some(variable::Type::Secret.into()));
+    let variables = command
+        .environment
+        .iter()
+        .flat_map(|environment| &environment.variables);
+    let secret = variables.into_iter().find(|variable| {
+        variable.secret.is_some() || variable.r#type == Some(variable::Type::Secret.into())
+    });
     secret.map(|variable| format!("command.environment.variables[{}].secret", variable.name))
 }
 
@@ -53,12 +86,26 @@ fn unsupported_in_container(container: &ContainerInfo) -> Option<&'static str> {
     }
     match container {
         ContainerInfo { volumes, .. } if !volumes.is_empty() => Some("container.volumes"),
-        ContainerInfo { hostname: Some(_), .. } => Some("container.hostname"),
-        ContainerInfo { mesos: Some(mesos), .. } if mesos.image.is_some() => Some("container.mesos.image"),
-        ContainerInfo { network_infos, .. } if !network_infos.is_empty() => Some("container.network_infos"),
-        ContainerInfo { linux_info: Some(_), .. } => Some("container.linux_info"),
-        ContainerInfo { rlimit_info: Some(_), .. } => Some("container.rlimit_info"),
-        ContainerInfo { tty_info: Some(_), .. } => Some("container.tty_info"),
+        ContainerInfo {
+            hostname: Some(_), ..
+        } => Some("container.hostname"),
+        ContainerInfo {
+            mesos: Some(mesos), ..
+        } if mesos.image.is_some() => Some("container.mesos.image"),
+        ContainerInfo { network_infos, .. } if !network_infos.is_empty() => {
+            Some("container.network_infos")
+        }
+        ContainerInfo {
+            linux_info: Some(_),
+            ..
+        } => Some("container.linux_info"),
+        ContainerInfo {
+            rlimit_info: Some(_),
+            ..
+        } => Some("container.rlimit_info"),
+        ContainerInfo {
+            tty_info: Some(_), ..
+        } => Some("container.tty_info"),
         _ => None,
     }
 }

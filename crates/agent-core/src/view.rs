@@ -3,9 +3,13 @@
 use crate::agent::{AgentCore, Phase};
 use crate::journal::ExecutorKind;
 use crate::model::{ExecutorKey, FrameworkKey, TaskKey};
-use crate::records::{AgentRecords, ExecutorRecord, FrameworkRecord, RegistrationState, TaskRecord};
+use crate::records::{
+    AgentRecords, ExecutorRecord, FrameworkRecord, RegistrationState, TaskRecord,
+};
 use mezz_proto::agent_protocol::Reregister;
-use mezz_proto::v1::{AgentInfo, CommandInfo, ExecutorId, ExecutorInfo, FrameworkId, Task, TaskInfo};
+use mezz_proto::v1::{
+    AgentInfo, CommandInfo, ExecutorId, ExecutorInfo, FrameworkId, Task, TaskInfo,
+};
 use std::sync::Arc;
 
 /// Up to here Mesos shows a command whole.
@@ -31,7 +35,10 @@ impl AgentCore {
                 Phase::Ending(_) | Phase::Stopped => RegistrationState::Stopping,
             },
             master: self.session.master.clone(),
-            frameworks: keys.into_iter().map(|key| self.framework_record(key)).collect(),
+            frameworks: keys
+                .into_iter()
+                .map(|key| self.framework_record(key))
+                .collect(),
             completed_frameworks: self.completed_frameworks.iter().cloned().collect(),
             counters: self.counters,
         });
@@ -40,12 +47,18 @@ impl AgentCore {
     }
 
     pub(crate) fn framework_record(&mut self, framework: FrameworkKey) -> Arc<FrameworkRecord> {
-        let entry = self.frameworks.get(framework).expect("only called for a framework that is there");
+        let entry = self
+            .frameworks
+            .get(framework)
+            .expect("only called for a framework that is there");
         if let Some(record) = &entry.record {
             return Arc::clone(record);
         }
         let keys: Vec<ExecutorKey> = entry.executors.values().copied().collect();
-        let executors = keys.into_iter().map(|key| self.executor_record(key)).collect();
+        let executors = keys
+            .into_iter()
+            .map(|key| self.executor_record(key))
+            .collect();
         let entry = self.frameworks.get_mut(framework).expect("just seen");
         let record = Arc::new(FrameworkRecord {
             info: Arc::clone(&entry.info),
@@ -57,7 +70,10 @@ impl AgentCore {
     }
 
     pub(crate) fn executor_record(&mut self, executor: ExecutorKey) -> Arc<ExecutorRecord> {
-        let entry = self.executors.get(executor).expect("only called for an executor that is there");
+        let entry = self
+            .executors
+            .get(executor)
+            .expect("only called for an executor that is there");
         if let Some(record) = &entry.record {
             return Arc::clone(record);
         }
@@ -65,11 +81,11 @@ impl AgentCore {
         let tasks: Vec<TaskRecord> = entry.tasks.iter().filter_map(show).collect();
         let queued = entry.queued.iter().filter_map(show).collect();
         let record = Arc::new(ExecutorRecord {
-            info: entry.info.clone().unwrap_or_else(|| {
-                let task = tasks.first().map(|task| &task.info).or_else(|| entry.completed.back().map(|task| &task.info));
-                let framework_id = self.frameworks.get(entry.framework).map(|framework| framework.id.as_ref());
-                Arc::new(synthetic_executor(framework_id, task))
-            }),
+            given_info: entry.info.clone(),
+            framework_id: self
+                .frameworks
+                .get(entry.framework)
+                .map_or_else(|| "".into(), |framework| Arc::clone(&framework.id)),
             kind: entry.kind,
             state: entry.state,
             container_id: entry.container_id,
@@ -85,57 +101,137 @@ impl AgentCore {
     }
 
     /// What the agent runs and still holds, for a master that may have forgotten it.
-    pub(crate) fn reregistration(&self, agent: AgentInfo, version: String, capabilities: Vec<String>) -> Reregister {
+    pub(crate) fn reregistration(
+        &self,
+        agent: AgentInfo,
+        version: String,
+        capabilities: Vec<String>,
+    ) -> Reregister {
         let agent_id = self.agent_id().unwrap_or_default();
-        let mut message = Reregister { agent, version, capabilities, ip: Some(self.config.ip.clone()), ..Reregister::default() };
-        for framework in self.framework_keys.values().filter_map(|key| self.frameworks.get(*key)) {
+        let mut message = Reregister {
+            agent,
+            version,
+            capabilities,
+            ip: Some(self.config.ip.clone()),
+            ..Reregister::default()
+        };
+        for framework in self
+            .framework_keys
+            .values()
+            .filter_map(|key| self.frameworks.get(*key))
+        {
             if framework.phase == crate::model::FrameworkPhase::Terminating {
                 continue;
             }
             message.frameworks.push(framework.info.as_ref().clone());
-            let of_framework = |task: &TaskRecord, executor_id| task.to_task(&framework.id, agent_id, executor_id);
-            for executor in framework.executors.values().filter_map(|key| self.executors.get(*key)) {
-                let executor_id = (executor.kind == ExecutorKind::Custom).then_some(executor.id.as_ref());
-                let held = executor.tasks.iter().chain(&executor.queued).filter_map(|task| self.tasks.get(*task));
-                message.tasks.extend(held.map(|task| of_framework(&task.record(), executor_id)));
-                message.completed_tasks.extend(executor.completed.iter().map(|task| of_framework(task, executor_id)));
+            let of_framework =
+                |task: &TaskRecord, executor_id| task.to_task(&framework.id, agent_id, executor_id);
+            for executor in framework
+                .executors
+                .values()
+                .filter_map(|key| self.executors.get(*key))
+            {
+                let executor_id =
+                    (executor.kind == ExecutorKind::Custom).then_some(executor.id.as_ref());
+                let held = executor
+                    .tasks
+                    .iter()
+                    .chain(&executor.queued)
+                    .filter_map(|task| self.tasks.get(*task));
+                message
+                    .tasks
+                    .extend(held.map(|task| of_framework(&task.record(), executor_id)));
+                message.completed_tasks.extend(
+                    executor
+                        .completed
+                        .iter()
+                        .map(|task| of_framework(task, executor_id)),
+                );
                 let alive = executor.container != crate::model::Container::Gone;
-                message.executors.extend(executor.info.iter().filter(|_| alive).map(|info| info.as_ref().clone()));
+                message.executors.extend(
+                    executor
+                        .info
+                        .iter()
+                        .filter(|_| alive)
+                        .map(|info| info.as_ref().clone()),
+                );
             }
-            let detached = framework.detached.iter().filter_map(|task| self.tasks.get(*task));
-            message.tasks.extend(detached.map(|task| of_framework(&task.record(), None)));
-            message.completed_tasks.extend(completed_tasks(framework.completed.iter(), &framework.id, agent_id));
+            let detached = framework
+                .detached
+                .iter()
+                .filter_map(|task| self.tasks.get(*task));
+            message
+                .tasks
+                .extend(detached.map(|task| of_framework(&task.record(), None)));
+            message.completed_tasks.extend(completed_tasks(
+                framework.completed.iter(),
+                &framework.id,
+                agent_id,
+            ));
         }
         for framework in &self.completed_frameworks {
-            let id = framework.info.id.as_ref().map(|id| id.value.as_str()).unwrap_or_default();
-            message.completed_frameworks.push(framework.info.as_ref().clone());
-            message.completed_tasks.extend(completed_tasks(framework.completed_executors.iter(), id, agent_id));
+            let id = framework
+                .info
+                .id
+                .as_ref()
+                .map(|id| id.value.as_str())
+                .unwrap_or_default();
+            message
+                .completed_frameworks
+                .push(framework.info.as_ref().clone());
+            message.completed_tasks.extend(completed_tasks(
+                framework.completed_executors.iter(),
+                id,
+                agent_id,
+            ));
         }
         message
     }
 }
 
-fn completed_tasks<'a>(executors: impl Iterator<Item = &'a Arc<ExecutorRecord>>, framework_id: &str, agent_id: &str) -> Vec<Task> {
+fn completed_tasks<'a>(
+    executors: impl Iterator<Item = &'a Arc<ExecutorRecord>>,
+    framework_id: &str,
+    agent_id: &str,
+) -> Vec<Task> {
     executors
         .flat_map(|executor| {
-            let executor_id = (executor.kind == ExecutorKind::Custom).then_some(executor.info.executor_id.value.as_str());
-            executor.completed.iter().map(move |task| task.to_task(framework_id, agent_id, executor_id))
+            let given = executor
+                .given_info
+                .as_ref()
+                .filter(|_| executor.kind == ExecutorKind::Custom);
+            let executor_id = given.map(|info| info.executor_id.value.as_str());
+            executor
+                .completed
+                .iter()
+                .map(move |task| task.to_task(framework_id, agent_id, executor_id))
         })
         .collect()
 }
 
 /// The executor that Mesos would have made up for a command task, with the old `source` that it still fills.
 #[allow(deprecated)]
-fn synthetic_executor(framework_id: Option<&str>, task: Option<&Arc<TaskInfo>>) -> ExecutorInfo {
-    let Some(task) = task else { return ExecutorInfo::default() };
+pub(crate) fn synthetic_executor(framework_id: &str, task: Option<&Arc<TaskInfo>>) -> ExecutorInfo {
+    let Some(task) = task else {
+        return ExecutorInfo::default();
+    };
     let id = task.task_id.value.clone();
     let command = task.command.as_ref();
     ExecutorInfo {
         executor_id: ExecutorId { value: id.clone() },
-        framework_id: framework_id.map(|value| FrameworkId { value: value.to_owned() }),
-        name: Some(format!("Command Executor (Task: {id}) (Command: {})", command.map_or_else(|| "NO COMMAND".to_owned(), shown_command))),
+        framework_id: Some(FrameworkId {
+            value: framework_id.to_owned(),
+        }),
+        name: Some(format!(
+            "Command Executor (Task: {id}) (Command: {})",
+            command.map_or_else(|| "NO COMMAND".to_owned(), shown_command)
+        )),
         source: Some(id),
-        command: command.map(|command| CommandInfo { value: None, arguments: Vec::new(), ..command.clone() }),
+        command: command.map(|command| CommandInfo {
+            value: None,
+            arguments: Vec::new(),
+            ..command.clone()
+        }),
         container: task.container.clone(),
         labels: task.labels.clone(),
         discovery: task.discovery.clone(),
@@ -146,9 +242,20 @@ fn synthetic_executor(framework_id: Option<&str>, task: Option<&Arc<TaskInfo>>) 
 fn shown_command(command: &CommandInfo) -> String {
     let value = command.value.as_deref();
     if command.shell.unwrap_or(true) {
-        return value.map_or_else(|| "NO COMMAND".to_owned(), |value| format!("sh -c '{}'", shortened(value)));
+        return value.map_or_else(
+            || "NO COMMAND".to_owned(),
+            |value| format!("sh -c '{}'", shortened(value)),
+        );
     }
-    value.map_or_else(|| "NO EXECUTABLE".to_owned(), |value| format!("[{}]", shortened(&format!("{value}, {}", command.arguments.join(", ")))))
+    value.map_or_else(
+        || "NO EXECUTABLE".to_owned(),
+        |value| {
+            format!(
+                "[{}]",
+                shortened(&format!("{value}, {}", command.arguments.join(", ")))
+            )
+        },
+    )
 }
 
 fn shortened(text: &str) -> String {

@@ -4,19 +4,34 @@
 
 mod support;
 
-use mezz_agent_core::{AgentCore, Config, Effect, Event, FetchOutcome, KnownContainer, KnownContainerState, LaunchId, Now, Record, Recovery, RequestId, StopRequest, TaskSerial};
+use mezz_agent_core::{
+    AgentCore, Config, Effect, Event, FetchOutcome, KnownContainer, KnownContainerState, LaunchId,
+    Now, Record, Recovery, RequestId, StopRequest, TaskSerial,
+};
 use mezz_proto::agent_protocol::frame::Body;
-use mezz_proto::agent_protocol::{AcknowledgeUpdate, Admitted, KillTask, Ping, Registered, RunTask, RunTasks};
+use mezz_proto::agent_protocol::{
+    AcknowledgeUpdate, Admitted, KillTask, Ping, Registered, RunTask, RunTasks,
+};
 use mezz_proto::v1::command_info::Uri;
 use mezz_proto::v1::executor::{self, call};
-use mezz_proto::v1::{AgentId, CommandInfo, ExecutorId, FrameworkId, MasterInfo, TaskId, TaskInfo, TaskState};
+use mezz_proto::v1::{
+    AgentId, CommandInfo, ExecutorId, FrameworkId, MasterInfo, TaskId, TaskInfo, TaskState,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use support::{FRAMEWORK, SECOND, command, command_task, config, executor_status, executor_task, framework, round_trip};
+use support::{
+    FRAMEWORK, SECOND, command, command_task, config, executor_status, executor_task, framework,
+    round_trip,
+};
 
 fn is_terminal(state: TaskState) -> bool {
-    use TaskState::{TaskDropped, TaskError, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskLost};
-    matches!(state, TaskFinished | TaskFailed | TaskKilled | TaskError | TaskLost | TaskDropped | TaskGone)
+    use TaskState::{
+        TaskDropped, TaskError, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskLost,
+    };
+    matches!(
+        state,
+        TaskFinished | TaskFailed | TaskKilled | TaskError | TaskLost | TaskDropped | TaskGone
+    )
 }
 
 /// The world around one agent: a warden, a master, executors, a journal.
@@ -55,7 +70,10 @@ impl World {
     fn new() -> Self {
         let mut world = Self {
             core: AgentCore::new(config()),
-            now: Now { mono_ns: SECOND, wall_ns: SECOND },
+            now: Now {
+                mono_ns: SECOND,
+                wall_ns: SECOND,
+            },
             wake_at: None,
             journal: Vec::new(),
             fetching: Vec::new(),
@@ -78,16 +96,30 @@ impl World {
     /// Begins a life on what journal and warden hold.
     fn live(&mut self) {
         self.lives += 1;
-        self.core = AgentCore::new(Config { seed: 1000 + self.lives, ..config() });
+        self.core = AgentCore::new(Config {
+            seed: 1000 + self.lives,
+            ..config()
+        });
         self.fetching.clear();
         self.starting.clear();
         self.session = Session::Down;
         self.to_acknowledge.clear();
         self.stopped = false;
         self.fuse = None;
-        let containers = self.warden.iter().map(|(launch_id, state)| KnownContainer { launch_id: *launch_id, state: *state }).collect();
+        let containers = self
+            .warden
+            .iter()
+            .map(|(launch_id, state)| KnownContainer {
+                launch_id: *launch_id,
+                state: *state,
+            })
+            .collect();
         let records = self.journal.iter().map(round_trip).collect();
-        self.event(Event::Recovered(Box::new(Recovery { records, boot_id: "boot".to_owned(), containers })));
+        self.event(Event::Recovered(Box::new(Recovery {
+            records,
+            boot_id: "boot".to_owned(),
+            containers,
+        })));
     }
 
     fn event(&mut self, event: Event) {
@@ -119,10 +151,13 @@ impl World {
             Effect::CancelFetch { launch_id } => self.fetching.retain(|fetch| *fetch != launch_id),
             Effect::Launch(launch) => {
                 self.starting.push_back(launch.launch_id);
-                self.warden.insert(launch.launch_id, KnownContainerState::Running { pid: 7 });
+                self.warden
+                    .insert(launch.launch_id, KnownContainerState::Running { pid: 7 });
             }
             Effect::KillTree { launch_id } => {
-                if let Some(state @ KnownContainerState::Running { .. }) = self.warden.get_mut(&launch_id) {
+                if let Some(state @ KnownContainerState::Running { .. }) =
+                    self.warden.get_mut(&launch_id)
+                {
                     *state = KnownContainerState::Exited { wait_status: 9 };
                 }
             }
@@ -135,7 +170,9 @@ impl World {
     }
 
     fn master_sees(&mut self, body: Body) {
-        let Body::StatusUpdate(update) = body else { return };
+        let Body::StatusUpdate(update) = body else {
+            return;
+        };
         let task = update.status.task_id.value.clone();
         let state = TaskState::try_from(update.status.state).unwrap();
         let uuid = update.status.uuid.unwrap().to_vec();
@@ -144,7 +181,10 @@ impl World {
         }
         let history = self.seen.entry(task.clone()).or_default();
         if !history.iter().any(|(_, known)| *known == uuid) {
-            assert!(history.last().is_none_or(|(last, _)| !is_terminal(*last)), "{task}: {state:?} after {history:?}");
+            assert!(
+                history.last().is_none_or(|(last, _)| !is_terminal(*last)),
+                "{task}: {state:?} after {history:?}"
+            );
             history.push((state, uuid.clone()));
         }
         self.to_acknowledge.push_back((task, uuid));
@@ -162,13 +202,24 @@ impl World {
         }
         self.session = Session::Up;
         self.event(Event::MasterConnected);
-        let admitted = Admitted { cluster_id: "C".to_owned(), epoch: 1, mezz_version: String::new(), window: None, ping_timeout_ms: 75_000 };
+        let admitted = Admitted {
+            cluster_id: "C".to_owned(),
+            epoch: 1,
+            mezz_version: String::new(),
+            window: None,
+            ping_timeout_ms: 75_000,
+        };
         self.master(Body::Admitted(admitted));
         self.confirm();
     }
 
     fn confirm(&mut self) {
-        self.master(Body::Registered(Registered { agent_id: AgentId { value: "A".to_owned() }, master: MasterInfo::default() }));
+        self.master(Body::Registered(Registered {
+            agent_id: AgentId {
+                value: "A".to_owned(),
+            },
+            master: MasterInfo::default(),
+        }));
     }
 
     fn run(&mut self, pick: usize) {
@@ -177,8 +228,17 @@ impl World {
         let task = match pick % 4 {
             0 => executor_task(&id, &format!("e{}", pick % 3)),
             1 => {
-                let uris = vec![Uri { value: "file:///x".to_owned(), ..Uri::default() }];
-                TaskInfo { command: Some(CommandInfo { uris, ..command("true") }), ..command_task(&id) }
+                let uris = vec![Uri {
+                    value: "file:///x".to_owned(),
+                    ..Uri::default()
+                }];
+                TaskInfo {
+                    command: Some(CommandInfo {
+                        uris,
+                        ..command("true")
+                    }),
+                    ..command_task(&id)
+                }
             }
             _ => command_task(&id),
         };
@@ -186,52 +246,102 @@ impl World {
             self.executors.push(executor.executor_id.value.clone());
         }
         self.tasks.push(id);
-        let framework_id = FrameworkId { value: FRAMEWORK.to_owned() };
-        self.master(Body::RunTasks(RunTasks { framework_id, framework: Some(framework(true, &[])), tasks: vec![RunTask { launch_token: self.next, task }] }));
+        let framework_id = FrameworkId {
+            value: FRAMEWORK.to_owned(),
+        };
+        self.master(Body::RunTasks(RunTasks {
+            framework_id,
+            framework: Some(framework(true, &[])),
+            tasks: vec![RunTask {
+                launch_token: self.next,
+                task,
+            }],
+        }));
     }
 
     fn report_start(&mut self, fails: bool) {
-        let Some(launch_id) = self.starting.pop_front() else { return };
+        let Some(launch_id) = self.starting.pop_front() else {
+            return;
+        };
         if fails && self.warden.contains_key(&launch_id) {
             self.warden.remove(&launch_id);
-            self.event(Event::ContainerLaunchFailed { launch_id, message: "no".to_owned() });
+            self.event(Event::ContainerLaunchFailed {
+                launch_id,
+                message: "no".to_owned(),
+            });
         } else {
             self.event(Event::ContainerStarted { launch_id, pid: 7 });
         }
     }
 
     fn report_exit(&mut self, pick: usize) {
-        let started: Vec<LaunchId> = self.warden.keys().copied().filter(|id| !self.starting.contains(id)).collect();
-        let Some(launch_id) = started.get(pick % started.len().max(1)).copied() else { return };
+        let started: Vec<LaunchId> = self
+            .warden
+            .keys()
+            .copied()
+            .filter(|id| !self.starting.contains(id))
+            .collect();
+        let Some(launch_id) = started.get(pick % started.len().max(1)).copied() else {
+            return;
+        };
         let wait_status = match self.warden[&launch_id] {
             KnownContainerState::Exited { wait_status } => wait_status,
             KnownContainerState::Running { .. } => i32::try_from(pick % 2).unwrap() << 8,
         };
-        self.warden.insert(launch_id, KnownContainerState::Exited { wait_status });
-        self.event(Event::ContainerExited { launch_id, wait_status });
+        self.warden
+            .insert(launch_id, KnownContainerState::Exited { wait_status });
+        self.event(Event::ContainerExited {
+            launch_id,
+            wait_status,
+        });
     }
 
     fn acknowledge(&mut self) {
-        let Some((task, uuid)) = self.to_acknowledge.pop_front() else { return };
-        let framework_id = FrameworkId { value: FRAMEWORK.to_owned() };
-        self.master(Body::AcknowledgeUpdate(AcknowledgeUpdate { framework_id, task_id: TaskId { value: task }, uuid: uuid.into() }));
+        let Some((task, uuid)) = self.to_acknowledge.pop_front() else {
+            return;
+        };
+        let framework_id = FrameworkId {
+            value: FRAMEWORK.to_owned(),
+        };
+        self.master(Body::AcknowledgeUpdate(AcknowledgeUpdate {
+            framework_id,
+            task_id: TaskId { value: task },
+            uuid: uuid.into(),
+        }));
     }
 
     fn executor_call(&mut self, pick: usize, kind: call::Type) {
-        let Some(executor) = self.executors.get(pick % self.executors.len().max(1)).cloned() else { return };
+        let Some(executor) = self
+            .executors
+            .get(pick % self.executors.len().max(1))
+            .cloned()
+        else {
+            return;
+        };
         self.next += 1;
         let task = self.tasks[pick % self.tasks.len()].clone();
-        let state = [TaskState::TaskStarting, TaskState::TaskRunning, TaskState::TaskFinished][pick % 3];
-        let update = (kind == call::Type::Update).then(|| call::Update { status: executor_status(&task, state, u8::try_from(self.next % 251).unwrap()) });
+        let state = [
+            TaskState::TaskStarting,
+            TaskState::TaskRunning,
+            TaskState::TaskFinished,
+        ][pick % 3];
+        let update = (kind == call::Type::Update).then(|| call::Update {
+            status: executor_status(&task, state, u8::try_from(self.next % 251).unwrap()),
+        });
         let call = executor::Call {
             executor_id: ExecutorId { value: executor },
-            framework_id: FrameworkId { value: FRAMEWORK.to_owned() },
+            framework_id: FrameworkId {
+                value: FRAMEWORK.to_owned(),
+            },
             r#type: Some(kind.into()),
             subscribe: Some(call::Subscribe::default()),
             update,
             message: None,
         };
-        self.event(Event::ExecutorCall { request: RequestId(self.next), call: Box::new(call) });
+        self.event(Event::ExecutorCall {
+            request: RequestId(self.next),
+            call: Box::new(call),
+        });
     }
 
     fn advance(&mut self, seconds: u64) {
@@ -254,7 +364,9 @@ impl World {
                 if let Some(task) = self.tasks.get(pick % self.tasks.len().max(1)).cloned() {
                     let kill_policy = pick.is_multiple_of(3).then(|| support::grace(1));
                     self.master(Body::KillTask(KillTask {
-                        framework_id: FrameworkId { value: FRAMEWORK.to_owned() },
+                        framework_id: FrameworkId {
+                            value: FRAMEWORK.to_owned(),
+                        },
                         task_id: TaskId { value: task },
                         kill_policy,
                     }));
@@ -265,7 +377,9 @@ impl World {
             17 => {
                 if self.session != Session::Down {
                     self.session = Session::Down;
-                    self.event(Event::MasterDisconnected { reason: String::new() });
+                    self.event(Event::MasterDisconnected {
+                        reason: String::new(),
+                    });
                 }
             }
             18..=19 => self.connect(),
@@ -275,11 +389,26 @@ impl World {
             23 => self.journal = self.core.snapshot(),
             24 => {
                 if let Some(launch_id) = self.fetching.pop() {
-                    let outcome = if pick.is_multiple_of(4) { FetchOutcome::Failed { message: "no".to_owned() } } else { FetchOutcome::Done };
+                    let outcome = if pick.is_multiple_of(4) {
+                        FetchOutcome::Failed {
+                            message: "no".to_owned(),
+                        }
+                    } else {
+                        FetchOutcome::Done
+                    };
                     self.event(Event::Fetched { launch_id, outcome });
                 }
             }
-            25 => self.event(Event::WardenLost { containers: self.warden.iter().map(|(id, state)| KnownContainer { launch_id: *id, state: *state }).collect() }),
+            25 => self.event(Event::WardenLost {
+                containers: self
+                    .warden
+                    .iter()
+                    .map(|(id, state)| KnownContainer {
+                        launch_id: *id,
+                        state: *state,
+                    })
+                    .collect(),
+            }),
             _ => {
                 let connected = !pick.is_multiple_of(5);
                 self.master(Body::Ping(Ping { connected }));
@@ -294,12 +423,31 @@ impl World {
     fn check_records(&mut self) {
         let records = self.core.records();
         let mut ids = BTreeSet::new();
-        for executor in records.frameworks.iter().flat_map(|framework| &framework.executors) {
+        for executor in records
+            .frameworks
+            .iter()
+            .flat_map(|framework| &framework.executors)
+        {
             for task in executor.tasks.iter().chain(&executor.queued) {
-                assert!(ids.insert(task.info.task_id.value.clone()), "a task is shown twice");
-                let states = || task.statuses.iter().map(|status| TaskState::try_from(status.state).unwrap());
-                assert!(states().filter(|state| is_terminal(*state)).count() <= 1, "{:?}", states().collect::<Vec<_>>());
-                assert!(states().position(is_terminal).is_none_or(|at| at + 1 == task.statuses.len()));
+                assert!(
+                    ids.insert(task.info.task_id.value.clone()),
+                    "a task is shown twice"
+                );
+                let states = || {
+                    task.statuses
+                        .iter()
+                        .map(|status| TaskState::try_from(status.state).unwrap())
+                };
+                assert!(
+                    states().filter(|state| is_terminal(*state)).count() <= 1,
+                    "{:?}",
+                    states().collect::<Vec<_>>()
+                );
+                assert!(
+                    states()
+                        .position(is_terminal)
+                        .is_none_or(|at| at + 1 == task.statuses.len())
+                );
                 assert!(states().next_back().is_none_or(|last| last == task.state));
             }
         }
@@ -315,7 +463,10 @@ impl World {
             self.connect_if_needed();
             self.report_start(false);
             while let Some(launch_id) = self.fetching.pop() {
-                self.event(Event::Fetched { launch_id, outcome: FetchOutcome::Done });
+                self.event(Event::Fetched {
+                    launch_id,
+                    outcome: FetchOutcome::Done,
+                });
             }
             self.report_exit(1);
             while !self.to_acknowledge.is_empty() && self.session == Session::Up {
@@ -329,7 +480,9 @@ impl World {
     fn connect_if_needed(&mut self) {
         if self.session == Session::HungUp {
             self.session = Session::Down;
-            self.event(Event::MasterDisconnected { reason: String::new() });
+            self.event(Event::MasterDisconnected {
+                reason: String::new(),
+            });
         }
         self.connect();
     }
@@ -396,7 +549,17 @@ fn serials_do_not_repeat_over_lives() {
             world.connect();
         }
     }
-    let serials: Vec<TaskSerial> = world.journal.iter().filter_map(|record| if let Record::TaskLaunched { serial, .. } = record { Some(*serial) } else { None }).collect();
+    let serials: Vec<TaskSerial> = world
+        .journal
+        .iter()
+        .filter_map(|record| {
+            if let Record::TaskLaunched { serial, .. } = record {
+                Some(*serial)
+            } else {
+                None
+            }
+        })
+        .collect();
     let distinct: BTreeSet<_> = serials.iter().collect();
     assert_eq!(distinct.len(), serials.len());
     assert_eq!(serials.len(), 3);

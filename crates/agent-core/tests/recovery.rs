@@ -6,7 +6,10 @@ mod support;
 
 use mezz_agent_core::{Config, Effect, Event, LaunchId};
 use mezz_proto::agent_protocol::frame::Body;
-use mezz_proto::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskKilling, TaskRunning, TaskStarting};
+use mezz_proto::v1::TaskState::{
+    TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskKilling, TaskRunning,
+    TaskStarting,
+};
 use mezz_proto::v1::executor::event::Type as EventType;
 use mezz_proto::v1::framework_info::capability::Type as Capability;
 use mezz_proto::v1::task_status::Reason;
@@ -29,11 +32,17 @@ fn an_exit_that_happened_meanwhile_is_reported() {
     let mut bench = Bench::registered();
     let launch_id = bench.running_task(framework(true, &[]), command_task("t"));
     let mut next = bench.restarted(vec![exited(launch_id, 4 << 8)]);
-    assert!(next.effects.contains(&Effect::AcknowledgeExit { launch_id }));
+    assert!(
+        next.effects
+            .contains(&Effect::AcknowledgeExit { launch_id })
+    );
     next.register();
     let updates = next.drain_updates();
     assert_eq!(states(&updates), [TaskFailed]);
-    assert_eq!(updates[0].message.as_deref(), Some("Command exited with status 4"));
+    assert_eq!(
+        updates[0].message.as_deref(),
+        Some("Command exited with status 4")
+    );
 }
 
 #[test]
@@ -69,7 +78,13 @@ fn a_task_that_the_warden_does_not_know_ends() {
     let mut next = bench.restarted(Vec::new());
     next.register();
     let updates = next.drain_updates();
-    let of = |task: &str| updates.iter().filter(|update| update.task == task).cloned().collect::<Vec<_>>();
+    let of = |task: &str| {
+        updates
+            .iter()
+            .filter(|update| update.task == task)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     assert_eq!(states(&of("ran")), [TaskFailed]);
     assert_eq!(of("ran")[0].reason, Some(Reason::ExecutorTerminated));
     assert_eq!(states(&of("never ran")), [TaskStarting, TaskDropped]);
@@ -81,15 +96,22 @@ fn a_container_that_the_journal_does_not_know_is_killed_and_its_exit_acknowledge
     let bench = Bench::registered();
     let mut next = bench.restarted(vec![running(LaunchId(1)), exited(LaunchId(2), 0)]);
     assert_eq!(next.take_signals(), ["kill tree"]);
-    assert!(next.effects.contains(&Effect::AcknowledgeExit { launch_id: LaunchId(2) }));
+    assert!(next.effects.contains(&Effect::AcknowledgeExit {
+        launch_id: LaunchId(2)
+    }));
     next.exit(LaunchId(1), 9);
-    assert!(next.effects.contains(&Effect::AcknowledgeExit { launch_id: LaunchId(1) }));
+    assert!(next.effects.contains(&Effect::AcknowledgeExit {
+        launch_id: LaunchId(1)
+    }));
 }
 
 #[test]
 fn a_kill_is_remembered() {
     let mut bench = Bench::registered();
-    let launch_id = bench.running_task(framework(true, &[Capability::TaskKillingState]), command_task("t"));
+    let launch_id = bench.running_task(
+        framework(true, &[Capability::TaskKillingState]),
+        command_task("t"),
+    );
     bench.kill("t", None);
     assert_eq!(states(&bench.drain_updates()), [TaskKilling]);
     let mut next = bench.restarted(vec![running(launch_id)]);
@@ -105,7 +127,12 @@ fn a_kill_is_remembered() {
 fn after_a_reboot_all_tasks_have_ended_and_the_id_is_kept() {
     let mut bench = Bench::registered();
     let launch_id = bench.running_task(framework(true, &[]), command_task("t"));
-    let mut next = Bench::recovered(config(), bench.journal.clone(), vec![running(launch_id)], "boot-2");
+    let mut next = Bench::recovered(
+        config(),
+        bench.journal.clone(),
+        vec![running(launch_id)],
+        "boot-2",
+    );
     next.register();
     assert_eq!(next.core.agent_id(), Some("A"));
     assert_eq!(states(&next.drain_updates()), [TaskFailed]);
@@ -152,10 +179,28 @@ fn the_agent_waits_for_custom_executors_before_it_registers() {
     bench.executor_update("E", executor_status("t", TaskRunning, 1));
     let mut next = bench.restarted(vec![running(launch_id)]);
     assert!(!next.effects.contains(&Effect::DialMaster));
-    next.subscribe("E", Vec::new(), vec![executor_status("t", TaskRunning, 1), executor_status("t", TaskFinished, 2)]);
+    next.subscribe(
+        "E",
+        Vec::new(),
+        vec![
+            executor_status("t", TaskRunning, 1),
+            executor_status("t", TaskFinished, 2),
+        ],
+    );
     assert!(next.effects.contains(&Effect::DialMaster));
-    let kinds: Vec<_> = next.take_executor_events().iter().map(mezz_proto::v1::executor::Event::r#type).collect();
-    assert_eq!(kinds, [EventType::Acknowledged, EventType::Acknowledged, EventType::Subscribed]);
+    let kinds: Vec<_> = next
+        .take_executor_events()
+        .iter()
+        .map(mezz_proto::v1::executor::Event::r#type)
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            EventType::Acknowledged,
+            EventType::Acknowledged,
+            EventType::Subscribed
+        ]
+    );
     next.register();
     assert_eq!(states(&next.drain_updates()), [TaskRunning, TaskFinished]);
 }
@@ -163,7 +208,8 @@ fn the_agent_waits_for_custom_executors_before_it_registers() {
 #[test]
 fn an_executor_that_does_not_come_back_is_ended_with_its_tasks() {
     let mut bench = Bench::registered();
-    let launch_id = bench.running_executor(framework(true, &[Capability::PartitionAware]), "t", "E");
+    let launch_id =
+        bench.running_executor(framework(true, &[Capability::PartitionAware]), "t", "E");
     bench.executor_update("E", executor_status("t", TaskRunning, 1));
     let mut next = bench.restarted(vec![running(launch_id)]);
     next.advance(3);
@@ -173,8 +219,14 @@ fn an_executor_that_does_not_come_back_is_ended_with_its_tasks() {
     next.register();
     let updates = next.drain_updates();
     assert_eq!(states(&updates), [TaskRunning, TaskGone]);
-    assert_eq!(updates[1].reason, Some(Reason::ExecutorReregistrationTimeout));
-    assert_eq!(updates[1].message.as_deref(), Some("Executor did not reregister within 2secs"));
+    assert_eq!(
+        updates[1].reason,
+        Some(Reason::ExecutorReregistrationTimeout)
+    );
+    assert_eq!(
+        updates[1].message.as_deref(),
+        Some("Executor did not reregister within 2secs")
+    );
 }
 
 #[test]
@@ -185,28 +237,44 @@ fn a_kill_for_a_custom_executor_reaches_it_when_it_is_back() {
     bench.kill("t", None);
     let mut next = bench.restarted(vec![running(launch_id)]);
     next.subscribe("E", Vec::new(), Vec::new());
-    let kinds: Vec<_> = next.take_executor_events().iter().map(mezz_proto::v1::executor::Event::r#type).collect();
+    let kinds: Vec<_> = next
+        .take_executor_events()
+        .iter()
+        .map(mezz_proto::v1::executor::Event::r#type)
+        .collect();
     assert_eq!(kinds, [EventType::Subscribed, EventType::Kill]);
 }
 
 #[test]
 fn a_task_that_the_returning_executor_never_got_is_dropped() {
     let mut bench = Bench::registered();
-    let launch_id = bench.running_executor(framework(true, &[Capability::PartitionAware]), "lost", "E");
+    let launch_id =
+        bench.running_executor(framework(true, &[Capability::PartitionAware]), "lost", "E");
     let mut next = bench.restarted(vec![running(launch_id)]);
     next.subscribe("E", Vec::new(), Vec::new());
     next.register();
     let updates = next.drain_updates();
     assert_eq!(states(&updates), [TaskDropped]);
-    assert_eq!(updates[0].message.as_deref(), Some("Task launched during agent restart"));
+    assert_eq!(
+        updates[0].message.as_deref(),
+        Some("Task launched during agent restart")
+    );
 }
 
 #[test]
 fn cleanup_ends_everything_and_stops() {
     let mut bench = Bench::registered();
     let launch_id = bench.running_task(framework(true, &[]), command_task("t"));
-    let cleanup = Config { recover: mezz_agent_core::RecoverMode::Cleanup, ..config() };
-    let mut next = Bench::recovered(cleanup, bench.journal.clone(), vec![running(launch_id)], "boot-1");
+    let cleanup = Config {
+        recover: mezz_agent_core::RecoverMode::Cleanup,
+        ..config()
+    };
+    let mut next = Bench::recovered(
+        cleanup,
+        bench.journal.clone(),
+        vec![running(launch_id)],
+        "boot-1",
+    );
     assert_eq!(next.take_signals(), ["signal 15"]);
     next.exit(launch_id, 15);
     assert_eq!(next.stopped(), Some(0));
@@ -216,7 +284,14 @@ fn cleanup_ends_everything_and_stops() {
 fn a_lost_warden_ends_what_it_ran() {
     let mut bench = Bench::registered();
     bench.running_task(framework(true, &[]), command_task("t"));
-    bench.event(Event::WardenLost { containers: Vec::new() });
+    bench.event(Event::WardenLost {
+        containers: Vec::new(),
+    });
     assert_eq!(states(&bench.drain_updates()), [TaskFailed]);
-    assert!(!bench.take_to_master().iter().any(|body| matches!(body, Body::ExecutorExited(_))));
+    assert!(
+        !bench
+            .take_to_master()
+            .iter()
+            .any(|body| matches!(body, Body::ExecutorExited(_)))
+    );
 }

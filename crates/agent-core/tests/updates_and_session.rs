@@ -44,7 +44,9 @@ fn only_one_update_of_a_task_is_in_flight_and_it_tells_the_newest_state() {
     bench.exit(launch_id, 0);
     assert!(bench.take_updates().is_empty());
     bench.acknowledge(&first[0]);
-    let Some(Body::StatusUpdate(second)) = bench.take_to_master().pop() else { panic!("the next update follows the acknowledgement") };
+    let Some(Body::StatusUpdate(second)) = bench.take_to_master().pop() else {
+        panic!("the next update follows the acknowledgement")
+    };
     assert_eq!(second.latest_state, Some(TaskFinished.into()));
     assert_eq!(second.status.state, i32::from(TaskRunning));
 }
@@ -65,17 +67,24 @@ fn updates_wait_while_no_master_listens_and_go_out_at_registration() {
     let mut bench = Bench::registered();
     bench.run(framework(true, &[]), [command_task("t")]);
     let first = bench.take_updates();
-    bench.event(Event::MasterDisconnected { reason: "reset".to_owned() });
+    bench.event(Event::MasterDisconnected {
+        reason: "reset".to_owned(),
+    });
     let launch_id = bench.launch_one();
     bench.event(Event::ContainerStarted { launch_id, pid: 1 });
     bench.advance(100);
     assert!(bench.take_updates().is_empty());
     bench.event(Event::MasterConnected);
     bench.admit(1);
-    let Some(Body::Reregister(reregister)) = bench.take_to_master().pop() else { panic!("the agent registers again") };
+    let Some(Body::Reregister(reregister)) = bench.take_to_master().pop() else {
+        panic!("the agent registers again")
+    };
     assert_eq!(reregister.tasks.len(), 1);
     assert_eq!(reregister.tasks[0].state, i32::from(TaskRunning));
-    assert_eq!(reregister.tasks[0].status_update_state, Some(TaskStarting.into()));
+    assert_eq!(
+        reregister.tasks[0].status_update_state,
+        Some(TaskStarting.into())
+    );
     assert_eq!(reregister.tasks[0].executor_id, None);
     assert_eq!(reregister.frameworks.len(), 1);
     bench.confirm();
@@ -90,7 +99,11 @@ fn the_identity_is_on_disk_before_the_agent_acts_under_it() {
     bench.admit(7);
     let synced = |effect: &Effect| matches!(effect, Effect::Checkpoint { durability: Durability::Synced, records } if matches!(records[0], Record::Identity { epoch: 7, .. }));
     let written = bench.effects.iter().position(synced).unwrap();
-    let sent = bench.effects.iter().position(|effect| matches!(effect, Effect::ToMaster(_))).unwrap();
+    let sent = bench
+        .effects
+        .iter()
+        .position(|effect| matches!(effect, Effect::ToMaster(_)))
+        .unwrap();
     assert!(written < sent);
     bench.confirm();
     assert_eq!(bench.core.agent_id(), Some("A"));
@@ -103,14 +116,18 @@ fn a_master_with_a_lower_epoch_or_of_another_cluster_is_not_obeyed() {
     bench.event(Event::MasterConnected);
     bench.admit(7);
     bench.confirm();
-    bench.event(Event::MasterDisconnected { reason: String::new() });
+    bench.event(Event::MasterDisconnected {
+        reason: String::new(),
+    });
     bench.advance(2);
     bench.event(Event::MasterConnected);
     bench.effects.clear();
     bench.admit(6);
     assert!(bench.effects.contains(&Effect::HangUpMaster));
     assert!(bench.take_to_master().is_empty());
-    bench.event(Event::MasterDisconnected { reason: String::new() });
+    bench.event(Event::MasterDisconnected {
+        reason: String::new(),
+    });
     bench.advance(10);
     assert!(bench.effects.contains(&Effect::DialMaster));
 }
@@ -122,13 +139,23 @@ fn a_silent_master_is_dialled_again_with_growing_patience() {
     assert!(!bench.effects.contains(&Effect::HangUpMaster));
     bench.advance(1);
     assert!(bench.effects.contains(&Effect::HangUpMaster));
-    bench.event(Event::MasterDisconnected { reason: "hung up".to_owned() });
-    assert_eq!(bench.core.records().registration, RegistrationState::Disconnected);
+    bench.event(Event::MasterDisconnected {
+        reason: "hung up".to_owned(),
+    });
+    assert_eq!(
+        bench.core.records().registration,
+        RegistrationState::Disconnected
+    );
     for _ in 0..20 {
         bench.effects.clear();
         bench.advance(60);
-        assert!(bench.effects.contains(&Effect::DialMaster), "never later than a minute");
-        bench.event(Event::MasterDisconnected { reason: "refused".to_owned() });
+        assert!(
+            bench.effects.contains(&Effect::DialMaster),
+            "never later than a minute"
+        );
+        bench.event(Event::MasterDisconnected {
+            reason: "refused".to_owned(),
+        });
     }
 }
 
@@ -150,11 +177,19 @@ fn orders_before_registration_are_ignored() {
 
 #[test]
 fn a_refusal_is_obeyed_as_it_says() {
-    let refused = |action: Action| Body::Refused(Refused { action: action.into(), message: "no".to_owned(), retry_after_ms: Some(90_000) });
+    let refused = |action: Action| {
+        Body::Refused(Refused {
+            action: action.into(),
+            message: "no".to_owned(),
+            retry_after_ms: Some(90_000),
+        })
+    };
     let mut bench = Bench::fresh();
     bench.event(Event::MasterConnected);
     bench.master(refused(Action::Retry));
-    bench.event(Event::MasterDisconnected { reason: String::new() });
+    bench.event(Event::MasterDisconnected {
+        reason: String::new(),
+    });
     bench.effects.clear();
     bench.advance(89);
     assert!(!bench.effects.contains(&Effect::DialMaster));
@@ -187,14 +222,20 @@ fn sigusr1_ends_all_tasks_then_unregisters_and_stops() {
     bench.exit(launch_id, 15);
     assert!(matches!(bench.take_to_master()[..], [Body::Unregister(_)]));
     assert_eq!(bench.stopped(), Some(0));
-    assert_eq!(bench.restarted(Vec::new()).core.agent_id(), None, "it comes back as a new agent");
+    assert_eq!(
+        bench.restarted(Vec::new()).core.agent_id(),
+        None,
+        "it comes back as a new agent"
+    );
 }
 
 #[test]
 fn an_agent_that_is_gone_for_the_master_kills_its_tasks_and_forgets_its_id() {
     let mut bench = Bench::registered();
     let launch_id = bench.running_task(framework(true, &[]), command_task("t"));
-    bench.master(Body::ShutdownAgent(ShutdownAgent { message: "marked gone".to_owned() }));
+    bench.master(Body::ShutdownAgent(ShutdownAgent {
+        message: "marked gone".to_owned(),
+    }));
     bench.advance(4);
     assert_eq!(bench.take_signals(), ["signal 15", "kill tree"]);
     bench.exit(launch_id, 9);

@@ -4,11 +4,11 @@
 //! effects, then one write to the warden and one to the master. It decides nothing about tasks.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mezz_agent_core::{AgentCore, CallOutcome, Event, LaunchId, RequestId};
 use mezz_proto::agent_protocol::frame::Body;
-use mezz_warden::{Incoming, ReadState, Reply, Request};
+use mezz_warden::{Incoming, ReadState, Reply, Request, crash_point};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{oneshot, watch};
 
@@ -71,14 +71,15 @@ pub(crate) struct TurnState {
     pub(crate) to_master: Vec<Body>,
     /// What the effects of this turn have brought about at once.
     pub(crate) follow_up: Vec<Event>,
-    pub(crate) calls: std::collections::BTreeMap<RequestId, (Encoding, oneshot::Sender<ExecutorAnswer>)>,
+    pub(crate) calls:
+        std::collections::BTreeMap<RequestId, (Encoding, oneshot::Sender<ExecutorAnswer>)>,
     pub(crate) next_request: u64,
     pub(crate) wake_at: Option<u64>,
     /// Launches that the warden may still know.
     pub(crate) live: std::collections::BTreeSet<LaunchId>,
     pub(crate) stop: Option<AgentExit>,
-    inputs: Vec<Input>,
-    replies: Vec<Incoming>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) replies: Vec<Incoming>,
 }
 
 impl Driver {
@@ -88,13 +89,17 @@ impl Driver {
         self.inbox.close();
         let exit = match outcome {
             Ok(exit) => exit,
-            Err(error) => AgentExit { code: 1, message: error.to_string() },
+            Err(error) => AgentExit {
+                code: 1,
+                message: error.to_string(),
+            },
         };
         (exit, self)
     }
 
     fn serve(&mut self, first: Event) -> Result<AgentExit, DriverError> {
         self.handle(first);
+        crash_point("agent.recovered");
         loop {
             self.settle()?;
             if let Some(exit) = self.state.stop.take() {
@@ -103,7 +108,11 @@ impl Driver {
             self.wait()?;
             self.take_inputs();
             self.take_replies()?;
-            if self.state.wake_at.is_some_and(|at| at <= clock::now().mono_ns) {
+            if self
+                .state
+                .wake_at
+                .is_some_and(|at| at <= clock::now().mono_ns)
+            {
                 self.state.wake_at = None;
                 self.handle(Event::Wake);
             }
@@ -111,29 +120,28 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
-        self.core.handle(clock::now(), event, &mut self.state.effects);
+        self.core
+            .handle(clock::now(), event, &mut self.state.effects);
     }
 
     /// Performs effects until none is left, then sends what they have gathered.
     fn settle(&mut self) -> Result<(), DriverError> {
-        while !self.state.effects.is_empty() {
-            self.perform()?;
-            for event in std::mem::take(&mut self.state.follow_up) {
-                self.handle(event);
+        self.usage.gather(&mut self.state.requests);
+        // A warden that turns out to be gone while it is sent to brings about more to do.
+        while !self.state.effects.is_empty() || !self.state.requests.is_empty() {
+            self.perform_all()?;
+            if !self.state.requests.is_empty() {
+                crash_point("agent.before_warden");
+                let sent = self.warden.send(&self.state.requests);
+                self.state.requests.clear();
+                self.on_warden(sent)?;
+                crash_point("agent.after_warden");
             }
         }
-        self.usage.gather(&mut self.state.requests);
-        if !self.state.requests.is_empty() {
-            mezz_warden::crash_point("agent.before_warden");
-            let sent = self.warden.send(&self.state.requests);
-            self.state.requests.clear();
-            self.on_warden(sent)?;
-            mezz_warden::crash_point("agent.after_warden");
-        }
         if !self.state.to_master.is_empty() {
-            mezz_warden::crash_point("agent.before_send");
+            crash_point("agent.before_send");
             self.master.send(&mut self.state.to_master);
-            mezz_warden::crash_point("agent.after_send");
+            crash_point("agent.after_send");
         }
         if self.journal.is_long() {
             let snapshot = self.core.snapshot();
@@ -142,14 +150,33 @@ impl Driver {
         Ok(())
     }
 
+    fn perform_all(&mut self) -> Result<(), DriverError> {
+        while !self.state.effects.is_empty() {
+            self.perform()?;
+            for event in std::mem::take(&mut self.state.follow_up) {
+                self.handle(event);
+            }
+        }
+        Ok(())
+    }
+
     fn wait(&self) -> Result<(), DriverError> {
-        let timeout = self.state.wake_at.map(|at| Duration::from_nanos(at.saturating_sub(clock::now().mono_ns)));
+        let timeout = self
+            .state
+            .wake_at
+            .map(|at| Duration::from_nanos(at.saturating_sub(clock::now().mono_ns)));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        let warden_flags = if self.warden.is_pending() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        let warden_flags = if self.warden.is_pending() {
+            PollFlags::IN | PollFlags::OUT
+        } else {
+            PollFlags::IN
+        };
         let inbox = self.inbox.descriptor();
         let warden = self.warden.descriptor();
-        let mut descriptors =
-            [PollFd::from_borrowed_fd(inbox, PollFlags::IN), PollFd::from_borrowed_fd(warden, warden_flags)];
+        let mut descriptors = [
+            PollFd::from_borrowed_fd(inbox, PollFlags::IN),
+            PollFd::from_borrowed_fd(warden, warden_flags),
+        ];
         match poll(&mut descriptors, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(DriverError::Poll(errno)),
@@ -181,6 +208,7 @@ impl Driver {
             }
             Input::FromMaster { link, bodies } => {
                 if self.master.is_current(link) {
+                    crash_point("agent.heard_master");
                     for (_, body) in bodies {
                         self.handle(Event::FromMaster(Box::new(body)));
                     }
@@ -191,7 +219,11 @@ impl Driver {
                     self.handle(Event::MasterDisconnected { reason });
                 }
             }
-            Input::ExecutorCall { call, encoding, answer } => {
+            Input::ExecutorCall {
+                call,
+                encoding,
+                answer,
+            } => {
                 self.state.next_request += 1;
                 let request = RequestId(self.state.next_request);
                 self.state.calls.insert(request, (encoding, answer));
@@ -223,13 +255,20 @@ impl Driver {
     }
 
     /// A warden that is gone is replaced; any other failure ends the agent, not its tasks.
-    fn on_warden(&mut self, result: Result<(), mezz_warden::ClientError>) -> Result<(), DriverError> {
+    fn on_warden(
+        &mut self,
+        result: Result<(), mezz_warden::ClientError>,
+    ) -> Result<(), DriverError> {
         match result {
             Ok(()) => Ok(()),
             Err(error) if is_gone(&error) => {
                 tracing::error!(%error, "the warden is gone; starting another");
                 let containers = self.warden.reopen()?;
                 self.usage.give_up();
+                self.state.live = containers
+                    .iter()
+                    .map(|container| container.launch_id)
+                    .collect();
                 self.handle(Event::WardenLost { containers });
                 Ok(())
             }
@@ -240,37 +279,60 @@ impl Driver {
     fn on_reply(&mut self, reply: Reply) {
         match reply {
             Reply::Started { launch_id, pid, .. } => {
-                self.handle(Event::ContainerStarted { launch_id: LaunchId(launch_id.0), pid });
+                crash_point("agent.started");
+                self.handle(Event::ContainerStarted {
+                    launch_id: LaunchId(launch_id.0),
+                    pid,
+                });
             }
-            Reply::LaunchFailed { launch_id, message, .. } => {
+            Reply::LaunchFailed {
+                launch_id, message, ..
+            } => {
                 let launch_id = LaunchId(launch_id.0);
                 self.state.live.remove(&launch_id);
                 let message = format!("Failed to launch container: {message}");
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
             }
             Reply::Exited(exit) => {
+                crash_point("agent.exited");
                 let launch_id = LaunchId(exit.launch_id.0);
                 let wait_status = exit.status.raw();
-                self.handle(Event::ContainerExited { launch_id, wait_status });
+                self.handle(Event::ContainerExited {
+                    launch_id,
+                    wait_status,
+                });
                 self.exits.ended(launch_id, wait_status);
             }
-            Reply::Usage { launch_id, usage } => self.usage.answered(LaunchId(launch_id.0), Some(usage)),
-            Reply::Refused { launch_id, request, message, .. } => {
+            Reply::Usage { launch_id, usage } => {
+                self.usage.answered(LaunchId(launch_id.0), Some(usage));
+            }
+            Reply::Refused {
+                launch_id,
+                request,
+                message,
+                ..
+            } => {
                 self.usage.answered(LaunchId(launch_id.0), None);
                 tracing::debug!(%launch_id, %request, message, "refused by the warden");
             }
             Reply::Superseded { generation } => {
-                self.state.stop =
-                    Some(AgentExit { code: 1, message: format!("agent generation {generation} has taken over the warden") });
+                self.state.stop = Some(AgentExit {
+                    code: 1,
+                    message: format!("agent generation {generation} has taken over the warden"),
+                });
             }
-            Reply::ReexecFailed { message } => tracing::warn!(message, "the warden could not be replaced in place"),
+            Reply::ReexecFailed { message } => {
+                tracing::warn!(message, "the warden could not be replaced in place");
+            }
             Reply::Welcome { .. } | Reply::Listing { .. } | Reply::TreeGone { .. } => {}
         }
     }
 
     /// Answers a call to the executor API.
     pub(crate) fn reply(&mut self, request: RequestId, outcome: CallOutcome) {
-        let Some((encoding, answer)) = self.state.calls.remove(&request) else { return };
+        let Some((encoding, answer)) = self.state.calls.remove(&request) else {
+            return;
+        };
         let reply = if outcome == CallOutcome::Stream {
             ExecutorAnswer::Stream(self.streams.open(request.into(), encoding, &self.inbox))
         } else {
@@ -289,18 +351,5 @@ impl Driver {
             crate::work_dir::Keeping::Durable if idle => self.warden.shut_down(),
             crate::work_dir::Keeping::Durable => {}
         }
-    }
-}
-
-/// How long a turn took, for the log.
-pub(crate) struct Stopwatch(Instant);
-
-impl Stopwatch {
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    pub(crate) fn seconds(&self) -> f64 {
-        self.0.elapsed().as_secs_f64()
     }
 }

@@ -32,7 +32,10 @@ const PARALLEL: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
     #[error("Failed to create the sandbox '{path}': {source}")]
-    Sandbox { path: String, source: std::io::Error },
+    Sandbox {
+        path: String,
+        source: std::io::Error,
+    },
     #[error("the user '{0}' does not exist on this host")]
     UnknownUser(String),
     #[error("{0}")]
@@ -90,20 +93,47 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    pub(crate) fn new(settings: FetchSettings, inbox: Arc<Inbox>, runtime: Handle, counters: Arc<FetchCounters>) -> Self {
+    pub(crate) fn new(
+        settings: FetchSettings,
+        inbox: Arc<Inbox>,
+        runtime: Handle,
+        counters: Arc<FetchCounters>,
+    ) -> Self {
         let room = Arc::new(Semaphore::new(PARALLEL));
         let settings = Arc::new(settings);
-        Self { settings, inbox, runtime, room, running: BTreeMap::new(), counters, accounts: Accounts::default() }
+        Self {
+            settings,
+            inbox,
+            runtime,
+            room,
+            running: BTreeMap::new(),
+            counters,
+            accounts: Accounts::default(),
+        }
     }
 
     /// Begins a fetch; its end goes to the inbox.
     pub(crate) fn start(&mut self, fetch: Fetch) {
         let canceled = Arc::new(AtomicBool::new(false));
-        self.running.retain(|_, running| Arc::strong_count(running) > 1);
+        self.running
+            .retain(|_, running| Arc::strong_count(running) > 1);
         self.running.insert(fetch.launch_id, Arc::clone(&canceled));
-        let owner = fetch.user.as_deref().map(|name| self.accounts.find(name).cloned().ok_or_else(|| name.to_owned()));
-        let job = Job { settings: Arc::clone(&self.settings), canceled, written: AtomicU64::new(0) };
-        let (inbox, room, counters) = (Arc::clone(&self.inbox), Arc::clone(&self.room), Arc::clone(&self.counters));
+        let owner = fetch.user.as_deref().map(|name| {
+            self.accounts
+                .find(name)
+                .cloned()
+                .ok_or_else(|| name.to_owned())
+        });
+        let job = Job {
+            settings: Arc::clone(&self.settings),
+            canceled,
+            written: AtomicU64::new(0),
+        };
+        let (inbox, room, counters) = (
+            Arc::clone(&self.inbox),
+            Arc::clone(&self.room),
+            Arc::clone(&self.counters),
+        );
         self.runtime.spawn(async move {
             let _permit = room.acquire().await;
             let launch_id = fetch.launch_id;
@@ -144,18 +174,27 @@ pub(crate) struct Job {
 impl Job {
     async fn run(self, fetch: &Fetch, owner: Option<Credentials>) -> Result<(), String> {
         let path = self.settings.work_dir.join(&fetch.sandbox);
-        make_sandbox(&path, owner.as_ref())
-            .map_err(|source| FetchError::Sandbox { path: path.display().to_string(), source }.to_string())?;
+        let owner = owner.filter(|owner| owner.uid != 0 && rustix::process::geteuid().is_root());
+        make_sandbox(&path, owner.as_ref()).map_err(|source| {
+            FetchError::Sandbox {
+                path: path.display().to_string(),
+                source,
+            }
+            .to_string()
+        })?;
         let sandbox = Arc::new(Sandbox::open(&path).map_err(|error| error.to_string())?);
         let job = Arc::new(self);
         for uri in &fetch.uris {
-            fetch_one(&job, &sandbox, uri).await.map_err(|error| format!("Failed to fetch '{}': {error}", uri.value))?;
+            fetch_one(&job, &sandbox, uri)
+                .await
+                .map_err(|error| format!("Failed to fetch '{}': {error}", uri.value))?;
         }
-        let Some(owner) = owner.filter(|owner| owner.uid != 0 && rustix::process::geteuid().is_root()) else {
-            return Ok(());
-        };
-        let given = tokio::task::spawn_blocking(move || sandbox.give_to(owner.uid, owner.gid)).await;
-        given.map_err(|error| error.to_string())?.map_err(|error| format!("Failed to chown the sandbox: {error}"))
+        let Some(owner) = owner else { return Ok(()) };
+        let given =
+            tokio::task::spawn_blocking(move || sandbox.give_to(owner.uid, owner.gid)).await;
+        given
+            .map_err(|error| error.to_string())?
+            .map_err(|error| format!("Failed to chown the sandbox: {error}"))
     }
 
     /// Counts bytes against the cap, and notices that the fetch is no longer wanted.
@@ -164,7 +203,11 @@ impl Job {
         if before + bytes as u64 > self.settings.max_bytes {
             return Err(FetchError::TooLarge(self.settings.max_bytes));
         }
-        if self.canceled.load(Ordering::Relaxed) { Err(FetchError::Canceled) } else { Ok(()) }
+        if self.canceled.load(Ordering::Relaxed) {
+            Err(FetchError::Canceled)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -182,18 +225,32 @@ async fn fetch_one(job: &Arc<Job>, sandbox: &Arc<Sandbox>, uri: &Uri) -> Result<
             None => Ok(()),
         }
     };
-    tokio::task::spawn_blocking(finish).await.map_err(|error| FetchError::Archive(error.to_string()))?
+    tokio::task::spawn_blocking(finish)
+        .await
+        .map_err(|error| FetchError::Archive(error.to_string()))?
 }
 
 /// Where the file goes in the sandbox.
 fn target_name(uri: &Uri) -> Result<String, FetchError> {
-    if let Some(output) = uri.output_file.as_deref().filter(|output| !output.is_empty()) {
-        let inside = !output.starts_with('/') && !output.ends_with('/') && beneath::is_inside(output);
-        return if inside { Ok(output.to_owned()) } else { Err(FetchError::OutputFile(output.to_owned())) };
+    if let Some(output) = uri
+        .output_file
+        .as_deref()
+        .filter(|output| !output.is_empty())
+    {
+        let inside =
+            !output.starts_with('/') && !output.ends_with('/') && beneath::is_inside(output);
+        return if inside {
+            Ok(output.to_owned())
+        } else {
+            Err(FetchError::OutputFile(output.to_owned()))
+        };
     }
     let path = uri.value.split(['?', '#']).next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
-    if name.is_empty() || !beneath::is_inside(name) || (path.contains("://") && path.matches('/').count() < 3) {
+    if name.is_empty()
+        || !beneath::is_inside(name)
+        || (path.contains("://") && path.matches('/').count() < 3)
+    {
         return Err(FetchError::NoFileName);
     }
     Ok(name.to_owned())

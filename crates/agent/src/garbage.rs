@@ -2,7 +2,7 @@
 //!
 //! Owns when a sandbox is deleted. Deleting is paced: thousands of deletions at once would slow launches down.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,7 @@ pub(crate) struct GarbageCounters {
     pub(crate) failed: AtomicU64,
 }
 
-type Queue = BTreeMap<(SystemTime, PathBuf), ()>;
+type Queue = BTreeSet<(SystemTime, PathBuf)>;
 
 #[derive(Debug)]
 struct Shared {
@@ -45,6 +45,8 @@ struct Shared {
 pub(crate) struct GarbageCollector {
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
+    runtime: Handle,
+    started: SystemTime,
 }
 
 impl Drop for GarbageCollector {
@@ -55,27 +57,49 @@ impl Drop for GarbageCollector {
 
 impl GarbageCollector {
     /// Starts collecting.
-    pub(crate) fn start(settings: GarbageSettings, counters: Arc<GarbageCounters>, runtime: &Handle) -> Self {
-        let shared = Arc::new(Shared { settings, queue: Mutex::default(), counters });
+    pub(crate) fn start(
+        settings: GarbageSettings,
+        counters: Arc<GarbageCounters>,
+        runtime: &Handle,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            settings,
+            queue: Mutex::default(),
+            counters,
+        });
         let task = runtime.spawn(collect(Arc::clone(&shared)));
-        Self { shared, task }
+        Self {
+            shared,
+            task,
+            runtime: runtime.clone(),
+            started: SystemTime::now(),
+        }
     }
 
     /// A sandbox, relative to the work directory, has seen its last use.
     pub(crate) fn schedule(&self, sandbox: &str) {
-        self.shared.insert(SystemTime::now(), self.shared.settings.work_dir.join(sandbox));
+        self.shared.insert(
+            SystemTime::now(),
+            self.shared.settings.work_dir.join(sandbox),
+        );
     }
 
     /// Finds sandboxes of earlier lives, off this thread; those in `used` stay.
-    pub(crate) fn adopt_leftovers(&self, used: Vec<PathBuf>) {
-        let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || {
+    pub(crate) fn adopt_leftovers(&self, used: BTreeSet<PathBuf>) {
+        let (shared, started) = (Arc::clone(&self.shared), self.started);
+        self.runtime.spawn_blocking(move || {
             for path in sandboxes(&shared.settings.work_dir) {
-                if used.contains(&path) {
+                let Ok(data) = fs::symlink_metadata(&path) else {
                     continue;
+                };
+                // What this life has made is told to us when its time has come.
+                let made = data
+                    .created()
+                    .or_else(|_| data.modified())
+                    .unwrap_or(started);
+                if made < started && !used.contains(&path) {
+                    shared.insert(data.modified().unwrap_or(started), path);
                 }
-                let since = fs::symlink_metadata(&path).and_then(|data| data.modified()).unwrap_or_else(|_| SystemTime::now());
-                shared.insert(since, path);
             }
         });
     }
@@ -88,26 +112,33 @@ impl Shared {
 
     fn insert(&self, since: SystemTime, path: PathBuf) {
         let mut queue = self.lock();
-        queue.insert((since, path), ());
-        self.counters.pending.store(queue.len() as u64, Ordering::Relaxed);
+        queue.insert((since, path));
+        self.counters
+            .pending
+            .store(queue.len() as u64, Ordering::Relaxed);
     }
 
     /// The next sandbox whose time has come.
     fn next_due(&self, max_age: Duration) -> Option<PathBuf> {
         let mut queue = self.lock();
-        let (since, _) = queue.first_key_value()?.0;
+        let (since, _) = queue.first()?;
         if SystemTime::now().duration_since(*since).unwrap_or_default() < max_age {
             return None;
         }
-        let ((_, path), ()) = queue.pop_first()?;
-        self.counters.pending.store(queue.len() as u64, Ordering::Relaxed);
+        let (_, path) = queue.pop_first()?;
+        self.counters
+            .pending
+            .store(queue.len() as u64, Ordering::Relaxed);
         Some(path)
     }
 }
 
 async fn collect(shared: Arc<Shared>) {
     // A short delay (as tests set it) must not wait for the next look at the disk.
-    let interval = shared.settings.interval.min(shared.settings.delay.max(Duration::from_millis(50)));
+    let interval = shared
+        .settings
+        .interval
+        .min(shared.settings.delay.max(Duration::from_millis(50)));
     loop {
         tokio::time::sleep(interval).await;
         let max_age = max_age(&shared.settings);
@@ -129,7 +160,9 @@ async fn collect(shared: Arc<Shared>) {
 /// Mesos's rule: the fuller the disk, the shorter the delay.
 pub(crate) fn max_age(settings: &GarbageSettings) -> Duration {
     let usage = disk_usage(&settings.work_dir).unwrap_or(0.0);
-    settings.delay.mul_f64((1.0 - settings.headroom - usage).clamp(0.0, 1.0))
+    settings
+        .delay
+        .mul_f64((1.0 - settings.headroom - usage).clamp(0.0, 1.0))
 }
 
 fn disk_usage(path: &Path) -> Option<f64> {
@@ -137,35 +170,35 @@ fn disk_usage(path: &Path) -> Option<f64> {
     (disk.f_blocks > 0).then(|| 1.0 - disk.f_bavail as f64 / disk.f_blocks as f64)
 }
 
-/// Removes the sandbox and the folders above it that are empty then.
+/// Removes the sandbox, and its framework's folder if that is empty then.
 fn remove(path: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(path) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    // runs, then the executor's own.
-    for above in path.ancestors().skip(1).take(2) {
-        if fs::remove_dir(above).is_err() {
-            break;
-        }
+    if let Some(framework) = path.parent() {
+        // It may hold other sandboxes, and is made again by the next launch.
+        let _ = fs::remove_dir(framework);
     }
     Ok(())
 }
 
-/// Every `slaves/*/frameworks/*/executors/*/runs/*`.
+/// Every `sandboxes/FRAMEWORK/CONTAINER`.
 fn sandboxes(work_dir: &Path) -> Vec<PathBuf> {
-    let mut level = vec![work_dir.join("slaves")];
-    for name in [None, Some("frameworks"), None, Some("executors"), None, Some("runs"), None] {
-        level = match name {
-            Some(name) => level.into_iter().map(|path| path.join(name)).collect(),
-            None => level.iter().flat_map(|path| folders(path)).collect(),
-        };
-    }
-    level
+    folders(&work_dir.join("sandboxes"))
+        .iter()
+        .flat_map(|framework| folders(framework))
+        .collect()
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
-    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    let Ok(entries) = fs::read_dir(path) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }

@@ -22,12 +22,20 @@ const GIB: u64 = 1 << 30;
 const MIB: f64 = 1_048_576.0;
 
 /// The given resources, and those of the host for the kinds that are not given, by Mesos's rules.
-pub(crate) fn resources(text: Option<&str>, default_role: &str, work_dir: &Path) -> Result<Vec<v1::Resource>, ResourceOptionError> {
+pub(crate) fn resources(
+    text: Option<&str>,
+    default_role: &str,
+    work_dir: &Path,
+) -> Result<Vec<v1::Resource>, ResourceOptionError> {
     let mut resources = match text {
         Some(text) if !text.trim().is_empty() => mezz_resource::parse(text, default_role)?,
         _ => Resources::default(),
     };
-    let named = |name: &str, resources: &Resources| resources.iter().any(|resource| resource.name().as_str() == name);
+    let named = |name: &str, resources: &Resources| {
+        resources
+            .iter()
+            .any(|resource| resource.name().as_str() == name)
+    };
     if !named("cpus", &resources) {
         resources.push(scalar("cpus", cpus()));
     }
@@ -35,7 +43,8 @@ pub(crate) fn resources(text: Option<&str>, default_role: &str, work_dir: &Path)
         resources.push(scalar("mem", rest_of(memory_bytes(), GIB)));
     }
     if !named("disk", &resources) {
-        let disk = rustix::fs::statvfs(work_dir).map_or(10 * GIB, |disk| disk.f_blocks * disk.f_frsize);
+        let disk =
+            rustix::fs::statvfs(work_dir).map_or(10 * GIB, |disk| disk.f_blocks * disk.f_frsize);
         resources.push(scalar("disk", rest_of(disk, 5 * GIB)));
     }
     if !named("ports", &resources) {
@@ -55,7 +64,11 @@ fn scalar(name: &str, value: f64) -> Resource {
 
 /// In MiB: all but what the host keeps for itself, or half if it is too small for that.
 fn rest_of(total: u64, kept: u64) -> f64 {
-    let rest = if total >= 2 * kept { total - kept } else { total / 2 };
+    let rest = if total >= 2 * kept {
+        total - kept
+    } else {
+        total / 2
+    };
     (rest as f64 / MIB).floor()
 }
 
@@ -77,7 +90,11 @@ pub(crate) fn free_memory_bytes() -> u64 {
 fn meminfo(key: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+    line.split_whitespace()
+        .next()?
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib * 1024)
 }
 
 /// The load of the last 1, 5 and 15 minutes.
@@ -89,7 +106,8 @@ pub(crate) fn load() -> [f64; 3] {
 
 /// Differs from boot to boot.
 pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
 /// The name that offers carry: given, or that of the host; on loopback `localhost`, which every local client resolves.
@@ -100,15 +118,25 @@ pub(crate) fn hostname(given: Option<&str>, ip: IpAddr) -> String {
     if ip.is_loopback() {
         return "localhost".to_owned();
     }
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    if name.is_empty() { ip.to_string() } else { name }
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    if name.is_empty() {
+        ip.to_string()
+    } else {
+        name
+    }
 }
 
 /// Random bytes from the kernel.
 pub(crate) fn seed() -> u64 {
     let bytes = *uuid::Uuid::new_v4().as_bytes();
     let (first, second) = bytes.split_at(8);
-    let number = |half: &[u8]| half.iter().fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte));
+    let number = |half: &[u8]| {
+        half.iter()
+            .fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte))
+    };
     number(first) ^ number(second).rotate_left(17)
 }
 
@@ -118,7 +146,15 @@ mod tests {
 
     fn summary(text: Option<&str>) -> Vec<(String, Option<f64>)> {
         let found = resources(text, "*", Path::new("/")).unwrap();
-        found.iter().map(|resource| (resource.name.clone(), resource.scalar.as_ref().map(|scalar| scalar.value))).collect()
+        found
+            .iter()
+            .map(|resource| {
+                (
+                    resource.name.clone(),
+                    resource.scalar.as_ref().map(|scalar| scalar.value),
+                )
+            })
+            .collect()
     }
 
     #[test]
@@ -126,7 +162,11 @@ mod tests {
         let found = summary(Some("cpus:3;mem:512"));
         assert!(found.contains(&("cpus".to_owned(), Some(3.0))));
         assert!(found.contains(&("mem".to_owned(), Some(512.0))));
-        assert!(found.iter().any(|(name, value)| name == "disk" && value.is_some_and(|disk| disk > 0.0)));
+        assert!(
+            found
+                .iter()
+                .any(|(name, value)| name == "disk" && value.is_some_and(|disk| disk > 0.0))
+        );
         assert!(found.iter().any(|(name, _)| name == "ports"));
     }
 

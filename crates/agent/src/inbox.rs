@@ -26,13 +26,25 @@ pub(crate) enum Input {
     /// A session or an attempt ended.
     MasterDown { link: u64, reason: String },
     /// A call to the executor API.
-    ExecutorCall { call: Box<executor::Call>, encoding: Encoding, answer: oneshot::Sender<ExecutorAnswer> },
+    ExecutorCall {
+        call: Box<executor::Call>,
+        encoding: Encoding,
+        answer: oneshot::Sender<ExecutorAnswer>,
+    },
     /// Somebody wants to see the agent.
-    View { answer: oneshot::Sender<Arc<AgentRecords>> },
+    View {
+        answer: oneshot::Sender<Arc<AgentRecords>>,
+    },
     /// Somebody wants to know what containers use.
-    Usage { launches: Vec<LaunchId>, answer: oneshot::Sender<Vec<(LaunchId, Usage)>> },
+    Usage {
+        launches: Vec<LaunchId>,
+        answer: oneshot::Sender<Vec<(LaunchId, Usage)>>,
+    },
     /// Somebody waits for the end of a container.
-    WatchExit { launch_id: LaunchId, answer: oneshot::Sender<i32> },
+    WatchExit {
+        launch_id: LaunchId,
+        answer: oneshot::Sender<i32>,
+    },
 }
 
 /// What the executor API answers.
@@ -59,7 +71,10 @@ pub(crate) struct Inbox {
 impl Inbox {
     pub(crate) fn new() -> std::io::Result<Arc<Self>> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Arc::new(Self { queue: Mutex::default(), wake }))
+        Ok(Arc::new(Self {
+            queue: Mutex::default(),
+            wake,
+        }))
     }
 
     /// Puts one input in; the reader is woken only by the first of a batch.

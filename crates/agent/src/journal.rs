@@ -64,20 +64,32 @@ struct Place {
 impl Journal {
     /// A journal that forgets everything.
     pub(crate) fn forgetting() -> Self {
-        Self { place: None, buffer: Vec::new(), length: 0, rewritten_length: 0 }
+        Self {
+            place: None,
+            buffer: Vec::new(),
+            length: 0,
+            rewritten_length: 0,
+        }
     }
 
     /// Opens or makes the journal, reads what is in it, and cuts off a torn end.
     pub(crate) fn open(path: &Path) -> Result<(Self, Vec<Record>), JournalError> {
-        let failed = |source| JournalError::Io { path: path.to_owned(), source };
+        let failed = |source| JournalError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(error)),
         };
         let (records, good) = read_records(path, &bytes)?;
-        let mut file =
-            OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
         if good < bytes.len() {
             tracing::warn!(path = %path.display(), lost_bytes = bytes.len() - good, "the journal has a torn end; cut off");
             file.set_len(good as u64).map_err(failed)?;
@@ -87,8 +99,19 @@ impl Journal {
             file.write_all(MAGIC).map_err(failed)?;
             length = MAGIC.len() as u64;
         }
-        let place = Some(Place { path: path.to_owned(), file });
-        Ok((Self { place, buffer: Vec::new(), length, rewritten_length: length }, records))
+        let place = Some(Place {
+            path: path.to_owned(),
+            file,
+        });
+        Ok((
+            Self {
+                place,
+                buffer: Vec::new(),
+                length,
+                rewritten_length: length,
+            },
+            records,
+        ))
     }
 
     /// Adds a record to the batch in hand.
@@ -100,16 +123,24 @@ impl Journal {
 
     /// Writes the batch.
     pub(crate) fn commit(&mut self, durability: Durability) -> Result<(), JournalError> {
-        let Some(place) = &mut self.place else { return Ok(()) };
+        let Some(place) = &mut self.place else {
+            return Ok(());
+        };
         if self.buffer.is_empty() {
             return Ok(());
         }
         crash_point("agent.before_journal");
-        let written = place.file.write_all(&self.buffer).and_then(|()| match durability {
-            Durability::Written => Ok(()),
-            Durability::Synced => place.file.sync_data(),
-        });
-        written.map_err(|source| JournalError::Io { path: place.path.clone(), source })?;
+        let written = place
+            .file
+            .write_all(&self.buffer)
+            .and_then(|()| match durability {
+                Durability::Written => Ok(()),
+                Durability::Synced => place.file.sync_data(),
+            });
+        written.map_err(|source| JournalError::Io {
+            path: place.path.clone(),
+            source,
+        })?;
         crash_point("agent.after_journal");
         self.length += self.buffer.len() as u64;
         self.buffer.clear();
@@ -126,12 +157,17 @@ impl Journal {
 
     /// Replaces everything by a snapshot: written beside, synced, renamed.
     pub(crate) fn rewrite(&mut self, records: &[Record]) -> Result<(), JournalError> {
-        let Some(place) = &mut self.place else { return Ok(()) };
+        let Some(place) = &mut self.place else {
+            return Ok(());
+        };
         let mut bytes = MAGIC.to_vec();
         for record in records {
             append_frame(record, &mut bytes);
         }
-        let failed = |source| JournalError::Io { path: place.path.clone(), source };
+        let failed = |source| JournalError::Io {
+            path: place.path.clone(),
+            source,
+        };
         let beside = place.path.with_extension("new");
         let mut file = OpenOptions::new()
             .create(true)
@@ -140,14 +176,21 @@ impl Journal {
             .mode(0o600)
             .open(&beside)
             .map_err(failed)?;
-        file.write_all(&bytes).and_then(|()| file.sync_data()).map_err(failed)?;
+        file.write_all(&bytes)
+            .and_then(|()| file.sync_data())
+            .map_err(failed)?;
         crash_point("agent.before_journal_rename");
         fs::rename(&beside, &place.path).map_err(failed)?;
         crash_point("agent.after_journal_rename");
         if let Some(directory) = place.path.parent() {
-            File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+            File::open(directory)
+                .and_then(|directory| directory.sync_all())
+                .map_err(failed)?;
         }
-        place.file = OpenOptions::new().append(true).open(&place.path).map_err(failed)?;
+        place.file = OpenOptions::new()
+            .append(true)
+            .open(&place.path)
+            .map_err(failed)?;
         self.length = bytes.len() as u64;
         self.rewritten_length = self.length;
         Ok(())
@@ -158,7 +201,8 @@ fn append_frame(record: &Record, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; HEAD_BYTES]);
     record.encode(out);
-    let length = u32::try_from(out.len() - start - HEAD_BYTES).expect("a record is shorter than 4 GiB");
+    let length =
+        u32::try_from(out.len() - start - HEAD_BYTES).expect("a record is shorter than 4 GiB");
     let sum = checksum(&out[start + HEAD_BYTES..]);
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
     out[start + 4..start + HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
@@ -174,15 +218,26 @@ fn checksum(bytes: &[u8]) -> u32 {
 fn read_records(path: &Path, bytes: &[u8]) -> Result<(Vec<Record>, usize), JournalError> {
     let mut records = Vec::new();
     if bytes.len() < MAGIC.len() {
-        return if MAGIC.starts_with(bytes) { Ok((records, 0)) } else { Err(JournalError::NotAJournal { path: path.to_owned() }) };
+        return if MAGIC.starts_with(bytes) {
+            Ok((records, 0))
+        } else {
+            Err(JournalError::NotAJournal {
+                path: path.to_owned(),
+            })
+        };
     }
     if &bytes[..MAGIC.len()] != MAGIC {
-        return Err(JournalError::NotAJournal { path: path.to_owned() });
+        return Err(JournalError::NotAJournal {
+            path: path.to_owned(),
+        });
     }
     let mut at = MAGIC.len();
     while let Some(body) = frame_at(bytes, at) {
-        let record = Record::decode(body)
-            .map_err(|source| JournalError::Record { path: path.to_owned(), offset: at, source })?;
+        let record = Record::decode(body).map_err(|source| JournalError::Record {
+            path: path.to_owned(),
+            offset: at,
+            source,
+        })?;
         records.push(record);
         at += HEAD_BYTES + body.len();
     }
@@ -205,7 +260,12 @@ mod tests {
     use super::*;
 
     fn identity(epoch: u64) -> Record {
-        Record::Identity { agent: None, cluster_id: Some("c".into()), epoch, boot_id: "b".into() }
+        Record::Identity {
+            agent: None,
+            cluster_id: Some("c".into()),
+            epoch,
+            boot_id: "b".into(),
+        }
     }
 
     #[test]
@@ -263,6 +323,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
         fs::write(&path, b"something else entirely").unwrap();
-        assert!(matches!(Journal::open(&path), Err(JournalError::NotAJournal { .. })));
+        assert!(matches!(
+            Journal::open(&path),
+            Err(JournalError::NotAJournal { .. })
+        ));
     }
 }

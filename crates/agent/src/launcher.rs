@@ -1,22 +1,30 @@
 //! From a launch as the core wants it to a plan for the warden, and the sandbox that it starts in.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use mezz_agent_core::{Command, Launch, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, LaunchId, LaunchPlan, PlanError, SandboxContent,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan, Place,
+    PlanError, Privilege, SandboxContent,
 };
+use rustix::fs::{Mode, OFlags, mkdirat};
+use rustix::io::Errno;
 
 use crate::accounts::Accounts;
+use crate::local_disk::{self, LocalDisk};
 
 /// Why a container cannot be started. The text becomes the task's message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaunchError {
     #[error("Failed to create the sandbox '{}': {source}", path.display())]
     Sandbox { path: PathBuf, source: io::Error },
+    #[error("Failed to create the sandbox: '{}' leads out of the work directory", path.display())]
+    Outside { path: PathBuf },
     #[error("Failed to launch container: {0}")]
     Plan(#[from] PlanError),
 }
@@ -27,11 +35,24 @@ pub(crate) struct Launcher {
     host: HostFacts,
     accounts: Accounts,
     work_dir: PathBuf,
+    local_disk: LocalDisk,
+    /// The folder that the last sandbox was made in, open: the next one is mostly made there too.
+    parent: Option<(PathBuf, OwnedFd)>,
 }
 
 impl Launcher {
     pub(crate) fn new(host: HostFacts, work_dir: PathBuf) -> Self {
-        Self { host, accounts: Accounts::default(), work_dir }
+        let host = HostFacts {
+            sandboxes: local_disk::directory(&work_dir),
+            ..host
+        };
+        Self {
+            host,
+            accounts: Accounts::default(),
+            work_dir,
+            local_disk: LocalDisk::default(),
+            parent: None,
+        }
     }
 
     /// The absolute path of a sandbox.
@@ -42,16 +63,50 @@ impl Launcher {
     /// The sandbox is there afterwards; the plan starts the container in it.
     pub(crate) fn prepare(&mut self, launch: Launch) -> Result<LaunchPlan, LaunchError> {
         let sandbox = self.sandbox(&launch.sandbox);
+        if !Path::new(&launch.sandbox)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+        {
+            return Err(LaunchError::Outside { path: sandbox });
+        }
         let user = launch.user.as_deref();
         if let Some(name) = user {
             self.learn(name);
         }
-        if !launch.fetched {
-            let owner = user.and_then(|name| self.host.users.get(name));
-            make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox { path: sandbox.clone(), source })?;
+        let owner = user
+            .and_then(|name| self.host.users.get(name))
+            .filter(|owner| self.gives_away(owner));
+        let place = match &launch.command {
+            // Looked at only where it matters: for a program named by a path that runs as our own user.
+            Command::Argv { program, .. }
+                if program.starts_with('/') && !launch.fetched && owner.is_none() =>
+            {
+                self.local_disk.program(Path::new(program))
+            }
+            _ => Place::Unknown,
+        };
+        if !launch.fetched
+            && (owner.is_some() || make_quickly(&mut self.parent, &sandbox) == Made::NotYet)
+        {
+            make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox {
+                path: sandbox.clone(),
+                source,
+            })?;
         }
-        let spec = spec(launch, sandbox);
+        let mut spec = spec(launch, sandbox);
+        spec.program_place = place;
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// Only root can, and root's own need no change.
+    fn gives_away(&self, owner: &Credentials) -> bool {
+        self.host.privilege == Privilege::Root && owner.uid != 0
+    }
+
+    /// How what an earlier warden left of a launch is found and ended.
+    pub(crate) fn stray(&self, launch_id: LaunchId) -> Result<(KillMethod, CString), PlanError> {
+        let kill = mezz_launch_plan::kill_method(launch_id, &self.host)?;
+        Ok((kill, mezz_launch_plan::marker(&self.host.scope, launch_id)?))
     }
 
     fn learn(&mut self, name: &str) {
@@ -71,7 +126,11 @@ fn spec(launch: Launch, sandbox: PathBuf) -> ContainerSpec {
     let mut spec = ContainerSpec::new(LaunchId(launch.launch_id.0), command, sandbox);
     spec.environment = vec![launch.environment];
     spec.user = launch.user;
-    spec.sandbox_content = if launch.fetched { SandboxContent::Fetched } else { SandboxContent::Fresh };
+    spec.sandbox_content = if launch.fetched {
+        SandboxContent::Fetched
+    } else {
+        SandboxContent::Fresh
+    };
     spec.survival = match launch.survival {
         Survival::Keep => mezz_launch_plan::Survival::Keep,
         Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
@@ -79,20 +138,53 @@ fn spec(launch: Launch, sandbox: PathBuf) -> ContainerSpec {
     spec
 }
 
-/// Makes a sandbox that its user may write; an existing one is taken as it is.
+/// Whether a quick way led to the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    Done,
+    NotYet,
+}
+
+/// One system call where the folder above is at hand. Whatever is unusual is left to [`make_sandbox`].
+fn make_quickly(kept: &mut Option<(PathBuf, OwnedFd)>, path: &Path) -> Made {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Made::NotYet;
+    };
+    if kept.as_ref().is_none_or(|(known, _)| known != parent) {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        *kept = rustix::fs::open(parent, flags, Mode::empty())
+            .ok()
+            .map(|folder| (parent.to_owned(), folder));
+    }
+    let Some((_, folder)) = kept else {
+        return Made::NotYet;
+    };
+    match mkdirat(folder, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) => Made::Done,
+        Err(errno) => {
+            // The folder may have been collected since, and another made in its place.
+            if errno == Errno::NOENT {
+                *kept = None;
+            }
+            Made::NotYet
+        }
+    }
+}
+
+/// Makes a sandbox and gives it to its owner, if another than the daemon; an existing one is taken as it is.
 pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Result<()> {
     match DirBuilder::new().mode(0o755).create(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             DirBuilder::new().mode(0o755).recursive(true).create(path)?;
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() => {}
+        Err(error)
+            if error.kind() == io::ErrorKind::AlreadyExists
+                && fs::symlink_metadata(path)?.is_dir() => {}
         Err(error) => return Err(error),
     }
     match owner {
-        Some(owner) if rustix::process::geteuid().is_root() && owner.uid != 0 => {
-            std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid))
-        }
-        _ => Ok(()),
+        Some(owner) => std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)),
+        None => Ok(()),
     }
 }

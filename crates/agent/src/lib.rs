@@ -14,6 +14,7 @@ mod http;
 mod inbox;
 mod journal;
 mod launcher;
+mod local_disk;
 mod master_link;
 mod options;
 mod perform;
@@ -27,14 +28,19 @@ pub use driver::AgentExit;
 pub use host::ResourceOptionError;
 pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
-pub use options::{AgentOptions, RecoverMode};
-pub use start::{AgentHandle, StartError, run};
+pub use options::{AgentOptions, ReconfigurationPolicy, RecoverMode};
+pub use start::{AgentHandle, AgentStopper, StartError, run};
 pub use warden_link::WardenLinkError;
 pub use work_dir::WorkDirError;
 
 /// Every crash point of this crate; a test visits each.
 pub const CRASH_POINTS: &[&str] = &[
+    "agent.recovered",
+    "agent.heard_master",
+    "agent.started",
+    "agent.exited",
     "agent.before_sandbox",
+    "agent.after_sandbox",
     "agent.before_journal",
     "agent.after_journal",
     "agent.before_journal_rename",

@@ -1,6 +1,7 @@
 //! The way to the master: dials, runs the session, and hands what it brings to the core's thread.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mezz_http::session::{self, Carrier, Session, SessionConfig};
 use mezz_proto::agent_protocol::frame::Body;
@@ -11,6 +12,8 @@ use crate::inbox::{Inbox, Input};
 
 /// The channel of an agent that has a connection of its own.
 const CHANNEL: u32 = 1;
+/// How long the last words may take to leave.
+const FLUSH_DEADLINE: Duration = Duration::from_millis(500);
 
 /// At most one attempt or session at a time.
 #[derive(Debug)]
@@ -25,7 +28,14 @@ pub(crate) struct MasterLink {
 
 impl MasterLink {
     pub(crate) fn new(masters: Vec<String>, runtime: Handle, inbox: Arc<Inbox>) -> Self {
-        Self { masters, runtime, inbox, link: 0, task: None, sender: None }
+        Self {
+            masters,
+            runtime,
+            inbox,
+            link: 0,
+            task: None,
+            sender: None,
+        }
     }
 
     /// Begins an attempt; an earlier one is given up.
@@ -42,7 +52,10 @@ impl MasterLink {
     /// Ends the session or the attempt; the end is told like any other.
     pub(crate) fn hang_up(&mut self) {
         self.drop_session();
-        self.inbox.put(Input::MasterDown { link: self.link, reason: "hung up".to_owned() });
+        self.inbox.put(Input::MasterDown {
+            link: self.link,
+            reason: "hung up".to_owned(),
+        });
     }
 
     /// Whether this is news of the present session.
@@ -73,15 +86,15 @@ impl MasterLink {
 
     /// Lets what is queued leave, then ends the session.
     pub(crate) fn finish(mut self) {
-        if self.sender.take().is_some()
-            && let Some(mut task) = self.task.take()
-        {
-            // The writer goes on until the queue is empty once no sender is left; the peer then closes.
-            let wait = async {
-                let _ = tokio::time::timeout(std::time::Duration::from_millis(500), &mut task).await;
-                task.abort();
-            };
-            self.runtime.block_on(wait);
+        if let Some(sender) = self.sender.take() {
+            let wait = async { tokio::time::timeout(FLUSH_DEADLINE, sender.flushed()).await };
+            if self.runtime.block_on(wait).is_err() {
+                tracing::warn!("the master did not take the last words of this agent");
+            }
+            sender.close();
+        }
+        if let Some(task) = self.task.take() {
+            task.abort();
         }
     }
 
@@ -106,7 +119,10 @@ async fn run_session(link: u64, inbox: &Arc<Inbox>, masters: &[String]) -> Strin
     let mut bodies = Vec::new();
     loop {
         match receiver.next_batch(&mut bodies).await {
-            Ok(true) => inbox.put(Input::FromMaster { link, bodies: std::mem::take(&mut bodies) }),
+            Ok(true) => inbox.put(Input::FromMaster {
+                link,
+                bodies: std::mem::take(&mut bodies),
+            }),
             Ok(false) => return "the master ended the session".to_owned(),
             Err(error) => return error.to_string(),
         }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use mezz_agent_core::RecoverMode;
+pub use mezz_agent_core::{ReconfigurationPolicy, RecoverMode};
 
 /// How an agent is to run.
 #[derive(Clone, Debug)]
@@ -48,6 +48,8 @@ pub struct AgentOptions {
     pub recovery_timeout: Duration,
     /// What to do at start with what still runs.
     pub recover: RecoverMode,
+    /// Which changes of the agent's description it may restart with.
+    pub reconfiguration_policy: ReconfigurationPolicy,
     /// How long the sandbox of something that ended is kept.
     pub gc_delay: Duration,
     /// The part of the disk that is kept free by collecting sooner.
@@ -86,6 +88,7 @@ impl Default for AgentOptions {
             executor_shutdown_grace_period: Duration::from_secs(5),
             recovery_timeout: Duration::from_mins(15),
             recover: RecoverMode::Reconnect,
+            reconfiguration_policy: ReconfigurationPolicy::Equal,
             gc_delay: Duration::from_hours(7 * 24),
             gc_disk_headroom: 0.1,
             disk_watch_interval: Duration::from_mins(1),

@@ -12,8 +12,14 @@ impl Driver {
         let mut effects = std::mem::take(&mut self.state.effects);
         let mut durability = None;
         for effect in &effects {
-            if let Effect::Checkpoint { records, durability: wanted } = effect {
-                records.iter().for_each(|record| self.journal.add(record));
+            if let Effect::Checkpoint {
+                records,
+                durability: wanted,
+            } = effect
+            {
+                for record in records {
+                    self.journal.add(record);
+                }
                 durability = durability.max(Some(*wanted));
             }
         }
@@ -32,7 +38,10 @@ impl Driver {
 
     fn perform_one(&mut self, effect: Effect) {
         match effect {
-            Effect::Checkpoint { durability: Durability::Written | Durability::Synced, .. } => {}
+            Effect::Checkpoint {
+                durability: Durability::Written | Durability::Synced,
+                ..
+            } => {}
             Effect::WakeAt { mono_ns } => self.state.wake_at = Some(mono_ns),
             Effect::DialMaster => self.master.dial(),
             Effect::HangUpMaster => self.master.hang_up(),
@@ -49,17 +58,25 @@ impl Driver {
                 scope: SignalScope::Tree,
             }),
             Effect::KillTree { launch_id } => {
-                self.state.requests.push(Request::KillTree { launch_id: LaunchId(launch_id.0) });
+                self.state.requests.push(Request::KillTree {
+                    launch_id: LaunchId(launch_id.0),
+                });
             }
+            Effect::EndStray { launch_id } => self.end_stray(LaunchId(launch_id.0)),
             Effect::AcknowledgeExit { launch_id } => {
                 crash_point("agent.before_acknowledge_exit");
                 self.state.live.remove(&launch_id);
-                self.state.requests.push(Request::Acknowledge { launch_id: LaunchId(launch_id.0) });
+                self.state.requests.push(Request::Acknowledge {
+                    launch_id: LaunchId(launch_id.0),
+                });
             }
             Effect::ScheduleSandboxRemoval { sandbox } => self.garbage.schedule(&sandbox),
             Effect::Emit(fact) => self.on_fact(fact),
             Effect::Stop { exit_code, message } => {
-                self.state.stop = Some(AgentExit { code: exit_code, message });
+                self.state.stop = Some(AgentExit {
+                    code: exit_code,
+                    message,
+                });
             }
         }
     }
@@ -69,18 +86,47 @@ impl Driver {
         crash_point("agent.before_sandbox");
         match self.launcher.prepare(launch) {
             Ok(plan) => {
+                crash_point("agent.after_sandbox");
                 self.state.live.insert(launch_id);
                 self.state.requests.push(Request::Launch(Box::new(plan)));
             }
             Err(error) => {
-                self.state.follow_up.push(Event::ContainerLaunchFailed { launch_id, message: error.to_string() });
+                self.state.follow_up.push(Event::ContainerLaunchFailed {
+                    launch_id,
+                    message: error.to_string(),
+                });
+            }
+        }
+    }
+
+    fn end_stray(&mut self, launch_id: LaunchId) {
+        match self.launcher.stray(launch_id) {
+            Ok((kill, marker)) => self.state.requests.push(Request::KillStray {
+                launch_id,
+                kill,
+                marker,
+            }),
+            Err(error) => {
+                tracing::error!(%launch_id, %error, "what is left of a container cannot be ended");
             }
         }
     }
 
     fn on_fact(&mut self, fact: Fact) {
         match fact {
-            Fact::RecoveryCompleted { tasks } => tracing::info!(tasks, "recovered"),
+            Fact::RecoveryCompleted { tasks } => {
+                tracing::info!(tasks, "recovered");
+                let records = self.core.records();
+                let executors = records
+                    .frameworks
+                    .iter()
+                    .flat_map(|framework| &framework.executors);
+                self.garbage.adopt_leftovers(
+                    executors
+                        .map(|executor| self.launcher.sandbox(&executor.sandbox))
+                        .collect(),
+                );
+            }
             Fact::Registered { agent_id } => {
                 tracing::info!(agent_id, "registered with the master");
                 self.registered.send_replace(Some(agent_id));

@@ -26,17 +26,25 @@ pub(crate) struct ExecutorStreams {
 
 impl ExecutorStreams {
     /// Opens a stream; its end is told to the core.
-    pub(crate) fn open(&mut self, id: StreamId, encoding: Encoding, inbox: &Arc<Inbox>) -> StreamReader {
+    pub(crate) fn open(
+        &mut self,
+        id: StreamId,
+        encoding: Encoding,
+        inbox: &Arc<Inbox>,
+    ) -> StreamReader {
         let (sender, reader) = stream(StreamLimits::default());
         let inbox = Arc::clone(inbox);
-        sender.on_close(move || inbox.put(Input::Event(Event::ExecutorStreamClosed { stream: id })));
+        sender
+            .on_close(move || inbox.put(Input::Event(Event::ExecutorStreamClosed { stream: id })));
         self.open.insert(id, (encoding, sender));
         reader
     }
 
     /// Sends an event as one record; a reader that is too slow is cut off and the core hears of it.
     pub(crate) fn send(&self, id: StreamId, event: &executor::Event) {
-        let Some((encoding, sender)) = self.open.get(&id) else { return };
+        let Some((encoding, sender)) = self.open.get(&id) else {
+            return;
+        };
         let bytes = match encoding {
             Encoding::Json => to_json_ascii(event),
             Encoding::Protobuf => event.encode_to_vec(),

@@ -24,13 +24,24 @@ pub(crate) struct UsageRequests {
 
 impl UsageRequests {
     /// Asks about several containers; answered when all are.
-    pub(crate) fn ask(&mut self, launches: Vec<LaunchId>, answer: oneshot::Sender<Vec<(LaunchId, Usage)>>) {
+    pub(crate) fn ask(
+        &mut self,
+        launches: Vec<LaunchId>,
+        answer: oneshot::Sender<Vec<(LaunchId, Usage)>>,
+    ) {
         if launches.is_empty() {
             let _ = answer.send(Vec::new());
             return;
         }
         self.next += 1;
-        self.questions.insert(self.next, Question { open: launches.len(), answers: Vec::new(), answer });
+        self.questions.insert(
+            self.next,
+            Question {
+                open: launches.len(),
+                answers: Vec::new(),
+                answer,
+            },
+        );
         for launch_id in launches {
             let waiting = self.waiting.entry(launch_id).or_default();
             if waiting.is_empty() {
@@ -42,15 +53,21 @@ impl UsageRequests {
 
     /// Adds what has to be asked of the warden.
     pub(crate) fn gather(&mut self, requests: &mut Vec<Request>) {
-        let usage = |launch_id: LaunchId| Request::Usage { launch_id: mezz_launch_plan::LaunchId(launch_id.0) };
+        let usage = |launch_id: LaunchId| Request::Usage {
+            launch_id: mezz_launch_plan::LaunchId(launch_id.0),
+        };
         requests.extend(self.unsent.drain(..).map(usage));
     }
 
     /// The warden's answer; `None` when it does not know the container.
     pub(crate) fn answered(&mut self, launch_id: LaunchId, usage: Option<Usage>) {
         for number in self.waiting.remove(&launch_id).unwrap_or_default() {
-            let Some(question) = self.questions.get_mut(&number) else { continue };
-            question.answers.extend(usage.map(|usage| (launch_id, usage)));
+            let Some(question) = self.questions.get_mut(&number) else {
+                continue;
+            };
+            question
+                .answers
+                .extend(usage.map(|usage| (launch_id, usage)));
             question.open -= 1;
             if question.open == 0
                 && let Some(question) = self.questions.remove(&number)

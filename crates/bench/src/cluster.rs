@@ -215,8 +215,8 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds the two small programs with `musl-gcc`.
-    pub(crate) fn prepare(dir: &Path) -> Result<Self> {
+    /// Builds the two small programs with `musl-gcc`; `mezz` is the one beside us unless given.
+    pub(crate) fn prepare(dir: &Path, mezz: Option<PathBuf>) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let build = |name: &str, source: &str| -> Result<PathBuf> {
             let (text, program) = (dir.join(format!("{name}.c")), dir.join(name));
@@ -231,7 +231,10 @@ impl Programs {
                 _ => bail!("musl-gcc is missing or failed: install musl-tools"),
             }
         };
-        let mezz = std::env::current_exe()?.with_file_name("mezz");
+        let mezz = match mezz {
+            Some(mezz) => mezz,
+            None => std::env::current_exe()?.with_file_name("mezz"),
+        };
         if !mezz.exists() {
             bail!(
                 "{} is missing: build it with `cargo build --release -p mezz`",

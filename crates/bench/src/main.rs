@@ -8,21 +8,27 @@ mod measures;
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 fn main() -> Result<()> {
-    let names: Vec<String> = std::env::args().skip(1).collect();
+    let options = Options::parse(std::env::args().skip(1))?;
     let all = ["launches", "latency", "run", "memory", "idle"];
-    let wanted: Vec<&str> = if names.is_empty() {
+    let wanted: Vec<&str> = if options.names.is_empty() {
         all.to_vec()
     } else {
-        names.iter().map(String::as_str).collect()
+        options.names.iter().map(String::as_str).collect()
     };
     let dir = std::env::temp_dir().join(format!("mezz-bench-{}", std::process::id()));
-    let programs = cluster::Programs::prepare(&dir.join("programs"))?;
+    let programs = cluster::Programs::prepare(&dir.join("programs"), options.mezz)?;
     for name in wanted {
         let lines = match name {
-            "launches" => measures::launches(&programs, &dir, 3, 10_000)?,
+            "launches" => measures::launches(
+                &programs,
+                &dir,
+                options.rounds,
+                options.tasks,
+                &options.only,
+            )?,
             "latency" => measures::latency(&programs, &dir, 1_000)?,
             "run" => measures::command_line(&programs, &dir, 50)?,
             "memory" => measures::memory(&programs, &dir, 1_000)?,
@@ -38,4 +44,44 @@ fn main() -> Result<()> {
     }
     std::fs::remove_dir_all(&dir)?;
     Ok(())
+}
+
+/// What to measure, and how much of it.
+struct Options {
+    names: Vec<String>,
+    /// Only the kinds of launches whose description holds this.
+    only: String,
+    rounds: usize,
+    tasks: usize,
+    /// The binary under test, if not the one beside this.
+    mezz: Option<std::path::PathBuf>,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self {
+            names: Vec::new(),
+            only: String::new(),
+            rounds: 3,
+            tasks: 10_000,
+            mezz: None,
+        };
+        while let Some(argument) = arguments.next() {
+            let Some(flag) = argument.strip_prefix("--") else {
+                options.names.push(argument);
+                continue;
+            };
+            let Some(value) = arguments.next() else {
+                bail!("--{flag} needs a value");
+            };
+            match flag {
+                "only" => options.only = value,
+                "rounds" => options.rounds = value.parse().context("--rounds")?,
+                "tasks" => options.tasks = value.parse().context("--tasks")?,
+                "mezz" => options.mezz = Some(value.into()),
+                _ => bail!("no flag --{flag}; there are: --only, --rounds, --tasks, --mezz"),
+            }
+        }
+        Ok(options)
+    }
 }

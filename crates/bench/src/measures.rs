@@ -59,6 +59,7 @@ pub(crate) fn launches(
     dir: &Path,
     rounds: usize,
     tasks: usize,
+    only: &str,
 ) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for (name, encoding, outstanding, batch) in [
@@ -87,6 +88,9 @@ pub(crate) fn launches(
             100,
         ),
     ] {
+        if !name.contains(only) {
+            continue;
+        }
         let (mut rates, mut floors, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         let mut costs: [Vec<f64>; 4] = Default::default();
         for round in 0..rounds {

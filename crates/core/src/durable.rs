@@ -42,6 +42,8 @@ pub(crate) struct StoredAgent {
     pub(crate) registered_at_ns: u64,
     #[prost(string, required, tag = "6")]
     pub(crate) ip: String,
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    pub(crate) registration_token: Option<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -129,6 +131,10 @@ impl Master {
             deactivated: record.deactivated,
             registered_at_ns: record.registered_at.0,
             ip: record.ip.to_string(),
+            registration_token: self
+                .agents
+                .get(&key)
+                .and_then(|live| live.registration_token.clone()),
         };
         let operation = put(AGENT, &record.id, &stored);
         self.persist(vec![operation], effects)

@@ -173,6 +173,9 @@ impl Master {
         self.records.agents.insert(key.index(), record);
         self.index.agents.insert(id, key);
         self.agents.entry(key).or_default();
+        if let Some(token) = stored.registration_token {
+            self.note_registration(key, token);
+        }
         if state == AgentState::Recovered {
             let at = self.now.mono.after(self.config.agent_reregister_timeout_ns);
             self.set_timer(TimerKey::Reregister(key), at, effects);

@@ -220,6 +220,10 @@ impl Master {
                 table.entry(role).or_default().frameworks.push(record.key);
             }
         }
+        for role in &self.native.roles {
+            let frameworks = &mut table.entry(role.clone()).or_default().frameworks;
+            frameworks.extend(self.native.framework);
+        }
         self.records.roles = Arc::new(table);
     }
 }

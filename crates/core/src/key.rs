@@ -55,3 +55,8 @@ key! {
     /// Distinguishes a timer from the one that it replaced; a stale one does nothing.
     Generation(u64)
 }
+
+impl AgentKey {
+    /// No agent: of a native task that ended before it had a place.
+    pub const NONE: Self = Self(u32::MAX);
+}

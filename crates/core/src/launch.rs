@@ -14,6 +14,7 @@ use crate::key::{AgentKey, ExecutorKey, FrameworkKey, TaskKey};
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::{ExecutorRecord, TaskList, TaskRecord};
+use crate::time::Wall;
 use crate::validation;
 use crate::wire;
 
@@ -243,7 +244,7 @@ impl Master {
         resources: &Resources,
     ) {
         self.agent_mut(agent).used += resources;
-        self.framework_mut(framework).used += &scalars(resources);
+        self.framework_mut(framework).used += resources;
     }
 
     /// Gives back what a task or an executor held.
@@ -254,7 +255,7 @@ impl Master {
         resources: &Resources,
     ) {
         discharge(&mut self.agent_mut(agent).used, resources);
-        discharge(&mut self.framework_mut(framework).used, &scalars(resources));
+        discharge_merged(&mut self.framework_mut(framework).used, resources);
         self.sched.mark_unused(
             crate::frameworks::sched_key(framework),
             crate::offers::agent_sched_key(agent),
@@ -326,9 +327,9 @@ impl Master {
             resources: Arc::new(resources),
             update_state: task.status_update_state.map(|_| task.status_update_state()),
             update_uuid,
-            created_at: self.now.wall,
-            started_at: None,
-            finished_at: None,
+            created_at: first_status(task, |_| true).unwrap_or(self.now.wall),
+            started_at: first_status(task, |state| state == v1::TaskState::TaskRunning),
+            finished_at: first_status(task, wire::is_terminal),
             wire: task.encode_to_vec().into(),
         };
         self.records.tasks.insert(key.index(), record);
@@ -428,6 +429,21 @@ pub(crate) fn allocated(
     Ok(Resources::from_proto(resources)?.allocated_to(&role.into()))
 }
 
+/// When a task that an agent reports first had a status like this, by the agent's clock.
+fn first_status(task: &v1::Task, wanted: impl Fn(v1::TaskState) -> bool) -> Option<Wall> {
+    let status = task.statuses.iter().find(|status| wanted(status.state()))?;
+    let seconds = status
+        .timestamp
+        .filter(|seconds| (0.0..1e10).contains(seconds))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded just before"
+    )]
+    let nanoseconds = (seconds * 1e9) as u64;
+    Some(Wall(nanoseconds))
+}
+
 /// What can be added up over agents: ports and sets of one agent have nothing to do with those of another.
 pub(crate) fn scalars(resources: &Resources) -> Resources {
     resources.filter(|resource| resource.as_scalar().is_some())
@@ -439,4 +455,10 @@ pub(crate) fn discharge(account: &mut Resources, part: &Resources) {
     if !account.subtract_assign(part) {
         let _ = account.subtract_available(part);
     }
+}
+
+/// Takes a part out of an account of several agents. The same ports of two agents are one range in it, as in Mesos,
+/// so what another agent's part has taken with it is not missed.
+pub(crate) fn discharge_merged(account: &mut Resources, part: &Resources) {
+    account.subtract_available(part);
 }

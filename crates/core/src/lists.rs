@@ -38,10 +38,10 @@ impl Master {
         for (_, task) in self.records.tasks.iter() {
             let framework = of_framework.entry(task.framework).or_default();
             framework.add_task(task.list, task.key);
-            of_agent
-                .entry(task.agent)
-                .or_default()
-                .add_task(task.list, task.key);
+            if task.agent != AgentKey::NONE {
+                let agent = of_agent.entry(task.agent).or_default();
+                agent.add_task(task.list, task.key);
+            }
             if let Some(executor) = &task.executor_id
                 && task.list == TaskList::Live
                 && !is_terminal(task.state)

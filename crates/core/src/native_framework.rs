@@ -26,6 +26,8 @@ pub(crate) struct NativeState {
     /// Slots of pending records, in the order of arrival.
     pub(crate) pending: BTreeMap<u64, u32>,
     pub(crate) next_arrival: u64,
+    /// Roles that its tasks have named.
+    pub(crate) roles: std::collections::BTreeSet<String>,
 }
 
 impl Master {
@@ -53,12 +55,19 @@ impl Master {
         }
     }
 
+    fn note_native_role(&mut self, role: &str) {
+        if self.native.roles.insert(role.to_owned()) {
+            self.refresh_roles();
+        }
+    }
+
     fn run_native(&mut self, request: RequestKey, task: NativeTask, effects: &mut Effects) {
         let resources = match self.check_native(&task) {
             Ok(resources) => resources,
             Err(reply) => return effects.reply(request, reply),
         };
         let framework = self.native_framework(effects);
+        self.note_native_role(&task.role);
         let id = task
             .id
             .clone()
@@ -208,6 +217,7 @@ impl Master {
         effects: &mut Effects,
     ) -> Result<(), String> {
         let framework = self.native_framework(effects);
+        self.note_native_role(&stored.role);
         let resources =
             Resources::from_proto(&stored.task.resources).map_err(|error| error.to_string())?;
         let assigned = stored
@@ -270,7 +280,7 @@ impl Master {
                     .is_some_and(|pending| *pending.id == *task_id)
             });
         if let (Some((arrival, slot)), None) = (pending, framework_id) {
-            self.take_pending(arrival, slot);
+            self.end_pending(arrival, slot, effects);
             let token = self.persist(vec![delete(NATIVE, task_id)], effects);
             effects.list.push(Effect::Reply {
                 request,

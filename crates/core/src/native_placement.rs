@@ -5,16 +5,18 @@ use std::sync::Arc;
 use mezz_proto::agent_protocol as agent;
 use mezz_proto::v1;
 use mezz_resource::Resources;
+use prost::Message;
 
 use crate::durable::{NATIVE, StoredNativeTask, put};
 use crate::effect::Effects;
+use crate::fact::Fact;
 use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, TaskKey, Token};
 use crate::launch::Demand;
 use crate::master::Master;
 use crate::native::NativeTask;
 use crate::native_framework::task_info;
-use crate::records::PendingRecord;
+use crate::records::{PendingRecord, TaskList, TaskRecord};
 use crate::time::Wall;
 use crate::wire::{self};
 
@@ -128,6 +130,80 @@ impl Master {
             ..self.stored(&info, &pending.task, Some(agent))
         };
         self.persist(vec![put(NATIVE, &pending.id, &stored)], effects);
+    }
+
+    /// A pending task that was killed ends like any other: among the completed ones, with a status.
+    pub(crate) fn end_pending(&mut self, arrival: u64, slot: u32, effects: &mut Effects) {
+        let (Some(pending), Some(framework)) = (
+            self.records.pending.get(slot as usize).cloned(),
+            self.native.framework,
+        ) else {
+            return;
+        };
+        self.take_pending(arrival, slot);
+        let state = v1::TaskState::TaskKilled;
+        let reason = v1::task_status::Reason::TaskKilledDuringLaunch;
+        let now = self.now.wall;
+        let status = wire::master_status(
+            &pending.id,
+            None,
+            state,
+            reason,
+            "Killed before it had a place",
+            now,
+        );
+        let task = v1::Task {
+            name: pending.task.name.clone(),
+            task_id: status.task_id.clone(),
+            framework_id: wire::framework_id_of(&self.native.framework_id),
+            state: state as i32,
+            resources: pending.resources.to_proto(),
+            statuses: vec![status.clone()],
+            labels: pending.task.labels.clone(),
+            ..v1::Task::default()
+        };
+        let key = TaskKey(self.free.tasks.take());
+        let record = TaskRecord {
+            key,
+            framework,
+            agent: AgentKey::NONE,
+            id: pending.id.clone(),
+            role: pending.task.role.as_str().into(),
+            executor_id: None,
+            state,
+            list: TaskList::Completed,
+            resources: Arc::clone(&pending.resources),
+            update_state: Some(state),
+            update_uuid: None,
+            created_at: pending.created_at,
+            started_at: None,
+            finished_at: Some(now),
+            wire: task.encode_to_vec().into(),
+        };
+        self.records.tasks.insert(key.index(), record);
+        if let Some(former) = self
+            .index
+            .tasks
+            .get(&(framework, pending.id.clone()))
+            .copied()
+        {
+            self.forget_completed_task(framework, former);
+        }
+        self.index
+            .tasks
+            .insert((framework, pending.id.clone()), key);
+        self.list_completed(framework, key);
+        self.count_terminal(framework, &status);
+        let framework_id = self.native.framework_id.clone();
+        self.emit(
+            Fact::TaskUpdated {
+                task: key,
+                framework_id,
+                status: Box::new(status),
+                state,
+            },
+            effects,
+        );
     }
 
     pub(crate) fn take_pending(&mut self, arrival: u64, slot: u32) {

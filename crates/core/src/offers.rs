@@ -9,8 +9,8 @@ use crate::effect::Effects;
 use crate::event::TimerKey;
 use crate::fact::{Fact, OfferEnd};
 use crate::frameworks::sched_key;
-use crate::key::{AgentKey, FrameworkKey, OfferKey};
-use crate::launch::{discharge, scalars};
+use crate::key::{AgentKey, FrameworkKey, OfferKey, Token};
+use crate::launch::{discharge, discharge_merged};
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::OfferRecord;
@@ -59,9 +59,10 @@ impl Master {
         self.place_pending_tasks(effects);
         let mut grants = Vec::new();
         self.sched.allocate(self.now.mono.0, &mut grants);
-        let mut by_framework: BTreeMap<FrameworkKey, Vec<v1::Offer>> = BTreeMap::new();
+        let mut by_framework: BTreeMap<FrameworkKey, (Token, Vec<v1::Offer>)> = BTreeMap::new();
         for grant in grants {
             let framework = FrameworkKey(grant.framework.0);
+            let registered = self.agent_live(AgentKey(grant.agent.0)).registered;
             let offer = self.make_offer(
                 framework,
                 AgentKey(grant.agent.0),
@@ -69,10 +70,14 @@ impl Master {
                 grant.resources,
                 effects,
             );
-            by_framework.entry(framework).or_default().push(offer);
+            let (after, offers) = by_framework.entry(framework).or_default();
+            *after = registered.max(*after);
+            offers.push(offer);
         }
-        for (framework, offers) in by_framework {
-            self.send_event(framework, wire::offers(offers), effects);
+        // A master that dies before an agent is durable must not have offered it: its tasks would be lost.
+        for (framework, (after, offers)) in by_framework {
+            let after = Some(after).filter(|token| *token > Token::default());
+            self.send_event_after(framework, wire::offers(offers), after, effects);
         }
         self.arm_offer_timeout(effects);
     }
@@ -96,7 +101,7 @@ impl Master {
         self.agent_live(agent).offers.insert(key);
         self.agent_mut(agent).offered += &resources;
         let record = self.framework_mut(framework);
-        record.offered += &scalars(&resources);
+        record.offered += &resources;
         record.metrics.offers_sent += 1;
         let executor_ids = self.executor_ids(framework, agent);
         let offer = wire::offer(
@@ -158,7 +163,7 @@ impl Master {
         self.agent_live(offer.agent).offers.remove(&key);
         discharge(&mut self.agent_mut(offer.agent).offered, &offer.resources);
         let record = self.framework_mut(offer.framework);
-        discharge(&mut record.offered, &scalars(&offer.resources));
+        discharge_merged(&mut record.offered, &offer.resources);
         match end {
             OfferEnd::Accepted => record.metrics.offers_accepted += 1,
             OfferEnd::Declined => record.metrics.offers_declined += 1,

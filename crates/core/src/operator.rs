@@ -45,7 +45,7 @@ impl Master {
         }) {
             None => effects.reply(
                 request,
-                Reply::BadRequest(format!("No framework found with specified ID '{id}'")),
+                Reply::BadRequest("No framework found with specified ID".into()),
             ),
             Some(key) => {
                 self.on_teardown(key, effects);
@@ -118,10 +118,7 @@ impl Master {
 
     fn mark_gone(&mut self, request: RequestKey, id: &str, effects: &mut Effects) {
         let Some(key) = self.index.agents.get(id).copied() else {
-            return effects.reply(
-                request,
-                Reply::NotFound(format!("Agent '{id}' is not known")),
-            );
+            return effects.reply(request, Reply::NotFound(format!("Agent '{id}' not found")));
         };
         if self.agent(key).state == AgentState::Gone {
             return effects.reply(request, Reply::Ok);

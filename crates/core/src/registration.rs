@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mezz_proto::agent_protocol as agent;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::refused::Action;
@@ -29,6 +30,9 @@ impl Master {
         effects: &mut Effects,
     ) {
         self.records.metrics.count(Counter::MessagesRegisterSlave);
+        if let Some(id) = self.id_of_lost_answer(register.token.as_ref()) {
+            return self.on_reregister(session, with_id(register, &id), effects);
+        }
         self.return_permit(effects);
         let mut info = register.agent;
         let total = match Resources::from_proto(&info.resources) {
@@ -45,11 +49,29 @@ impl Master {
         self.numbers.agent += 1;
         info.id = Some(wire::agent_id_of(&id));
         let key = self.insert_agent(&id, info, total);
+        if let Some(token) = register.token {
+            self.note_registration(key, token);
+        }
         self.describe_agent(key, register.version, register.capabilities, register.ip);
         self.records.metrics.count(Counter::SlaveRegistrations);
         self.attach(key, session, effects);
         self.enter_ledger(key);
         self.confirm_registration(key, Fact::AgentAdded { agent: key }, effects);
+    }
+
+    /// The id that this agent was given before, in an answer that it has not kept.
+    fn id_of_lost_answer(&self, token: Option<&Bytes>) -> Option<Arc<str>> {
+        let token = token?;
+        let key = *self.index.registrations.get(token)?;
+        let is_its = self.agents.get(&key)?.registration_token.as_ref() == Some(token);
+        let record = self.records.agents.get(key.index())?;
+        let comes_back = !matches!(record.state, AgentState::Gone | AgentState::Removed);
+        (is_its && comes_back).then(|| Arc::clone(&record.id))
+    }
+
+    pub(crate) fn note_registration(&mut self, key: AgentKey, token: Bytes) {
+        self.index.registrations.insert(token.clone(), key);
+        self.agent_live(key).registration_token = Some(token);
     }
 
     fn insert_agent(&mut self, id: &str, info: v1::AgentInfo, total: Resources) -> AgentKey {
@@ -74,7 +96,8 @@ impl Master {
         };
         self.records.agents.insert(key.index(), record);
         self.index.agents.insert(id, key);
-        self.agents.entry(key).or_default();
+        // The slot may have been another's.
+        self.agents.entry(key).or_default().registration_token = None;
         key
     }
 
@@ -121,6 +144,7 @@ impl Master {
             agent_id: wire::agent_id_of(&self.agent(key).id),
             master: self.records.master.info.clone(),
         };
+        self.agent_live(key).registered = token;
         self.send_agent(key, Body::Registered(registered), Some(token), effects);
         self.emit(fact, effects);
         token
@@ -263,6 +287,21 @@ impl Master {
             session,
             after: None,
         });
+    }
+}
+
+/// A first registration said again, by an agent that runs nothing yet.
+fn with_id(register: agent::Register, id: &str) -> agent::Reregister {
+    let agent = v1::AgentInfo {
+        id: Some(wire::agent_id_of(id)),
+        ..register.agent
+    };
+    agent::Reregister {
+        agent,
+        version: register.version,
+        capabilities: register.capabilities,
+        ip: register.ip,
+        ..agent::Reregister::default()
     }
 }
 

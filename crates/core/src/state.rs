@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mezz_proto::v1;
 use rustc_hash::FxHashMap;
 
 use crate::event::TimerKey;
 use crate::key::{
     AgentKey, ExecutorKey, FrameworkKey, Generation, OfferKey, SessionKey, StreamKey, TaskKey,
+    Token,
 };
 use crate::pages::Slots;
 use crate::time::Mono;
@@ -21,6 +23,8 @@ pub(crate) struct Index {
     pub(crate) offers: FxHashMap<Arc<str>, OfferKey>,
     pub(crate) tasks: FxHashMap<(FrameworkKey, Box<str>), TaskKey>,
     pub(crate) executors: FxHashMap<(AgentKey, FrameworkKey, Box<str>), ExecutorKey>,
+    /// By the token of its first registration; the agent's own token tells whether the entry still holds.
+    pub(crate) registrations: FxHashMap<Bytes, AgentKey>,
     pub(crate) sessions: FxHashMap<SessionKey, SessionState>,
     pub(crate) streams: FxHashMap<StreamKey, FrameworkKey>,
 }
@@ -74,7 +78,11 @@ pub(crate) struct PendingKill {
 /// An agent beyond its record.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct AgentLive {
+    /// The write that holds its registration: nothing of it is offered before.
+    pub(crate) registered: Token,
     pub(crate) session: Option<SessionKey>,
+    /// What it named itself by when it had no id.
+    pub(crate) registration_token: Option<Bytes>,
     pub(crate) tasks: BTreeSet<TaskKey>,
     pub(crate) executors: BTreeSet<ExecutorKey>,
     pub(crate) offers: BTreeSet<OfferKey>,

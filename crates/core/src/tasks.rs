@@ -234,6 +234,12 @@ impl Master {
             return;
         }
         self.leave_agent(agent, key);
+        self.list_completed(framework, key);
+        self.forget_native(key, effects);
+    }
+
+    /// Puts a task into the bounded list of the completed ones of its framework.
+    pub(crate) fn list_completed(&mut self, framework: FrameworkKey, key: TaskKey) {
         let limit = self.config.max_completed_tasks_per_framework;
         let live = self.framework_live(framework);
         live.tasks.remove(&key);
@@ -247,7 +253,6 @@ impl Master {
         if let Some(oldest) = surplus {
             self.drop_task_record(oldest);
         }
-        self.forget_native(key, effects);
     }
 
     fn leave_agent(&mut self, agent: AgentKey, key: TaskKey) {
@@ -265,7 +270,9 @@ impl Master {
             return;
         };
         self.free.tasks.give(key.0);
-        self.agent_live(task.agent).pending_kills.remove(&key);
+        if let Some(live) = self.agents.get_mut(&task.agent) {
+            live.pending_kills.remove(&key);
+        }
         if self.is_native(task.framework) {
             self.native_specs.remove(&task.id);
         }

@@ -309,3 +309,19 @@ fn reconciliation_tells_the_last_state_that_was_forwarded() {
     });
     assert_eq!(world.take_updates(&framework)[0].state(), S::TaskGone);
 }
+
+#[test]
+fn who_declines_everything_over_and_over_is_asked_less_often() {
+    let (mut world, _, framework, mut offers) = cluster();
+    let mut asked = 0;
+    for _ in 0..20 {
+        world.decline(&framework, &offers, 0.0);
+        world.pass(100 * MILLISECOND_NS);
+        offers = world.take_offers(&framework);
+        asked += offers.len();
+    }
+    assert!(
+        (4..=8).contains(&asked),
+        "asked {asked} times in two seconds"
+    );
+}

@@ -129,6 +129,7 @@ async fn connection<S: Service>(
     let serving = hyper::server::conn::http1::Builder::new()
         .title_case_headers(true)
         .header_read_timeout(None)
+        .pipeline_flush(true)
         .max_buf_size(options.max_head_bytes)
         .serve_connection(TokioIo::new(stream), answer)
         .with_upgrades();

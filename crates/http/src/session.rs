@@ -9,6 +9,7 @@
 mod dial;
 mod incoming;
 mod outgoing;
+mod writer;
 
 pub use dial::{Carrier, DialError, PATH, PROTOCOL, accepted, dial, dial_once};
 pub use incoming::Receiver;
@@ -102,7 +103,7 @@ impl Session {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let link = Arc::new(outgoing::Link::new(config));
-        tokio::spawn(outgoing::write_all_frames(Arc::clone(&link), write));
+        tokio::spawn(writer::write_all_frames(Arc::clone(&link), write));
         (Sender::new(Arc::clone(&link)), Receiver::new(read, link))
     }
 }

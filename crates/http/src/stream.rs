@@ -47,7 +47,18 @@ struct State {
     waker: Option<Waker>,
     /// Producers that wait for room (only those that may).
     room: Vec<Waker>,
+    /// Producers that wait for the end.
+    closing: Vec<Waker>,
     on_close: Option<OnClose>,
+}
+
+impl State {
+    /// Tells every producer that the stream has come to its end.
+    fn wake_producers(&mut self) {
+        for waker in self.room.drain(..).chain(self.closing.drain(..)) {
+            waker.wake();
+        }
+    }
 }
 
 struct Shared {
@@ -93,6 +104,7 @@ pub fn stream(limits: StreamLimits) -> (StreamSender, StreamReader) {
         reader_gone: false,
         waker: None,
         room: Vec::new(),
+        closing: Vec::new(),
         on_close: None,
     };
     let shared = Arc::new(Shared {
@@ -124,6 +136,7 @@ impl StreamSender {
             state.bytes = 0;
             state.ended = true;
             wake(state.waker.take());
+            state.wake_producers();
             return Err(StreamError::Full);
         }
         state.bytes += record.len();
@@ -169,9 +182,7 @@ impl StreamSender {
         let mut state = self.shared.lock();
         state.ended = true;
         wake(state.waker.take());
-        for waker in state.room.drain(..) {
-            waker.wake();
-        }
+        state.wake_producers();
     }
 
     /// Whether the reader is gone or the stream has ended.
@@ -187,7 +198,13 @@ impl StreamSender {
             if state.ended || state.reader_gone {
                 return Poll::Ready(());
             }
-            state.room.push(context.waker().clone());
+            if !state
+                .closing
+                .iter()
+                .any(|waker| waker.will_wake(context.waker()))
+            {
+                state.closing.push(context.waker().clone());
+            }
             Poll::Pending
         })
         .await;
@@ -236,9 +253,7 @@ impl Drop for StreamReader {
         state.records.clear();
         state.bytes = 0;
         let callback = state.on_close.take();
-        for waker in state.room.drain(..) {
-            waker.wake();
-        }
+        state.wake_producers();
         drop(state);
         if let Some(callback) = callback {
             callback();

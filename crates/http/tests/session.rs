@@ -276,6 +276,17 @@ async fn bytes_that_are_no_frames_end_the_session_with_their_reason() {
 }
 
 #[tokio::test]
+async fn flushed_means_that_the_last_body_has_left() {
+    let (left, mut peer) = tokio::io::duplex(1024 * 1024);
+    let (sender, _receiver) = Session::new(left, SessionConfig::default());
+    sender.send(1, message(b"last".to_vec())).unwrap();
+    sender.flushed().await.unwrap();
+    sender.close();
+    assert_eq!(data(&read_frame(&mut peer).await.body.unwrap()), b"last");
+    assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn dropping_one_end_ends_the_other() {
     let (left, right) = tokio::io::duplex(1024);
     let (sender, receiver) = Session::new(left, SessionConfig::default());

@@ -129,6 +129,24 @@ fn a_connection_serves_many_requests() {
 }
 
 #[test]
+fn pipelined_requests_are_all_answered_in_order() {
+    let (_runtime, server) = start();
+    let mut stream = connect(&server);
+    let mut requests = Vec::new();
+    for i in 0..50 {
+        let body = format!("{i:02}");
+        let head = "POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n";
+        requests.extend_from_slice(format!("{head}{body}").as_bytes());
+    }
+    stream.write_all(&requests).unwrap();
+    for i in 0..50 {
+        let end = format!("\r\n\r\n{i:02}");
+        let answer = read_until(&mut stream, end.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+}
+
+#[test]
 fn a_body_above_the_limit_is_refused_with_the_limit_named() {
     let (_runtime, server) = start();
     let mut stream = connect(&server);

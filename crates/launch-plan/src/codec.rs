@@ -3,7 +3,8 @@
 //! Must never change without a new version number: agent and warden are upgraded apart.
 
 use crate::plan::{
-    CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit, RlimitResource, SessionMode, Survival,
+    CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit,
+    RlimitResource, SessionMode, Survival,
 };
 use crate::wire::{DecodeError, Reader, Writer};
 
@@ -19,7 +20,7 @@ pub fn encode_plan(plan: &LaunchPlan, buffer: &mut Vec<u8>) {
         CloneMode::Vfork => 0,
         CloneMode::Fork => 1,
     });
-    encode_kill_method(&plan.kill, &mut w);
+    plan.kill.encode(&mut w);
     w.u8(match plan.session {
         SessionMode::NewSession => 0,
         SessionMode::NewGroup => 1,
@@ -44,8 +45,8 @@ pub fn encode_plan(plan: &LaunchPlan, buffer: &mut Vec<u8>) {
     w.strings(&plan.argv);
     w.strings(&plan.env);
     w.bytes(plan.marker.as_bytes());
-    w.u8(encode_survival(plan.survival));
-    w.u8(encode_leftovers(plan.leftovers));
+    w.u8(plan.survival.number());
+    w.u8(plan.leftovers.number());
     w.u32(plan.step_deadline_ms);
 }
 
@@ -54,7 +55,10 @@ pub fn decode_plan(bytes: &[u8]) -> Result<LaunchPlan, DecodeError> {
     let mut r = Reader::new(bytes);
     let version = r.u8("plan.version")?;
     if version != PLAN_VERSION {
-        return Err(DecodeError::UnknownValue { field: "plan.version", value: version.into() });
+        return Err(DecodeError::UnknownValue {
+            field: "plan.version",
+            value: version.into(),
+        });
     }
     let plan = LaunchPlan {
         launch_id: LaunchId(r.u64("plan.launch_id")?),
@@ -63,7 +67,7 @@ pub fn decode_plan(bytes: &[u8]) -> Result<LaunchPlan, DecodeError> {
             1 => CloneMode::Fork,
             value => return unknown("plan.clone", value),
         },
-        kill: decode_kill_method(&mut r)?,
+        kill: KillMethod::decode(&mut r)?,
         session: match r.u8("plan.session")? {
             0 => SessionMode::NewSession,
             1 => SessionMode::NewGroup,
@@ -85,8 +89,8 @@ pub fn decode_plan(bytes: &[u8]) -> Result<LaunchPlan, DecodeError> {
         argv: r.strings("plan.argv")?,
         env: r.strings("plan.env")?,
         marker: r.c_string("plan.marker")?,
-        survival: decode_survival(r.u8("plan.survival")?)?,
-        leftovers: decode_leftovers(r.u8("plan.leftovers")?)?,
+        survival: Survival::from_number(r.u8("plan.survival")?)?,
+        leftovers: Leftovers::from_number(r.u8("plan.leftovers")?)?,
         step_deadline_ms: r.u32("plan.step_deadline_ms")?,
     };
     r.finish()?;
@@ -94,98 +98,80 @@ pub fn decode_plan(bytes: &[u8]) -> Result<LaunchPlan, DecodeError> {
 }
 
 fn unknown<T>(field: &'static str, value: u8) -> Result<T, DecodeError> {
-    Err(DecodeError::UnknownValue { field, value: value.into() })
-}
-
-/// Appends a kill method.
-pub(crate) fn encode_kill_method(method: &KillMethod, w: &mut Writer<'_>) {
-    match method {
-        KillMethod::FreezerV1 { path } => {
-            w.u8(0);
-            w.bytes(path.as_bytes());
-        }
-        KillMethod::CgroupV2 { path } => {
-            w.u8(1);
-            w.bytes(path.as_bytes());
-        }
-        KillMethod::PidNamespace => w.u8(2),
-        KillMethod::Session => w.u8(3),
-    }
-}
-
-pub(crate) fn decode_kill_method(r: &mut Reader<'_>) -> Result<KillMethod, DecodeError> {
-    Ok(match r.u8("plan.kill")? {
-        0 => KillMethod::FreezerV1 { path: r.c_string("plan.kill.path")? },
-        1 => KillMethod::CgroupV2 { path: r.c_string("plan.kill.path")? },
-        2 => KillMethod::PidNamespace,
-        3 => KillMethod::Session,
-        value => return unknown("plan.kill", value),
+    Err(DecodeError::UnknownValue {
+        field,
+        value: value.into(),
     })
 }
 
 impl KillMethod {
     /// Appends this method to a message.
     pub fn encode(&self, w: &mut Writer<'_>) {
-        encode_kill_method(self, w);
+        match self {
+            Self::FreezerV1 { path } => {
+                w.u8(0);
+                w.bytes(path.as_bytes());
+            }
+            Self::CgroupV2 { path } => {
+                w.u8(1);
+                w.bytes(path.as_bytes());
+            }
+            Self::PidNamespace => w.u8(2),
+            Self::Session => w.u8(3),
+        }
     }
 
     /// Takes a method off a message.
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        decode_kill_method(r)
+        Ok(match r.u8("plan.kill")? {
+            0 => Self::FreezerV1 {
+                path: r.c_string("plan.kill.path")?,
+            },
+            1 => Self::CgroupV2 {
+                path: r.c_string("plan.kill.path")?,
+            },
+            2 => Self::PidNamespace,
+            3 => Self::Session,
+            value => return unknown("plan.kill", value),
+        })
     }
 }
 
 impl Survival {
     /// The number in messages.
     pub fn number(self) -> u8 {
-        encode_survival(self)
+        match self {
+            Self::Keep => 0,
+            Self::EndWithConnection => 1,
+        }
     }
 
     /// The choice behind a number.
     pub fn from_number(number: u8) -> Result<Self, DecodeError> {
-        decode_survival(number)
+        match number {
+            0 => Ok(Self::Keep),
+            1 => Ok(Self::EndWithConnection),
+            value => unknown("plan.survival", value),
+        }
     }
 }
 
 impl Leftovers {
     /// The number in messages.
     pub fn number(self) -> u8 {
-        encode_leftovers(self)
+        match self {
+            Self::Kill => 0,
+            Self::Leave => 1,
+        }
     }
 
     /// The choice behind a number.
     pub fn from_number(number: u8) -> Result<Self, DecodeError> {
-        decode_leftovers(number)
-    }
-}
-
-fn encode_survival(survival: Survival) -> u8 {
-    match survival {
-        Survival::Keep => 0,
-        Survival::EndWithConnection => 1,
-    }
-}
-
-fn decode_survival(number: u8) -> Result<Survival, DecodeError> {
-    match number {
-        0 => Ok(Survival::Keep),
-        1 => Ok(Survival::EndWithConnection),
-        value => unknown("plan.survival", value),
-    }
-}
-
-fn encode_leftovers(leftovers: Leftovers) -> u8 {
-    match leftovers {
-        Leftovers::Kill => 0,
-        Leftovers::Leave => 1,
-    }
-}
-
-fn decode_leftovers(number: u8) -> Result<Leftovers, DecodeError> {
-    match number {
-        0 => Ok(Leftovers::Kill),
-        1 => Ok(Leftovers::Leave),
-        value => unknown("plan.leftovers", value),
+        match number {
+            0 => Ok(Self::Kill),
+            1 => Ok(Self::Leave),
+            value => unknown("plan.leftovers", value),
+        }
     }
 }
 
@@ -206,7 +192,9 @@ fn decode_user(r: &mut Reader<'_>) -> Result<Option<Credentials>, DecodeError> {
         1 => {
             let (uid, gid) = (r.u32("plan.user.uid")?, r.u32("plan.user.gid")?);
             let count = r.count("plan.user.groups")?;
-            let groups = (0..count).map(|_| r.u32("plan.user.groups")).collect::<Result<_, _>>()?;
+            let groups = (0..count)
+                .map(|_| r.u32("plan.user.groups"))
+                .collect::<Result<_, _>>()?;
             Ok(Some(Credentials { uid, gid, groups }))
         }
         value => unknown("plan.user", value),
@@ -218,16 +206,30 @@ fn decode_rlimits(r: &mut Reader<'_>) -> Result<Vec<Rlimit>, DecodeError> {
     (0..count)
         .map(|_| {
             let number = r.u8("plan.rlimits.resource")?;
-            let resource = RlimitResource::ALL.iter().copied().find(|resource| resource.number() == number);
-            let Some(resource) = resource else { return unknown("plan.rlimits.resource", number) };
-            Ok(Rlimit { resource, soft: r.optional_u64("plan.rlimits.soft")?, hard: r.optional_u64("plan.rlimits.hard")? })
+            let resource = RlimitResource::ALL
+                .iter()
+                .copied()
+                .find(|resource| resource.number() == number);
+            let Some(resource) = resource else {
+                return unknown("plan.rlimits.resource", number);
+            };
+            Ok(Rlimit {
+                resource,
+                soft: r.optional_u64("plan.rlimits.soft")?,
+                hard: r.optional_u64("plan.rlimits.hard")?,
+            })
         })
         .collect()
 }
 
 fn decode_umask(r: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
     r.optional_u64("plan.umask")?
-        .map(|value| u32::try_from(value).map_err(|_| DecodeError::UnknownValue { field: "plan.umask", value }))
+        .map(|value| {
+            u32::try_from(value).map_err(|_| DecodeError::UnknownValue {
+                field: "plan.umask",
+                value,
+            })
+        })
         .transpose()
 }
 

@@ -13,9 +13,11 @@ pub mod wire;
 pub use codec::{PLAN_VERSION, decode_plan, encode_plan};
 pub use environment::{EnvironmentVariable, MARKER_NAME};
 pub use plan::{
-    CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit, RlimitResource, SessionMode, Survival,
+    CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit,
+    RlimitResource, SessionMode, Survival,
 };
-pub use planning::{DEFAULT_STEP_DEADLINE_MS, PlanError, kill_method, plan};
+pub use planning::{DEFAULT_STEP_DEADLINE_MS, PlanError, kill_method, marker, plan};
 pub use spec::{
-    CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Privilege, SandboxContent, StdioSpec,
+    CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Place, Privilege,
+    SandboxContent, StdioSpec,
 };

@@ -4,7 +4,10 @@
 
 use crate::environment::Environment;
 use crate::plan::{CloneMode, Input, KillMethod, LaunchId, LaunchPlan, Output, SessionMode};
-use crate::spec::{CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Privilege, SandboxContent};
+use crate::spec::{
+    CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Place, Privilege,
+    SandboxContent,
+};
 use crate::{Credentials, Rlimit};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -92,7 +95,9 @@ pub enum PlanError {
 /// Computes what the warden is to do for `spec` on this host.
 pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanError> {
     if !spec.sandbox.is_absolute() {
-        return Err(PlanError::SandboxNotAbsolute { path: spec.sandbox.display().to_string() });
+        return Err(PlanError::SandboxNotAbsolute {
+            path: spec.sandbox.display().to_string(),
+        });
     }
     check_scope(&host.scope)?;
     if let Some(umask) = spec.umask.filter(|umask| *umask > 0o777) {
@@ -100,7 +105,12 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
     }
     check_rlimits(&spec.rlimits)?;
     let user = user_switch(spec.user.as_deref(), host)?;
-    let environment = Environment::merge(&host.scope, spec.launch_id, &host.default_path, &spec.environment)?;
+    let environment = Environment::merge(
+        &host.scope,
+        spec.launch_id,
+        &host.default_path,
+        &spec.environment,
+    )?;
     let (programs, argv) = command(&spec.command, environment.path())?;
     let directory = match &spec.working_directory {
         Some(directory) => spec.sandbox.join(directory),
@@ -133,14 +143,25 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
     })
 }
 
+/// The entry of the environment by which the processes of a launch are known.
+pub fn marker(scope: &str, launch_id: LaunchId) -> Result<CString, PlanError> {
+    check_scope(scope)?;
+    Ok(crate::environment::marker_of(scope, launch_id))
+}
+
 /// How a tree launched as `launch_id` is ended on this host.
 pub fn kill_method(launch_id: LaunchId, host: &HostFacts) -> Result<KillMethod, PlanError> {
     let leaf = Path::new(&host.scope).join(launch_id.to_string());
-    if let Some(root) = &host.cgroup_v2 {
-        return Ok(KillMethod::CgroupV2 { path: c_path("cgroup_v2", &root.join(&leaf))? });
-    }
+    // A host with both is a hybrid one, where a launch through the freezer costs less (by a third where it forks).
     if let Some(root) = &host.freezer_v1 {
-        return Ok(KillMethod::FreezerV1 { path: c_path("freezer_v1", &root.join(&leaf))? });
+        return Ok(KillMethod::FreezerV1 {
+            path: c_path("freezer_v1", &root.join(&leaf))?,
+        });
+    }
+    if let Some(root) = &host.cgroup_v2 {
+        return Ok(KillMethod::CgroupV2 {
+            path: c_path("cgroup_v2", &root.join(&leaf))?,
+        });
     }
     Ok(match host.pid_namespaces {
         PidNamespaces::Available => KillMethod::PidNamespace,
@@ -149,15 +170,33 @@ pub fn kill_method(launch_id: LaunchId, host: &HostFacts) -> Result<KillMethod, 
 }
 
 /// A child that shares our memory suspends us until it execs: allowed only when nothing that a user chose or can
-/// touch lies on its way there.
-fn clone_mode(spec: &ContainerSpec, host: &HostFacts, user: Option<&Credentials>, programs: &[CString]) -> CloneMode {
-    let own_paths = spec.working_directory.is_none() && spec.sandbox_content == SandboxContent::Fresh;
+/// touch lies on its way there. A program elsewhere is as good if it was found on a local disk: it runs as the
+/// warden's own user, who could stop the warden anyway.
+fn clone_mode(
+    spec: &ContainerSpec,
+    host: &HostFacts,
+    user: Option<&Credentials>,
+    programs: &[CString],
+) -> CloneMode {
+    let fresh = spec.working_directory.is_none() && spec.sandbox_content == SandboxContent::Fresh;
+    let own_paths = fresh && host.sandboxes == Place::LocalDisk;
     let trusted = |program: &CString| {
         let path = Path::new(std::ffi::OsStr::from_bytes(program.as_bytes()));
-        let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-        plain && host.trusted_program_dirs.iter().any(|dir| path.starts_with(dir))
+        let plain = path
+            .components()
+            .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        let local =
+            spec.program_place == Place::LocalDisk && path.is_absolute() && programs.len() == 1;
+        plain
+            && (local
+                || host
+                    .trusted_program_dirs
+                    .iter()
+                    .any(|dir| path.starts_with(dir)))
     };
-    let no_namespace = host.cgroup_v2.is_some() || host.freezer_v1.is_some() || host.pid_namespaces == PidNamespaces::Unavailable;
+    let no_namespace = host.cgroup_v2.is_some()
+        || host.freezer_v1.is_some()
+        || host.pid_namespaces == PidNamespaces::Unavailable;
     if user.is_none() && own_paths && no_namespace && programs.iter().all(trusted) {
         CloneMode::Vfork
     } else {
@@ -167,9 +206,13 @@ fn clone_mode(spec: &ContainerSpec, host: &HostFacts, user: Option<&Credentials>
 
 /// It becomes a directory's name and part of an environment variable.
 fn check_scope(scope: &str) -> Result<(), PlanError> {
-    let plain = scope.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let plain = scope
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if scope.trim_matches('.').is_empty() || !plain {
-        return Err(PlanError::Scope { scope: scope.to_owned() });
+        return Err(PlanError::Scope {
+            scope: scope.to_owned(),
+        });
     }
     Ok(())
 }
@@ -182,7 +225,11 @@ fn check_rlimits(rlimits: &[Rlimit]) -> Result<(), PlanError> {
             (Some(soft), Some(hard)) => soft > hard,
         };
         if above {
-            return Err(PlanError::RlimitOrder { resource: limit.resource.name(), soft: limit.soft, hard: limit.hard });
+            return Err(PlanError::RlimitOrder {
+                resource: limit.resource.name(),
+                soft: limit.soft,
+                hard: limit.hard,
+            });
         }
     }
     Ok(())
@@ -190,20 +237,29 @@ fn check_rlimits(rlimits: &[Rlimit]) -> Result<(), PlanError> {
 
 fn user_switch(name: Option<&str>, host: &HostFacts) -> Result<Option<Credentials>, PlanError> {
     let Some(name) = name else { return Ok(None) };
-    let wanted = host.users.get(name).ok_or_else(|| PlanError::UnknownUser { name: name.to_owned() })?;
+    let wanted = host.users.get(name).ok_or_else(|| PlanError::UnknownUser {
+        name: name.to_owned(),
+    })?;
     match host.privilege {
         // Root already: a switch to root would only cost the fast path.
         Privilege::Root if wanted.uid == 0 && wanted.gid == 0 => Ok(None),
         Privilege::Root => Ok(Some(wanted.clone())),
         Privilege::User { uid } if uid == wanted.uid => Ok(None),
-        Privilege::User { uid } => Err(PlanError::NotPrivileged { name: name.to_owned(), uid }),
+        Privilege::User { uid } => Err(PlanError::NotPrivileged {
+            name: name.to_owned(),
+            uid,
+        }),
     }
 }
 
 fn command(command: &CommandSpec, path: &str) -> Result<(Vec<CString>, Vec<CString>), PlanError> {
     match command {
         CommandSpec::Shell(text) => {
-            let argv = vec![c"sh".to_owned(), c"-c".to_owned(), c_string("command.value", text)?];
+            let argv = vec![
+                c"sh".to_owned(),
+                c"-c".to_owned(),
+                c_string("command.value", text)?,
+            ];
             Ok((vec![c"/bin/sh".to_owned()], argv))
         }
         CommandSpec::Argv { program, argv } => {
@@ -216,7 +272,9 @@ fn command(command: &CommandSpec, path: &str) -> Result<(Vec<CString>, Vec<CStri
             } else {
                 argv.iter()
                     .enumerate()
-                    .map(|(index, argument)| c_string(&format!("command.arguments[{index}]"), argument))
+                    .map(|(index, argument)| {
+                        c_string(&format!("command.arguments[{index}]"), argument)
+                    })
                     .collect::<Result<_, _>>()?
             };
             Ok((programs, argv))
@@ -230,10 +288,18 @@ fn candidates(program: &str, path: &str) -> Result<Vec<CString>, PlanError> {
         return Ok(vec![c_string("command.value", program)?]);
     }
     if path.is_empty() {
-        return Err(PlanError::NoPath { program: program.to_owned() });
+        return Err(PlanError::NoPath {
+            program: program.to_owned(),
+        });
     }
     path.split(':')
-        .map(|dir| if dir.is_empty() { format!("./{program}") } else { format!("{dir}/{program}") })
+        .map(|dir| {
+            if dir.is_empty() {
+                format!("./{program}")
+            } else {
+                format!("{dir}/{program}")
+            }
+        })
         .map(|candidate| c_string("command.value", &candidate))
         .collect()
 }
@@ -244,9 +310,15 @@ fn output(field: &'static str, output: &OutputSpec, sandbox: &Path) -> Result<Ou
         OutputSpec::Pipe => Output::Pipe,
         OutputSpec::SandboxFile(name) => {
             let mut parts = Path::new(name).components();
-            let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) && !name.contains('/');
+            let plain = matches!(
+                (parts.next(), parts.next()),
+                (Some(Component::Normal(_)), None)
+            ) && !name.contains('/');
             if !plain {
-                return Err(PlanError::StreamName { field, name: name.clone() });
+                return Err(PlanError::StreamName {
+                    field,
+                    name: name.clone(),
+                });
             }
             Output::Append(c_path(field, &sandbox.join(name))?)
         }
@@ -254,9 +326,13 @@ fn output(field: &'static str, output: &OutputSpec, sandbox: &Path) -> Result<Ou
 }
 
 fn c_path(field: &str, path: &Path) -> Result<CString, PlanError> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| PlanError::NulByte { field: field.to_owned() })
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| PlanError::NulByte {
+        field: field.to_owned(),
+    })
 }
 
 fn c_string(field: &str, text: &str) -> Result<CString, PlanError> {
-    CString::new(text).map_err(|_| PlanError::NulByte { field: field.to_owned() })
+    CString::new(text).map_err(|_| PlanError::NulByte {
+        field: field.to_owned(),
+    })
 }

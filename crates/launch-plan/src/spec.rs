@@ -18,6 +18,8 @@ pub struct ContainerSpec {
     pub environment: Vec<Vec<EnvironmentVariable>>,
     /// The absolute path of the sandbox, which exists and belongs to the user.
     pub sandbox: PathBuf,
+    /// Where the program lies, if it is named by a path.
+    pub program_place: Place,
     /// What has been put into the sandbox by others than the agent.
     pub sandbox_content: SandboxContent,
     /// The working directory, absolute or relative to the sandbox; `None` is the sandbox.
@@ -44,6 +46,7 @@ impl ContainerSpec {
             command,
             environment: Vec::new(),
             sandbox: sandbox.into(),
+            program_place: Place::Unknown,
             sandbox_content: SandboxContent::Fresh,
             working_directory: None,
             user: None,
@@ -69,6 +72,15 @@ pub enum CommandSpec {
         /// Its arguments, the first being its own name.
         argv: Vec<String>,
     },
+}
+
+/// Whether opening something can hang on anything but this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It may lie on a network or user-space file system.
+    Unknown,
+    /// It lies on a local disk, and so does everything on the way to it (of a program: its interpreters too).
+    LocalDisk,
 }
 
 /// What the sandbox holds before the launch.
@@ -141,6 +153,8 @@ pub struct HostFacts {
     pub default_path: String,
     /// Directories on local disks that no task's user can change: programs in them cannot stall an exec.
     pub trusted_program_dirs: Vec<PathBuf>,
+    /// Where the sandboxes lie.
+    pub sandboxes: Place,
 }
 
 impl HostFacts {
@@ -148,16 +162,28 @@ impl HostFacts {
     pub fn bare(scope: impl Into<String>, uid: u32) -> Self {
         Self {
             scope: scope.into(),
-            privilege: if uid == 0 { Privilege::Root } else { Privilege::User { uid } },
+            privilege: if uid == 0 {
+                Privilege::Root
+            } else {
+                Privilege::User { uid }
+            },
             users: BTreeMap::new(),
             freezer_v1: None,
             cgroup_v2: None,
             pid_namespaces: PidNamespaces::Unavailable,
             default_path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-            trusted_program_dirs: ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"]
-                .into_iter()
-                .map(PathBuf::from)
-                .collect(),
+            trusted_program_dirs: [
+                "/bin",
+                "/sbin",
+                "/usr/bin",
+                "/usr/sbin",
+                "/usr/local/bin",
+                "/usr/local/sbin",
+            ]
+            .into_iter()
+            .map(PathBuf::from)
+            .collect(),
+            sandboxes: Place::Unknown,
         }
     }
 }

@@ -117,17 +117,29 @@ impl<'a> Reader<'a> {
 
     /// Refuses bytes that follow the end.
     pub fn finish(self) -> Result<(), DecodeError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(DecodeError::Trailing { count: self.rest.len() }) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(DecodeError::Trailing {
+                count: self.rest.len(),
+            })
+        }
     }
 
     fn take(&mut self, field: &'static str, count: usize) -> Result<&'a [u8], DecodeError> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or(DecodeError::Truncated { field })?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(DecodeError::Truncated { field })?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
-        Ok(self.take(field, N)?.try_into().expect("take returns exactly the length asked for"))
+        Ok(self
+            .take(field, N)?
+            .try_into()
+            .expect("take returns exactly the length asked for"))
     }
 
     /// One byte.
@@ -172,7 +184,9 @@ impl<'a> Reader<'a> {
 
     /// A UTF-8 string.
     pub fn text(&mut self, field: &'static str) -> Result<String, DecodeError> {
-        std::str::from_utf8(self.bytes(field)?).map(str::to_owned).map_err(|_| DecodeError::Text { field })
+        std::str::from_utf8(self.bytes(field)?)
+            .map(str::to_owned)
+            .map_err(|_| DecodeError::Text { field })
     }
 
     /// An optional eight-byte number.
@@ -180,7 +194,10 @@ impl<'a> Reader<'a> {
         match self.u8(field)? {
             0 => Ok(None),
             1 => Ok(Some(self.u64(field)?)),
-            value => Err(DecodeError::UnknownValue { field, value: value.into() }),
+            value => Err(DecodeError::UnknownValue {
+                field,
+                value: value.into(),
+            }),
         }
     }
 

@@ -92,9 +92,10 @@ pub(crate) fn handle(shared: &Arc<Shared>, request: Request) -> Response {
             Ok(upgraded) => upgraded.into_inner(),
             Err(error) => return tracing::debug!(%error, %peer, "an agent's upgrade failed"),
         };
-        match mezz_http::session::accepted(upgraded) {
-            Ok(carrier) => run(&shared, carrier).await,
-            Err(_) => tracing::debug!(%peer, "an agent's connection is not a plain socket"),
+        if let Ok(carrier) = mezz_http::session::accepted(upgraded) {
+            run(&shared, carrier).await;
+        } else {
+            tracing::debug!(%peer, "an agent's connection is not a plain socket");
         }
     });
     let mut response = Response::default();

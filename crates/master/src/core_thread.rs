@@ -9,6 +9,7 @@ use mezz_core::Master;
 use mezz_core::effect::{Effect, Effects, Reply, StoreOperation};
 use mezz_core::event::Event;
 use mezz_core::key::{RequestKey, SessionKey, StreamKey, Token};
+use mezz_proto::v1;
 use mezz_store::{Batch, Epoch, Key, Operation, Store, limits};
 use mezz_warden::crash_point;
 use rustc_hash::FxHashMap;
@@ -18,6 +19,7 @@ use crate::agent_sessions::SessionSink;
 use crate::clock::Clock;
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
+use crate::open_streams::OpenStreams;
 use crate::release::{Destination, Release};
 use crate::scheduler_stream::SchedulerStream;
 use crate::timers::Timers;
@@ -25,6 +27,9 @@ use crate::view::{ViewCell, Views};
 
 /// Inputs handled before timers, views and replies get their turn.
 const BATCH: usize = 256;
+
+/// How long an orderly stop waits for the store.
+const LAST_WRITES: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What the thread is made of.
 pub(crate) struct Parts {
@@ -34,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) view: Arc<ViewCell>,
     pub(crate) hub: Arc<FactHub>,
+    pub(crate) open_streams: Arc<OpenStreams>,
 }
 
 /// Why the thread ended.
@@ -52,6 +58,7 @@ pub(crate) struct CoreThread {
     inbox: Arc<Inbox>,
     store: Arc<dyn Store>,
     hub: Arc<FactHub>,
+    open_streams: Arc<OpenStreams>,
     epoch: Epoch,
     effects: Effects,
     timers: Timers,
@@ -74,6 +81,7 @@ impl CoreThread {
             inbox: parts.inbox,
             store: parts.store,
             hub: parts.hub,
+            open_streams: parts.open_streams,
             epoch: Epoch::default(),
             effects: Effects::default(),
             timers: Timers::default(),
@@ -102,10 +110,27 @@ impl CoreThread {
             }
             self.settle();
             if let Some(ended) = self.ended.take() {
+                if ended == Ended::Stopped {
+                    self.finish_writes();
+                }
                 for stream in self.streams.values() {
                     stream.sender.end();
                 }
                 return ended;
+            }
+        }
+    }
+
+    /// What was decided before an orderly stop shall be there after it, or what has ended would be begun again.
+    fn finish_writes(&mut self) {
+        let end = Instant::now() + LAST_WRITES;
+        let mut inputs = Vec::new();
+        while self.release.durable() < self.issued && Instant::now() < end {
+            self.inbox.take(Some(end), &mut inputs);
+            for input in inputs.drain(..) {
+                if let Input::Event(Event::Persisted(token)) = input {
+                    let _ = self.release.advance(token);
+                }
             }
         }
     }
@@ -144,19 +169,35 @@ impl CoreThread {
     fn on_event(&mut self, event: Event) {
         match &event {
             Event::StreamClosed(stream) => {
-                self.streams.remove(stream);
+                if let Some(closed) = self.streams.remove(stream) {
+                    self.open_streams.remove(&closed.id);
+                }
             }
             Event::SessionClosed(session) => {
                 self.sessions.remove(session);
             }
             Event::Persisted(token) => {
                 crash_point("master.durable_before_release");
-                for effect in self.release.advance(*token) {
+                // Agents first: an agent should know its id before a framework can use what it has.
+                let (to_agents, others): (Vec<Effect>, Vec<Effect>) = self
+                    .release
+                    .advance(*token)
+                    .into_iter()
+                    .partition(is_for_agent);
+                for effect in to_agents {
+                    self.deliver(effect);
+                }
+                self.flush_sessions();
+                for effect in others {
                     self.deliver(effect);
                 }
                 crash_point("master.released");
             }
-            Event::Elected(elected) => self.epoch = Epoch(elected.epoch),
+            Event::Elected(elected) => {
+                crash_point("master.elected");
+                self.epoch = Epoch(elected.epoch);
+            }
+            Event::Agent { .. } => crash_point("master.heard_agent"),
             _ => {}
         }
         self.handle(event);
@@ -212,15 +253,10 @@ impl CoreThread {
     fn deliver(&mut self, effect: Effect) {
         match effect {
             Effect::Reply { request, reply, .. } => self.reply(request, reply),
-            Effect::ToFramework { stream, event, .. } => {
-                if let Some(open) = self.streams.get(&stream)
-                    && let Err(error) = open.send(&event)
-                {
-                    tracing::warn!(stream = stream.0, %error, "a scheduler stream lost an event");
-                }
-            }
+            Effect::ToFramework { stream, event, .. } => self.send_event(stream, &event),
             Effect::CloseStream(stream) => {
                 if let Some(open) = self.streams.remove(&stream) {
+                    self.open_streams.remove(&open.id);
                     open.sender.end();
                 }
             }
@@ -238,6 +274,20 @@ impl CoreThread {
                 }
             }
             _ => unreachable!("only effects with a destination come here"),
+        }
+    }
+
+    fn send_event(&mut self, stream: StreamKey, event: &v1::scheduler::Event) {
+        let Some(open) = self.streams.get(&stream) else {
+            return;
+        };
+        crash_point("master.before_event");
+        if let Some(subscribed) = &event.subscribed {
+            self.open_streams
+                .add(&open.id, &subscribed.framework_id.value);
+        }
+        if let Err(error) = open.send(event) {
+            tracing::warn!(stream = stream.0, %error, "a scheduler stream lost an event");
         }
     }
 
@@ -285,7 +335,19 @@ impl CoreThread {
                 }),
             );
             if is_last {
+                crash_point("master.after_persist");
                 return;
+            }
+        }
+    }
+
+    /// Hands agents what was kept for them.
+    fn flush_sessions(&mut self) {
+        for session in self.unflushed.drain(..) {
+            if let Some(sink) = self.sessions.get_mut(&session) {
+                crash_point("master.before_agent");
+                sink.flush();
+                crash_point("master.after_agent");
             }
         }
     }
@@ -295,11 +357,7 @@ impl CoreThread {
         while let Some(event) = self.timers.take_due(self.clock.mono()) {
             self.handle(event);
         }
-        for session in self.unflushed.drain(..) {
-            if let Some(sink) = self.sessions.get_mut(&session) {
-                sink.flush();
-            }
-        }
+        self.flush_sessions();
         let durable = self.release.durable();
         while let Some(published) = self.views.settle(self.core.records(), durable, self.issued) {
             if !published.facts.is_empty() && self.hub.is_watched() {
@@ -311,6 +369,10 @@ impl CoreThread {
             }
         }
     }
+}
+
+fn is_for_agent(effect: &Effect) -> bool {
+    matches!(effect, Effect::ToAgent { .. } | Effect::CloseSession { .. })
 }
 
 fn store_operation(operation: StoreOperation) -> Result<Operation, mezz_store::KeyError> {

@@ -1,27 +1,31 @@
 //! From facts to subscribers: operator event streams and the native watch. A slow subscriber is cut off.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use mezz_core::fact::Fact;
 use tokio::sync::mpsc;
 
 use crate::view::View;
 
 /// Facts that became visible together, with the view that holds them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct FactBatch {
     pub(crate) view: Arc<View>,
-    pub(crate) facts: Arc<Vec<(u64, Arc<Fact>)>>,
+    pub(crate) facts: Vec<(u64, Arc<Fact>)>,
+    /// Records of the operator stream, made once for all subscribers of an encoding.
+    pub(crate) json: OnceLock<Vec<(u64, Bytes)>>,
+    pub(crate) protobuf: OnceLock<Vec<(u64, Bytes)>>,
 }
 
 /// Batches that one subscriber may have waiting.
-const QUEUE: usize = 1024;
+const QUEUE: usize = 256;
 
 #[derive(Debug)]
 struct Subscriber {
     id: u64,
-    sender: mpsc::Sender<FactBatch>,
+    sender: mpsc::Sender<Arc<FactBatch>>,
 }
 
 /// All subscribers.
@@ -36,7 +40,7 @@ pub(crate) struct FactHub {
 pub(crate) struct Subscription {
     hub: Arc<FactHub>,
     id: u64,
-    receiver: mpsc::Receiver<FactBatch>,
+    receiver: mpsc::Receiver<Arc<FactBatch>>,
 }
 
 impl FactHub {
@@ -76,10 +80,12 @@ impl FactHub {
 
     /// Hands facts to every subscriber; one whose queue is full is dropped.
     pub(crate) fn publish(&self, view: Arc<View>, facts: Vec<(u64, Arc<Fact>)>) {
-        let batch = FactBatch {
+        let batch = Arc::new(FactBatch {
             view,
-            facts: Arc::new(facts),
-        };
+            facts,
+            json: OnceLock::new(),
+            protobuf: OnceLock::new(),
+        });
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state
             .1
@@ -90,7 +96,7 @@ impl FactHub {
 
 impl Subscription {
     /// The next facts; `None` when the subscriber was cut off.
-    pub(crate) async fn next(&mut self) -> Option<FactBatch> {
+    pub(crate) async fn next(&mut self) -> Option<Arc<FactBatch>> {
         self.receiver.recv().await
     }
 }
@@ -104,5 +110,35 @@ impl Drop for Subscription {
             .unwrap_or_else(PoisonError::into_inner);
         state.1.retain(|subscriber| subscriber.id != self.id);
         self.hub.count.store(state.1.len(), Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mezz_core::key::AgentKey;
+
+    fn publish(hub: &FactHub, sequence: u64) {
+        let fact = Fact::AgentAdded { agent: AgentKey(0) };
+        hub.publish(Arc::default(), vec![(sequence, Arc::new(fact))]);
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_that_reads_too_slowly_is_cut_off_and_others_are_not() {
+        let hub = Arc::new(FactHub::default());
+        let mut slow = hub.subscribe();
+        let mut quick = hub.subscribe();
+        for sequence in 0..=QUEUE as u64 {
+            publish(&hub, sequence);
+            assert_eq!(quick.next().await.unwrap().facts[0].0, sequence);
+        }
+        assert_eq!(hub.len(), 1);
+        let mut seen = 0;
+        while slow.next().await.is_some() {
+            seen += 1;
+        }
+        assert_eq!(seen, QUEUE);
+        drop(quick);
+        assert!(!hub.is_watched());
     }
 }

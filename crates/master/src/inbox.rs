@@ -42,6 +42,8 @@ pub(crate) enum Input {
 struct Queue {
     inputs: Vec<Input>,
     parked: bool,
+    /// The core has ended: whoever waits for a reply learns it at once.
+    closed: bool,
 }
 
 /// The queue itself.
@@ -60,8 +62,10 @@ impl Inbox {
     /// Queues an input that cannot wait: completions, closures. Their number is bounded by what they complete.
     pub(crate) fn push(&self, input: Input) {
         let mut queue = self.lock();
-        queue.inputs.push(input);
-        self.wake(queue);
+        if !queue.closed {
+            queue.inputs.push(input);
+            self.wake(queue);
+        }
     }
 
     /// Queues inputs of a client or an agent, waiting while the queue is full.
@@ -72,6 +76,9 @@ impl Inbox {
             room.as_mut().enable();
             {
                 let mut queue = self.lock();
+                if queue.closed {
+                    return inputs.clear();
+                }
                 if queue.inputs.len() < CAPACITY {
                     queue.inputs.append(inputs);
                     return self.wake(queue);
@@ -83,7 +90,33 @@ impl Inbox {
 
     /// Queues one input of a client, waiting while the queue is full.
     pub(crate) async fn send(&self, input: Input) {
-        self.send_all(&mut vec![input]).await;
+        if let Some(input) = self.try_send(input) {
+            self.send_all(&mut vec![input]).await;
+        }
+    }
+
+    /// Gives the input back when the queue is full.
+    fn try_send(&self, input: Input) -> Option<Input> {
+        let mut queue = self.lock();
+        if queue.closed {
+            return None;
+        }
+        if queue.inputs.len() >= CAPACITY {
+            return Some(input);
+        }
+        queue.inputs.push(input);
+        self.wake(queue);
+        None
+    }
+
+    /// Drops everything queued and whatever comes: the core has ended.
+    pub(crate) fn close(&self) {
+        let mut queue = self.lock();
+        queue.closed = true;
+        let dropped = std::mem::take(&mut queue.inputs);
+        drop(queue);
+        drop(dropped);
+        self.room.notify_waiters();
     }
 
     fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
@@ -104,7 +137,7 @@ impl Inbox {
                     queue = self
                         .filled
                         .wait(queue)
-                        .unwrap_or_else(PoisonError::into_inner)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());

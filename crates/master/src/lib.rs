@@ -12,6 +12,7 @@ mod json;
 mod leading;
 mod metrics;
 mod native;
+mod open_streams;
 mod operator;
 mod options;
 mod release;
@@ -27,3 +28,17 @@ mod view;
 
 pub use options::{LoggingControl, MasterOptions, VERSION};
 pub use start::{MasterEnd, MasterError, MasterHandle, run};
+
+/// Every crash point of this crate; a test visits each.
+pub const CRASH_POINTS: &[&str] = &[
+    "master.elected",
+    "master.before_persist",
+    "master.after_persist",
+    "master.durable_before_release",
+    "master.released",
+    "master.before_reply",
+    "master.before_event",
+    "master.heard_agent",
+    "master.before_agent",
+    "master.after_agent",
+];

@@ -1,132 +1,34 @@
 //! `/metrics/snapshot`: every number under the name that Mesos's exporters read. Derived from the view.
 
+mod absent;
+mod frameworks;
+
 use std::collections::BTreeMap;
 
-use mezz_core::records::{AgentState, FrameworkRecord, FrameworkState, TaskList};
+use mezz_core::records::{AgentState, TaskList};
 use mezz_proto::v1::TaskState;
-use mezz_proto::v1::{offer, scheduler};
 use mezz_resource::Resources;
 
 use crate::shared::Shared;
 use crate::unversioned::{holdings, system_numbers};
 use crate::view::View;
 
-/// Gauges of Mesos for things that do not exist here (actor queues, the replicated log, operations): always 0.
-const ALWAYS_ZERO: &[&str] = &[
-    "allocator/event_queue_dispatches",
-    "allocator/mesos/allocation_run_latency_ms",
-    "allocator/mesos/allocation_run_ms",
-    "allocator/mesos/event_queue_dispatches",
-    "master/event_queue_dispatches",
-    "master/event_queue_http_requests",
-    "master/event_queue_messages",
-    "master/http_cache_hits",
-    "master/invalid_operation_status_update_acknowledgements",
-    "master/invalid_operation_status_updates",
-    "master/messages_authenticate",
-    "master/messages_deactivate_framework",
-    "master/messages_operation_status_update",
-    "master/messages_operation_status_update_acknowledgement",
-    "master/messages_reconcile_operations",
-    "master/messages_update_slave",
-    "master/slave_shutdowns_canceled",
-    "master/slave_shutdowns_completed",
-    "master/slave_shutdowns_scheduled",
-    "master/valid_operation_status_update_acknowledgements",
-    "master/valid_operation_status_updates",
-    "registrar/queued_operations",
-    "registrar/registry_size_bytes",
-    "registrar/state_fetch_ms",
-    "registrar/state_store_ms",
-];
-
-/// Timers of Mesos that come with a distribution.
-const DISTRIBUTIONS: &[&str] = &[
-    "allocator/mesos/allocation_run_latency_ms",
-    "allocator/mesos/allocation_run_ms",
-    "registrar/state_store_ms",
-];
-const QUANTILES: &[&str] = &[
-    "count", "max", "min", "p50", "p90", "p95", "p99", "p999", "p9999",
-];
-
-const OPERATIONS: &[&str] = &[
-    "create",
-    "create_disk",
-    "destroy",
-    "destroy_disk",
-    "grow_volume",
-    "reserve",
-    "shrink_volume",
-    "unreserve",
-];
-const OPERATION_STATES: &[&str] = &[
-    "dropped",
-    "error",
-    "failed",
-    "finished",
-    "gone_by_operator",
-    "pending",
-    "recovering",
-    "total",
-    "unreachable",
-];
-
-const ACTIVE_STATES: &[TaskState] = &[
-    TaskState::TaskKilling,
-    TaskState::TaskRunning,
-    TaskState::TaskStaging,
-    TaskState::TaskStarting,
-    TaskState::TaskUnknown,
-    TaskState::TaskUnreachable,
-];
-const TERMINAL_STATES: &[TaskState] = &[
-    TaskState::TaskDropped,
-    TaskState::TaskError,
-    TaskState::TaskFailed,
-    TaskState::TaskFinished,
-    TaskState::TaskGone,
-    TaskState::TaskGoneByOperator,
-    TaskState::TaskKilled,
-    TaskState::TaskLost,
-];
-
 type Numbers = BTreeMap<String, f64>;
 
 /// All metrics by name.
 pub(crate) fn snapshot(shared: &Shared, view: &View) -> Numbers {
     let mut numbers = Numbers::new();
-    zeros(&mut numbers);
+    absent::zeros(&mut numbers);
     for (name, value) in view.records.metrics.iter() {
         numbers.insert(name, value as f64);
     }
     master(&mut numbers, shared, view);
     agents(&mut numbers, view);
     let tasks = tasks(&mut numbers, view);
-    frameworks(&mut numbers, view, &tasks);
+    frameworks::frameworks(&mut numbers, view, &tasks);
     roles(&mut numbers, view);
     system(&mut numbers);
     numbers
-}
-
-fn zeros(numbers: &mut Numbers) {
-    let mut zero = |name: String| {
-        numbers.insert(name, 0.0);
-    };
-    for name in ALWAYS_ZERO {
-        zero((*name).to_owned());
-    }
-    for name in DISTRIBUTIONS {
-        for quantile in QUANTILES {
-            zero(format!("{name}/{quantile}"));
-        }
-    }
-    for state in OPERATION_STATES {
-        zero(format!("master/operations/{state}"));
-        for operation in OPERATIONS {
-            zero(format!("master/operations/{operation}/{state}"));
-        }
-    }
 }
 
 fn master(numbers: &mut Numbers, shared: &Shared, view: &View) {
@@ -258,105 +160,6 @@ fn tasks(numbers: &mut Numbers, view: &View) -> TaskCounts {
     by_framework
 }
 
-fn frameworks(numbers: &mut Numbers, view: &View, tasks: &TaskCounts) {
-    let (mut active, mut inactive) = (0.0, 0.0);
-    for (_, framework) in view.records.frameworks.iter() {
-        match framework.state {
-            FrameworkState::Active => active += 1.0,
-            FrameworkState::Disconnected | FrameworkState::Recovered => inactive += 1.0,
-            FrameworkState::Completed => continue,
-        }
-        per_framework(numbers, framework, tasks);
-    }
-    numbers.insert("master/frameworks_active".into(), active);
-    numbers.insert("master/frameworks_connected".into(), active);
-    numbers.insert("master/frameworks_inactive".into(), inactive);
-    numbers.insert("master/frameworks_disconnected".into(), inactive);
-}
-
-fn per_framework(numbers: &mut Numbers, framework: &FrameworkRecord, tasks: &TaskCounts) {
-    let prefix = format!(
-        "master/frameworks/{}/{}",
-        encoded_name(&framework.info.name),
-        framework.id
-    );
-    let metrics = &framework.metrics;
-    let mut put = |name: String, value: f64| {
-        numbers.insert(format!("{prefix}/{name}"), value);
-    };
-    put(
-        "subscribed".into(),
-        f64::from(u8::from(framework.state == FrameworkState::Active)),
-    );
-    let mut family = |name: &str, counts: &[u32], text: &dyn Fn(i32) -> Option<&'static str>| {
-        put(
-            name.to_owned(),
-            counts.iter().map(|count| f64::from(*count)).sum(),
-        );
-        for (number, count) in (0i32..).zip(counts) {
-            if let Some(text) = text(number) {
-                put(format!("{name}/{}", text.to_lowercase()), f64::from(*count));
-            }
-        }
-    };
-    family("calls", &metrics.calls, &|number| {
-        scheduler::call::Type::try_from(number)
-            .ok()
-            .filter(|kind| *kind as i32 != 0)
-            .map(|kind| kind.as_str_name())
-    });
-    family("events", &metrics.events, &|number| {
-        scheduler::event::Type::try_from(number)
-            .ok()
-            .filter(|kind| *kind as i32 != 0)
-            .map(|kind| kind.as_str_name())
-    });
-    family("operations", &metrics.operations, &|number| {
-        offer::operation::Type::try_from(number)
-            .ok()
-            .filter(|kind| *kind as i32 != 0)
-            .map(|kind| kind.as_str_name())
-    });
-    put("offers/sent".into(), f64::from(metrics.offers_sent));
-    put("offers/accepted".into(), f64::from(metrics.offers_accepted));
-    put("offers/declined".into(), f64::from(metrics.offers_declined));
-    put(
-        "offers/rescinded".into(),
-        f64::from(metrics.offers_rescinded),
-    );
-    for state in ACTIVE_STATES {
-        let count = tasks
-            .get(&(framework.key, *state as i32))
-            .copied()
-            .unwrap_or_default();
-        put(
-            format!("tasks/active/{}", state.as_str_name().to_lowercase()),
-            count,
-        );
-    }
-    for state in TERMINAL_STATES {
-        let count = usize::try_from(*state as i32)
-            .ok()
-            .and_then(|index| metrics.terminal_tasks.get(index));
-        put(
-            format!("tasks/terminal/{}", state.as_str_name().to_lowercase()),
-            count.copied().map_or(0.0, f64::from),
-        );
-    }
-    for role in framework.roles() {
-        let suppressed = framework.suppressed_roles.contains(&role);
-        put(
-            format!("roles/{role}/suppressed"),
-            f64::from(u8::from(suppressed)),
-        );
-    }
-}
-
-/// A framework's name as a component of a metric's name.
-fn encoded_name(name: &str) -> String {
-    mezz_http::query::percent_encode(name).replace('/', "%2F")
-}
-
 fn roles(numbers: &mut Numbers, view: &View) {
     let mut total = Resources::default();
     for (_, agent) in view.records.agents.iter() {
@@ -371,6 +174,7 @@ fn roles(numbers: &mut Numbers, view: &View) {
         }
     }
     let held = holdings(view);
+    let mut everywhere: BTreeMap<String, f64> = BTreeMap::new();
     for (role, record) in view.records.roles.iter() {
         let Some(held) = held.get(role) else {
             numbers.insert(format!("allocator/mesos/roles/{role}/shares/dominant"), 0.0);
@@ -382,6 +186,7 @@ fn roles(numbers: &mut Numbers, view: &View) {
             share,
         );
         for (name, scalar) in held.allocated.quantities().iter() {
+            *everywhere.entry(name.as_str().to_owned()).or_default() += scalar.to_f64();
             numbers.insert(
                 format!(
                     "allocator/mesos/quota/roles/{role}/resources/{}/consumed",
@@ -390,6 +195,11 @@ fn roles(numbers: &mut Numbers, view: &View) {
                 scalar.to_f64(),
             );
         }
+    }
+    // Mesos calls the root of the role tree by the empty name.
+    for (name, consumed) in everywhere {
+        let name = format!("allocator/mesos/quota/roles//resources/{name}/consumed");
+        numbers.insert(name, consumed);
     }
 }
 

@@ -92,7 +92,9 @@ impl MasterOptions {
             ("authenticate_http_readwrite", "false".into()),
             ("filter_gpu_resources", "true".into()),
             ("framework_sorter", "drf".into()),
+            ("help", "false".into()),
             ("hostname", config.hostname.clone()),
+            ("hostname_lookup", "false".into()),
             ("ip", self.listen.ip().to_string()),
             ("logging_level", "INFO".into()),
             (
@@ -118,8 +120,11 @@ impl MasterOptions {
             ("min_allocatable_resources", minimum(config)),
             ("offer_timeout", nanoseconds(config.offer_timeout_ns)),
             ("port", config.port.to_string()),
+            ("publish_per_framework_metrics", "true".into()),
+            ("quiet", "false".into()),
             ("role_sorter", "drf".into()),
             ("root_submissions", config.root_submissions.to_string()),
+            ("version", "false".into()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

@@ -2,12 +2,13 @@
 
 use http::{HeaderValue, Method, StatusCode};
 use mezz_core::event::{Event, SchedulerCall, Subscribe};
-use mezz_core::key::StreamKey;
+use mezz_core::key::{RequestKey, StreamKey};
 use mezz_core::validation;
 use mezz_http::negotiate::{self, MediaType};
 use mezz_http::stream::{StreamLimits, stream};
 use mezz_http::{Request, Response, respond};
 use mezz_proto::v1::scheduler::{Call, call};
+use mezz_warden::crash_point;
 
 use crate::inbox::Input;
 use crate::leading::require_leader;
@@ -44,20 +45,38 @@ async fn answer(shared: &Shared, request: &mut Request) -> Result<Response, Resp
             if kind == call::Type::ReconcileOperations {
                 negotiate::accept(request.headers())?;
             }
-            let stream_id = request.header(STREAM_ID).map(str::to_owned);
-            let reply = shared
-                .call(|key| {
-                    Event::Call(Box::new(SchedulerCall {
-                        request: key,
-                        stream_id,
-                        principal: None,
-                        call,
-                    }))
-                })
-                .await;
+            let stream_id = request.header(STREAM_ID);
+            if kind != call::Type::UpdateFramework && is_open(shared, stream_id, &call) {
+                let event = call_event(NO_REPLY, stream_id, call);
+                shared.inbox.send(Input::Event(event)).await;
+                crash_point("master.before_reply");
+                return Ok(respond::accepted());
+            }
+            let reply = shared.call(|key| call_event(key, stream_id, call)).await;
             Ok(replies::response(reply))
         }
     }
+}
+
+/// Nobody waits for the reply to a call of this number.
+const NO_REPLY: RequestKey = RequestKey(0);
+
+/// Whether the call would be answered with 202 in any case: its stream is the framework's present one.
+fn is_open(shared: &Shared, stream_id: Option<&str>, call: &Call) -> bool {
+    match (stream_id, &call.framework_id) {
+        (Some(stream), Some(framework)) => shared.open_streams.is_open(stream, &framework.value),
+        _ => false,
+    }
+}
+
+fn call_event(request: RequestKey, stream_id: Option<&str>, call: Call) -> Event {
+    let stream_id = stream_id.map(str::to_owned);
+    Event::Call(Box::new(SchedulerCall {
+        request,
+        stream_id,
+        principal: None,
+        call,
+    }))
 }
 
 /// Decodes a call; the texts of refusals are Mesos's.
@@ -95,7 +114,11 @@ async fn subscribe(shared: &Shared, request: &Request, call: Call) -> Result<Res
         principal: None,
         subscribe,
     }));
-    let stream = SchedulerStream { sender, media };
+    let stream = SchedulerStream {
+        id: stream_id.clone(),
+        sender,
+        media,
+    };
     shared
         .inbox
         .send(Input::Stream { key, stream, event })

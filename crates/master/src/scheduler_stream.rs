@@ -9,6 +9,8 @@ use mezz_proto::v1::scheduler::Event;
 /// An open stream.
 #[derive(Clone, Debug)]
 pub(crate) struct SchedulerStream {
+    /// Its `Mesos-Stream-Id`.
+    pub(crate) id: String,
     pub(crate) sender: StreamSender,
     pub(crate) media: MediaType,
 }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
+use crate::open_streams::OpenStreams;
 use crate::options::MasterOptions;
 use crate::view::{View, ViewCell};
 
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) view: Arc<ViewCell>,
     pub(crate) hub: Arc<FactHub>,
+    pub(crate) open_streams: Arc<OpenStreams>,
     pub(crate) files: Files,
     pub(crate) client: Client,
     pub(crate) leader: RwLock<Leader>,
@@ -62,6 +64,7 @@ impl Shared {
             inbox,
             view,
             hub,
+            open_streams: Arc::default(),
             files,
             client: Client::new(),
             leader: RwLock::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mezz_core::Master;
 use mezz_core::event::{Elected, Event};
 use mezz_http::server::{ServerHandle, ServerOptions, serve};
-use mezz_store::{Candidate, LeadershipState};
+use mezz_store::{Candidate, Leadership, LeadershipState};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -86,15 +86,21 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         store: shared.options.backend.store.clone(),
         view,
         hub,
+        open_streams: shared.open_streams.clone(),
     });
     std::thread::Builder::new()
         .name("master-core".into())
-        .spawn(move || {
-            let outcome = match core.run() {
-                Ended::Stopped => MasterEnd::Stopped,
-                Ended::SteppedDown(reason) => MasterEnd::SteppedDown(reason),
-            };
-            let _ = end.send(Some(outcome));
+        .spawn({
+            let shared = shared.clone();
+            move || {
+                let outcome = match core.run() {
+                    Ended::Stopped => MasterEnd::Stopped,
+                    Ended::SteppedDown(reason) => MasterEnd::SteppedDown(reason),
+                };
+                shared.set_leader(Leader::Unknown);
+                shared.inbox.close();
+                let _ = end.send(Some(outcome));
+            }
         })
         .map_err(MasterError::Thread)?;
     let server_options = ServerOptions {
@@ -115,54 +121,73 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
 
 /// Stands for election, tells the core when it leads, and watches whether it still does.
 async fn campaign(shared: Arc<Shared>) {
+    let outcome = match stand(&shared).await {
+        Ok(leadership) => lead(&shared, leadership).await,
+        Err(reason) => Err(reason),
+    };
+    let reason = outcome
+        .err()
+        .unwrap_or_else(|| "leadership was lost".into());
+    // A leader that may no longer lead ends its process; what it had not made durable is void.
+    shared.set_leader(Leader::Unknown);
+    tracing::error!(%reason, "this master steps down");
+    shared.inbox.push(Input::StepDown(reason));
+}
+
+/// Waits to be elected, and tells clients meanwhile who leads.
+async fn stand(shared: &Shared) -> Result<Leadership, String> {
     let config = &shared.options.config;
-    let master_id = uuid::Uuid::new_v4();
-    let address = format!("{}:{}", config.ip, config.port);
     let candidate = Candidate {
-        id: master_id.to_string(),
-        address,
+        id: uuid::Uuid::new_v4().to_string(),
+        address: format!("{}:{}", config.ip, config.port),
         info: bytes::Bytes::new(),
     };
-    let election = shared.options.backend.election.clone();
+    let own_id = candidate.id.clone();
+    let election = &shared.options.backend.election;
     let mut leaders = election.observe();
     let mut elected = election.campaign(candidate);
-    let leadership = loop {
+    loop {
+        let leader = leaders.borrow_and_update().clone();
+        let other = leader.filter(|leader| leader.candidate.id != own_id);
+        shared.set_leader(other.map_or(Leader::Unknown, |leader| {
+            Leader::Other(leader.candidate.address)
+        }));
         tokio::select! {
-            outcome = &mut elected => match outcome {
-                Ok(Ok(leadership)) => break leadership,
-                Ok(Err(error)) => {
-                    return fail(&shared, format!("the election failed: {error}"));
-                }
-                Err(_) => return fail(&shared, "the election ended without an answer".into()),
+            outcome = &mut elected => return match outcome {
+                Ok(Ok(leadership)) => Ok(leadership),
+                Ok(Err(error)) => Err(format!("the election failed: {error}")),
+                Err(_) => Err("the election ended without an answer".into()),
             },
             changed = leaders.changed() => {
-                if changed.is_err() {
-                    return fail(&shared, "the election can no longer be observed".into());
-                }
-                let leader = leaders.borrow_and_update().clone();
-                shared.set_leader(leader.map_or(Leader::Unknown, |leader| Leader::Other(leader.candidate.address)));
+                changed.map_err(|_| "the election can no longer be observed".to_owned())?;
             }
         }
-    };
+    }
+}
+
+/// Hands the core what the store holds; returns when leadership is lost.
+async fn lead(shared: &Shared, leadership: Leadership) -> Result<(), String> {
     shared.set_leader(Leader::Me);
     let store = shared.options.backend.store.clone();
-    let scanned = tokio::task::spawn_blocking(move || store.scan("")).await;
-    let entries = match scanned {
-        Ok(Ok(entries)) => entries,
-        Ok(Err(error)) => return fail(&shared, format!("the store cannot be read: {error}")),
-        Err(error) => return fail(&shared, format!("the store cannot be read: {error}")),
-    };
+    let entries = tokio::task::spawn_blocking(move || store.scan(""))
+        .await
+        .map_err(|error| format!("the store cannot be read: {error}"))?
+        .map_err(|error| format!("the store cannot be read: {error}"))?;
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
     let elected = Elected {
         epoch: leadership.epoch().0,
-        master_id: master_id.to_string(),
+        master_id: leadership.leader().candidate.id.clone(),
         seed: high ^ low,
         snapshot: entries
             .into_iter()
             .map(|entry| (entry.key.as_str().to_owned(), entry.value))
             .collect(),
     };
-    tracing::info!(epoch = elected.epoch, %master_id, "this master leads");
+    tracing::info!(
+        epoch = elected.epoch,
+        master_id = elected.master_id,
+        "this master leads"
+    );
     shared
         .inbox
         .send(Input::Event(Event::Elected(Box::new(elected))))
@@ -173,14 +198,7 @@ async fn campaign(shared: Arc<Shared>) {
             break;
         }
     }
-    fail(&shared, "leadership was lost".into());
-}
-
-/// A leader that may no longer lead ends its process; what it had not made durable is void.
-fn fail(shared: &Shared, reason: String) {
-    shared.set_leader(Leader::Unknown);
-    tracing::error!(%reason, "this master steps down");
-    shared.inbox.push(Input::StepDown(reason));
+    Ok(())
 }
 
 impl MasterHandle {

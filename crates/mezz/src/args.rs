@@ -10,7 +10,14 @@ use crate::flags::{Daemon, layers};
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Cluster {
     /// Address of the master, as HOST:PORT.
-    #[arg(long, global = true, value_name = "HOST:PORT", env = "MEZZ_MASTER", default_value = "127.0.0.1:5050", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST:PORT",
+        env = "MEZZ_MASTER",
+        default_value = "127.0.0.1:5050",
+        hide_env_values = true
+    )]
     pub(crate) master: String,
 }
 
@@ -28,7 +35,15 @@ pub(crate) enum Format {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Output {
     /// How the answer is shown: wide has more columns, json is what the master answered, name is ids only.
-    #[arg(short, long, value_enum, value_name = "FORMAT", env = "MEZZ_OUTPUT", default_value = "table", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        env = "MEZZ_OUTPUT",
+        default_value = "table",
+        hide_env_values = true
+    )]
     pub(crate) output: Format,
 }
 
@@ -36,7 +51,7 @@ pub(crate) struct Output {
 #[derive(Subcommand, Debug)]
 pub(crate) enum ClientVerb {
     /// Run a command on the cluster, show its output and exit as it does.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List tasks.
     Ps(PsArgs),
     /// Show the output of a task.
@@ -60,8 +75,10 @@ pub(crate) enum ClientVerb {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Exit code: the task's own; 128+N when signal N ended it; 125 when it was not launched or was lost.\n\
-                        Ctrl-C kills the task; a second one kills it without grace.")]
+#[command(
+    after_help = "Exit code: the task's own; 128+N when signal N ended it; 125 when it was not launched or was lost.\n\
+                        Ctrl-C kills the task; a second one kills it without grace."
+)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) cluster: Cluster,
@@ -203,15 +220,20 @@ pub(crate) fn command(verb: Option<Daemon>) -> Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .max_term_width(110);
-    let mut root =
-        ClientVerb::augment_subcommands(root).about("Mezzanine: many frameworks and commands share one cluster of machines");
+    let mut root = ClientVerb::augment_subcommands(root)
+        .about("Mezzanine: many frameworks and commands share one cluster of machines");
     let daemons = [
-        (Daemon::Dev, "Run a whole cluster here, in one process, until Ctrl-C"),
+        (
+            Daemon::Dev,
+            "Run a whole cluster here, in one process, until Ctrl-C",
+        ),
         (Daemon::Master, "Run a master"),
         (Daemon::Agent, "Run an agent"),
     ];
     for (order, (daemon, about)) in daemons.into_iter().enumerate() {
-        let mut command = Command::new(daemon.name()).about(about).display_order(order);
+        let mut command = Command::new(daemon.name())
+            .about(about)
+            .display_order(order);
         if verb == Some(daemon) {
             command = layers::add_arguments(daemon, command).after_help(AFTER_FLAGS);
             if daemon == Daemon::Dev {
@@ -232,8 +254,12 @@ fn add_dev_arguments(command: Command) -> Command {
         .value_name("FILE")
         .value_parser(clap::value_parser!(std::path::PathBuf))
         .help("YAML file with one `task:`, which is run at once");
-    let command_words =
-        clap::Arg::new("command").value_name("COMMAND").last(true).num_args(1..).conflicts_with("file").help("Command to run at once");
+    let command_words = clap::Arg::new("command")
+        .value_name("COMMAND")
+        .last(true)
+        .num_args(1..)
+        .conflicts_with("file")
+        .help("Command to run at once");
     command.arg(file).arg(command_words)
 }
 

@@ -2,10 +2,23 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use mezz_agent::{AgentExit, AgentHandle, AgentOptions, AgentStopper, RecoverMode, StopRequest};
+use mezz_core::config::Config;
+use mezz_master::{LoggingControl, MasterEnd, MasterHandle, MasterOptions};
+use mezz_store::Backend;
+use tokio::sync::watch;
 
 use crate::logging::Logging;
-use crate::settings::{AgentSettings, MasterSettings};
+use crate::settings::{AgentSettings, MasterSettings, Recover, Registry};
+
+/// The file of the embedded store within a master's folder.
+const STORE_FILE: &str = "registry.redb";
 
 /// What becomes of the tasks when an agent stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,71 +29,221 @@ pub(crate) enum TasksAtStop {
     End,
 }
 
-/// Why an agent ended by itself.
-#[derive(Clone, Debug)]
-pub(crate) struct AgentEnd(pub(crate) String);
+/// How an agent ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AgentEnd {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+}
 
 /// A running master.
 #[derive(Debug)]
 pub(crate) struct Master {
-    address: SocketAddr,
+    handle: MasterHandle,
 }
 
 /// A running agent.
 #[derive(Debug)]
 pub(crate) struct Agent {
     address: SocketAddr,
+    stopper: AgentStopper,
+    end: watch::Receiver<Option<AgentEnd>>,
 }
 
-/// Becomes the warden.
-pub(crate) fn warden(_arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    crate::output::talk::error("this build has no warden");
-    ExitCode::FAILURE
+/// Becomes the warden; `arguments` are those after the verb.
+pub(crate) fn warden(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    mezz_warden::run(arguments)
 }
 
 /// Starts a master on the current runtime.
-pub(crate) async fn start_master(settings: MasterSettings, logging: Option<Logging>) -> anyhow::Result<Master> {
-    let _ = (settings, logging);
-    anyhow::bail!("this build has no master")
+pub(crate) async fn start_master(
+    settings: MasterSettings,
+    logging: Logging,
+) -> anyhow::Result<Master> {
+    let backend = open_store(&settings.registry)?;
+    let control: LoggingControl =
+        Arc::new(move |level: u32, lasting: Duration| logging.raise(level, lasting));
+    let options = MasterOptions {
+        config: config(&settings),
+        advertise_ip: settings.listen.advertise_ip,
+        // The port in effect is the one that was bound, which the master itself knows.
+        flags: settings
+            .effective_flags
+            .into_iter()
+            .filter(|(name, _)| name != "port")
+            .collect(),
+        work_dir: settings.work_dir,
+        max_operator_event_stream_subscribers: settings.max_operator_event_stream_subscribers,
+        logging: Some(control),
+        ..MasterOptions::new(backend, settings.listen.address)
+    };
+    Ok(Master {
+        handle: mezz_master::run(options)
+            .await
+            .context("the master cannot start")?,
+    })
+}
+
+fn open_store(registry: &Registry) -> anyhow::Result<Backend> {
+    match registry {
+        Registry::Memory => {
+            mezz_store::open_memory().context("the store in memory cannot be opened")
+        }
+        Registry::Redb(folder) => {
+            let path = store_file(folder)?;
+            mezz_store::open_redb(&path)
+                .with_context(|| format!("the store {} cannot be opened", path.display()))
+        }
+    }
+}
+
+fn store_file(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    Ok(folder.join(STORE_FILE))
+}
+
+fn config(settings: &MasterSettings) -> Config {
+    Config {
+        hostname: settings.listen.hostname.clone(),
+        ip: settings
+            .listen
+            .advertise_ip
+            .unwrap_or(settings.listen.address.ip()),
+        port: settings.listen.address.port(),
+        offer_timeout_ns: nanoseconds(settings.offer_timeout),
+        agent_ping_timeout_ns: nanoseconds(settings.agent_ping_timeout),
+        max_agent_ping_timeouts: settings.max_agent_ping_timeouts,
+        agent_reregister_timeout_ns: nanoseconds(settings.agent_reregister_timeout),
+        min_allocatable: settings.min_allocatable.clone(),
+        role_whitelist: settings.roles.clone(),
+        weights: settings.weights.clone(),
+        fair_sharing_excluded_resource_names: settings.fair_sharing_excluded_resource_names.clone(),
+        root_submissions: settings.root_submissions,
+        max_completed_frameworks: settings.max_completed_frameworks,
+        max_completed_tasks_per_framework: settings.max_completed_tasks_per_framework,
+        max_unreachable_tasks_per_framework: settings.max_unreachable_tasks_per_framework,
+        mezz_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Config::default()
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Starts an agent on the current runtime.
 pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent> {
-    let _ = settings;
-    anyhow::bail!("this build has no agent")
+    let options = AgentOptions {
+        ip: settings.listen.address.ip(),
+        port: settings.listen.address.port(),
+        advertise_ip: settings.listen.advertise_ip,
+        advertise_port: settings.listen.advertise_port,
+        hostname: Some(settings.listen.hostname),
+        masters: settings.masters,
+        work_dir: settings.work_dir,
+        resources: settings.resources,
+        attributes: settings.attributes,
+        default_role: settings.default_role,
+        switch_user: settings.switch_user,
+        frameworks_home: settings.frameworks_home,
+        executor_environment: settings
+            .executor_environment_variables
+            .into_iter()
+            .flatten()
+            .collect(),
+        registration_backoff_factor: settings.registration_backoff_factor,
+        executor_registration_timeout: settings.executor_registration_timeout,
+        executor_reregistration_timeout: settings.executor_reregistration_timeout,
+        executor_shutdown_grace_period: settings.executor_shutdown_grace_period,
+        recovery_timeout: settings.recovery_timeout,
+        recover: match settings.recover {
+            Recover::Reconnect => RecoverMode::Reconnect,
+            Recover::Cleanup => RecoverMode::Cleanup,
+        },
+        gc_delay: settings.gc_delay,
+        gc_disk_headroom: settings.gc_disk_headroom,
+        disk_watch_interval: settings.disk_watch_interval,
+        fetcher_stall_timeout: settings.fetcher_stall_timeout,
+        flags: settings
+            .effective_flags
+            .into_iter()
+            .filter(|(name, _)| name != "port")
+            .collect(),
+        ..AgentOptions::default()
+    };
+    let handle = mezz_agent::run(options)
+        .await
+        .context("the agent cannot start")?;
+    Ok(Agent::watching(handle))
 }
 
 impl Master {
     /// The address that it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.handle.address()
     }
 
     /// Resolves when it leads and has recovered.
-    pub(crate) async fn ready(&self) {}
+    pub(crate) async fn ready(&self) {
+        self.handle.ready().await;
+    }
 
     /// Resolves with the reason when it ends by itself.
     pub(crate) async fn ended(&self) -> String {
-        std::future::pending().await
+        match self.handle.ended().await {
+            MasterEnd::Stopped => "it was stopped".to_owned(),
+            MasterEnd::SteppedDown(why) => why,
+        }
     }
 
     /// Stops it.
-    pub(crate) async fn stop(self) {}
+    pub(crate) async fn stop(self) {
+        self.handle.shutdown().await;
+    }
 }
 
 impl Agent {
+    fn watching(handle: AgentHandle) -> Self {
+        let (sender, end) = watch::channel(None);
+        let (address, stopper) = (handle.address(), handle.stopper());
+        tokio::spawn(async move {
+            let AgentExit { code, message } = handle.finished().await;
+            // Nobody may be listening any more.
+            let _ = sender.send(Some(AgentEnd { code, message }));
+        });
+        Self {
+            address,
+            stopper,
+            end,
+        }
+    }
+
     /// The address that it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Resolves with the reason when it ends by itself.
+    /// Resolves when it has ended.
     pub(crate) async fn ended(&self) -> AgentEnd {
-        std::future::pending().await
+        let mut end = self.end.clone();
+        let lost = || AgentEnd {
+            code: 1,
+            message: "it died without a word".to_owned(),
+        };
+        end.wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|end| end.clone())
+            .unwrap_or_else(lost)
     }
 
     /// Stops it.
-    pub(crate) async fn stop(self, tasks: TasksAtStop) {
-        let _ = tasks;
+    pub(crate) async fn stop(self, tasks: TasksAtStop) -> AgentEnd {
+        self.stopper.stop(match tasks {
+            TasksAtStop::Leave => StopRequest::Leave,
+            TasksAtStop::End => StopRequest::Drain,
+        });
+        self.ended().await
     }
 }

@@ -1,7 +1,7 @@
-//! `mezz dev`: a master and agents in one process, and a first task. It owns their order of start and end, and the
-//! folder that they live in when no other was given.
+//! `mezz dev`: a master and agents in one process, and a first task. It owns their order of start and end, and where each
+//! of them lives within the folder that was given.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,6 @@ use crate::serve::{self, Stop};
 use crate::settings::{AgentSettings, MasterSettings, Registry};
 use crate::task_spec::TaskSpec;
 use crate::verbs::follow;
-use crate::work_folder::WorkFolder;
 
 /// How long master and agents may take until they are ready.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -45,11 +44,17 @@ pub(crate) fn dev(flags: &Flags, matches: &ArgMatches, logging: Logging) -> Exit
 /// The task that the command line asks for.
 fn first_task(matches: &ArgMatches) -> anyhow::Result<Option<TaskSpec>> {
     if let Some(path) = matches.get_one::<PathBuf>("file") {
-        let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
         let task = TaskSpec::of_yaml(&text).with_context(|| path.display().to_string())?;
         return Ok(Some(task));
     }
-    let words: Vec<String> = matches.get_many("command").into_iter().flatten().cloned().collect();
+    let words: Vec<String> = matches
+        .get_many("command")
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
     Ok((!words.is_empty()).then(|| TaskSpec::of_words(words)))
 }
 
@@ -68,9 +73,14 @@ impl Plan {
             master: MasterSettings::from_flags(&flags.as_seen_by(Daemon::Master))?,
             agent: AgentSettings::from_flags(&flags.as_seen_by(Daemon::Agent))?,
             agents: flags.number("agents").unwrap_or(1),
-            work_dir: flags.text("work_dir").map(PathBuf::from),
+            work_dir: flags.text("work_dir").map(absolute),
         })
     }
+}
+
+/// Sandboxes are told to tasks, which run elsewhere.
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
 }
 
 struct Cluster {
@@ -80,9 +90,8 @@ struct Cluster {
 
 async fn life(plan: Plan, task: Option<TaskSpec>, logging: Logging) -> anyhow::Result<Exit> {
     let mut stop = Stop::listen()?;
-    let folder = WorkFolder::new(plan.work_dir.as_deref())?;
     let cluster = tokio::select! {
-        cluster = start(plan, &folder, logging) => cluster?,
+        cluster = start(plan, logging) => cluster?,
         () = stop.wait() => return Ok(Exit::Ok),
     };
     let address = ready::reachable(cluster.master.address());
@@ -91,45 +100,56 @@ async fn life(plan: Plan, task: Option<TaskSpec>, logging: Logging) -> anyhow::R
     std::thread::spawn(move || accompany(address, task));
     let why = tokio::select! {
         why = cluster.master.ended() => Some(format!("the master ended: {why}")),
-        AgentEnd(why) = any_ended(&cluster.agents) => Some(format!("an agent ended: {why}")),
+        end = any_ended(&cluster.agents) => Some(format!("an agent ended: {}", end.message)),
         () = stop.wait() => None,
     };
     tokio::select! {
         () = end(cluster) => {}
         () = stop.wait() => return Ok(Exit::Task(130)),
     }
-    folder.remove();
     match why {
         Some(why) => anyhow::bail!(why),
         None => Ok(Exit::Ok),
     }
 }
 
-async fn start(plan: Plan, folder: &WorkFolder, logging: Logging) -> anyhow::Result<Cluster> {
-    let Plan { master: mut master_settings, agent, agents: count, .. } = plan;
-    if folder.outlives_us() {
-        let path = folder.path().join("master");
+async fn start(plan: Plan, logging: Logging) -> anyhow::Result<Cluster> {
+    let Plan {
+        master: mut master_settings,
+        agent,
+        agents: count,
+        work_dir,
+    } = plan;
+    if let Some(folder) = &work_dir {
+        let own = folder.join("master");
         if let Registry::Redb(registry) = &mut master_settings.registry {
-            registry.clone_from(&path);
+            registry.clone_from(&own);
         }
-        master_settings.work_dir = Some(path);
+        master_settings.work_dir = Some(own);
     }
-    let first_port = master_settings.listen.address.port();
-    let master = daemons::start_master(master_settings, Some(logging)).await?;
+    let any_port = master_settings.listen.address.port() == 0;
+    let master = daemons::start_master(master_settings, logging).await?;
     let address = ready::reachable(master.address());
     let mut agents = Vec::with_capacity(count);
-    let mut next_port = if first_port == 0 { 0 } else { address.port().saturating_add(1) };
+    let mut next_port = if any_port {
+        None
+    } else {
+        address.port().checked_add(1)
+    };
     for number in 1..=count {
         let mut settings = agent.clone();
         settings.masters = vec![address.to_string()];
-        settings.work_dir = Some(folder.path().join(format!("agent-{number}")));
-        settings.durable = folder.outlives_us();
-        if next_port != 0 {
-            next_port = free_port(settings.listen.address, next_port);
-        }
-        settings.listen.address.set_port(next_port);
-        next_port = if next_port == 0 { 0 } else { next_port.saturating_add(1) };
-        agents.push(daemons::start_agent(settings).await.with_context(|| format!("agent {number}"))?);
+        settings.work_dir = work_dir
+            .as_ref()
+            .map(|folder| folder.join(format!("agent-{number}")));
+        let port = next_port.and_then(|from| free_port(settings.listen.address.ip(), from));
+        settings.listen.address.set_port(port.unwrap_or(0));
+        next_port = port.and_then(|port| port.checked_add(1));
+        agents.push(
+            daemons::start_agent(settings)
+                .await
+                .with_context(|| format!("agent {number}"))?,
+        );
     }
     master.ready().await;
     let everybody = tokio::task::spawn_blocking(move || wait_for_agents(address, count));
@@ -137,10 +157,11 @@ async fn start(plan: Plan, folder: &WorkFolder, logging: Logging) -> anyhow::Res
     Ok(Cluster { master, agents })
 }
 
-/// The first port from `from` on that nobody listens on; any, when all are taken.
-fn free_port(address: SocketAddr, from: u16) -> u16 {
-    let free = |port: &u16| TcpListener::bind((address.ip(), *port)).is_ok();
-    (from..=u16::MAX).take(1000).find(free).unwrap_or(0)
+/// The first port from `from` on that nobody listens on, if one is near.
+fn free_port(ip: IpAddr, from: u16) -> Option<u16> {
+    (from..=u16::MAX)
+        .take(1000)
+        .find(|port| TcpListener::bind((ip, *port)).is_ok())
 }
 
 /// Waits until the master is healthy and as many agents as were started have registered.
@@ -149,13 +170,19 @@ fn wait_for_agents(master: SocketAddr, count: usize) -> anyhow::Result<()> {
     let deadline = Instant::now() + START_PATIENCE;
     loop {
         let healthy = api.get("/health").is_ok();
-        let registered = if healthy { api.list("/v1/agents").map_or(0, |agents| agents.len()) } else { 0 };
+        let registered = if healthy {
+            api.list("/v1/agents").map_or(0, |agents| agents.len())
+        } else {
+            0
+        };
         if registered >= count {
             return Ok(());
         }
         if Instant::now() > deadline {
             let state = if healthy { "healthy" } else { "not healthy" };
-            anyhow::bail!("not ready after {START_PATIENCE:?}: the master is {state}, {registered} of {count} agents registered");
+            anyhow::bail!(
+                "not ready after {START_PATIENCE:?}: the master is {state}, {registered} of {count} agents registered"
+            );
         }
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -175,8 +202,11 @@ async fn any_ended(agents: &[Agent]) -> AgentEnd {
 }
 
 async fn end(cluster: Cluster) {
-    let stopping: Vec<_> =
-        cluster.agents.into_iter().map(|agent| tokio::spawn(agent.stop(TasksAtStop::End))).collect();
+    let stopping: Vec<_> = cluster
+        .agents
+        .into_iter()
+        .map(|agent| tokio::spawn(agent.stop(TasksAtStop::End)))
+        .collect();
     for one in stopping {
         // A panic while stopping has been reported by its thread; the others still have to end.
         let _ = one.await;
@@ -197,10 +227,21 @@ fn accompany(master: SocketAddr, task: Option<TaskSpec>) {
 fn show_task(master: SocketAddr, task: &TaskSpec) -> Result<(), crate::client::error::ClientError> {
     let mut api = Api::new(&master.to_string())?;
     let id = api.create_task(&task.to_json())?;
-    let mut sinks = Sinks { stdout: &mut std::io::stdout(), stderr: &mut std::io::stderr() };
-    let query = LogQuery { stream: "both", follow: true, tail: None };
+    let mut sinks = Sinks {
+        stdout: &mut std::io::stdout(),
+        stderr: &mut std::io::stderr(),
+    };
+    let query = LogQuery {
+        stream: "both",
+        follow: true,
+        tail: None,
+    };
     if let Some(end) = follow::to_the_end(&mut api, &id, query, &mut sinks)? {
-        let message = end.message.as_deref().filter(|message| !message.is_empty()).map_or_else(String::new, |text| format!(": {text}"));
+        let message = end
+            .message
+            .as_deref()
+            .filter(|message| !message.is_empty())
+            .map_or_else(String::new, |text| format!(": {text}"));
         talk::note(&format!("task {id} ended as {}{message}", end.state));
     }
     Ok(())
@@ -208,7 +249,11 @@ fn show_task(master: SocketAddr, task: &TaskSpec) -> Result<(), crate::client::e
 
 fn invitation(master: SocketAddr) -> String {
     let usual = master.ip().is_loopback() && master.port() == USUAL_PORT;
-    let first = if usual { String::new() } else { format!("  export MEZZ_MASTER={master}\n") };
+    let first = if usual {
+        String::new()
+    } else {
+        format!("  export MEZZ_MASTER={master}\n")
+    };
     format!(
         "\nThe cluster runs at http://{master} until Ctrl-C. Try in another terminal:\n{first}  mezz run -- uname -a\n  mezz ps --all\n  mezz agents"
     )
@@ -220,7 +265,10 @@ mod tests {
 
     #[test]
     fn the_invitation_names_the_master_when_it_is_not_where_clients_look_first() {
-        assert!(invitation("127.0.0.1:6000".parse().expect("an address")).contains("export MEZZ_MASTER=127.0.0.1:6000"));
+        assert!(
+            invitation("127.0.0.1:6000".parse().expect("an address"))
+                .contains("export MEZZ_MASTER=127.0.0.1:6000")
+        );
         assert!(!invitation("127.0.0.1:5050".parse().expect("an address")).contains("export"));
     }
 }

@@ -19,11 +19,25 @@ pub(crate) struct Logging {
 /// Starts logging as the flags say; `mezz dev` is quiet unless told otherwise.
 pub(crate) fn start(daemon: Daemon, flags: &Flags) -> Result<Logging, FlagError> {
     let usual = filter_text(daemon, flags);
-    let wrong = |error: &dyn std::fmt::Display| FlagError::Meaning { flag: "log", message: format!("'{usual}': {error}") };
-    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(&usual).map_err(|error| wrong(&error))?);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(true);
-    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|error| wrong(&error))?;
-    Ok(Logging { filter: handle, usual })
+    let wrong = |error: &dyn std::fmt::Display| FlagError::Meaning {
+        flag: "log",
+        message: format!("'{usual}': {error}"),
+    };
+    let (filter, handle) =
+        reload::Layer::new(EnvFilter::try_new(&usual).map_err(|error| wrong(&error))?);
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(true);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init()
+        .map_err(|error| wrong(&error))?;
+    Ok(Logging {
+        filter: handle,
+        usual,
+    })
 }
 
 fn filter_text(daemon: Daemon, flags: &Flags) -> String {
@@ -33,7 +47,11 @@ fn filter_text(daemon: Daemon, flags: &Flags) -> String {
     if flags.switch("quiet") {
         return "off".to_owned();
     }
-    let level = if daemon == Daemon::Dev { flags.explicit("logging_level").unwrap_or("WARNING") } else { flags.text("logging_level").unwrap_or("INFO") };
+    let level = if daemon == Daemon::Dev {
+        flags.explicit("logging_level").unwrap_or("WARNING")
+    } else {
+        flags.text("logging_level").unwrap_or("INFO")
+    };
     match level {
         "INFO" => "info",
         "ERROR" => "error",

@@ -15,7 +15,6 @@ mod serve;
 mod settings;
 mod task_spec;
 mod verbs;
-mod work_folder;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -28,7 +27,10 @@ use crate::flags::Daemon;
 fn main() -> ExitCode {
     // The warden forks for every task, and a fork costs as much as its parent is big: nothing else may come first.
     let mut arguments = std::env::args_os();
-    if arguments.nth(1).is_some_and(|verb| verb == mezz_warden::VERB) {
+    if arguments
+        .nth(1)
+        .is_some_and(|verb| verb == mezz_warden::VERB)
+    {
         return daemons::warden(arguments);
     }
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -40,7 +42,9 @@ fn main() -> ExitCode {
 
 fn serve(daemon: Daemon, arguments: Vec<OsString>) -> ExitCode {
     let matches = args::command(Some(daemon)).get_matches_from(args::with_dashes(arguments));
-    let (_, matches) = matches.subcommand().expect("the verb was found before the arguments were read");
+    let (_, matches) = matches
+        .subcommand()
+        .expect("the verb was found before the arguments were read");
     serve::daemon(daemon, matches).into()
 }
 

@@ -5,7 +5,12 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let word = word.replace('-', "_").to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (distance(&word, &candidate.replace('-', "_").to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                distance(&word, &candidate.replace('-', "_").to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(distance, candidate)| *distance <= 1 + word.len().max(candidate.len()) / 4)
         .min()
         .map(|(_, candidate)| candidate)
@@ -41,7 +46,10 @@ mod tests {
 
     #[test]
     fn a_swapped_letter_still_finds_the_word() {
-        assert_eq!(nearest("work-dri", ["port", "work_dir", "hostname"]), Some("work_dir"));
+        assert_eq!(
+            nearest("work-dri", ["port", "work_dir", "hostname"]),
+            Some("work_dir")
+        );
     }
 
     #[test]

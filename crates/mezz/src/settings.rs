@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mezz_resource::Quantities;
+
 use crate::flags::{FlagError, Flags};
 
 /// Where a daemon listens and what it tells others of it.
@@ -23,6 +25,13 @@ pub(crate) enum Registry {
     Redb(PathBuf),
 }
 
+/// What an agent does at its start with tasks that still run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recover {
+    Reconnect,
+    Cleanup,
+}
+
 /// Everything the master needs to know.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MasterSettings {
@@ -33,8 +42,8 @@ pub(crate) struct MasterSettings {
     pub(crate) offer_timeout: Duration,
     pub(crate) weights: BTreeMap<String, f64>,
     pub(crate) roles: Option<BTreeSet<String>>,
-    /// Alternatives, each a set of `(resource name, thousandths)`.
-    pub(crate) min_allocatable: Vec<Vec<(String, i64)>>,
+    /// Alternatives: one of them must be free.
+    pub(crate) min_allocatable: Vec<Quantities>,
     pub(crate) fair_sharing_excluded_resource_names: BTreeSet<String>,
     pub(crate) root_submissions: bool,
     pub(crate) agent_ping_timeout: Duration,
@@ -54,8 +63,6 @@ pub(crate) struct AgentSettings {
     pub(crate) listen: Listen,
     pub(crate) masters: Vec<String>,
     pub(crate) work_dir: Option<PathBuf>,
-    /// Whether tasks may outlive the agent's process.
-    pub(crate) durable: bool,
     pub(crate) resources: Option<String>,
     pub(crate) attributes: Option<String>,
     pub(crate) default_role: String,
@@ -70,8 +77,8 @@ pub(crate) struct AgentSettings {
     pub(crate) gc_disk_headroom: f64,
     pub(crate) disk_watch_interval: Duration,
     pub(crate) fetcher_stall_timeout: Duration,
-    pub(crate) http_heartbeat_interval: Duration,
-    pub(crate) max_completed_executors_per_framework: usize,
+    pub(crate) recovery_timeout: Duration,
+    pub(crate) recover: Recover,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -80,14 +87,26 @@ impl MasterSettings {
     /// The settings that these flags mean.
     pub(crate) fn from_flags(flags: &Flags) -> Result<Self, FlagError> {
         let work_dir = path(flags, "work_dir");
+        let registry = registry(flags, work_dir.as_ref())?;
+        let mut effective_flags = flags.effective();
+        if flags.text("registry").is_none() {
+            let kind = if registry == Registry::Memory {
+                "in_memory"
+            } else {
+                "redb"
+            };
+            effective_flags.push(("registry".to_owned(), kind.to_owned()));
+        }
         Ok(Self {
             listen: listen(flags),
-            registry: registry(flags, work_dir.as_ref())?,
+            registry,
             cluster: flags.text("cluster").map(str::to_owned),
             offer_timeout: duration(flags, "offer_timeout"),
             weights: weights(flags.text("weights").unwrap_or(""))?,
             roles: flags.text("roles").map(names),
-            min_allocatable: min_allocatable(flags.text("min_allocatable_resources").unwrap_or(""))?,
+            min_allocatable: min_allocatable(
+                flags.text("min_allocatable_resources").unwrap_or(""),
+            )?,
             fair_sharing_excluded_resource_names: flags
                 .text("fair_sharing_excluded_resource_names")
                 .map(names)
@@ -98,10 +117,16 @@ impl MasterSettings {
             agent_reregister_timeout: duration(flags, "agent_reregister_timeout"),
             max_completed_frameworks: number(flags, "max_completed_frameworks"),
             max_completed_tasks_per_framework: number(flags, "max_completed_tasks_per_framework"),
-            max_unreachable_tasks_per_framework: number(flags, "max_unreachable_tasks_per_framework"),
-            max_operator_event_stream_subscribers: number(flags, "max_operator_event_stream_subscribers"),
+            max_unreachable_tasks_per_framework: number(
+                flags,
+                "max_unreachable_tasks_per_framework",
+            ),
+            max_operator_event_stream_subscribers: number(
+                flags,
+                "max_operator_event_stream_subscribers",
+            ),
             work_dir,
-            effective_flags: flags.effective(),
+            effective_flags,
         })
     }
 }
@@ -113,34 +138,44 @@ impl AgentSettings {
             listen: listen(flags),
             masters: masters(flags.text("master"))?,
             work_dir: path(flags, "work_dir"),
-            durable: flags.text("work_dir").is_some(),
             resources: flags.text("resources").map(str::to_owned),
             attributes: flags.text("attributes").map(str::to_owned),
             default_role: flags.text("default_role").unwrap_or("*").to_owned(),
             switch_user: flags.switch("switch_user"),
-            frameworks_home: path(flags, "frameworks_home").filter(|home| !home.as_os_str().is_empty()),
+            frameworks_home: path(flags, "frameworks_home")
+                .filter(|home| !home.as_os_str().is_empty()),
             executor_registration_timeout: duration(flags, "executor_registration_timeout"),
             executor_reregistration_timeout: duration(flags, "executor_reregistration_timeout"),
             executor_shutdown_grace_period: duration(flags, "executor_shutdown_grace_period"),
-            executor_environment_variables: executor_environment(flags.text("executor_environment_variables"))?,
+            executor_environment_variables: executor_environment(
+                flags.text("executor_environment_variables"),
+            )?,
             registration_backoff_factor: duration(flags, "registration_backoff_factor"),
             gc_delay: duration(flags, "gc_delay"),
             gc_disk_headroom: headroom(flags)?,
             disk_watch_interval: duration(flags, "disk_watch_interval"),
             fetcher_stall_timeout: duration(flags, "fetcher_stall_timeout"),
-            http_heartbeat_interval: duration(flags, "http_heartbeat_interval"),
-            max_completed_executors_per_framework: number(flags, "max_completed_executors_per_framework"),
+            recovery_timeout: duration(flags, "recovery_timeout"),
+            recover: if flags.text("recover") == Some("cleanup") {
+                Recover::Cleanup
+            } else {
+                Recover::Reconnect
+            },
             effective_flags: flags.effective(),
         })
     }
 }
 
 fn duration(flags: &Flags, name: &str) -> Duration {
-    flags.duration(name).expect("the table gives every duration that is read a default, and checks what is given")
+    flags
+        .duration(name)
+        .expect("the table gives every duration that is read a default, and checks what is given")
 }
 
 fn number<T: TryFrom<u64>>(flags: &Flags, name: &str) -> T {
-    flags.number(name).expect("the table gives every number that is read a default, and bounds what is given")
+    flags
+        .number(name)
+        .expect("the table gives every number that is read a default, and bounds what is given")
 }
 
 fn path(flags: &Flags, name: &str) -> Option<PathBuf> {
@@ -148,7 +183,9 @@ fn path(flags: &Flags, name: &str) -> Option<PathBuf> {
 }
 
 fn listen(flags: &Flags) -> Listen {
-    let ip: IpAddr = flags.parsed("ip").expect("the table gives an address and checks what is given");
+    let ip: IpAddr = flags
+        .parsed("ip")
+        .expect("the table gives an address and checks what is given");
     let advertise_ip: Option<IpAddr> = flags.parsed("advertise_ip");
     let public = advertise_ip.unwrap_or(ip);
     let hostname = match flags.text("hostname") {
@@ -174,7 +211,10 @@ fn registry(flags: &Flags, work_dir: Option<&PathBuf>) -> Result<Registry, FlagE
     match (flags.text("registry"), work_dir) {
         (Some("in_memory"), _) | (None, None) => Ok(Registry::Memory),
         (_, Some(work_dir)) => Ok(Registry::Redb(work_dir.clone())),
-        (Some(kind), None) => Err(meaning("registry", format!("{kind} keeps its state in a folder: give --work-dir as well"))),
+        (Some(kind), None) => Err(meaning(
+            "registry",
+            format!("{kind} keeps its state in a folder: give --work-dir as well"),
+        )),
     }
 }
 
@@ -183,15 +223,28 @@ fn meaning(flag: &'static str, message: String) -> FlagError {
 }
 
 fn names(text: &str) -> BTreeSet<String> {
-    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn weights(text: &str) -> Result<BTreeMap<String, f64>, FlagError> {
     let mut weights = BTreeMap::new();
-    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+    for pair in text
+        .split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+    {
         let wrong = |why: &str| meaning("weights", format!("'{pair}' {why}"));
-        let (role, weight) = pair.split_once('=').ok_or_else(|| wrong("is not of the form role=weight"))?;
-        let weight: f64 = weight.trim().parse().map_err(|_| wrong("has a weight that is no number"))?;
+        let (role, weight) = pair
+            .split_once('=')
+            .ok_or_else(|| wrong("is not of the form role=weight"))?;
+        let weight: f64 = weight
+            .trim()
+            .parse()
+            .map_err(|_| wrong("has a weight that is no number"))?;
         if !(weight.is_finite() && weight > 0.0) {
             return Err(wrong("has a weight that is not above zero"));
         }
@@ -202,50 +255,61 @@ fn weights(text: &str) -> Result<BTreeMap<String, f64>, FlagError> {
     Ok(weights)
 }
 
-fn min_allocatable(text: &str) -> Result<Vec<Vec<(String, i64)>>, FlagError> {
-    text.split('|').map(str::trim).filter(|alternative| !alternative.is_empty()).map(quantities).collect()
-}
-
-fn quantities(text: &str) -> Result<Vec<(String, i64)>, FlagError> {
-    let one = |pair: &str| {
-        let wrong = || meaning("min-allocatable-resources", format!("'{pair}' is not of the form name:amount"));
-        let (name, amount) = pair.split_once(':').ok_or_else(wrong)?;
-        let amount: f64 = amount.trim().parse().map_err(|_| wrong())?;
-        if !(0.0..=9e12).contains(&amount) {
-            return Err(wrong());
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "the range was checked just above")]
-        Ok((name.trim().to_owned(), (amount * 1000.0).round() as i64))
-    };
-    text.split(';').map(str::trim).filter(|pair| !pair.is_empty()).map(one).collect()
+fn min_allocatable(text: &str) -> Result<Vec<Quantities>, FlagError> {
+    Quantities::parse_alternatives(text)
+        .map_err(|error| meaning("min-allocatable-resources", error.to_string()))
 }
 
 fn masters(text: Option<&str>) -> Result<Vec<String>, FlagError> {
     let text = text.unwrap_or("127.0.0.1:5050");
     if text.starts_with("zk://") || text.starts_with("file://") {
-        let why = "finding the master through ZooKeeper is not built yet: give its address as HOST:PORT";
+        let why =
+            "finding the master through ZooKeeper is not built yet: give its address as HOST:PORT";
         return Err(meaning("master", format!("'{text}': {why}")));
     }
     let one = |address: &str| {
-        let address = address.trim().trim_start_matches("http://").trim_start_matches("master@").trim_end_matches('/');
+        let address = address
+            .trim()
+            .trim_start_matches("http://")
+            .trim_start_matches("master@")
+            .trim_end_matches('/');
         match address.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(address.to_owned()),
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                Ok(address.to_owned())
+            }
             None if !address.is_empty() => Ok(format!("{address}:5050")),
-            _ => Err(meaning("master", format!("'{address}' is not of the form HOST:PORT"))),
+            _ => Err(meaning(
+                "master",
+                format!("'{address}' is not of the form HOST:PORT"),
+            )),
         }
     };
     text.split(',').map(one).collect()
 }
 
 fn executor_environment(text: Option<&str>) -> Result<Option<BTreeMap<String, String>>, FlagError> {
-    let wrong = |error| meaning("executor-environment-variables", format!("not a JSON object of texts: {error}"));
-    text.map(|text| serde_json::from_str(text).map_err(wrong)).transpose()
+    let wrong = |error| {
+        meaning(
+            "executor-environment-variables",
+            format!("not a JSON object of texts: {error}"),
+        )
+    };
+    text.map(|text| serde_json::from_str(text).map_err(wrong))
+        .transpose()
 }
 
 fn headroom(flags: &Flags) -> Result<f64, FlagError> {
     let share = flags.decimal("gc_disk_headroom").unwrap_or(0.1);
-    let wrong = || meaning("gc-disk-headroom", format!("'{share}' is not a share from 0 to 1"));
-    (0.0..=1.0).contains(&share).then_some(share).ok_or_else(wrong)
+    let wrong = || {
+        meaning(
+            "gc-disk-headroom",
+            format!("'{share}' is not a share from 0 to 1"),
+        )
+    };
+    (0.0..=1.0)
+        .contains(&share)
+        .then_some(share)
+        .ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -272,13 +336,21 @@ mod tests {
         assert_eq!(settings.listen.address.to_string(), "127.0.0.1:5050");
         assert_eq!(settings.listen.hostname, "localhost");
         assert_eq!(settings.registry, Registry::Memory);
-        assert_eq!(settings.offer_timeout, Duration::from_secs(60));
-        assert_eq!(settings.min_allocatable, [vec![("cpus".to_owned(), 10)], vec![("mem".to_owned(), 32_000)]]);
+        assert_eq!(settings.offer_timeout, Duration::from_mins(1));
+        let alternatives: Vec<String> = settings
+            .min_allocatable
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(alternatives, ["cpus:0.01", "mem:32"]);
     }
 
     #[test]
     fn a_work_dir_makes_the_master_durable() {
-        assert_eq!(master(&[("work_dir", "/d")]).expect("settings").registry, Registry::Redb("/d".into()));
+        assert_eq!(
+            master(&[("work_dir", "/d")]).expect("settings").registry,
+            Registry::Redb("/d".into())
+        );
         assert_eq!(
             master(&[("registry", "replicated_log")]).expect_err("an error"),
             "--registry: replicated_log keeps its state in a folder: give --work-dir as well"
@@ -287,19 +359,40 @@ mod tests {
 
     #[test]
     fn weights_are_checked_one_by_one() {
-        assert_eq!(master(&[("weights", "a=2, b/c=0.5")]).expect("settings").weights.get("b/c"), Some(&0.5));
-        assert_eq!(master(&[("weights", "a=0")]).expect_err("an error"), "--weights: 'a=0' has a weight that is not above zero");
-        assert_eq!(master(&[("weights", "a")]).expect_err("an error"), "--weights: 'a' is not of the form role=weight");
+        assert_eq!(
+            master(&[("weights", "a=2, b/c=0.5")])
+                .expect("settings")
+                .weights
+                .get("b/c"),
+            Some(&0.5)
+        );
+        assert_eq!(
+            master(&[("weights", "a=0")]).expect_err("an error"),
+            "--weights: 'a=0' has a weight that is not above zero"
+        );
+        assert_eq!(
+            master(&[("weights", "a")]).expect_err("an error"),
+            "--weights: 'a' is not of the form role=weight"
+        );
     }
 
     #[test]
     fn an_agent_takes_several_masters_and_no_zookeeper() {
-        let agent = |text| AgentSettings::from_flags(&flags(Daemon::Agent, &[("master", text)])).map_err(|error| error.to_string());
-        assert_eq!(agent("h1:5050,h2").expect("settings").masters, ["h1:5050", "h2:5050"]);
+        let agent = |text| {
+            AgentSettings::from_flags(&flags(Daemon::Agent, &[("master", text)]))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            agent("h1:5050,h2").expect("settings").masters,
+            ["h1:5050", "h2:5050"]
+        );
         assert_eq!(
             agent("zk://h/mesos").expect_err("an error"),
             "--master: 'zk://h/mesos': finding the master through ZooKeeper is not built yet: give its address as HOST:PORT"
         );
-        assert_eq!(agent("h:port").expect_err("an error"), "--master: 'h:port' is not of the form HOST:PORT");
+        assert_eq!(
+            agent("h:port").expect_err("an error"),
+            "--master: 'h:port' is not of the form HOST:PORT"
+        );
     }
 }

@@ -97,13 +97,21 @@ pub(crate) enum TaskSpecError {
     #[error("the document has no `task:`; it begins with {0}")]
     NoTask(String),
     #[error("unknown key '{key}' {place}{}", nearest.map_or_else(String::new, |near| format!("; did you mean '{near}'?")))]
-    UnknownKey { key: String, place: &'static str, nearest: Option<&'static str> },
+    UnknownKey {
+        key: String,
+        place: &'static str,
+        nearest: Option<&'static str>,
+    },
     #[error("task.{key}: {message}")]
     Field { key: &'static str, message: String },
     #[error("task: {0}")]
     Shape(String),
     #[error("--{flag} '{text}' is not of the form {form}")]
-    Pair { flag: &'static str, text: String, form: &'static str },
+    Pair {
+        flag: &'static str,
+        text: String,
+        form: &'static str,
+    },
     #[error("--env {0}: this variable is not set here, so it needs a value: --env {0}=VALUE")]
     Unset(String),
     #[error("--kill-grace-period: {0}")]
@@ -134,7 +142,10 @@ impl TaskSpec {
     }
 
     /// The task that the arguments of `mezz run` describe; `variable` looks up our own environment.
-    pub(crate) fn of_arguments(args: &RunArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, TaskSpecError> {
+    pub(crate) fn of_arguments(
+        args: &RunArgs,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, TaskSpecError> {
         let command = if args.shell {
             CommandSpec::Shell(args.command.join(" "))
         } else {
@@ -144,27 +155,50 @@ impl TaskSpec {
         for text in &args.env {
             let (name, value) = match text.split_once('=') {
                 Some((name, value)) => (name, value.to_owned()),
-                None => (text.as_str(), variable(text).ok_or_else(|| TaskSpecError::Unset(text.clone()))?),
+                None => (
+                    text.as_str(),
+                    variable(text).ok_or_else(|| TaskSpecError::Unset(text.clone()))?,
+                ),
             };
             if name.is_empty() {
-                return Err(TaskSpecError::Pair { flag: "env", text: text.clone(), form: "NAME=VALUE" });
+                return Err(TaskSpecError::Pair {
+                    flag: "env",
+                    text: text.clone(),
+                    form: "NAME=VALUE",
+                });
             }
             env.insert(name.to_owned(), value);
         }
         let mut labels = BTreeMap::new();
         for text in &args.label {
-            let wrong = || TaskSpecError::Pair { flag: "label", text: text.clone(), form: "KEY=VALUE" };
-            let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(wrong)?;
+            let wrong = || TaskSpecError::Pair {
+                flag: "label",
+                text: text.clone(),
+                form: "KEY=VALUE",
+            };
+            let (key, value) = text
+                .split_once('=')
+                .filter(|(key, _)| !key.is_empty())
+                .ok_or_else(wrong)?;
             labels.insert(key.to_owned(), value.to_owned());
         }
-        for (flag, amount, least) in
-            [("cpus", args.cpus, true), ("mem", args.mem, true), ("disk", args.disk, false), ("gpus", args.gpus, false)]
-        {
-            if let Some(amount) = amount.filter(|amount| !amount.is_finite() || *amount < 0.0 || (least && *amount == 0.0)) {
+        for (flag, amount, least) in [
+            ("cpus", args.cpus, true),
+            ("mem", args.mem, true),
+            ("disk", args.disk, false),
+            ("gpus", args.gpus, false),
+        ] {
+            if let Some(amount) = amount
+                .filter(|amount| !amount.is_finite() || *amount < 0.0 || (least && *amount == 0.0))
+            {
                 return Err(TaskSpecError::Amount { flag, amount });
             }
         }
-        let grace = args.kill_grace_period.as_deref().map(value::duration).transpose()?;
+        let grace = args
+            .kill_grace_period
+            .as_deref()
+            .map(value::duration)
+            .transpose()?;
         Ok(Self {
             name: args.name.clone(),
             id: args.id.clone(),
@@ -191,30 +225,45 @@ impl TaskSpec {
 
     /// The task of a YAML document with one `task:`.
     pub(crate) fn of_yaml(text: &str) -> Result<Self, TaskSpecError> {
-        let document: Value = serde_saphyr::from_str(text).map_err(|error| TaskSpecError::Syntax(error.to_string()))?;
+        let document: Value = serde_saphyr::from_str(text)
+            .map_err(|error| TaskSpecError::Syntax(error.to_string()))?;
         let Value::Object(mut document) = document else {
             return Err(TaskSpecError::NoTask(kind_of(&document).to_owned()));
         };
         let task = document.remove("task");
         if let Some(key) = document.keys().next() {
             let near = nearest(key, ["task"]);
-            return Err(TaskSpecError::UnknownKey { key: key.clone(), place: "at the top of the document", nearest: near });
+            return Err(TaskSpecError::UnknownKey {
+                key: key.clone(),
+                place: "at the top of the document",
+                nearest: near,
+            });
         }
         let Some(Value::Object(task)) = task else {
             let found = task.as_ref().map_or("nothing", kind_of);
-            return Err(TaskSpecError::Shape(format!("must be a mapping with a `command`, and is {found}")));
+            return Err(TaskSpecError::Shape(format!(
+                "must be a mapping with a `command`, and is {found}"
+            )));
         };
         for key in task.keys() {
             if !KEYS.contains(&key.as_str()) {
                 let near = nearest(key, KEYS);
-                return Err(TaskSpecError::UnknownKey { key: key.clone(), place: "in `task`", nearest: near });
+                return Err(TaskSpecError::UnknownKey {
+                    key: key.clone(),
+                    place: "in `task`",
+                    nearest: near,
+                });
             }
         }
         if !task.contains_key("command") {
-            return Err(TaskSpecError::Field { key: "command", message: "missing; it says what runs".to_owned() });
+            return Err(TaskSpecError::Field {
+                key: "command",
+                message: "missing; it says what runs".to_owned(),
+            });
         }
         check_fields(&task)?;
-        serde_json::from_value(Value::Object(task)).map_err(|error| TaskSpecError::Shape(error.to_string()))
+        serde_json::from_value(Value::Object(task))
+            .map_err(|error| TaskSpecError::Shape(error.to_string()))
     }
 
     /// The request body.
@@ -240,23 +289,39 @@ fn check_fields(task: &serde_json::Map<String, Value>) -> Result<(), TaskSpecErr
         let Some(value) = task.get(key) else { continue };
         let texts = |values: &[Value]| values.iter().all(Value::is_string);
         let (fits, wanted) = match key {
-            "cpus" | "mem" | "disk" | "gpus" | "kill_grace_period_secs" => {
-                (value.as_f64().is_some_and(|number| number >= 0.0), "a number that is not below zero")
-            }
-            "ports" => (value.as_u64().is_some_and(|count| u32::try_from(count).is_ok()), "a whole number: how many ports"),
+            "cpus" | "mem" | "disk" | "gpus" | "kill_grace_period_secs" => (
+                value.as_f64().is_some_and(|number| number >= 0.0),
+                "a number that is not below zero",
+            ),
+            "ports" => (
+                value
+                    .as_u64()
+                    .is_some_and(|count| u32::try_from(count).is_ok()),
+                "a whole number: how many ports",
+            ),
             "command" => {
-                let words = value.as_array().is_some_and(|words| !words.is_empty() && texts(words));
-                (value.is_string() || words, "a text for the shell, or a list of texts")
+                let words = value
+                    .as_array()
+                    .is_some_and(|words| !words.is_empty() && texts(words));
+                (
+                    value.is_string() || words,
+                    "a text for the shell, or a list of texts",
+                )
             }
             "env" | "labels" => {
-                let flat = value.as_object().is_some_and(|pairs| pairs.values().all(Value::is_string));
+                let flat = value
+                    .as_object()
+                    .is_some_and(|pairs| pairs.values().all(Value::is_string));
                 (flat, "a mapping of texts (quote numbers and switches)")
             }
             "uris" => (value.is_array(), "a list of URIs"),
             _ => (value.is_string(), "a text"),
         };
         if !fits {
-            return Err(TaskSpecError::Field { key, message: format!("must be {wanted}, and is {}", kind_of(value)) });
+            return Err(TaskSpecError::Field {
+                key,
+                message: format!("must be {wanted}, and is {}", kind_of(value)),
+            });
         }
     }
     Ok(())
@@ -272,15 +337,27 @@ mod tests {
 
     #[test]
     fn a_task_document_becomes_a_request() {
-        let task = TaskSpec::of_yaml("task:\n  name: hello\n  command: echo hi\n  cpus: 0.5\n  env:\n    A: b\n").expect("a task");
+        let task = TaskSpec::of_yaml(
+            "task:\n  name: hello\n  command: echo hi\n  cpus: 0.5\n  env:\n    A: b\n",
+        )
+        .expect("a task");
         let json = String::from_utf8(task.to_json()).expect("text");
-        assert_eq!(json, r#"{"name":"hello","cpus":0.5,"command":"echo hi","env":{"A":"b"}}"#);
+        assert_eq!(
+            json,
+            r#"{"name":"hello","cpus":0.5,"command":"echo hi","env":{"A":"b"}}"#
+        );
     }
 
     #[test]
     fn a_mistyped_key_of_a_task_names_the_nearest_one() {
-        assert_eq!(error("task:\n  comand: true\n"), "unknown key 'comand' in `task`; did you mean 'command'?");
-        assert_eq!(error("tsak:\n  command: x\n"), "unknown key 'tsak' at the top of the document; did you mean 'task'?");
+        assert_eq!(
+            error("task:\n  comand: true\n"),
+            "unknown key 'comand' in `task`; did you mean 'command'?"
+        );
+        assert_eq!(
+            error("tsak:\n  command: x\n"),
+            "unknown key 'tsak' at the top of the document; did you mean 'task'?"
+        );
     }
 
     #[test]
@@ -289,7 +366,10 @@ mod tests {
             error("task:\n  command: x\n  cpus: many\n"),
             "task.cpus: must be a number that is not below zero, and is a text"
         );
-        assert_eq!(error("task:\n  cpus: 1\n"), "task.command: missing; it says what runs");
+        assert_eq!(
+            error("task:\n  cpus: 1\n"),
+            "task.command: missing; it says what runs"
+        );
         assert_eq!(
             error("task:\n  command: x\n  env:\n    A: 1\n"),
             "task.env: must be a mapping of texts (quote numbers and switches), and is a mapping"
@@ -298,7 +378,13 @@ mod tests {
 
     #[test]
     fn a_document_without_a_task_says_so() {
-        assert_eq!(error("- a\n"), "the document has no `task:`; it begins with a list");
-        assert_eq!(error("task: 7\n"), "task: must be a mapping with a `command`, and is a number");
+        assert_eq!(
+            error("- a\n"),
+            "the document has no `task:`; it begins with a list"
+        );
+        assert_eq!(
+            error("task: 7\n"),
+            "task: must be a mapping with a `command`, and is a number"
+        );
     }
 }

@@ -109,7 +109,9 @@ fn a_server_that_is_no_master_is_recognised() {
         std::io::Write::write_all(&mut stream, b"SSH-2.0-OpenSSH\r\n").expect("a line");
         let _ = std::io::Read::read(&mut stream, &mut [0; 1024]);
     });
-    let seen = mezz(&["ps", "--master", &address]).seen().replace(&address, "MASTER");
+    let seen = mezz(&["ps", "--master", &address])
+        .seen()
+        .replace(&address, "MASTER");
     insta::assert_snapshot!(seen, @"
     exit code: 4
     --- stderr

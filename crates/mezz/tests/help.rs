@@ -7,7 +7,20 @@ use support::mezz;
 #[test]
 fn every_verb_explains_itself() {
     let verbs = [
-        "dev", "master", "agent", "run", "ps", "logs", "kill", "agents", "frameworks", "roles", "offers", "why", "events", "version",
+        "dev",
+        "master",
+        "agent",
+        "run",
+        "ps",
+        "logs",
+        "kill",
+        "agents",
+        "frameworks",
+        "roles",
+        "offers",
+        "why",
+        "events",
+        "version",
     ];
     insta::assert_snapshot!("mezz", mezz(&["--help"]).seen());
     for verb in verbs {
@@ -19,7 +32,13 @@ fn every_verb_explains_itself() {
 fn every_verb_that_exists_is_listed() {
     let help = mezz(&["--help"]).stdout;
     for verb in ["dev", "run", "ps", "events"] {
-        assert!(help.lines().any(|line| line.trim_start().starts_with(verb)), "{verb}\n{help}");
+        assert!(
+            help.lines().any(|line| line.trim_start().starts_with(verb)),
+            "{verb}\n{help}"
+        );
     }
-    assert!(!help.contains("warden"), "the hidden verb is for the agent alone");
+    assert!(
+        !help.contains("warden"),
+        "the hidden verb is for the agent alone"
+    );
 }

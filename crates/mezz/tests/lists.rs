@@ -11,9 +11,20 @@ fn without_ages(text: &str) -> String {
     let words: Vec<&str> = text.split(' ').collect();
     let is_age = |word: &str| {
         let word = word.trim_end();
-        word.strip_suffix('d').is_some_and(|days| days.len() == 4 && days.bytes().all(|byte| byte.is_ascii_digit()))
+        word.strip_suffix('d')
+            .is_some_and(|days| days.len() == 4 && days.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    words.iter().map(|word| if is_age(word.lines().next().unwrap_or("")) { word.replacen(&word[..4], "NNNN", 1) } else { (*word).to_owned() }).collect::<Vec<_>>().join(" ")
+    words
+        .iter()
+        .map(|word| {
+            if is_age(word.lines().next().unwrap_or("")) {
+                word.replacen(&word[..4], "NNNN", 1)
+            } else {
+                (*word).to_owned()
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn shown(target: &str, body: &str, arguments: &[&str]) -> String {
@@ -84,12 +95,19 @@ fn tasks_are_shown_in_every_format() {
       started_at: null
       state: TASK_STAGING
     "#);
-    assert_eq!(shown("GET /v1/tasks", TASKS, &["ps", "-o", "json"]), format!("exit code: 0\n--- stdout\n{TASKS}\n"));
+    assert_eq!(
+        shown("GET /v1/tasks", TASKS, &["ps", "-o", "json"]),
+        format!("exit code: 0\n--- stdout\n{TASKS}\n")
+    );
 }
 
 #[test]
 fn filters_of_tasks_become_a_query() {
-    let server = Server::json("GET /v1/tasks?framework=F%2F1&state=TASK_FAILED&all=true", 200, "[]");
+    let server = Server::json(
+        "GET /v1/tasks?framework=F%2F1&state=TASK_FAILED&all=true",
+        200,
+        "[]",
+    );
     insta::assert_snapshot!(mezz_at(&server, &["ps", "--framework", "F/1", "--state", "failed"]).seen(), @"
     exit code: 0
     --- stderr
@@ -146,7 +164,10 @@ fn an_empty_list_says_so_on_stderr() {
     --- stderr
     no tasks; `mezz ps --all` also lists those that have ended, `mezz run -- COMMAND` runs one
     ");
-    assert_eq!(shown("GET /v1/tasks", "[]", &["ps", "-o", "json"]), "exit code: 0\n--- stdout\n[]\n");
+    assert_eq!(
+        shown("GET /v1/tasks", "[]", &["ps", "-o", "json"]),
+        "exit code: 0\n--- stdout\n[]\n"
+    );
 }
 
 #[test]
@@ -164,7 +185,10 @@ fn why_lists_its_reasons() {
 #[test]
 fn events_are_lines_until_the_stream_ends() {
     let event = r#"{"sequence":7,"type":"task_updated","at":"2026-01-01T00:00:00Z","task_id":"web.1","state":"TASK_RUNNING"}"#;
-    let server = Server::new(vec![("GET /v1/events", vec![Answer::Lines(vec![event.to_owned()])])]);
+    let server = Server::new(vec![(
+        "GET /v1/events",
+        vec![Answer::Lines(vec![event.to_owned()])],
+    )]);
     insta::assert_snapshot!(mezz_at(&server, &["events"]).seen(), @"
     exit code: 1
     --- stdout
@@ -172,12 +196,19 @@ fn events_are_lines_until_the_stream_ends() {
     --- stderr
     error: the connection to the master at MASTER broke: unexpected end of file
     ");
-    assert_eq!(mezz_at(&server, &["events", "-o", "json"]).stdout, format!("{event}\n"));
+    assert_eq!(
+        mezz_at(&server, &["events", "-o", "json"]).stdout,
+        format!("{event}\n")
+    );
 }
 
 #[test]
 fn both_versions_are_told() {
-    let server = Server::json("GET /v1/version", 200, r#"{"mezz_version":"0.1.0","version":"1.11.0"}"#);
+    let server = Server::json(
+        "GET /v1/version",
+        200,
+        r#"{"mezz_version":"0.1.0","version":"1.11.0"}"#,
+    );
     insta::assert_snapshot!(mezz_at(&server, &["version"]).seen(), @"
     exit code: 0
     --- stdout

@@ -301,6 +301,10 @@ impl Resource {
         self.is_shared() || self.is_indivisible()
     }
 
+    pub(crate) fn set_allocation(&mut self, role: Option<Arc<str>>) {
+        self.allocation_role = role;
+    }
+
     pub(crate) fn value_mut(&mut self) -> &mut Value {
         &mut self.value
     }

@@ -212,25 +212,28 @@ impl Resources {
 
     /// The same resources, allocated to a role.
     pub fn allocated_to(&self, role: &Arc<str>) -> Self {
-        let mut list = self.0.clone();
-        let mut alike = true;
-        for resource in &mut list {
-            alike &= resource.allocation_role() == self.0[0].allocation_role();
-            *resource = resource.clone().with_allocation(Some(Arc::clone(role)));
-        }
-        if alike {
-            Self(list)
-        } else {
-            list.into_iter().collect()
-        }
+        self.clone().into_allocated(Some(role))
     }
 
     /// The same resources, allocated to nobody.
     pub fn unallocated(&self) -> Self {
-        self.0
-            .iter()
-            .map(|resource| resource.clone().with_allocation(None))
-            .collect()
+        self.clone().into_allocated(None)
+    }
+
+    /// The same resources, allocated to a role or to nobody.
+    pub fn into_allocated(mut self, role: Option<&Arc<str>>) -> Self {
+        let first = self.0.first().and_then(Resource::allocation_role).cloned();
+        let mut alike = true;
+        for resource in &mut self.0 {
+            alike &= resource.allocation_role() == first.as_ref();
+            resource.set_allocation(role.cloned());
+        }
+        // One stamp for all leaves the canonical order as it was.
+        if alike {
+            self
+        } else {
+            self.0.into_iter().collect()
+        }
     }
 
     /// The resources by the role that they are allocated to.

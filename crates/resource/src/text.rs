@@ -9,6 +9,7 @@ use crate::validation::{ResourceError, ResourceProblem};
 use crate::value_text::{ValueText, parse_value};
 use mezz_proto::v1;
 use serde_json::Value as Json;
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// Why a text of resources is refused.
@@ -105,28 +106,7 @@ fn parse_token(
         return Err(invalid(ResourceProblem::EmptyName).into());
     }
     validate_role(role).map_err(|error| invalid(error.into()))?;
-    let value = match parse_value(value).map_err(|error| ResourceTextError::Value {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        error: error.to_string(),
-    })? {
-        ValueText::Scalar(number) => Value::Scalar(scalar_of(number).map_err(invalid)?),
-        ValueText::Ranges(ranges) => Value::Ranges(ranges),
-        ValueText::Set(items) => {
-            let count = items.len();
-            let set: std::collections::BTreeSet<String> = items.into_iter().collect();
-            if set.len() != count {
-                return Err(invalid(ResourceProblem::DuplicatedElements).into());
-            }
-            Value::Set(set)
-        }
-        ValueText::Text(text) => {
-            return Err(ResourceTextError::Type {
-                name: name.to_owned(),
-                value: text,
-            });
-        }
-    };
+    let value = resource_value(name, value, invalid)?;
     let reservations = match role {
         STAR => Vec::new(),
         role => vec![Reservation {
@@ -144,6 +124,34 @@ fn parse_token(
         },
         value,
     ))
+}
+
+fn resource_value(
+    name: &str,
+    text: &str,
+    invalid: impl Fn(ResourceProblem) -> ResourceError,
+) -> Result<Value, ResourceTextError> {
+    let parsed = parse_value(text).map_err(|error| ResourceTextError::Value {
+        name: name.to_owned(),
+        value: text.to_owned(),
+        error: error.to_string(),
+    })?;
+    match parsed {
+        ValueText::Scalar(number) => Ok(Value::Scalar(scalar_of(number).map_err(invalid)?)),
+        ValueText::Ranges(ranges) => Ok(Value::Ranges(ranges)),
+        ValueText::Set(items) => {
+            let count = items.len();
+            let set: BTreeSet<String> = items.into_iter().collect();
+            if set.len() != count {
+                return Err(invalid(ResourceProblem::DuplicatedElements).into());
+            }
+            Ok(Value::Set(set))
+        }
+        ValueText::Text(value) => Err(ResourceTextError::Type {
+            name: name.to_owned(),
+            value,
+        }),
+    }
 }
 
 fn scalar_of(number: f64) -> Result<Scalar, ResourceProblem> {

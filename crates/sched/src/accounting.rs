@@ -1,9 +1,10 @@
 //! Resources changing hands.
 
-use crate::ids::{AgentIndex, FrameworkIndex, Leaf};
+use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
 use crate::scalars::Sign;
 use crate::scheduler::Scheduler;
 use mezz_resource::{Resource, Resources};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 impl Scheduler {
@@ -25,10 +26,10 @@ impl Scheduler {
         };
         let missing = entry.held.take(framework, resources);
         let held = if missing.is_empty() {
-            resources.clone()
+            Cow::Borrowed(resources)
         } else {
             self.stats.mismatches += 1;
-            resources.subtract(&missing).unwrap_or_default()
+            Cow::Owned(resources.subtract(&missing).unwrap_or_default())
         };
         if held.is_empty() {
             return;
@@ -71,16 +72,37 @@ impl Scheduler {
         resources: &Resources,
         refuse_ns: u64,
     ) {
-        let until_ns = now_ns.saturating_add(refuse_ns.max(self.config.min_filter_ns));
-        for (role, refused) in resources.by_allocation_role() {
-            let Some(role) = self.roles.find(&role) else {
-                continue;
-            };
-            let leaf = Leaf { framework, role };
-            if self.wants(leaf) {
-                self.add_filter(agent, leaf, until_ns, refused.unallocated());
-            }
+        if let Some(role) = resources.allocation_role() {
+            self.refuse_in_role((framework, agent), role, resources, now_ns, refuse_ns);
+            return;
         }
+        for (role, refused) in resources.by_allocation_role() {
+            self.refuse_in_role((framework, agent), &role, &refused, now_ns, refuse_ns);
+        }
+    }
+
+    fn refuse_in_role(
+        &mut self,
+        (framework, agent): (FrameworkIndex, AgentIndex),
+        role: &str,
+        refused: &Resources,
+        now_ns: u64,
+        refuse_ns: u64,
+    ) {
+        let Some(role) = self.roles.find(role) else {
+            return;
+        };
+        let leaf = Leaf { framework, role };
+        if !self.wants(leaf) {
+            return;
+        }
+        let (refused, least_ns) = (refused.unallocated(), self.config.min_filter_ns);
+        let floor_ns = match self.agent_mut(agent) {
+            Some(entry) if refuse_ns < least_ns => entry.filters.floor_ns(leaf, &refused, least_ns),
+            _ => least_ns,
+        };
+        let until_ns = now_ns.saturating_add(refuse_ns.max(floor_ns));
+        self.add_filter(agent, leaf, until_ns, refused);
     }
 
     /// Takes resources (allocated to a role) outside an offer, as used: re-registered tasks.
@@ -111,6 +133,7 @@ impl Scheduler {
             return;
         };
         entry.used.add(framework, resources.clone());
+        entry.filters.forget_repeats(framework);
         self.count_used(resources, Sign::Plus);
         self.bound_used(framework, agent);
     }
@@ -171,6 +194,23 @@ impl Scheduler {
             entry.hold(framework, unallocated, allocated);
         }
         self.refresh_agent(agent);
+    }
+
+    /// Moves all that is free on an agent, in one role; returns it as allocated.
+    pub(crate) fn hand_over_whole(
+        &mut self,
+        leaf: Leaf,
+        agent: AgentIndex,
+        role: &Arc<str>,
+    ) -> Resources {
+        let Some(entry) = self.agents.get_mut(agent.slot()).and_then(Option::as_mut) else {
+            return Resources::new();
+        };
+        let allocated = std::mem::take(&mut entry.available).into_allocated(Some(role));
+        entry.held.add(leaf.framework, allocated.clone());
+        self.roles.apply(leaf, &entry.free, Sign::Plus, &self.names);
+        self.refresh_agent(agent);
+        allocated
     }
 
     /// Counts what a framework holds in its roles.

@@ -168,6 +168,10 @@ impl Holdings {
         let Ok(at) = self.position(framework) else {
             return resources.clone();
         };
+        if self.0[at].1 == *resources {
+            self.0.remove(at);
+            return Resources::new();
+        }
         let missing = self.0[at].1.subtract_available(resources);
         if self.0[at].1.is_empty() {
             self.0.remove(at);

@@ -21,7 +21,29 @@ pub(crate) enum Refusal {
     OverLimit,
     HeldForGuarantees,
     BelowMinimum,
-    Declined { until_ns: u64 },
+    Declined { until_ns: u64, extent: Extent },
+}
+
+impl Refusal {
+    /// Whether more quota would have led to another answer.
+    pub(crate) fn is_for_quota(self) -> bool {
+        matches!(
+            self,
+            Self::OverLimit
+                | Self::HeldForGuarantees
+                | Self::Declined {
+                    extent: Extent::Cut,
+                    ..
+                }
+        )
+    }
+}
+
+/// Whether quota has cut down what could be offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Full,
+    Cut,
 }
 
 /// What one agent has for one framework.
@@ -40,12 +62,12 @@ impl Scheduler {
         leaf: Leaf,
         room: Option<&Room>,
     ) -> Verdict<'a> {
-        let candidate = match self.candidate(agent, leaf, room) {
+        let (candidate, extent) = match self.candidate(agent, leaf, room) {
             Ok(candidate) => candidate,
             Err(refusal) => return Verdict::Refused(refusal),
         };
         match agent.filters.refuses(now_ns, leaf, &candidate) {
-            Some(until_ns) => Verdict::Refused(Refusal::Declined { until_ns }),
+            Some(until_ns) => Verdict::Refused(Refusal::Declined { until_ns, extent }),
             None => Verdict::Offer(candidate),
         }
     }
@@ -55,7 +77,7 @@ impl Scheduler {
         agent: &'a Agent,
         leaf: Leaf,
         room: Option<&Room>,
-    ) -> Result<Cow<'a, Resources>, Refusal> {
+    ) -> Result<(Cow<'a, Resources>, Extent), Refusal> {
         if !agent.is_usable() {
             return Err(Refusal::Unusable);
         }
@@ -76,7 +98,7 @@ impl Scheduler {
                 is_allocatable(&takeable, minimum)
             };
             return if enough {
-                Ok(takeable)
+                Ok((takeable, Extent::Full))
             } else {
                 Err(Refusal::BelowMinimum)
             };
@@ -85,8 +107,11 @@ impl Scheduler {
             return Err(Refusal::BelowMinimum);
         }
         let chopped = chop(&takeable, &room.all, &self.names);
+        if chopped == *takeable {
+            return Ok((takeable, Extent::Full));
+        }
         if is_allocatable(&chopped, minimum) {
-            return Ok(Cow::Owned(chopped));
+            return Ok((Cow::Owned(chopped), Extent::Cut));
         }
         if is_allocatable(&chop(&takeable, &room.limit, &self.names), minimum) {
             return Err(Refusal::HeldForGuarantees);

@@ -7,6 +7,7 @@ use crate::candidate::{Refusal, Verdict};
 use crate::ids::{AgentIndex, Leaf};
 use crate::scheduler::{Grant, Scheduler};
 use mezz_resource::Resources;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -39,9 +40,15 @@ enum Pass {
     Everyone,
 }
 
+/// How much of what is free on an agent is offered.
+enum Part {
+    Whole,
+    Some(Resources),
+}
+
 /// What the walk over the turns of one agent came to.
 enum Step {
-    Offer(Leaf, Resources),
+    Offer(Leaf, Part),
     /// Somebody's minimum is larger than what is free here: see whether an agent be kept for them.
     Short(Leaf),
     /// The agent is kept for the one whose turn it is.
@@ -107,7 +114,7 @@ impl Scheduler {
         grants: &mut Vec<Grant>,
     ) {
         self.stats.agents_visited += 1;
-        let passes: &[Pass] = if self.quotas > 0 {
+        let passes: &[Pass] = if self.guarantees > 0 {
             &[Pass::Claims, Pass::Everyone]
         } else {
             &[Pass::Everyone]
@@ -115,16 +122,13 @@ impl Scheduler {
         for pass in passes {
             while self.free.contains(&agent) {
                 match self.next_step(agent, scope, *pass, cycle) {
-                    Some(Step::Offer(leaf, resources)) => {
-                        grants.push(self.grant(agent, leaf, resources));
+                    Some(Step::Offer(leaf, part)) => {
+                        grants.push(self.grant(agent, leaf, part));
                     }
                     Some(Step::Short(leaf)) => self.consider_earmark(leaf, cycle),
                     Some(Step::Kept) | None => break,
                 }
             }
-        }
-        if self.quotas > 0 && self.free.contains(&agent) {
-            self.held_back.insert(agent);
         }
     }
 
@@ -137,24 +141,29 @@ impl Scheduler {
     ) -> Option<Step> {
         let entry = self.agent(agent)?;
         let kept_for = self.earmarks.get(&agent).map(|earmark| earmark.leaf);
-        let mut examined = 0;
+        let lacking = self.lacking_total();
+        let (mut examined, mut short_of_quota) = (0, false);
         let mut visit = |leaf: Leaf| {
             if scope.includes(leaf) {
                 examined += 1;
-                let room = self.room(leaf.role);
+                let room = self.room(leaf.role, lacking.as_deref());
                 let claims = pass == Pass::Everyone
                     || room.as_ref().is_some_and(crate::quota::Room::has_claim);
                 if claims {
                     match self.examine(cycle.now_ns, entry, leaf, room.as_ref()) {
                         Verdict::Offer(resources) => {
-                            return ControlFlow::Break(Step::Offer(leaf, resources.into_owned()));
+                            let part = match resources {
+                                Cow::Borrowed(_) => Part::Whole,
+                                Cow::Owned(part) => Part::Some(part),
+                            };
+                            return ControlFlow::Break(Step::Offer(leaf, part));
                         }
                         Verdict::Refused(Refusal::BelowMinimum)
                             if self.may_earmark(leaf, cycle) =>
                         {
                             return ControlFlow::Break(Step::Short(leaf));
                         }
-                        Verdict::Refused(_) => {}
+                        Verdict::Refused(refusal) => short_of_quota |= refusal.is_for_quota(),
                     }
                 }
             }
@@ -166,22 +175,27 @@ impl Scheduler {
         };
         let step = match scope {
             // Without an earmark the order does not matter to a single one.
-            Scope::Only([leaf]) if kept_for.is_none() && self.is_active(*leaf) => visit(*leaf),
+            Scope::Only([leaf]) if kept_for.is_none() && self.wants(*leaf) => visit(*leaf),
             Scope::Only([]) => ControlFlow::Continue(()),
             _ => self.roles.walk(&mut visit),
         };
         self.stats.leaves_examined += examined;
+        if short_of_quota {
+            self.held_back.insert(agent);
+        }
         step.break_value()
     }
 
-    fn is_active(&self, leaf: Leaf) -> bool {
-        self.wants(leaf)
-    }
-
-    fn grant(&mut self, agent: AgentIndex, leaf: Leaf, resources: Resources) -> Grant {
+    fn grant(&mut self, agent: AgentIndex, leaf: Leaf, part: Part) -> Grant {
         let role = Arc::clone(&self.roles.node(leaf.role).path);
-        let allocated = resources.allocated_to(&role);
-        self.hand_over(leaf.framework, agent, &resources, allocated.clone());
+        let allocated = match part {
+            Part::Whole => self.hand_over_whole(leaf, agent, &role),
+            Part::Some(part) => {
+                let allocated = part.allocated_to(&role);
+                self.hand_over(leaf.framework, agent, &part, allocated.clone());
+                allocated
+            }
+        };
         self.drop_earmarks_of(leaf);
         self.stats.grants += 1;
         Grant {

@@ -38,7 +38,7 @@ impl Counts {
             Refusal::BelowMinimum => &mut self.minimum,
             Refusal::OverLimit => &mut self.over_limit,
             Refusal::HeldForGuarantees => &mut self.guarantees,
-            Refusal::Declined { until_ns } => {
+            Refusal::Declined { until_ns, .. } => {
                 let first = self
                     .declined_until_ns
                     .map_or(until_ns, |first| first.min(until_ns));
@@ -60,7 +60,7 @@ impl Scheduler {
         if self.agents.iter().flatten().next().is_none() {
             return vec![Reason::NoAgents];
         }
-        let room = self.room(leaf.role);
+        let room = self.room(leaf.role, self.lacking_total().as_deref());
         let mut counts = Counts::default();
         for index in self.agent_indices() {
             self.count_agent(now_ns, index, leaf, room.as_ref(), &mut counts);

@@ -14,7 +14,18 @@ pub(crate) struct Filter {
 
 /// The refusals on one agent, sorted by who declined.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Filters(Vec<Filter>);
+pub(crate) struct Filters(Vec<Filter>, Vec<Repeat>);
+
+/// How often somebody declined just this set in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Repeat {
+    leaf: Leaf,
+    times: u32,
+    refused: Resources,
+}
+
+/// The floor doubles with each repetition, this often at most.
+const MAX_DOUBLINGS: u32 = 2;
 
 impl Filters {
     fn of(&self, leaf: Leaf) -> &[Filter] {
@@ -30,6 +41,33 @@ impl Filters {
             .filter(|filter| filter.until_ns > now_ns && filter.refused.contains(resources))
             .map(|filter| filter.until_ns)
             .max()
+    }
+
+    /// The least time that a refusal holds: longer for one who declines the same over and over, so that a framework
+    /// which refuses for no time at all costs next to nothing.
+    pub(crate) fn floor_ns(&mut self, leaf: Leaf, refused: &Resources, least_ns: u64) -> u64 {
+        let at = self.1.partition_point(|own| own.leaf < leaf);
+        match self.1.get_mut(at).filter(|own| own.leaf == leaf) {
+            Some(own) if own.refused == *refused => own.times = own.times.saturating_add(1),
+            Some(own) => {
+                own.times = 0;
+                own.refused = refused.clone();
+            }
+            None => self.1.insert(
+                at,
+                Repeat {
+                    leaf,
+                    times: 0,
+                    refused: refused.clone(),
+                },
+            ),
+        }
+        least_ns << self.1[at].times.min(MAX_DOUBLINGS)
+    }
+
+    /// Whoever used something, or asked for everything again, starts anew.
+    pub(crate) fn forget_repeats(&mut self, framework: FrameworkIndex) {
+        self.1.retain(|own| own.leaf.framework != framework);
     }
 
     fn has(&self, leaf: Leaf, until_ns: u64) -> bool {

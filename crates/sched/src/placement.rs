@@ -91,7 +91,7 @@ impl Scheduler {
     }
 
     fn check_quota(&self, leaf: Leaf, request: &Resources) -> Result<(), Refusals> {
-        let Some(room) = self.room(leaf.role) else {
+        let Some(room) = self.room(leaf.role, self.lacking_total().as_deref()) else {
             return Ok(());
         };
         for (name, wanted) in request.quantities().iter() {

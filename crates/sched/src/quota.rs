@@ -105,9 +105,12 @@ impl Scheduler {
         self.mark_all_free();
     }
 
-    /// How much a role may take now; none when there is no quota anywhere.
-    pub(crate) fn room(&self, role: RoleIndex) -> Option<Room> {
-        if self.quotas == 0 {
+    /// How much a role may take now; none when no quota bears on it.
+    ///
+    /// `lacking` is what all guarantees together still lack, see [`Scheduler::lacking_total`].
+    pub(crate) fn room(&self, role: RoleIndex, lacking: Option<&[i64]>) -> Option<Room> {
+        let bears = |role| self.roles.node(role).quota.is_some();
+        if self.quotas == 0 || (lacking.is_none() && !self.roles.lineage(role).any(bears)) {
             return None;
         }
         let size = self.names.len();
@@ -124,29 +127,27 @@ impl Scheduler {
                 guaranteed[*index] = guaranteed[*index].max(lack);
             }
         }
-        let lacking = if self.guarantees > 0 {
-            self.lacking(ROOT)
-        } else {
-            vec![0; size]
+        let spare = |index: usize| match lacking.map_or(0, |lacking| lacking[index]) {
+            0 => i64::MAX,
+            lacking => self
+                .unreserved_free
+                .get(index)
+                .saturating_sub(lacking)
+                .max(0),
         };
         let all = (0..size)
-            .map(|index| {
-                let spare = match lacking[index] {
-                    0 => i64::MAX,
-                    lacking => self
-                        .unreserved_free
-                        .get(index)
-                        .saturating_sub(lacking)
-                        .max(0),
-                };
-                limit[index].min(guaranteed[index].saturating_add(spare))
-            })
+            .map(|index| limit[index].min(guaranteed[index].saturating_add(spare(index))))
             .collect();
         Some(Room {
             limit,
             all,
             guaranteed,
         })
+    }
+
+    /// What all guarantees together still lack; none when nothing is guaranteed.
+    pub(crate) fn lacking_total(&self) -> Option<Vec<i64>> {
+        (self.guarantees > 0).then(|| self.lacking(ROOT))
     }
 
     /// What the guarantees of a subtree still lack; a parent's covers its children's.

@@ -141,40 +141,44 @@ impl fmt::Display for Reason {
     }
 }
 
+/// The reasons that say something of so many agents.
 fn write_counted(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match reason {
+    let (agents, verb, words): (usize, fn(usize) -> String, &str) = match reason {
         Reason::AgentsUnusable { agents } => {
-            write!(
-                f,
-                "{} deactivated or not on the list of agents",
-                are(*agents)
-            )
+            (*agents, are, "deactivated or not on the list of agents")
         }
-        Reason::NothingFree { agents } => write!(f, "{} nothing free", have(*agents)),
-        Reason::NeedsGpuCapability { agents } => {
-            write!(
-                f,
-                "{} GPUs, which the framework has not asked for (GPU_RESOURCES)",
-                have(*agents)
-            )
-        }
-        Reason::OtherRegion { agents } => {
-            write!(
-                f,
-                "{} in another region, which the framework does not take (REGION_AWARE)",
-                are(*agents)
-            )
-        }
-        Reason::NeedsMultiRole { agents } => {
-            write!(f, "{} too old for several roles", are(*agents))
-        }
+        Reason::NothingFree { agents } => (*agents, have, "nothing free"),
+        Reason::NeedsGpuCapability { agents } => (
+            *agents,
+            have,
+            "GPUs, which the framework has not asked for (GPU_RESOURCES)",
+        ),
+        Reason::OtherRegion { agents } => (
+            *agents,
+            are,
+            "in another region, which the framework does not take (REGION_AWARE)",
+        ),
+        Reason::NeedsMultiRole { agents } => (*agents, are, "too old for several roles"),
         Reason::ReservedForOthers { agents } => {
-            write!(
-                f,
-                "{} only resources that others have reserved",
-                have(*agents)
-            )
+            (*agents, have, "only resources that others have reserved")
         }
+        Reason::HeldForGuarantees { agents } => {
+            (*agents, are, "kept for the guarantees of other roles")
+        }
+        Reason::Earmarked { agents } => (
+            *agents,
+            are,
+            "kept for a framework that waits for a large offer",
+        ),
+        Reason::Ready { agents } => (*agents, are, "ready to be offered"),
+        other => return write_detailed(other, f),
+    };
+    write!(f, "{} {words}", verb(agents))
+}
+
+/// The reasons that say more than a number of agents.
+fn write_detailed(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match reason {
         Reason::BelowMinimum { agents, minimum } => {
             write!(
                 f,
@@ -206,17 +210,6 @@ fn write_counted(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             "the quota of role {role} leaves {name}:{left}; without it {} be offered",
             counted(*agents, "could", "could")
         ),
-        Reason::HeldForGuarantees { agents } => {
-            write!(f, "{} kept for the guarantees of other roles", are(*agents))
-        }
-        Reason::Earmarked { agents } => {
-            write!(
-                f,
-                "{} kept for a framework that waits for a large offer",
-                are(*agents)
-            )
-        }
-        Reason::Ready { agents } => write!(f, "{} ready to be offered", are(*agents)),
         _ => Ok(()),
     }
 }

@@ -71,6 +71,10 @@ impl Share {
 /// The product as high and low parts, in an order that compares.
 fn product(a: u64, b: u64, c: u64) -> (u128, u64) {
     let ab = u128::from(a) * u128::from(b);
+    if let Some(small) = ab.checked_mul(u128::from(c)) {
+        #[allow(clippy::cast_possible_truncation)] // the low half is meant
+        return (small >> 64, small as u64);
+    }
     let low = (ab & u128::from(u64::MAX)) * u128::from(c);
     let high = (ab >> 64) * u128::from(c) + (low >> 64);
     #[allow(clippy::cast_possible_truncation)] // the low half is meant

@@ -4,14 +4,17 @@
 //! path. A role that has frameworks of its own and child roles competes with its children as the
 //! entry [`Entry::Own`], of weight 1.
 
+mod turns;
+
 use crate::ids::{FrameworkIndex, Leaf, RoleIndex, Slot};
 use crate::quota::QuotaRule;
 use crate::scalars::{Delta, NameTable, Scalars, Sign};
 use crate::share::{Share, UNIT_WEIGHT};
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
+use turns::{Orders, Turns};
+
+pub(crate) use turns::Entry;
 
 /// The nameless parent of all top-level roles.
 pub(crate) const ROOT: RoleIndex = RoleIndex(0);
@@ -50,73 +53,6 @@ pub(crate) enum Phase {
 pub(crate) struct Client {
     pub(crate) tally: Tally,
     pub(crate) phase: Phase,
-}
-
-/// One of the siblings that take turns below a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
-    /// The frameworks of the role itself.
-    Own,
-    /// A child role.
-    Role(RoleIndex),
-}
-
-/// An item with the key that places it in the order.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Ranked<T> {
-    share: Share,
-    count: u64,
-    item: T,
-}
-
-impl<T: Copy> Ranked<T> {
-    fn new(tally: &Tally, item: T) -> Self {
-        Self {
-            share: tally.share,
-            count: tally.count,
-            item,
-        }
-    }
-
-    fn compare(&self, other: &Self, tie: impl Fn(T, T) -> Ordering) -> Ordering {
-        self.share
-            .compare(&other.share)
-            .then(self.count.cmp(&other.count))
-            .then_with(|| tie(self.item, other.item))
-    }
-}
-
-/// Items in the order of their turns.
-#[derive(Debug, Clone, PartialEq)]
-struct Turns<T>(Vec<Ranked<T>>);
-
-impl<T> Default for Turns<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T: Copy + PartialEq> Turns<T> {
-    fn insert(&mut self, ranked: Ranked<T>, tie: impl Fn(T, T) -> Ordering) {
-        let at = self
-            .0
-            .partition_point(|own| own.compare(&ranked, &tie) == Ordering::Less);
-        self.0.insert(at, ranked);
-    }
-
-    fn remove(&mut self, ranked: Ranked<T>, tie: impl Fn(T, T) -> Ordering) {
-        let at = self
-            .0
-            .partition_point(|own| own.compare(&ranked, &tie) == Ordering::Less);
-        debug_assert!(self.0.get(at).is_some_and(|own| own.item == ranked.item));
-        if at < self.0.len() {
-            self.0.remove(at);
-        }
-    }
-
-    fn sort(&mut self, tie: impl Fn(T, T) -> Ordering) {
-        self.0.sort_by(|left, right| left.compare(right, &tie));
-    }
 }
 
 /// A role.
@@ -176,13 +112,6 @@ impl RoleNode {
             && self.used.is_zero()
             && self.parent.is_some()
     }
-}
-
-/// Whether the orders reflect the shares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Orders {
-    Fresh,
-    Stale,
 }
 
 /// The tree.
@@ -370,246 +299,5 @@ impl RoleTree {
             node.clients.remove(&leaf.framework);
             self.prune(leaf.role);
         }
-    }
-
-    fn count_active(&mut self, role: RoleIndex, change: i32) {
-        self.shift_listing(role, Entry::Own, change, |node| &mut node.active_own);
-        let mut child = role;
-        while let Some(parent) = self.node(child).parent {
-            self.shift_listing(parent, Entry::Role(child), change, |node| {
-                &mut node.active_subtree
-            });
-            child = parent;
-        }
-    }
-
-    /// Counts one active client more or less under an entry, and lists or unlists it accordingly.
-    fn shift_listing(
-        &mut self,
-        parent: RoleIndex,
-        entry: Entry,
-        change: i32,
-        counter: impl Fn(&mut RoleNode) -> &mut u32,
-    ) {
-        let node = match entry {
-            Entry::Own => parent,
-            Entry::Role(role) => role,
-        };
-        let before = *counter(self.node_mut(node));
-        let after = before.saturating_add_signed(change);
-        if after == 0 {
-            self.unlist(parent, entry);
-        }
-        *counter(self.node_mut(node)) = after;
-        if before == 0 {
-            self.list(parent, entry);
-        }
-    }
-
-    fn is_listed(&self, parent: RoleIndex, entry: Entry) -> bool {
-        self.orders == Orders::Fresh
-            && match entry {
-                Entry::Own => self.node(parent).active_own > 0,
-                Entry::Role(role) => self.node(role).active_subtree > 0,
-            }
-    }
-
-    fn tally(&self, parent: RoleIndex, entry: Entry) -> &Tally {
-        match entry {
-            Entry::Own => &self.node(parent).own,
-            Entry::Role(role) => &self.node(role).subtree,
-        }
-    }
-
-    /// The frameworks of a role itself come first on a tie: `.` sorts before every name.
-    fn by_entry_path(&self, left: Entry, right: Entry) -> Ordering {
-        let path = |entry| match entry {
-            Entry::Own => "",
-            Entry::Role(role) => &*self.node(role).path,
-        };
-        path(left).cmp(path(right))
-    }
-
-    fn list(&mut self, parent: RoleIndex, entry: Entry) {
-        if !self.is_listed(parent, entry) {
-            return;
-        }
-        let ranked = Ranked::new(self.tally(parent, entry), entry);
-        let mut turns = std::mem::take(&mut self.node_mut(parent).turns);
-        turns.insert(ranked, |left, right| self.by_entry_path(left, right));
-        self.node_mut(parent).turns = turns;
-    }
-
-    /// Takes an entry out of the order; says whether it was in.
-    fn unlist(&mut self, parent: RoleIndex, entry: Entry) -> bool {
-        if !self.is_listed(parent, entry) {
-            return false;
-        }
-        let ranked = Ranked::new(self.tally(parent, entry), entry);
-        let mut turns = std::mem::take(&mut self.node_mut(parent).turns);
-        turns.remove(ranked, |left, right| self.by_entry_path(left, right));
-        self.node_mut(parent).turns = turns;
-        true
-    }
-
-    fn weigh(&mut self, entry: Entry, parent: RoleIndex, names: &NameTable) {
-        let slot = match entry {
-            Entry::Own => parent,
-            Entry::Role(role) => role,
-        };
-        let Some(node) = self.nodes[slot.slot()].as_mut() else {
-            return;
-        };
-        match entry {
-            Entry::Own => node.own.weigh(&self.totals, names, UNIT_WEIGHT),
-            Entry::Role(_) => node.subtree.weigh(&self.totals, names, node.weight),
-        }
-    }
-
-    fn retally(
-        &mut self,
-        parent: RoleIndex,
-        entry: Entry,
-        names: &NameTable,
-        change: impl Fn(&mut Tally),
-    ) {
-        let listed = self.unlist(parent, entry);
-        match entry {
-            Entry::Own => change(&mut self.node_mut(parent).own),
-            Entry::Role(role) => change(&mut self.node_mut(role).subtree),
-        }
-        self.weigh(entry, parent, names);
-        if listed {
-            self.list(parent, entry);
-        }
-    }
-
-    fn list_client(&mut self, leaf: Leaf) {
-        if self.orders == Orders::Stale {
-            return;
-        }
-        let node = self.node_mut(leaf.role);
-        let Some(client) = node.clients.get(&leaf.framework) else {
-            return;
-        };
-        let ranked = Ranked::new(&client.tally, leaf.framework);
-        node.client_turns
-            .insert(ranked, |left, right| left.cmp(&right));
-    }
-
-    fn unlist_client(&mut self, leaf: Leaf) {
-        if self.orders == Orders::Stale {
-            return;
-        }
-        let node = self.node_mut(leaf.role);
-        let Some(client) = node.clients.get(&leaf.framework) else {
-            return;
-        };
-        let ranked = Ranked::new(&client.tally, leaf.framework);
-        node.client_turns
-            .remove(ranked, |left, right| left.cmp(&right));
-    }
-
-    fn retally_client(&mut self, leaf: Leaf, names: &NameTable, change: impl Fn(&mut Tally)) {
-        let active = self
-            .client(leaf)
-            .is_some_and(|client| client.phase == Phase::Active);
-        if active {
-            self.unlist_client(leaf);
-        }
-        let Some(node) = self.nodes[leaf.role.slot()].as_mut() else {
-            return;
-        };
-        if let Some(client) = node.clients.get_mut(&leaf.framework) {
-            change(&mut client.tally);
-            client.tally.weigh(&self.totals, names, UNIT_WEIGHT);
-        }
-        if active {
-            self.list_client(leaf);
-        }
-    }
-
-    /// Computes all shares and orders anew when the totals have changed.
-    pub(crate) fn freshen(&mut self, names: &NameTable) {
-        if self.orders == Orders::Fresh {
-            return;
-        }
-        for node in self.nodes.iter_mut().flatten() {
-            node.own.weigh(&self.totals, names, UNIT_WEIGHT);
-            node.subtree.weigh(&self.totals, names, node.weight);
-            node.client_turns.0.clear();
-            for (framework, client) in &mut node.clients {
-                client.tally.weigh(&self.totals, names, UNIT_WEIGHT);
-                if client.phase == Phase::Active {
-                    node.client_turns
-                        .0
-                        .push(Ranked::new(&client.tally, *framework));
-                }
-            }
-            node.client_turns.sort(|left, right| left.cmp(&right));
-        }
-        self.orders = Orders::Fresh;
-        for slot in 0..self.nodes.len() {
-            let Some(node) = &self.nodes[slot] else {
-                continue;
-            };
-            let role = RoleIndex(u32::try_from(slot).expect("fewer than 2^32 roles"));
-            let entries = node
-                .children
-                .iter()
-                .map(|child| Entry::Role(*child))
-                .chain([Entry::Own]);
-            let listed = entries.filter(|entry| self.is_listed(role, *entry));
-            let mut turns = Turns(
-                listed
-                    .map(|entry| Ranked::new(self.tally(role, entry), entry))
-                    .collect(),
-            );
-            turns.sort(|left, right| self.by_entry_path(left, right));
-            self.node_mut(role).turns = turns;
-        }
-    }
-
-    /// Visits the active clients in the order of their turns.
-    pub(crate) fn walk<B>(&self, visit: &mut impl FnMut(Leaf) -> ControlFlow<B>) -> ControlFlow<B> {
-        self.walk_node(ROOT, visit)
-    }
-
-    fn walk_node<B>(
-        &self,
-        role: RoleIndex,
-        visit: &mut impl FnMut(Leaf) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
-        let node = self.node(role);
-        for ranked in &node.turns.0 {
-            match ranked.item {
-                Entry::Role(child) => self.walk_node(child, visit)?,
-                Entry::Own => {
-                    for client in &node.client_turns.0 {
-                        visit(Leaf {
-                            framework: client.item,
-                            role,
-                        })?;
-                    }
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// Whether the cached shares and orders are what they would be if computed anew.
-    pub(crate) fn is_consistent(&self, names: &NameTable) -> bool {
-        let mut anew = self.clone();
-        anew.orders = Orders::Stale;
-        anew.freshen(names);
-        let order = |tree: &Self| {
-            let mut leaves = Vec::new();
-            let _ = tree.walk(&mut |leaf| {
-                leaves.push(leaf);
-                ControlFlow::<()>::Continue(())
-            });
-            leaves
-        };
-        self.orders == Orders::Stale || order(self) == order(&anew)
     }
 }

@@ -57,8 +57,7 @@ pub struct EarmarkView {
 impl Scheduler {
     /// All roles in the order of their names, with the shares of their frameworks.
     pub fn shares(&self) -> Vec<RoleShare> {
-        let mut fresh = self.roles.clone();
-        fresh.freshen(&self.names);
+        let fresh = self.roles.freshened(&self.names);
         fresh
             .iter()
             .map(|(_, node)| self.role_share(node))

@@ -124,3 +124,34 @@ fn an_idle_cluster_costs_nothing() {
     assert_eq!(lab.sched.next_deadline(), None);
     assert_eq!(cost(&mut lab, |_| {}).agents_visited, 0);
 }
+
+#[test]
+fn the_quota_of_one_role_does_not_make_others_costly() {
+    let mut lab = full_cluster(1_000, 20);
+    let limits = support::qty("cpus:1");
+    lab.sched.set_quota("role1", &support::qty(""), &limits);
+    let held = lab.sched.held(f(3), a(3));
+    // Half of the cluster is free and refused by everybody.
+    for index in 0..20 {
+        lab.sched.suppress(f(index), &[]);
+    }
+    for index in 0..500 {
+        let holder = (0..20)
+            .map(f)
+            .find(|framework| !lab.sched.held(*framework, a(index)).is_empty())
+            .unwrap();
+        let held = lab.sched.held(holder, a(index));
+        lab.sched.recover(lab.now, holder, a(index), &held, None);
+    }
+    cost(&mut lab, |_| {});
+    assert!(!held.is_empty());
+    let one = cost(&mut lab, |lab| {
+        let holder = (0..20)
+            .map(f)
+            .find(|framework| !lab.sched.held(*framework, a(700)).is_empty())
+            .unwrap();
+        let held = lab.sched.held(holder, a(700));
+        lab.sched.recover(lab.now, holder, a(700), &held, None);
+    });
+    assert_eq!(one.agents_visited, 1);
+}

@@ -4,7 +4,7 @@
 mod support;
 
 use mezz_resource::Resources;
-use mezz_sched::{AgentSpec, Config, Grant, Reason, Scheduler};
+use mezz_sched::{AgentSpec, Config, Grant, Limits, Reason, Scheduler};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -80,9 +80,10 @@ struct Model {
 }
 
 impl Model {
-    fn new() -> Self {
+    fn new(guarantee: &str) -> Self {
         let mut sched = Scheduler::new(Config::default());
         sched.set_quota("q", &qty(""), &qty("cpus:3;mem:3000"));
+        sched.set_quota("a/c", &qty(guarantee), Limits::default());
         Self {
             sched,
             now: SECOND,
@@ -127,25 +128,6 @@ impl Model {
             }
             Step::Deactivate(agent) => self.sched.deactivate_agent(a(agent)),
             Step::Activate(agent) => self.sched.activate_agent(a(agent)),
-            Step::AddFramework(peer, one, two) => {
-                self.forget(|grant| grant.framework == f(peer));
-                let mut spec = framework(&[ROLES[one], ROLES[two]]);
-                if peer == 5 {
-                    spec = with_minimum(spec, ROLES[one], &["cpus:4"]);
-                }
-                self.sched.add_framework(f(peer), spec, true);
-            }
-            Step::UpdateFramework(peer, role) => self
-                .sched
-                .update_framework(f(peer), framework(&[ROLES[role]])),
-            Step::RemoveFramework(peer) => {
-                self.forget(|grant| grant.framework == f(peer));
-                self.sched.remove_framework(f(peer));
-            }
-            Step::Disconnect(peer) => self.sched.deactivate_framework(f(peer)),
-            Step::Connect(peer) => self.sched.activate_framework(f(peer)),
-            Step::Suppress(peer) => self.sched.suppress(f(peer), &[]),
-            Step::Revive(peer) => self.sched.revive(f(peer), &[]),
             Step::Weight(role, weight) => self
                 .sched
                 .set_weight(ROLES[role], f64::from(weight))
@@ -169,6 +151,32 @@ impl Model {
             }
             Step::Pass(nanos) => self.now += nanos,
             Step::Cycle => self.cycle(),
+            _ => self.apply_to_framework(step),
+        }
+    }
+
+    fn apply_to_framework(&mut self, step: &Step) {
+        match *step {
+            Step::AddFramework(peer, one, two) => {
+                self.forget(|grant| grant.framework == f(peer));
+                let mut spec = framework(&[ROLES[one], ROLES[two]]);
+                if peer == 5 {
+                    spec = with_minimum(spec, ROLES[one], &["cpus:4"]);
+                }
+                self.sched.add_framework(f(peer), spec, true);
+            }
+            Step::UpdateFramework(peer, role) => self
+                .sched
+                .update_framework(f(peer), framework(&[ROLES[role]])),
+            Step::RemoveFramework(peer) => {
+                self.forget(|grant| grant.framework == f(peer));
+                self.sched.remove_framework(f(peer));
+            }
+            Step::Disconnect(peer) => self.sched.deactivate_framework(f(peer)),
+            Step::Connect(peer) => self.sched.activate_framework(f(peer)),
+            Step::Suppress(peer) => self.sched.suppress(f(peer), &[]),
+            Step::Revive(peer) => self.sched.revive(f(peer), &[]),
+            _ => unreachable!("the other steps are not of frameworks"),
         }
     }
 
@@ -286,8 +294,11 @@ proptest! {
     })]
 
     #[test]
-    fn any_history_keeps_the_ledger_sound(steps in prop::collection::vec(step(), 1..120)) {
-        let mut model = Model::new();
+    fn any_history_keeps_the_ledger_sound(
+        steps in prop::collection::vec(step(), 1..120),
+        guarantee in prop::sample::select(vec!["", "cpus:2;mem:1000"]),
+    ) {
+        let mut model = Model::new(guarantee);
         for step in &steps {
             model.apply(step);
             model.check();
@@ -304,8 +315,11 @@ proptest! {
     }
 
     #[test]
-    fn the_same_history_gives_the_same_ledger(steps in prop::collection::vec(step(), 1..60)) {
-        let (mut one, mut two) = (Model::new(), Model::new());
+    fn the_same_history_gives_the_same_ledger(
+        steps in prop::collection::vec(step(), 1..60),
+        guarantee in prop::sample::select(vec!["", "cpus:2;mem:1000"]),
+    ) {
+        let (mut one, mut two) = (Model::new(guarantee), Model::new(guarantee));
         for step in &steps {
             one.apply(step);
             two.apply(step);

@@ -189,7 +189,8 @@ impl World {
             Effect::Launch(launch) => self.launch_container(agent, *launch),
             Effect::Signal { launch_id, signal } => self.signal_container(agent, launch_id, signal),
             Effect::KillTree { launch_id } => self.kill_container(agent, launch_id),
-            Effect::AcknowledgeExit { launch_id } => {
+            // The model's warden loses nothing, so a stray one is at most a container that has ended.
+            Effect::AcknowledgeExit { launch_id } | Effect::EndStray { launch_id } => {
                 self.agents[agent].containers.remove(&launch_id);
             }
             Effect::Stop { exit_code, message } => self.agent_stops(agent, exit_code, &message),

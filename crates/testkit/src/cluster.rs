@@ -34,6 +34,8 @@ pub enum DaemonError {
     NotReady {
         /// The role of the daemon.
         name: String,
+        /// How it ended, if it did.
+        status: Option<ExitStatus>,
         /// The end of its stderr.
         tail: String,
     },
@@ -186,11 +188,13 @@ impl Daemon {
         let ready = watch(&mut child, file, Arc::clone(&lines));
         let Ok(address) = ready.recv_timeout(PATIENCE) else {
             // The process did not do what it should; whether it still runs makes no difference now.
+            let status = within(Duration::from_secs(1), || child.try_wait().ok().flatten());
             let _ = child.kill();
             let _ = child.wait();
             let text = std::fs::read_to_string(log).unwrap_or_default();
             return Err(DaemonError::NotReady {
                 name: name.into(),
+                status,
                 tail: tail(&text),
             });
         };

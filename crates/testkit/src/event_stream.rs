@@ -99,6 +99,19 @@ impl EventStream {
             .map_err(|error| self.failed(error))
     }
 
+    /// Whether nothing comes within `limit`.
+    pub fn silent_for(&mut self, limit: Duration) -> bool {
+        if !self.records.rest().is_empty() || !self.socket.buffer().is_empty() {
+            return false;
+        }
+        let socket = self.socket.get_ref();
+        let patience = socket.read_timeout().ok().flatten();
+        // A limit of nothing would mean to wait for ever.
+        let limited = socket.set_read_timeout(Some(limit.max(Duration::from_millis(1))));
+        let nothing = limited.is_ok() && socket.peek(&mut [0]).is_err();
+        socket.set_read_timeout(patience).is_ok() && nothing
+    }
+
     /// The next piece of the body (one HTTP chunk where the answer is chunked); `None` at its end.
     pub fn next_bytes(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
         match self.framing {

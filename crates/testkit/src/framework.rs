@@ -1,11 +1,15 @@
-//! A framework for tests: subscribes over the v1 JSON API, launches, acknowledges, and remembers the updates.
+//! A framework for tests: subscribes over the v1 API, launches, acknowledges, and remembers the updates.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
+use mezz_proto::v1::scheduler::{Call, Event};
 use serde_json::{Value, json};
 
+use crate::encoding::Encoding;
 use crate::event_stream::EventStream;
-use crate::http_client::{Client, HttpError, Request, Response};
+use crate::http_client::{Client, HttpError, Response};
+use crate::wait::PATIENCE;
 
 const PATH: &str = "/api/v1/scheduler";
 
@@ -13,9 +17,11 @@ const PATH: &str = "/api/v1/scheduler";
 #[derive(Debug)]
 pub struct Framework {
     client: Client,
+    encoding: Encoding,
     id: String,
     stream_id: String,
     events: EventStream,
+    seen: Vec<Value>,
     offers: Vec<Value>,
     updates: BTreeMap<String, Vec<Value>>,
     acknowledging: Acknowledging,
@@ -50,18 +56,33 @@ impl Framework {
             .unwrap_or_else(|error| panic!("cannot subscribe: {error}"))
     }
 
+    /// Subscribes in an encoding; panics when the first event is not SUBSCRIBED.
+    #[track_caller]
+    pub fn subscribe_in(encoding: Encoding, client: &Client, info: &Value) -> Self {
+        Self::try_subscribe_with(encoding, client, &json!({"framework_info": info}))
+            .unwrap_or_else(|error| panic!("cannot subscribe: {error}"))
+    }
+
     /// Subscribes with `info`, which holds the id when the framework is not new.
     pub fn try_subscribe(client: &Client, info: &Value) -> Result<Self, HttpError> {
-        let mut call = json!({"type": "SUBSCRIBE", "subscribe": {"framework_info": info}});
-        if let Some(id) = info.get("id") {
-            call["framework_id"] = id.clone();
-        }
-        let mut events = client.open(&Request::json(PATH, &call))?;
+        Self::try_subscribe_with(Encoding::Json, client, &json!({"framework_info": info}))
+    }
+
+    /// Subscribes with the contents of the call: `framework_info`, `suppressed_roles` and so on.
+    pub fn try_subscribe_with(
+        encoding: Encoding,
+        client: &Client,
+        subscribe: &Value,
+    ) -> Result<Self, HttpError> {
+        let mut events = client.open(&encoding.post::<Call>(PATH, &subscription(subscribe)))?;
         let stream_id = events
             .header("Mesos-Stream-Id")
             .unwrap_or_default()
             .to_owned();
-        let first = events.next_json()?.unwrap_or_default();
+        let first = events.next_record()?.unwrap_or_default();
+        let first = encoding.decode::<Event>(&first).map_err(|error| {
+            HttpError::Decode(format!("{error} in an answer {}", events.status))
+        })?;
         let id = first["subscribed"]["framework_id"]["value"].as_str();
         let Some(id) = id else {
             return Err(HttpError::Decode(format!(
@@ -69,11 +90,14 @@ impl Framework {
                 events.status
             )));
         };
+        let id = id.to_owned();
         Ok(Self {
             client: client.clone(),
-            id: id.to_owned(),
+            encoding,
+            id,
             stream_id,
             events,
+            seen: vec![first],
             offers: Vec::new(),
             updates: BTreeMap::new(),
             acknowledging: Acknowledging::Always,
@@ -107,8 +131,9 @@ impl Framework {
         if let Some(contents) = contents {
             call[kind.to_lowercase()] = contents;
         }
+        let request = self.encoding.post::<Call>(PATH, &call);
         self.client
-            .send(&Request::json(PATH, &call).header("Mesos-Stream-Id", &self.stream_id))
+            .send(&request.header("Mesos-Stream-Id", &self.stream_id))
     }
 
     /// Sends a call; panics when it is not accepted with 202.
@@ -123,9 +148,23 @@ impl Framework {
     /// Takes the next event into account and returns it; panics at the end of the stream.
     #[track_caller]
     pub fn next_event(&mut self) -> Value {
-        let event = self.events.next_json();
+        let event = self.try_next_event();
         let event = event.unwrap_or_else(|error| panic!("the stream fails: {error}"));
-        let event = event.unwrap_or_else(|| panic!("the stream of {} has ended", self.id));
+        event.unwrap_or_else(|| panic!("the stream of {} has ended", self.id))
+    }
+
+    /// Takes the next event into account and returns it; `None` at the end of the stream.
+    pub fn try_next_event(&mut self) -> Result<Option<Value>, HttpError> {
+        let Some(record) = self.events.next_record()? else {
+            return Ok(None);
+        };
+        let event = self.encoding.decode::<Event>(&record)?;
+        self.on_event(&event);
+        self.seen.push(event.clone());
+        Ok(Some(event))
+    }
+
+    fn on_event(&mut self, event: &Value) {
         match event["type"].as_str().unwrap_or_default() {
             "OFFERS" => self.offers.extend(
                 event["offers"]["offers"]
@@ -140,7 +179,58 @@ impl Framework {
             "UPDATE" => self.on_update(&event["update"]["status"]),
             _ => {}
         }
-        event
+    }
+
+    /// Reads events until one of that type comes, and returns it.
+    #[track_caller]
+    pub fn wait_for_event(&mut self, kind: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "no {kind} came");
+            let event = self.next_event();
+            if event["type"] == kind {
+                return event;
+            }
+        }
+    }
+
+    /// Takes what comes within `limit` into account and returns it: for events that must not come.
+    pub fn events_within(&mut self, limit: Duration) -> Vec<Value> {
+        let mut seen = Vec::new();
+        let deadline = Instant::now() + limit;
+        while let Some(rest) = deadline.checked_duration_since(Instant::now()) {
+            if self.events.silent_for(rest) {
+                break;
+            }
+            match self.try_next_event() {
+                Ok(Some(event)) => seen.push(event),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        seen
+    }
+
+    /// All events so far, from SUBSCRIBED on.
+    pub fn seen(&self) -> &[Value] {
+        &self.seen
+    }
+
+    /// The offers that are not yet used, in their order.
+    pub fn offers(&self) -> &[Value] {
+        &self.offers
+    }
+
+    /// Reads the stream to its end and returns the rest of its events; panics when it does not end.
+    #[track_caller]
+    pub fn rest(&mut self) -> Vec<Value> {
+        let mut seen = Vec::new();
+        loop {
+            match self.try_next_event() {
+                Ok(Some(event)) => seen.push(event),
+                Ok(None) => return seen,
+                Err(error) => panic!("the stream fails: {error}"),
+            }
+        }
     }
 
     fn on_update(&mut self, status: &Value) {
@@ -164,20 +254,30 @@ impl Framework {
     /// The next offer that is not yet used; waits for one.
     #[track_caller]
     pub fn next_offer(&mut self) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         while self.offers.is_empty() {
+            assert!(Instant::now() < deadline, "no offer came");
             self.next_event();
         }
         self.offers.remove(0)
     }
 
+    /// Sends an ACCEPT of offers with operations; what is left is offered again at once.
+    #[track_caller]
+    pub fn accept(&self, offers: &[&Value], operations: &Value) {
+        let ids: Vec<&Value> = offers.iter().map(|offer| &offer["id"]).collect();
+        let filters = json!({"refuse_seconds": 0.0});
+        let contents = json!({"offer_ids": ids, "operations": operations, "filters": filters});
+        self.accepted("ACCEPT", Some(contents));
+    }
+
     /// Launches tasks on an offer; what is left of it is offered again at once.
     #[track_caller]
     pub fn launch(&self, offer: &Value, tasks: &[Value]) {
-        let operations = json!([{"type": "LAUNCH", "launch": {"task_infos": tasks}}]);
-        let filters = json!({"refuse_seconds": 0.0});
-        let contents =
-            json!({"offer_ids": [offer["id"]], "operations": operations, "filters": filters});
-        self.accepted("ACCEPT", Some(contents));
+        self.accept(
+            &[offer],
+            &json!([{"type": "LAUNCH", "launch": {"task_infos": tasks}}]),
+        );
     }
 
     /// Declines an offer for so many seconds.
@@ -212,7 +312,13 @@ impl Framework {
     /// Reads events until the task has been in `state`; returns that update.
     #[track_caller]
     pub fn wait_for(&mut self, task: &str, state: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
+            let seen = self.states_of(task);
+            assert!(
+                Instant::now() < deadline,
+                "{task} is not {state} but {seen:?}"
+            );
             if let Some(status) = self
                 .updates_of(task)
                 .iter()
@@ -223,6 +329,15 @@ impl Framework {
             self.next_event();
         }
     }
+}
+
+/// The SUBSCRIBE call with these contents; the id of the framework is that of its info.
+pub fn subscription(subscribe: &Value) -> Value {
+    let mut call = json!({"type": "SUBSCRIBE", "subscribe": subscribe});
+    if let Some(id) = subscribe["framework_info"].get("id") {
+        call["framework_id"] = id.clone();
+    }
+    call
 }
 
 /// A command task for an offer, with 0.01 cpus and 8 MiB of the offer's role.

@@ -8,7 +8,9 @@ pub mod captures;
 pub mod cluster;
 pub mod compare;
 pub mod controlled_store;
+pub mod encoding;
 pub mod event_stream;
+pub mod executor;
 pub mod framework;
 pub mod http_client;
 pub mod processes;
@@ -18,6 +20,8 @@ pub mod shape;
 pub mod wait;
 
 pub use cluster::{Daemon, DaemonError, TempCluster};
+pub use encoding::Encoding;
 pub use event_stream::EventStream;
+pub use executor::Executor;
 pub use framework::Framework;
 pub use http_client::{Client, HttpError, Request, Response};

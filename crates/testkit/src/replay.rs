@@ -1,6 +1,6 @@
 //! Sending recorded requests again, with the ids of the cluster at hand.
 
-use crate::captures::Dialogue;
+use crate::captures::{Dialogue, RecordedBody};
 use crate::compare::{self, Difference};
 use crate::http_client::{Client, HttpError, Request};
 
@@ -42,6 +42,15 @@ impl Replay {
         request
     }
 
+    /// The recorded answer with the ids of the cluster at hand; its title stays.
+    pub fn answer(&self, dialogue: &Dialogue) -> Dialogue {
+        let mut dialogue = dialogue.clone();
+        if let RecordedBody::Whole(text) = &mut dialogue.body {
+            *text = self.translated(text);
+        }
+        dialogue
+    }
+
     /// Sends the recorded request and compares the answers; of a stream only status and headers.
     pub fn differences(
         &self,
@@ -49,7 +58,7 @@ impl Replay {
         dialogue: &Dialogue,
     ) -> Result<Vec<Difference>, HttpError> {
         let request = self.request(dialogue);
-        if matches!(dialogue.body, crate::captures::RecordedBody::Chunks { .. }) {
+        if matches!(dialogue.body, RecordedBody::Chunks { .. }) {
             let stream = client.open(&request)?;
             return Ok(compare::head_differences(
                 dialogue,
@@ -57,7 +66,10 @@ impl Replay {
                 &stream.headers,
             ));
         }
-        Ok(compare::differences(dialogue, &client.send(&request)?))
+        Ok(compare::differences(
+            &self.answer(dialogue),
+            &client.send(&request)?,
+        ))
     }
 
     fn translated(&self, text: &str) -> String {

@@ -10,7 +10,11 @@ const MAX_BUFFER_BYTES: usize = 1 << 20;
 pub fn find(name: &str) -> Option<Credentials> {
     let name = CString::new(name).ok()?;
     let (uid, gid) = entry(&name)?;
-    Some(Credentials { uid, gid, groups: groups(&name, gid) })
+    Some(Credentials {
+        uid,
+        gid,
+        groups: groups(&name, gid),
+    })
 }
 
 fn entry(name: &CString) -> Option<(u32, u32)> {
@@ -21,7 +25,13 @@ fn entry(name: &CString) -> Option<(u32, u32)> {
         let mut found = std::ptr::null_mut();
         // SAFETY: all pointers are to live objects, and the length is that of the buffer.
         let error = unsafe {
-            libc::getpwnam_r(name.as_ptr(), &raw mut entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found)
+            libc::getpwnam_r(
+                name.as_ptr(),
+                &raw mut entry,
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                &raw mut found,
+            )
         };
         if error == libc::ERANGE && buffer.len() < MAX_BUFFER_BYTES {
             buffer.resize(buffer.len() * 2, 0);
@@ -36,7 +46,8 @@ fn groups(name: &CString, gid: u32) -> Vec<u32> {
     loop {
         let mut count = i32::try_from(groups.len()).unwrap_or(i32::MAX);
         // SAFETY: `groups` has room for `count` entries.
-        let result = unsafe { libc::getgrouplist(name.as_ptr(), gid, groups.as_mut_ptr(), &raw mut count) };
+        let result =
+            unsafe { libc::getgrouplist(name.as_ptr(), gid, groups.as_mut_ptr(), &raw mut count) };
         let count = usize::try_from(count).unwrap_or(0);
         if result >= 0 {
             groups.truncate(count);

@@ -68,7 +68,9 @@ pub(crate) unsafe extern "C" fn child_main(plan: *mut c_void) -> ! {
             crate::pid_namespace::become_init(plan);
         }
         let errno = prepare_and_execute(plan);
-        (*plan.slot).errno.store(errno.unsigned_abs(), Ordering::Release);
+        (*plan.slot)
+            .errno
+            .store(errno.unsigned_abs(), Ordering::Release);
         libc::_exit(127)
     }
 }
@@ -91,9 +93,17 @@ macro_rules! checked {
 unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
     // SAFETY: pointers are valid by the contract of child_main, all calls are async-signal-safe.
     unsafe {
-        let step = |step: LaunchStep| (*plan.slot).step.store(step.number().into(), Ordering::Release);
+        let step = |step: LaunchStep| {
+            (*plan.slot)
+                .step
+                .store(step.number().into(), Ordering::Release);
+        };
         step(LaunchStep::Session);
-        checked!(if plan.new_session { libc::setsid() } else { libc::setpgid(0, 0) });
+        checked!(if plan.new_session {
+            libc::setsid()
+        } else {
+            libc::setpgid(0, 0)
+        });
         step(LaunchStep::JoinCgroup);
         let mut procs = plan.cgroup_procs;
         while !(*procs).is_null() {
@@ -107,12 +117,22 @@ unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
         for index in 0..plan.rlimit_count {
             let (resource, limit) = &*plan.rlimits.add(index);
             let none = std::ptr::null_mut::<c_void>();
-            checked!(libc::syscall(libc::SYS_prlimit64, 0, *resource, std::ptr::from_ref(limit), none));
+            checked!(libc::syscall(
+                libc::SYS_prlimit64,
+                0,
+                *resource,
+                std::ptr::from_ref(limit),
+                none
+            ));
         }
         if plan.switch_user {
             step(LaunchStep::User);
             // The raw calls: libc's would signal threads that this process does not have.
-            checked!(libc::syscall(libc::SYS_setgroups, plan.group_count, plan.groups));
+            checked!(libc::syscall(
+                libc::SYS_setgroups,
+                plan.group_count,
+                plan.groups
+            ));
             checked!(libc::syscall(libc::SYS_setgid, plan.gid));
             checked!(libc::syscall(libc::SYS_setuid, plan.uid));
         }
@@ -128,7 +148,13 @@ unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
         step(LaunchStep::Exec);
         let unblocked: u64 = 0;
         let none = std::ptr::null_mut::<c_void>();
-        checked!(libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const unblocked, none, 8));
+        checked!(libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const unblocked,
+            none,
+            8
+        ));
         execute(plan)
     }
 }
@@ -138,10 +164,18 @@ unsafe fn open_stream(stream: ChildStream, target: RawFd) -> i32 {
     unsafe {
         let fd = match stream {
             ChildStream::Descriptor(fd) => fd,
-            ChildStream::Null if target == 0 => libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC),
-            ChildStream::Null => libc::open(c"/dev/null".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC),
+            ChildStream::Null if target == 0 => {
+                libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC)
+            }
+            ChildStream::Null => {
+                libc::open(c"/dev/null".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC)
+            }
             ChildStream::Append(path) => {
-                let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOCTTY | libc::O_CLOEXEC;
+                let flags = libc::O_WRONLY
+                    | libc::O_APPEND
+                    | libc::O_CREAT
+                    | libc::O_NOCTTY
+                    | libc::O_CLOEXEC;
                 libc::open(path, flags, 0o644)
             }
         };

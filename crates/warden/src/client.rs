@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How long a warden may take to answer the greeting.
 const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
 /// How much is read at once.
-const READ_BYTES: usize = 64 << 10;
+const READ_BYTES: usize = 32 << 10;
 
 /// Why the connection cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -104,15 +104,43 @@ impl Connection {
         let (short, _directory) = fd_passing::short_path(socket)?;
         let socket = UnixStream::connect(short)?;
         socket.set_nonblocking(true)?;
-        let welcome = Welcome { version: 0, plan_version: 0, warden_pid: 0, launches: 0 };
-        let mut connection =
-            Self { socket, welcome, outgoing: Vec::new(), sent: 0, incoming: Vec::new(), descriptors: VecDeque::new() };
-        if connection.send_batch(&[Request::Hello { version: PROTOCOL_VERSION, generation }])? == Flush::Pending {
+        let welcome = Welcome {
+            version: 0,
+            plan_version: 0,
+            warden_pid: 0,
+            launches: 0,
+        };
+        let mut connection = Self {
+            socket,
+            welcome,
+            outgoing: Vec::new(),
+            sent: 0,
+            incoming: Vec::new(),
+            descriptors: VecDeque::new(),
+        };
+        if connection.send_batch(&[Request::Hello {
+            version: PROTOCOL_VERSION,
+            generation,
+        }])? == Flush::Pending
+        {
             return Err(ClientError::Timeout(WELCOME_DEADLINE));
         }
-        match connection.receive(WELCOME_DEADLINE)?.map(|incoming| incoming.reply) {
-            Some(Reply::Welcome { version, plan_version, warden_pid, launches }) => {
-                connection.welcome = Welcome { version, plan_version, warden_pid, launches };
+        match connection
+            .receive(WELCOME_DEADLINE)?
+            .map(|incoming| incoming.reply)
+        {
+            Some(Reply::Welcome {
+                version,
+                plan_version,
+                warden_pid,
+                launches,
+            }) => {
+                connection.welcome = Welcome {
+                    version,
+                    plan_version,
+                    warden_pid,
+                    launches,
+                };
                 Ok(connection)
             }
             Some(Reply::Superseded { generation }) => Err(ClientError::Superseded { generation }),
@@ -139,7 +167,9 @@ impl Connection {
         while self.sent < self.outgoing.len() {
             match fd_passing::send(self.socket.as_fd(), &self.outgoing[self.sent..], &[]) {
                 Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flush::Pending),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Flush::Pending);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -151,13 +181,20 @@ impl Connection {
     /// Appends every reply that has arrived to `replies`, until the socket would block or is closed.
     pub fn try_read(&mut self, replies: &mut Vec<Incoming>) -> Result<ReadState, ClientError> {
         loop {
-            let received = fd_passing::receive(self.socket.as_fd(), &mut self.incoming, READ_BYTES, &mut self.descriptors);
+            let received = fd_passing::receive(
+                self.socket.as_fd(),
+                &mut self.incoming,
+                READ_BYTES,
+                &mut self.descriptors,
+            );
             let state = match received {
                 Ok(0) => Some(ReadState::Closed),
                 Ok(count) if count < READ_BYTES => None,
                 Ok(_) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(ReadState::Open),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Some(ReadState::Closed),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    Some(ReadState::Closed)
+                }
                 Err(error) => return Err(error.into()),
             };
             if let Some(state) = state {
@@ -174,10 +211,17 @@ impl Connection {
             if let Some(incoming) = self.take_frame()? {
                 return Ok(Some(incoming));
             }
-            match fd_passing::receive(self.socket.as_fd(), &mut self.incoming, READ_BYTES, &mut self.descriptors) {
+            match fd_passing::receive(
+                self.socket.as_fd(),
+                &mut self.incoming,
+                READ_BYTES,
+                &mut self.descriptors,
+            ) {
                 Ok(0) => return Err(ClientError::Closed),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(ClientError::Closed),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(ClientError::Closed);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let left = end.saturating_duration_since(Instant::now());
                     if left.is_zero() {
@@ -203,7 +247,9 @@ impl Connection {
     }
 
     fn take_frame(&mut self) -> Result<Option<Incoming>, ClientError> {
-        let Some((body, length)) = next_frame(&self.incoming)? else { return Ok(None) };
+        let Some((body, length)) = next_frame(&self.incoming)? else {
+            return Ok(None);
+        };
         let reply = decode_reply(body)?;
         self.incoming.drain(..length);
         let descriptors = take_descriptors(&mut self.descriptors, &reply);
@@ -225,14 +271,20 @@ impl std::os::fd::AsRawFd for Connection {
 
 fn take_descriptors(queue: &mut VecDeque<OwnedFd>, reply: &Reply) -> Vec<OwnedFd> {
     match reply {
-        Reply::Started { descriptors, .. } => queue.drain(..usize::from(*descriptors).min(queue.len())).collect(),
+        Reply::Started { descriptors, .. } => queue
+            .drain(..usize::from(*descriptors).min(queue.len()))
+            .collect(),
         _ => Vec::new(),
     }
 }
 
 fn wait_readable(fd: BorrowedFd<'_>, deadline: Duration) -> io::Result<()> {
-    let timeout = Timespec::try_from(deadline).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&timeout)) {
+    let timeout =
+        Timespec::try_from(deadline).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    match poll(
+        &mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)],
+        Some(&timeout),
+    ) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }

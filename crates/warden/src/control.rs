@@ -5,13 +5,16 @@
 use crate::launch::{Launch, Phase};
 use crate::peer::{Line, Peer};
 use crate::proc_tree;
-use crate::protocol::{PROTOCOL_VERSION, Reply, Request, RequestKind, ShutdownLaunches, SignalScope, Usage};
+use crate::protocol::{
+    LaunchPhase, LaunchState, PROTOCOL_VERSION, Reply, Request, RequestKind, ShutdownLaunches,
+    SignalScope, Usage,
+};
 use crate::reexec::Validation;
 use crate::timers::Timer;
 use crate::tree::TreeId;
 use crate::tree_ending::{Answer, Ending, Means};
 use crate::warden::{Token, Warden};
-use mezz_launch_plan::{LaunchId, Leftovers, MARKER_NAME, PLAN_VERSION, Survival};
+use mezz_launch_plan::{LaunchId, LaunchPlan, Leftovers, MARKER_NAME, PLAN_VERSION, Survival};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
@@ -20,13 +23,18 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+/// How long a warden with a work directory stays when nothing runs and no agent comes back.
+const IDLE_BEFORE_END: Duration = Duration::from_mins(1);
 /// How long a warden that is to end waits for what does not die.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
 impl Warden {
     /// Takes new connections of root and of our own user.
     pub(crate) fn accept(&mut self) {
-        while let Ok(socket) = accept_with(&self.endpoint.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+        while let Ok(socket) = accept_with(
+            &self.endpoint.listener,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        ) {
             let own = rustix::process::geteuid();
             let allowed = rustix::net::sockopt::socket_peercred(&socket)
                 .is_ok_and(|credentials| credentials.uid.is_root() || credentials.uid == own);
@@ -46,7 +54,9 @@ impl Warden {
 
     /// Reads and does what a peer asks for.
     pub(crate) fn on_peer(&mut self, id: u32, flags: EventFlags) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
         let mut line = Line::Open;
         if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             line = peer.read();
@@ -69,7 +79,9 @@ impl Warden {
 
     /// Ends a connection, and what ends with it.
     pub(crate) fn close_peer(&mut self, id: u32) {
-        let Some(peer) = self.peers.remove(&id) else { return };
+        let Some(peer) = self.peers.remove(&id) else {
+            return;
+        };
         self.unwatch(peer.socket.as_fd());
         if self.controller == Some(id) {
             self.controller = None;
@@ -112,6 +124,22 @@ impl Warden {
             self.kill_tree(id, Answer::None);
         }
         self.backlog.retain(|plan| plan.survival == Survival::Keep);
+        self.timers
+            .set(Instant::now() + IDLE_BEFORE_END, Timer::Idle);
+    }
+
+    /// With nothing that runs and nobody who asks, all that is known lies in the exit log: the next warden reads it.
+    pub(crate) fn on_idle(&mut self) {
+        if self.controller.is_some() {
+            return;
+        }
+        let runs = self.launches.iter().flatten().any(Launch::is_alive);
+        if runs || !self.peers.is_empty() || !self.endings.is_empty() || !self.backlog.is_empty() {
+            self.timers
+                .set(Instant::now() + IDLE_BEFORE_END, Timer::Idle);
+        } else {
+            self.stop(ShutdownLaunches::Leave);
+        }
     }
 
     /// Without a work directory and without anybody who wants us there is nothing to stay for.
@@ -128,9 +156,15 @@ impl Warden {
             return;
         }
         self.backlog.clear();
-        self.timers.set(Instant::now() + GIVE_UP_AFTER, Timer::GiveUp);
+        self.timers
+            .set(Instant::now() + GIVE_UP_AFTER, Timer::GiveUp);
         let left = |launch: &&Launch| launch.is_alive() || launch.leftovers == Leftovers::Leave;
-        let known = self.launches.iter().flatten().filter(left).map(|launch| launch.id);
+        let known = self
+            .launches
+            .iter()
+            .flatten()
+            .filter(left)
+            .map(|launch| launch.id);
         let left: BTreeSet<LaunchId> = known.chain(self.endings.keys().copied()).collect();
         for id in left {
             self.kill_tree(id, Answer::None);
@@ -147,20 +181,45 @@ impl Warden {
         match request {
             Request::Hello { .. } => {}
             Request::Launch(plan) => self.start(*plan),
-            Request::Signal { launch_id, signal, scope } => self.on_signal(launch_id, signal, scope),
+            Request::Signal {
+                launch_id,
+                signal,
+                scope,
+            } => self.on_signal(launch_id, signal, scope),
             Request::KillTree { launch_id } => self.on_kill_tree(launch_id),
-            Request::KillStray { launch_id, marker, .. } if !is_marker(&marker) => {
-                self.refuse(launch_id, RequestKind::KillStray, Errno::INVAL, "marker is not the marker of a launch");
+            Request::KillStray {
+                launch_id, marker, ..
+            } if !is_marker(&marker) => {
+                self.refuse(
+                    launch_id,
+                    RequestKind::KillStray,
+                    Errno::INVAL,
+                    "marker is not the marker of a launch",
+                );
             }
-            Request::KillStray { launch_id, kill, marker } => {
-                let tree = TreeId { kill, pid: 0, start_ticks: 0, marker };
+            Request::KillStray {
+                launch_id,
+                kill,
+                marker,
+            } => {
+                let tree = TreeId {
+                    kill,
+                    pid: 0,
+                    start_ticks: 0,
+                    marker,
+                };
                 self.end_tree(launch_id, Ending::new(tree, Means::Kill, Answer::TreeGone));
             }
             Request::Acknowledge { launch_id } => self.acknowledge(launch_id),
             Request::List => self.on_list(),
             Request::Usage { launch_id } => self.on_usage(launch_id),
             Request::CloseInput { launch_id } => {
-                if let Some(launch) = self.places.get(&launch_id).copied().and_then(|place| self.launch_at(place)) {
+                if let Some(launch) = self
+                    .places
+                    .get(&launch_id)
+                    .copied()
+                    .and_then(|place| self.launch_at(place))
+                {
                     launch.stdin = None;
                 }
             }
@@ -168,7 +227,12 @@ impl Warden {
                 if self.places.contains_key(&launch_id) {
                     self.repeat_answer(launch_id);
                 } else {
-                    self.refuse(launch_id, RequestKind::Reattach, Errno::SRCH, "no such launch");
+                    self.refuse(
+                        launch_id,
+                        RequestKind::Reattach,
+                        Errno::SRCH,
+                        "no such launch",
+                    );
                 }
             }
             Request::Reexec { path } => self.begin_reexec(path),
@@ -178,7 +242,9 @@ impl Warden {
 
     fn on_hello(&mut self, peer: u32, generation: u64) {
         if self.controller.is_some() && generation < self.generation {
-            let reply = Reply::Superseded { generation: self.generation };
+            let reply = Reply::Superseded {
+                generation: self.generation,
+            };
             if let Some(refused) = self.peers.get_mut(&peer) {
                 refused.push(&reply, Vec::new());
                 let _ = refused.flush();
@@ -225,7 +291,12 @@ impl Warden {
 
     fn refuse(&mut self, launch_id: LaunchId, request: RequestKind, errno: Errno, what: &str) {
         let message = format!("{request}: {what}");
-        self.reply(&Reply::Refused { launch_id, request, errno: errno.raw_os_error(), message });
+        self.reply(&Reply::Refused {
+            launch_id,
+            request,
+            errno: errno.raw_os_error(),
+            message,
+        });
     }
 
     fn on_signal(&mut self, id: LaunchId, number: i32, scope: SignalScope) {
@@ -233,7 +304,12 @@ impl Warden {
             return self.refuse(id, RequestKind::Signal, Errno::INVAL, "no such signal");
         };
         let Some(launch) = self.launch(id).filter(|launch| launch.is_alive()) else {
-            return self.refuse(id, RequestKind::Signal, Errno::SRCH, "no such running launch");
+            return self.refuse(
+                id,
+                RequestKind::Signal,
+                Errno::SRCH,
+                "no such running launch",
+            );
         };
         let sent = match scope {
             SignalScope::Process => match &launch.pidfd {
@@ -272,17 +348,32 @@ impl Warden {
 
     fn on_list(&mut self) {
         let mut launches: Vec<_> = self.launches.iter().flatten().map(Launch::state).collect();
+        let accepted = |plan: &LaunchPlan| LaunchState {
+            launch_id: plan.launch_id,
+            pid: 0,
+            start_ticks: 0,
+            phase: LaunchPhase::Launching,
+        };
+        launches.extend(self.backlog.iter().map(accepted));
         launches.sort_by_key(|state| state.launch_id);
         self.reply(&Reply::Listing { launches });
     }
 
     fn on_usage(&mut self, id: LaunchId) {
         let Some(launch) = self.launch(id).filter(|launch| launch.is_alive()) else {
-            return self.refuse(id, RequestKind::Usage, Errno::SRCH, "no such running launch");
+            return self.refuse(
+                id,
+                RequestKind::Usage,
+                Errno::SRCH,
+                "no such running launch",
+            );
         };
         let mut members = launch.tree.members();
         members.insert(launch.tree.pid);
-        let (tick_us, page_bytes) = (1_000_000 / rustix::param::clock_ticks_per_second(), rustix::param::page_size() as u64);
+        let (tick_us, page_bytes) = (
+            1_000_000 / rustix::param::clock_ticks_per_second(),
+            rustix::param::page_size() as u64,
+        );
         let mut usage = Usage::default();
         for stat in members.into_iter().filter_map(proc_tree::stat) {
             usage.user_us += stat.user_ticks * tick_us;
@@ -290,11 +381,17 @@ impl Warden {
             usage.rss_bytes += stat.rss_pages * page_bytes;
             usage.processes += 1;
         }
-        self.reply(&Reply::Usage { launch_id: id, usage });
+        self.reply(&Reply::Usage {
+            launch_id: id,
+            usage,
+        });
     }
 }
 
 /// A marker that is too short would be found in strangers.
 pub(crate) fn is_marker(marker: &std::ffi::CStr) -> bool {
-    marker.to_bytes().strip_prefix(MARKER_NAME.as_bytes()).is_some_and(|rest| rest.len() > 1 && rest[0] == b'=')
+    marker
+        .to_bytes()
+        .strip_prefix(MARKER_NAME.as_bytes())
+        .is_some_and(|rest| rest.len() > 1 && rest[0] == b'=')
 }

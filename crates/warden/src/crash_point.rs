@@ -48,7 +48,10 @@ fn parse(text: &str) -> Option<Armed> {
         Some((name, visits)) => (name, visits.parse().ok().filter(|visits| *visits > 0)?),
         None => (text, 1),
     };
-    (!name.is_empty()).then(|| Armed { name: name.to_owned(), left: AtomicU32::new(visits) })
+    (!name.is_empty()).then(|| Armed {
+        name: name.to_owned(),
+        left: AtomicU32::new(visits),
+    })
 }
 
 #[cold]
@@ -66,7 +69,10 @@ mod tests {
     #[test]
     fn a_point_without_a_number_means_the_first_visit() {
         let armed = parse("warden.after_clone").expect("valid");
-        assert_eq!((armed.name.as_str(), armed.left.into_inner()), ("warden.after_clone", 1));
+        assert_eq!(
+            (armed.name.as_str(), armed.left.into_inner()),
+            ("warden.after_clone", 1)
+        );
     }
 
     #[test]

@@ -44,7 +44,12 @@ impl ExitLog {
         };
         let exits: Vec<Exit> = replay(&content).into_values().collect();
         // Written anew, so that a torn end never stands between old and new records.
-        let mut log = Self { file: open(&path)?, path, bytes: 0, pending: Vec::new() };
+        let mut log = Self {
+            file: open(&path)?,
+            path,
+            bytes: 0,
+            pending: Vec::new(),
+        };
         log.rewrite(exits.iter())?;
         Ok((log, exits))
     }
@@ -54,7 +59,12 @@ impl ExitLog {
         let path = work_dir.join(FILE_NAME);
         let file = open(&path)?;
         let bytes = file.metadata()?.len();
-        Ok(Self { path, file, bytes, pending: Vec::new() })
+        Ok(Self {
+            path,
+            file,
+            bytes,
+            pending: Vec::new(),
+        })
     }
 
     /// Adds an exit to the next write.
@@ -86,7 +96,11 @@ impl ExitLog {
     /// Drops acknowledged records when they are the larger part.
     pub(crate) fn compact(&mut self, kept: &[&Exit]) -> io::Result<()> {
         let live = (kept.len() * (EXIT_BYTES + 5)) as u64;
-        if self.bytes < live * 2 { Ok(()) } else { self.rewrite(kept.iter().copied()) }
+        if self.bytes < live * 2 {
+            Ok(())
+        } else {
+            self.rewrite(kept.iter().copied())
+        }
     }
 
     fn rewrite<'a>(&mut self, kept: impl Iterator<Item = &'a Exit>) -> io::Result<()> {
@@ -95,7 +109,12 @@ impl ExitLog {
             record(&mut content, EXIT, |w| encode_exit(exit, w));
         }
         let new = self.path.with_extension("log.new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
         file.write_all(&content)?;
         fs::rename(&new, &self.path)?;
         self.file = open(&self.path)?;
@@ -105,7 +124,11 @@ impl ExitLog {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Appends a kind, a body and a sum over both.
@@ -119,26 +142,36 @@ fn record(buffer: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Writer<'_>)) {
 
 /// FNV-1a: tells a torn record from a whole one.
 fn checksum(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    bytes.iter().fold(0x811c_9dc5, |sum, byte| {
+        (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 fn replay(content: &[u8]) -> BTreeMap<LaunchId, Exit> {
     let mut exits = BTreeMap::new();
-    let Some(mut rest) = content.strip_prefix(HEADER) else { return exits };
+    let Some(mut rest) = content.strip_prefix(HEADER) else {
+        return exits;
+    };
     while let Some(kind) = rest.first() {
         let length = match *kind {
             EXIT => 1 + EXIT_BYTES,
             ACKNOWLEDGED => 1 + 8,
             _ => break,
         };
-        let Some((record, tail)) = rest.split_at_checked(length) else { break };
-        let Some((sum, tail)) = tail.split_first_chunk::<4>() else { break };
+        let Some((record, tail)) = rest.split_at_checked(length) else {
+            break;
+        };
+        let Some((sum, tail)) = tail.split_first_chunk::<4>() else {
+            break;
+        };
         if u32::from_le_bytes(*sum) != checksum(record) {
             break;
         }
         let mut reader = Reader::new(&record[1..]);
         if *kind == EXIT {
-            let Ok(exit) = decode_exit(&mut reader) else { break };
+            let Ok(exit) = decode_exit(&mut reader) else {
+                break;
+            };
             exits.insert(exit.launch_id, exit);
         } else if let Ok(id) = reader.u64("acknowledged") {
             exits.remove(&LaunchId(id));
@@ -155,7 +188,15 @@ mod tests {
 
     fn exit(id: u64) -> Exit {
         let status = ExitStatus::Exited(3);
-        Exit { launch_id: LaunchId(id), pid: 7, status, user_us: 1, system_us: 2, max_rss_kib: 3, at_us: 4 }
+        Exit {
+            launch_id: LaunchId(id),
+            pid: 7,
+            status,
+            user_us: 1,
+            system_us: 2,
+            max_rss_kib: 3,
+            at_us: 4,
+        }
     }
 
     #[test]
@@ -182,7 +223,12 @@ mod tests {
         log.write().unwrap();
         let path = log.path.clone();
         let length = fs::metadata(&path).unwrap().len();
-        OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 3).unwrap();
+        OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(length - 3)
+            .unwrap();
         let (mut log, found) = ExitLog::open(dir.path()).unwrap();
         assert_eq!(found, [exit(1)]);
         log.exited(&exit(5));

@@ -24,7 +24,11 @@ impl Warden {
         for place in places {
             // A report that came in the same turn goes first: started, then exited.
             self.on_report(place);
-            let exit = self.launches.get(place as usize).and_then(Option::as_ref).and_then(look);
+            let exit = self
+                .launches
+                .get(place as usize)
+                .and_then(Option::as_ref)
+                .and_then(look);
             if let Some(exit) = exit.filter(|_| exits.iter().all(|(known, _)| *known != place)) {
                 exits.push((place, exit));
             }
@@ -48,7 +52,9 @@ impl Warden {
     }
 
     fn reap(&mut self, place: u32, exit: Exit) {
-        let Some(launch) = self.launch_at(place) else { return };
+        let Some(launch) = self.launch_at(place) else {
+            return;
+        };
         if let Some(pidfd) = launch.pidfd.take() {
             let reaped = sys::wait(Waited::Pidfd(pidfd.as_fd()), Reap::Reap);
             self.unwatch(pidfd.as_fd());
@@ -68,7 +74,9 @@ impl Warden {
 
     /// Forgets an exit that the agent has taken note of.
     pub(crate) fn acknowledge(&mut self, id: LaunchId) {
-        let Some(&place) = self.places.get(&id) else { return };
+        let Some(&place) = self.places.get(&id) else {
+            return;
+        };
         if self.launch_at(place).is_none_or(|launch| launch.is_alive()) {
             return;
         }
@@ -85,13 +93,19 @@ impl Warden {
         let mut buffer = [0u8; 8 * size_of::<libc::signalfd_siginfo>()];
         while let Ok(count) = rustix::io::read(&self.setup.signals, &mut buffer) {
             for record in buffer[..count].chunks_exact(size_of::<libc::signalfd_siginfo>()) {
-                let (number, _) = record.split_first_chunk().expect("a record begins with the signal's number");
+                let (number, _) = record
+                    .split_first_chunk()
+                    .expect("a record begins with the signal's number");
                 if u32::from_ne_bytes(*number) == libc::SIGCHLD.unsigned_abs() {
                     self.sweep_soon();
                 } else {
                     // With a work directory the tasks belong to the node, not to this process.
                     let durable = self.setup.work_dir.is_some();
-                    self.stop(if durable { ShutdownLaunches::Leave } else { ShutdownLaunches::Kill });
+                    self.stop(if durable {
+                        ShutdownLaunches::Leave
+                    } else {
+                        ShutdownLaunches::Kill
+                    });
                 }
             }
         }
@@ -101,8 +115,13 @@ impl Warden {
     pub(crate) fn sweep_soon(&mut self) {
         if !self.sweeping {
             self.sweeping = true;
-            self.rewatch(self.setup.signals.as_fd(), Token::Signals, EventFlags::empty());
-            self.timers.set(Instant::now() + SWEEP_PAUSE, Timer::Orphans);
+            self.rewatch(
+                self.setup.signals.as_fd(),
+                Token::Signals,
+                EventFlags::empty(),
+            );
+            self.timers
+                .set(Instant::now() + SWEEP_PAUSE, Timer::Orphans);
         }
     }
 
@@ -110,6 +129,11 @@ impl Warden {
     pub(crate) fn reap_orphans(&mut self) {
         self.sweeping = false;
         self.rewatch(self.setup.signals.as_fd(), Token::Signals, EventFlags::IN);
+        self.reap_strangers();
+        self.clear_suspected();
+    }
+
+    fn reap_strangers(&mut self) {
         while let Ok(Some(ended)) = sys::wait(Waited::Any, Reap::Look) {
             if let Some(&place) = self.main_pids.get(&ended.pid) {
                 self.ended.push(place);
@@ -118,9 +142,15 @@ impl Warden {
                     note!("{} has ended but cannot be reaped", ended.pid);
                     return;
                 }
-            } else if self.validation.as_ref().is_some_and(|validation| validation.pid() == ended.pid) {
+            } else if self
+                .validation
+                .as_ref()
+                .is_some_and(|validation| validation.pid() == ended.pid)
+            {
                 self.on_validated();
-                if self.validation.as_ref().is_some_and(|validation| validation.pid() == ended.pid && !validation.is_done()) {
+                if self.validation.as_ref().is_some_and(|validation| {
+                    validation.pid() == ended.pid && !validation.is_done()
+                }) {
                     return;
                 }
             } else if sys::wait(Waited::Pid(ended.pid), Reap::Reap).is_err() {
@@ -141,7 +171,9 @@ fn look(launch: &Launch) -> Option<Exit> {
             raw = i32::from_ne_bytes(told);
         }
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Some(Exit {
         launch_id: launch.id,
         pid: ended.pid,

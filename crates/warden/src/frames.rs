@@ -3,8 +3,8 @@
 //! Must never change the meaning of a tag: a new meaning gets a new tag.
 
 use crate::protocol::{
-    Exit, ExitStatus, LaunchPhase, LaunchState, LaunchStep, MAX_FRAME_BYTES, Reply, Request, RequestKind, ShutdownLaunches,
-    SignalScope, Usage,
+    Exit, ExitStatus, LaunchPhase, LaunchState, LaunchStep, MAX_FRAME_BYTES, Reply, Request,
+    RequestKind, ShutdownLaunches, SignalScope, Usage,
 };
 use mezz_launch_plan::wire::{DecodeError, Reader, Writer};
 use mezz_launch_plan::{KillMethod, LaunchId, decode_plan, encode_plan};
@@ -20,10 +20,15 @@ fn frame(buffer: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
 
 /// The body of the first whole frame and how many bytes it takes, if it is there.
 pub(crate) fn next_frame(buffer: &[u8]) -> Result<Option<(&[u8], usize)>, DecodeError> {
-    let Some((head, rest)) = buffer.split_first_chunk::<4>() else { return Ok(None) };
+    let Some((head, rest)) = buffer.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
     let length = u32::from_le_bytes(*head) as usize;
     if length > MAX_FRAME_BYTES {
-        return Err(DecodeError::UnknownValue { field: "frame.length", value: length as u64 });
+        return Err(DecodeError::UnknownValue {
+            field: "frame.length",
+            value: length as u64,
+        });
     }
     Ok(rest.get(..length).map(|body| (body, length + 4)))
 }
@@ -39,12 +44,19 @@ pub fn encode_request(request: &Request, buffer: &mut Vec<u8>) {
         let mut w = Writer::new(buffer);
         match request {
             Request::Launch(_) => {}
-            Request::Hello { version, generation } => {
+            Request::Hello {
+                version,
+                generation,
+            } => {
                 w.u8(1);
                 w.u32(*version);
                 w.u64(*generation);
             }
-            Request::Signal { launch_id, signal, scope } => {
+            Request::Signal {
+                launch_id,
+                signal,
+                scope,
+            } => {
                 w.u8(3);
                 w.u64(launch_id.0);
                 w.i32(*signal);
@@ -79,7 +91,11 @@ pub fn encode_request(request: &Request, buffer: &mut Vec<u8>) {
                 w.u8(12);
                 w.u64(launch_id.0);
             }
-            Request::KillStray { launch_id, kill, marker } => {
+            Request::KillStray {
+                launch_id,
+                kill,
+                marker,
+            } => {
                 w.u8(10);
                 w.u64(launch_id.0);
                 kill.encode(&mut w);
@@ -94,32 +110,60 @@ pub fn decode_request(body: &[u8]) -> Result<Request, DecodeError> {
     let mut r = Reader::new(body);
     let id = |r: &mut Reader<'_>| r.u64("request.launch_id").map(LaunchId);
     let request = match r.u8("request")? {
-        1 => Request::Hello { version: r.u32("hello.version")?, generation: r.u64("hello.generation")? },
+        1 => Request::Hello {
+            version: r.u32("hello.version")?,
+            generation: r.u64("hello.generation")?,
+        },
         2 => return Ok(Request::Launch(Box::new(decode_plan(r.rest())?))),
         3 => Request::Signal {
             launch_id: id(&mut r)?,
             signal: r.i32("signal.signal")?,
-            scope: if r.u8("signal.scope")? == 0 { SignalScope::Process } else { SignalScope::Tree },
+            scope: if r.u8("signal.scope")? == 0 {
+                SignalScope::Process
+            } else {
+                SignalScope::Tree
+            },
         },
-        4 => Request::KillTree { launch_id: id(&mut r)? },
-        5 => Request::Acknowledge { launch_id: id(&mut r)? },
+        4 => Request::KillTree {
+            launch_id: id(&mut r)?,
+        },
+        5 => Request::Acknowledge {
+            launch_id: id(&mut r)?,
+        },
         6 => Request::List,
-        7 => Request::Usage { launch_id: id(&mut r)? },
+        7 => Request::Usage {
+            launch_id: id(&mut r)?,
+        },
         8 => {
             let bytes = r.bytes("reexec.path")?;
-            Request::Reexec { path: <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes).into() }
+            Request::Reexec {
+                path: <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes).into(),
+            }
         }
         9 => Request::Shutdown {
-            launches: if r.u8("shutdown.launches")? == 0 { ShutdownLaunches::Kill } else { ShutdownLaunches::Leave },
+            launches: if r.u8("shutdown.launches")? == 0 {
+                ShutdownLaunches::Kill
+            } else {
+                ShutdownLaunches::Leave
+            },
         },
         10 => Request::KillStray {
             launch_id: id(&mut r)?,
             kill: KillMethod::decode(&mut r)?,
             marker: r.c_string("kill_stray.marker")?,
         },
-        11 => Request::CloseInput { launch_id: id(&mut r)? },
-        12 => Request::Reattach { launch_id: id(&mut r)? },
-        value => return Err(DecodeError::UnknownValue { field: "request", value: value.into() }),
+        11 => Request::CloseInput {
+            launch_id: id(&mut r)?,
+        },
+        12 => Request::Reattach {
+            launch_id: id(&mut r)?,
+        },
+        value => {
+            return Err(DecodeError::UnknownValue {
+                field: "request",
+                value: value.into(),
+            });
+        }
     };
     r.finish()?;
     Ok(request)
@@ -130,7 +174,12 @@ pub fn encode_reply(reply: &Reply, buffer: &mut Vec<u8>) {
     frame(buffer, |buffer| {
         let mut w = Writer::new(buffer);
         match reply {
-            Reply::Welcome { version, plan_version, warden_pid, launches } => {
+            Reply::Welcome {
+                version,
+                plan_version,
+                warden_pid,
+                launches,
+            } => {
                 w.u8(1);
                 w.u32(*version);
                 w.u8(*plan_version);
@@ -141,14 +190,24 @@ pub fn encode_reply(reply: &Reply, buffer: &mut Vec<u8>) {
                 w.u8(2);
                 w.u64(*generation);
             }
-            Reply::Started { launch_id, pid, start_ticks, descriptors } => {
+            Reply::Started {
+                launch_id,
+                pid,
+                start_ticks,
+                descriptors,
+            } => {
                 w.u8(3);
                 w.u64(launch_id.0);
                 w.u32(*pid);
                 w.u64(*start_ticks);
                 w.u8(*descriptors);
             }
-            Reply::LaunchFailed { launch_id, step, errno, message } => {
+            Reply::LaunchFailed {
+                launch_id,
+                step,
+                errno,
+                message,
+            } => {
                 w.u8(4);
                 w.u64(launch_id.0);
                 w.u8(step.number());
@@ -178,7 +237,12 @@ pub fn encode_reply(reply: &Reply, buffer: &mut Vec<u8>) {
                 w.u64(usage.rss_bytes);
                 w.u32(usage.processes);
             }
-            Reply::Refused { launch_id, request, errno, message } => {
+            Reply::Refused {
+                launch_id,
+                request,
+                errno,
+                message,
+            } => {
                 w.u8(9);
                 w.u64(launch_id.0);
                 w.u8(request.number());
@@ -204,7 +268,9 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, DecodeError> {
             warden_pid: r.u32("welcome.warden_pid")?,
             launches: r.u32("welcome.launches")?,
         },
-        2 => Reply::Superseded { generation: r.u64("superseded.generation")? },
+        2 => Reply::Superseded {
+            generation: r.u64("superseded.generation")?,
+        },
         3 => Reply::Started {
             launch_id: id(&mut r)?,
             pid: r.u32("started.pid")?,
@@ -218,10 +284,16 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, DecodeError> {
             message: r.text("launch_failed.message")?,
         },
         5 => Reply::Exited(decode_exit(&mut r)?),
-        6 => Reply::TreeGone { launch_id: id(&mut r)? },
+        6 => Reply::TreeGone {
+            launch_id: id(&mut r)?,
+        },
         7 => {
             let count = r.count("listing.launches")?;
-            Reply::Listing { launches: (0..count).map(|_| decode_state(&mut r)).collect::<Result<_, _>>()? }
+            Reply::Listing {
+                launches: (0..count)
+                    .map(|_| decode_state(&mut r))
+                    .collect::<Result<_, _>>()?,
+            }
         }
         8 => Reply::Usage {
             launch_id: id(&mut r)?,
@@ -238,8 +310,15 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply, DecodeError> {
             errno: r.i32("refused.errno")?,
             message: r.text("refused.message")?,
         },
-        10 => Reply::ReexecFailed { message: r.text("reexec_failed.message")? },
-        value => return Err(DecodeError::UnknownValue { field: "reply", value: value.into() }),
+        10 => Reply::ReexecFailed {
+            message: r.text("reexec_failed.message")?,
+        },
+        value => {
+            return Err(DecodeError::UnknownValue {
+                field: "reply",
+                value: value.into(),
+            });
+        }
     };
     r.finish()?;
     Ok(reply)
@@ -293,7 +372,12 @@ fn decode_state(r: &mut Reader<'_>) -> Result<LaunchState, DecodeError> {
             0 => LaunchPhase::Launching,
             1 => LaunchPhase::Running,
             2 => LaunchPhase::Exited(decode_exit(r)?),
-            value => return Err(DecodeError::UnknownValue { field: "listing.phase", value: value.into() }),
+            value => {
+                return Err(DecodeError::UnknownValue {
+                    field: "listing.phase",
+                    value: value.into(),
+                });
+            }
         },
     })
 }

@@ -56,8 +56,17 @@ impl Launch {
             Phase::Running => LaunchPhase::Running,
             Phase::Exited(exit) => LaunchPhase::Exited(*exit),
         };
-        let pid = if let Phase::Exited(exit) = &self.phase { exit.pid } else { self.tree.pid };
-        LaunchState { launch_id: self.id, pid, start_ticks: self.tree.start_ticks, phase }
+        let pid = if let Phase::Exited(exit) = &self.phase {
+            exit.pid
+        } else {
+            self.tree.pid
+        };
+        LaunchState {
+            launch_id: self.id,
+            pid,
+            start_ticks: self.tree.start_ticks,
+            phase,
+        }
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -66,7 +75,11 @@ impl Launch {
 
     /// Copies of the pipes' ends for the agent, in the order stdin, stdout, stderr.
     pub(crate) fn share_pipes(&self) -> io::Result<Vec<OwnedFd>> {
-        self.stdin.iter().chain(&self.outputs).map(OwnedFd::try_clone).collect()
+        self.stdin
+            .iter()
+            .chain(&self.outputs)
+            .map(OwnedFd::try_clone)
+            .collect()
     }
 }
 
@@ -89,8 +102,13 @@ impl ReportSlots {
     const COUNT: u32 = 1024;
 
     pub(crate) fn new() -> io::Result<Self> {
-        let base = sys::shared_pages(Self::COUNT as usize * size_of::<ReportSlot>())?.cast_const().cast();
-        Ok(Self { base, free: (0..Self::COUNT).rev().collect() })
+        let base = sys::shared_pages(Self::COUNT as usize * size_of::<ReportSlot>())?
+            .cast_const()
+            .cast();
+        Ok(Self {
+            base,
+            free: (0..Self::COUNT).rev().collect(),
+        })
     }
 
     /// Takes a slot and clears it.
@@ -117,6 +135,9 @@ impl ReportSlots {
 
     pub(crate) fn report(&self, slot: u32) -> Report {
         let slot = self.get(slot);
-        Report { step: slot.step.load(Ordering::Acquire), errno: slot.errno.load(Ordering::Acquire) }
+        Report {
+            step: slot.step.load(Ordering::Acquire),
+            errno: slot.errno.load(Ordering::Acquire),
+        }
     }
 }

@@ -3,14 +3,14 @@
 //! Must never wait for a child that anything foreign can delay.
 
 use crate::child::{ChildPlan, child_main};
+use crate::clone;
 use crate::crash_point::crash_point;
 use crate::launch::{Launch, Launching, Phase};
 use crate::prepared::{PrepareError, Prepared};
 use crate::proc_tree;
 use crate::protocol::{LaunchStep, Reply};
-use crate::sys;
 use crate::timers::Timer;
-use crate::tree::TreeId;
+use crate::tree::{TreeId, path_of};
 use crate::tree_ending::{Answer, Ending, Means};
 use crate::warden::{STACK_BYTES, Token, Warden};
 use mezz_launch_plan::{CloneMode, KillMethod, LaunchId, LaunchPlan};
@@ -37,7 +37,12 @@ impl Warden {
             return self.repeat_answer(plan.launch_id);
         }
         if self.stopping.is_some() {
-            return self.launch_failed(plan.launch_id, LaunchStep::Prepare, Errno::SHUTDOWN, "the warden is ending");
+            return self.launch_failed(
+                plan.launch_id,
+                LaunchStep::Prepare,
+                Errno::SHUTDOWN,
+                "the warden is ending",
+            );
         }
         let Some(slot) = self.slots.take() else {
             self.backlog.push_back(plan);
@@ -46,8 +51,13 @@ impl Warden {
         if let Err(error) = self.clone_child(&plan, slot) {
             self.slots.give_back(slot);
             self.launch_failed(plan.launch_id, error.step, error.errno, &error.what);
-            let tree = TreeId { kill: plan.kill, pid: 0, start_ticks: 0, marker: plan.marker };
-            let _ = tree.remove_if_empty(|_| true);
+            let tree = TreeId {
+                kill: plan.kill,
+                pid: 0,
+                start_ticks: 0,
+                marker: plan.marker,
+            };
+            let _ = tree.remove_if_empty();
         }
     }
 
@@ -62,7 +72,9 @@ impl Warden {
 
     /// Says again what was said of a launch; descriptors included.
     pub(crate) fn repeat_answer(&mut self, id: LaunchId) {
-        let Some(launch) = self.launch(id) else { return };
+        let Some(launch) = self.launch(id) else {
+            return;
+        };
         match &launch.phase {
             // The answer is still to come.
             Phase::Launching(_) => {}
@@ -76,7 +88,9 @@ impl Warden {
     }
 
     fn say_started(&mut self, id: LaunchId) {
-        let Some(launch) = self.launch(id) else { return };
+        let Some(launch) = self.launch(id) else {
+            return;
+        };
         let descriptors = launch.share_pipes().unwrap_or_else(|error| {
             note!("pipes of {id}: {error}");
             Vec::new()
@@ -93,11 +107,21 @@ impl Warden {
 
     fn launch_failed(&mut self, launch_id: LaunchId, step: LaunchStep, errno: Errno, what: &str) {
         let error = std::io::Error::from(errno);
-        let message = if what.is_empty() { format!("{step}: {error}") } else { format!("{step}: {what}: {error}") };
-        self.reply(&Reply::LaunchFailed { launch_id, step, errno: errno.raw_os_error(), message });
+        let message = if what.is_empty() {
+            format!("{step}: {error}")
+        } else {
+            format!("{step}: {what}: {error}")
+        };
+        self.reply(&Reply::LaunchFailed {
+            launch_id,
+            step,
+            errno: errno.raw_os_error(),
+            message,
+        });
     }
 
     fn clone_child(&mut self, plan: &LaunchPlan, slot: u32) -> Result<(), PrepareError> {
+        self.note_cgroup_parent(&plan.kill);
         let mut prepared = Prepared::new(plan, self.setup.open_files)?;
         let mut child = prepared.child_plan(std::ptr::from_ref(self.slots.get(slot)));
         crash_point("warden.before_clone");
@@ -105,12 +129,26 @@ impl Warden {
             CloneMode::Vfork => self.vfork(&prepared, &mut child),
             CloneMode::Fork => fork(plan, &prepared, &mut child),
         };
-        let cloned = cloned
-            .map_err(|errno| PrepareError { step: LaunchStep::Clone, errno, what: "cannot make a process".to_owned() })?;
+        let cloned = cloned.map_err(|errno| PrepareError {
+            step: LaunchStep::Clone,
+            errno,
+            what: "cannot make a process".to_owned(),
+        })?;
         crash_point("warden.after_clone");
         prepared.pipes.theirs.clear();
-        let start_ticks = proc_tree::start_ticks(cloned.pid).unwrap_or(0);
-        let tree = TreeId { kill: plan.kill.clone(), pid: cloned.pid, start_ticks, marker: plan.marker.clone() };
+        // A cgroup knows its members by itself.
+        let start_ticks = match plan.kill {
+            KillMethod::FreezerV1 { .. } | KillMethod::CgroupV2 { .. } => 0,
+            KillMethod::PidNamespace | KillMethod::Session => {
+                proc_tree::start_ticks(cloned.pid).unwrap_or(0)
+            }
+        };
+        let tree = TreeId {
+            kill: plan.kill.clone(),
+            pid: cloned.pid,
+            start_ticks,
+            marker: plan.marker.clone(),
+        };
         let step_deadline = Duration::from_millis(plan.step_deadline_ms.into());
         let executed = cloned.report.is_none();
         let place = self.insert(Launch {
@@ -120,7 +158,12 @@ impl Warden {
             leftovers: plan.leftovers,
             phase: match cloned.report {
                 None => Phase::Running,
-                Some(report) => Phase::Launching(Launching { report, slot, step: 0, step_deadline }),
+                Some(report) => Phase::Launching(Launching {
+                    report,
+                    slot,
+                    step: 0,
+                    step_deadline,
+                }),
             },
             pidfd: Some(cloned.pidfd),
             stdin: prepared.pipes.stdin.take(),
@@ -131,23 +174,51 @@ impl Warden {
         if executed {
             self.finish_launching(place, slot);
         } else {
-            self.timers.set(Instant::now() + step_deadline, Timer::Step(plan.launch_id));
+            self.timers
+                .set(Instant::now() + step_deadline, Timer::Step(plan.launch_id));
         }
         Ok(())
+    }
+
+    /// Remembers where our cgroups lie, to clear up at the end.
+    pub(crate) fn note_cgroup_parent(&mut self, kill: &KillMethod) {
+        let (KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path }) = kill else {
+            return;
+        };
+        if let Some(parent) = path_of(path)
+            .parent()
+            .filter(|parent| !self.cgroup_parents.contains(*parent))
+        {
+            self.cgroup_parents.insert(parent.to_owned());
+        }
     }
 
     fn vfork(&self, prepared: &Prepared<'_>, child: &mut ChildPlan) -> Result<Cloned, Errno> {
         let cgroup = prepared.cgroup.as_ref().map(AsFd::as_fd);
         // SAFETY: child_main is made for this; the plan's pointers stay valid, since we sleep until the child has
         // executed or ended; the stack is used by one child at a time.
-        let (pid, pidfd) =
-            unsafe { sys::vfork(self.stack, STACK_BYTES, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
-        Ok(Cloned { pid, pidfd, report: None, init_status: None })
+        let (pid, pidfd) = unsafe {
+            clone::vfork(
+                self.stack,
+                STACK_BYTES,
+                cgroup,
+                child_main,
+                std::ptr::from_mut(child).cast(),
+            )
+        }?;
+        Ok(Cloned {
+            pid,
+            pidfd,
+            report: None,
+            init_status: None,
+        })
     }
 
     /// Waits for the end of a launch, and for its report if it is not there yet.
     pub(crate) fn watch_launch(&mut self, place: u32) {
-        let Some(Some(launch)) = self.launches.get(place as usize) else { return };
+        let Some(Some(launch)) = self.launches.get(place as usize) else {
+            return;
+        };
         let mut result = Ok(());
         if let Some(pidfd) = &launch.pidfd {
             result = self.watch(pidfd.as_fd(), Token::Exit(place));
@@ -163,13 +234,20 @@ impl Warden {
 
     /// The child has executed or ended, if its pipe says so.
     pub(crate) fn on_report(&mut self, place: u32) {
-        let Some(launch) = self.launch_at(place) else { return };
-        let Phase::Launching(launching) = &launch.phase else { return };
+        let Some(launch) = self.launch_at(place) else {
+            return;
+        };
+        let Phase::Launching(launching) = &launch.phase else {
+            return;
+        };
         if !has_ended(&launching.report) {
             return;
         }
         let slot = launching.slot;
-        let Phase::Launching(launching) = std::mem::replace(&mut launch.phase, Phase::Running) else { return };
+        let Phase::Launching(launching) = std::mem::replace(&mut launch.phase, Phase::Running)
+        else {
+            return;
+        };
         self.unwatch(launching.report.as_fd());
         self.finish_launching(place, slot);
     }
@@ -177,48 +255,77 @@ impl Warden {
     fn finish_launching(&mut self, place: u32, slot: u32) {
         let report = self.slots.report(slot);
         self.slots.give_back(slot);
-        let step = u8::try_from(report.step).ok().and_then(|step| LaunchStep::from_number(step).ok()).unwrap_or(LaunchStep::Clone);
-        let Some(id) = self.launch_at(place).map(|launch| launch.id) else { return };
+        let step = u8::try_from(report.step)
+            .ok()
+            .and_then(|step| LaunchStep::from_number(step).ok())
+            .unwrap_or(LaunchStep::Clone);
+        let Some(id) = self.launch_at(place).map(|launch| launch.id) else {
+            return;
+        };
         if report.errno != 0 {
             let errno = Errno::from_raw_os_error(report.errno.cast_signed());
             self.give_up_launch(place, step, errno, "");
         } else if step == LaunchStep::Exec {
             self.say_started(id);
         } else {
-            self.give_up_launch(place, step, Errno::INTR, "the child ended before it executed the program");
+            self.give_up_launch(
+                place,
+                step,
+                Errno::INTR,
+                "the child ended before it executed the program",
+            );
         }
     }
 
     /// Forgets a launch that came to nothing and clears up behind it.
     fn give_up_launch(&mut self, place: u32, step: LaunchStep, errno: Errno, what: &str) {
-        let Some(launch) = self.remove(place) else { return };
+        let Some(launch) = self.remove(place) else {
+            return;
+        };
         if let Some(pidfd) = &launch.pidfd {
             let _ = pidfd_send_signal(pidfd, Signal::KILL);
         }
         self.launch_failed(launch.id, step, errno, what);
-        self.end_tree(launch.id, Ending::new(launch.tree, Means::Kill, Answer::None));
+        self.end_tree(
+            launch.id,
+            Ending::new(launch.tree, Means::Kill, Answer::None),
+        );
         self.sweep_soon();
     }
 
     /// A step took its whole time: go on waiting if the child has come further since.
     pub(crate) fn on_step_deadline(&mut self, id: LaunchId) {
-        let Some(&place) = self.places.get(&id) else { return };
-        let Some(Some(launch)) = self.launches.get_mut(place as usize) else { return };
-        let Phase::Launching(launching) = &mut launch.phase else { return };
+        let Some(&place) = self.places.get(&id) else {
+            return;
+        };
+        let Some(Some(launch)) = self.launches.get_mut(place as usize) else {
+            return;
+        };
+        let Phase::Launching(launching) = &mut launch.phase else {
+            return;
+        };
         let report = self.slots.report(launching.slot);
         if report.step != launching.step {
             launching.step = report.step;
-            self.timers.set(Instant::now() + launching.step_deadline, Timer::Step(id));
+            self.timers
+                .set(Instant::now() + launching.step_deadline, Timer::Step(id));
             return;
         }
-        let Phase::Launching(launching) = std::mem::replace(&mut launch.phase, Phase::Running) else { return };
+        let Phase::Launching(launching) = std::mem::replace(&mut launch.phase, Phase::Running)
+        else {
+            return;
+        };
         self.unwatch(launching.report.as_fd());
         // The child may be beyond even SIGKILL for a while, and write to its slot when it comes back.
-        if let Err(error) = self.watch(launching.report.as_fd(), Token::LateReport(launching.slot)) {
+        if let Err(error) = self.watch(launching.report.as_fd(), Token::LateReport(launching.slot))
+        {
             note!("cannot watch a late child: {error}");
         }
         self.late_reports.insert(launching.slot, launching.report);
-        let step = u8::try_from(report.step).ok().and_then(|step| LaunchStep::from_number(step).ok()).unwrap_or(LaunchStep::Clone);
+        let step = u8::try_from(report.step)
+            .ok()
+            .and_then(|step| LaunchStep::from_number(step).ok())
+            .unwrap_or(LaunchStep::Clone);
         self.give_up_launch(place, step, Errno::TIMEDOUT, "the step took too long");
     }
 
@@ -233,7 +340,11 @@ impl Warden {
     }
 }
 
-fn fork(plan: &LaunchPlan, prepared: &Prepared<'_>, child: &mut ChildPlan) -> Result<Cloned, Errno> {
+fn fork(
+    plan: &LaunchPlan,
+    prepared: &Prepared<'_>,
+    child: &mut ChildPlan,
+) -> Result<Cloned, Errno> {
     let (report, reported) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let (mut flags, mut init_status, mut told) = (0, None, None);
     if plan.kill == KillMethod::PidNamespace {
@@ -244,9 +355,15 @@ fn fork(plan: &LaunchPlan, prepared: &Prepared<'_>, child: &mut ChildPlan) -> Re
     }
     let cgroup = prepared.cgroup.as_ref().map(AsFd::as_fd);
     // SAFETY: child_main is async-signal-safe; a plain fork copies everything it needs.
-    let (pid, pidfd) = unsafe { sys::fork(flags, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
+    let (pid, pidfd) =
+        unsafe { clone::fork(flags, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
     drop((reported, told));
-    Ok(Cloned { pid, pidfd, report: Some(report), init_status })
+    Ok(Cloned {
+        pid,
+        pidfd,
+        report: Some(report),
+        init_status,
+    })
 }
 
 /// Whether all writing ends of a pipe, to which nobody writes, are closed.

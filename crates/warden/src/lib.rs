@@ -5,12 +5,13 @@
 //! since the cost of a fork grows with the parent.
 #![allow(unsafe_code)]
 
-pub mod accounts;
 #[macro_use]
 mod messages;
 
+pub mod accounts;
 mod child;
 pub mod client;
+mod clone;
 mod control;
 pub mod crash_point;
 mod exit_log;
@@ -41,7 +42,8 @@ pub use client::{ClientError, Connection, Flush, Incoming, ReadState, Welcome};
 pub use crash_point::crash_point;
 pub use options::{OptionsError, WardenOptions};
 pub use protocol::{
-    Exit, ExitStatus, LaunchPhase, LaunchState, LaunchStep, Reply, Request, RequestKind, ShutdownLaunches, SignalScope, Usage,
+    Exit, ExitStatus, LaunchPhase, LaunchState, LaunchStep, Reply, Request, RequestKind,
+    ShutdownLaunches, SignalScope, Usage,
 };
 pub use run::run;
 pub use spawn::{SpawnError, SpawnOptions, WardenHandle, connect_or_spawn, spawn};

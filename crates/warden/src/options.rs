@@ -13,6 +13,8 @@ pub struct WardenOptions {
     pub socket: PathBuf,
     /// Where the exit log lies; with it the warden outlives its connections, without it ends with the first.
     pub work_dir: Option<PathBuf>,
+    /// A folder that it removes when it ends: that of an agent which keeps nothing and may be killed.
+    pub scratch: Option<PathBuf>,
     /// What else it is started for.
     pub start: Start,
 }
@@ -53,17 +55,26 @@ pub enum OptionsError {
 impl WardenOptions {
     /// Reads the arguments that follow the verb.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, OptionsError> {
-        let (mut socket, mut work_dir, mut start) = (None, None, Start::Fresh);
+        let (mut socket, mut work_dir, mut scratch, mut start) = (None, None, None, Start::Fresh);
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let mut value = |flag| arguments.next().ok_or(OptionsError::MissingValue(flag));
             match argument.to_str() {
                 Some("--socket") => socket = Some(PathBuf::from(value("--socket")?)),
-                Some("--work-dir" | "--work_dir") => work_dir = Some(PathBuf::from(value("--work-dir")?)),
-                Some("--validate-state") => {
-                    start = Start::ValidateState(descriptor("--validate-state", &value("--validate-state")?)?);
+                Some("--work-dir" | "--work_dir") => {
+                    work_dir = Some(PathBuf::from(value("--work-dir")?));
                 }
-                Some("--resume-state") => start = Start::ResumeState(descriptor("--resume-state", &value("--resume-state")?)?),
+                Some("--scratch") => scratch = Some(PathBuf::from(value("--scratch")?)),
+                Some("--validate-state") => {
+                    start = Start::ValidateState(descriptor(
+                        "--validate-state",
+                        &value("--validate-state")?,
+                    )?);
+                }
+                Some("--resume-state") => {
+                    start =
+                        Start::ResumeState(descriptor("--resume-state", &value("--resume-state")?)?);
+                }
                 _ => return Err(OptionsError::Unknown(argument)),
             }
         }
@@ -73,13 +84,24 @@ impl WardenOptions {
             (None, Start::ValidateState(_) | Start::ResumeState(_)) => PathBuf::new(),
             (None, Start::Fresh) => return Err(OptionsError::NoSocket),
         };
-        Ok(Self { socket, work_dir, start })
+        Ok(Self {
+            socket,
+            work_dir,
+            scratch,
+            start,
+        })
     }
 }
 
 fn descriptor(flag: &'static str, value: &OsStr) -> Result<RawFd, OptionsError> {
-    let parsed = value.to_str().and_then(|text| text.parse().ok()).filter(|fd| *fd >= 0);
-    parsed.ok_or_else(|| OptionsError::Descriptor { flag, value: value.to_owned() })
+    let parsed = value
+        .to_str()
+        .and_then(|text| text.parse().ok())
+        .filter(|fd| *fd >= 0);
+    parsed.ok_or_else(|| OptionsError::Descriptor {
+        flag,
+        value: value.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -99,8 +121,17 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_named() {
-        assert_eq!(parse(&["--sokcet"]).unwrap_err().to_string(), "unknown argument \"--sokcet\"");
-        assert_eq!(parse(&["--socket"]).unwrap_err().to_string(), "--socket needs a value");
-        assert_eq!(parse(&["--resume-state", "x"]).unwrap_err().to_string(), "--resume-state \"x\" is not a file descriptor");
+        assert_eq!(
+            parse(&["--sokcet"]).unwrap_err().to_string(),
+            "unknown argument \"--sokcet\""
+        );
+        assert_eq!(
+            parse(&["--socket"]).unwrap_err().to_string(),
+            "--socket needs a value"
+        );
+        assert_eq!(
+            parse(&["--resume-state", "x"]).unwrap_err().to_string(),
+            "--resume-state \"x\" is not a file descriptor"
+        );
     }
 }

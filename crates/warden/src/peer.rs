@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How much is read at once.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 32 << 10;
 /// Above this much unsent, no more requests are taken.
 const CONGESTED_BYTES: usize = 4 << 20;
 
@@ -42,14 +42,24 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self { socket, incoming: Vec::new(), outgoing: VecDeque::new(), interest: (true, false) }
+        Self {
+            socket,
+            incoming: Vec::new(),
+            outgoing: VecDeque::new(),
+            interest: (true, false),
+        }
     }
 
     /// Takes what has arrived into the buffer.
     pub(crate) fn read(&mut self) -> Line {
         // Descriptors are not part of any request: those that come are closed at once.
         let mut unwanted: Vec<OwnedFd> = Vec::new();
-        match fd_passing::receive(self.socket.as_fd(), &mut self.incoming, READ_BYTES, &mut unwanted) {
+        match fd_passing::receive(
+            self.socket.as_fd(),
+            &mut self.incoming,
+            READ_BYTES,
+            &mut unwanted,
+        ) {
             Ok(0) => Line::Closed,
             Ok(_) => Line::Open,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Line::Open,
@@ -71,9 +81,15 @@ impl Peer {
     /// Queues a reply with its descriptors.
     pub(crate) fn push(&mut self, reply: &Reply, descriptors: Vec<OwnedFd>) {
         if self.outgoing.is_empty() || !descriptors.is_empty() {
-            self.outgoing.push_back(Segment { descriptors, ..Segment::default() });
+            self.outgoing.push_back(Segment {
+                descriptors,
+                ..Segment::default()
+            });
         }
-        let last = self.outgoing.back_mut().expect("one was pushed if there was none");
+        let last = self
+            .outgoing
+            .back_mut()
+            .expect("one was pushed if there was none");
         encode_reply(reply, &mut last.bytes);
     }
 
@@ -81,7 +97,11 @@ impl Peer {
     pub(crate) fn flush(&mut self) -> Line {
         while let Some(segment) = self.outgoing.front_mut() {
             let descriptors: Vec<_> = segment.descriptors.iter().map(AsFd::as_fd).collect();
-            match fd_passing::send(self.socket.as_fd(), &segment.bytes[segment.sent..], &descriptors) {
+            match fd_passing::send(
+                self.socket.as_fd(),
+                &segment.bytes[segment.sent..],
+                &descriptors,
+            ) {
                 Ok(count) => {
                     segment.sent += count;
                     segment.descriptors.clear();
@@ -98,7 +118,11 @@ impl Peer {
 
     /// What epoll should wait for now: reading, writing.
     pub(crate) fn wanted(&self) -> (bool, bool) {
-        let unsent: usize = self.outgoing.iter().map(|segment| segment.bytes.len() - segment.sent).sum();
+        let unsent: usize = self
+            .outgoing
+            .iter()
+            .map(|segment| segment.bytes.len() - segment.sent)
+            .sum();
         (unsent < CONGESTED_BYTES, unsent > 0)
     }
 }

@@ -20,7 +20,9 @@ pub(crate) unsafe fn become_init(plan: &ChildPlan) {
         }
         if program < 0 {
             let errno = *libc::__errno_location();
-            (*plan.slot).errno.store(errno.unsigned_abs(), std::sync::atomic::Ordering::Release);
+            (*plan.slot)
+                .errno
+                .store(errno.unsigned_abs(), std::sync::atomic::Ordering::Release);
             libc::syscall(libc::SYS_exit_group, 127);
         }
         libc::syscall(libc::SYS_setsid);
@@ -47,7 +49,13 @@ unsafe fn serve(program: i32, status_pipe: i32) -> ! {
             reap(program, status_pipe);
             let mut info = std::mem::zeroed::<libc::siginfo_t>();
             let none = std::ptr::null::<c_void>();
-            let signal = libc::syscall(libc::SYS_rt_sigtimedwait, &raw const all, &raw mut info, none, 8);
+            let signal = libc::syscall(
+                libc::SYS_rt_sigtimedwait,
+                &raw const all,
+                &raw mut info,
+                none,
+                8,
+            );
             if signal > 0 && signal != i64::from(libc::SIGCHLD) {
                 libc::syscall(libc::SYS_kill, program, signal);
             }

@@ -44,20 +44,41 @@ pub(crate) struct Prepared<'a> {
 }
 
 fn fail(step: LaunchStep, errno: Errno, what: impl Into<String>) -> PrepareError {
-    PrepareError { step, errno, what: what.into() }
+    PrepareError {
+        step,
+        errno,
+        what: what.into(),
+    }
 }
 
 impl<'a> Prepared<'a> {
     /// Makes pipes and the cgroup directory, and lays out the arguments.
-    pub(crate) fn new(plan: &'a LaunchPlan, open_files: libc::rlimit64) -> Result<Self, PrepareError> {
+    pub(crate) fn new(
+        plan: &'a LaunchPlan,
+        open_files: libc::rlimit64,
+    ) -> Result<Self, PrepareError> {
         if plan.programs.is_empty() || plan.argv.is_empty() {
-            return Err(fail(LaunchStep::Prepare, Errno::INVAL, "the plan names no program"));
+            return Err(fail(
+                LaunchStep::Prepare,
+                Errno::INVAL,
+                "the plan names no program",
+            ));
         }
-        if plan.clone == CloneMode::Vfork && (plan.user.is_some() || plan.kill == KillMethod::PidNamespace) {
-            return Err(fail(LaunchStep::Prepare, Errno::INVAL, "the plan combines vfork with a user switch or namespace"));
+        if plan.clone == CloneMode::Vfork
+            && (plan.user.is_some() || plan.kill == KillMethod::PidNamespace)
+        {
+            return Err(fail(
+                LaunchStep::Prepare,
+                Errno::INVAL,
+                "the plan combines vfork with a user switch or namespace",
+            ));
         }
         if !crate::control::is_marker(&plan.marker) || !plan.env.contains(&plan.marker) {
-            return Err(fail(LaunchStep::Prepare, Errno::INVAL, "the plan's marker is not in its environment"));
+            return Err(fail(
+                LaunchStep::Prepare,
+                Errno::INVAL,
+                "the plan's marker is not in its environment",
+            ));
         }
         let mut pipes = Pipes::default();
         let streams = [
@@ -97,7 +118,11 @@ impl<'a> Prepared<'a> {
 
     /// The child's view. It borrows from `self` by pointers: `self` must outlive the child's use of it.
     pub(crate) fn child_plan(&mut self, slot: *const ReportSlot) -> ChildPlan {
-        debug_assert_eq!(self.cgroup_pointers.len(), self.cgroup_procs.len() + 1, "one pointer each and the end");
+        debug_assert_eq!(
+            self.cgroup_pointers.len(),
+            self.cgroup_procs.len() + 1,
+            "one pointer each and the end"
+        );
         let user = self.plan.user.as_ref();
         ChildPlan {
             slot,
@@ -123,7 +148,8 @@ impl<'a> Prepared<'a> {
 
 impl Pipes {
     fn pair() -> Result<(OwnedFd, OwnedFd), PrepareError> {
-        pipe_with(PipeFlags::CLOEXEC).map_err(|errno| fail(LaunchStep::Prepare, errno, "cannot make a pipe"))
+        pipe_with(PipeFlags::CLOEXEC)
+            .map_err(|errno| fail(LaunchStep::Prepare, errno, "cannot make a pipe"))
     }
 
     fn input(&mut self) -> Result<ChildStream, PrepareError> {
@@ -150,7 +176,11 @@ impl Pipes {
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+    strings
+        .iter()
+        .map(|string| string.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
 }
 
 fn rlimits(plan: &LaunchPlan, open_files: libc::rlimit64) -> Vec<(u32, libc::rlimit64)> {
@@ -159,7 +189,10 @@ fn rlimits(plan: &LaunchPlan, open_files: libc::rlimit64) -> Vec<(u32, libc::rli
     [(libc::RLIMIT_NOFILE, open_files)]
         .into_iter()
         .chain(plan.rlimits.iter().map(|limit| {
-            let values = libc::rlimit64 { rlim_cur: value(limit.soft), rlim_max: value(limit.hard) };
+            let values = libc::rlimit64 {
+                rlim_cur: value(limit.soft),
+                rlim_max: value(limit.hard),
+            };
             (limit.resource.number().into(), values)
         }))
         .collect()
@@ -194,5 +227,9 @@ fn make_cgroup(path: &CStr) -> Result<(), PrepareError> {
 }
 
 fn cgroup_error(path: &CStr, errno: Errno) -> PrepareError {
-    fail(LaunchStep::MakeCgroup, errno, format!("cannot make the cgroup {}", path.to_string_lossy()))
+    fail(
+        LaunchStep::MakeCgroup,
+        errno,
+        format!("cannot make the cgroup {}", path.to_string_lossy()),
+    )
 }

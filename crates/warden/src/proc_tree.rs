@@ -2,7 +2,7 @@
 //!
 //! Reads `/proc` only; must never signal.
 
-use crate::tree::{Left, TreeId};
+use crate::tree::TreeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -37,14 +37,19 @@ pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
     let line = &line[..count];
     let end = line.iter().rposition(|byte| *byte == b')')?;
     // The field after the name is the third.
-    let field = line[end + 1..].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).nth(22 - 3)?;
+    let field = line[end + 1..]
+        .split(u8::is_ascii_whitespace)
+        .filter(|field| !field.is_empty())
+        .nth(22 - 3)?;
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 fn parse_stat(line: &[u8]) -> Option<Stat> {
     // The name, in parentheses, may hold anything, parentheses and spaces included.
     let end = line.iter().rposition(|byte| *byte == b')')?;
-    let mut fields = std::str::from_utf8(&line[end + 1..]).ok()?.split_ascii_whitespace();
+    let mut fields = std::str::from_utf8(&line[end + 1..])
+        .ok()?
+        .split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
     let numbers: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
     let number = |field: usize| numbers.get(field - 4).copied();
@@ -64,12 +69,18 @@ pub(crate) fn members(tree: &TreeId) -> BTreeSet<u32> {
     let all = all_processes();
     let own = std::process::id();
     // The main process's number may belong to a stranger by now.
-    let main_lives = tree.pid != 0 && all.get(&tree.pid).is_some_and(|stat| stat.start_ticks == tree.start_ticks);
+    let main_lives = tree.pid != 0
+        && all
+            .get(&tree.pid)
+            .is_some_and(|stat| stat.start_ticks == tree.start_ticks);
     let number_reused = all.contains_key(&tree.pid) && !main_lives;
     let mut members: BTreeSet<u32> = all
         .iter()
         .filter(|(pid, stat)| {
-            let of_session = tree.pid != 0 && !number_reused && stat.session == tree.pid && stat.start_ticks >= tree.start_ticks;
+            let of_session = tree.pid != 0
+                && !number_reused
+                && stat.session == tree.pid
+                && stat.start_ticks >= tree.start_ticks;
             let orphan = stat.parent == own || tree.pid == 0;
             of_session || (main_lives && **pid == tree.pid) || (orphan && has_marker(**pid, tree))
         })
@@ -81,18 +92,21 @@ pub(crate) fn members(tree: &TreeId) -> BTreeSet<u32> {
     members
 }
 
-/// Whether an ended main process left anything behind. Orphans become children of the warden, so that its own list
-/// of children says mostly that there is nothing to look for.
-pub(crate) fn strays_of_ended(tree: &TreeId, main: impl Fn(u32) -> bool) -> Left {
-    let any = match fs::read_to_string("/proc/thread-self/children") {
-        Ok(list) => list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).any(|pid| !main(pid)),
+/// Whether the warden has children that are not main processes, or cannot tell.
+pub(crate) fn any_stray(main: impl Fn(u32) -> bool) -> bool {
+    match fs::read_to_string("/proc/thread-self/children") {
+        Ok(list) => list
+            .split_ascii_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .any(|pid| !main(pid)),
         Err(_) => true,
-    };
-    if any && !members(tree).is_empty() { Left::Something } else { Left::Nothing }
+    }
 }
 
 fn all_processes() -> BTreeMap<u32, Stat> {
-    let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return BTreeMap::new();
+    };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -120,8 +134,11 @@ fn has_marker(pid: u32, tree: &TreeId) -> bool {
     if tree.marker.is_empty() {
         return false;
     }
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == tree.marker.as_bytes()))
+    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+        environment
+            .split(|byte| *byte == 0)
+            .any(|entry| entry == tree.marker.as_bytes())
+    })
 }
 
 #[cfg(test)]
@@ -130,9 +147,18 @@ mod tests {
 
     #[test]
     fn a_process_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
-        let line = b"42 (a) b (c)) S 7 42 41 0 -1 4194560 1 2 3 4 11 12 5 6 20 0 1 0 999 1000 55 0 0";
+        let line =
+            b"42 (a) b (c)) S 7 42 41 0 -1 4194560 1 2 3 4 11 12 5 6 20 0 1 0 999 1000 55 0 0";
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.state, stat.parent, stat.session), (b'S', 7, 41));
-        assert_eq!((stat.user_ticks, stat.system_ticks, stat.start_ticks, stat.rss_pages), (16, 18, 999, 55));
+        assert_eq!(
+            (
+                stat.user_ticks,
+                stat.system_ticks,
+                stat.start_ticks,
+                stat.rss_pages
+            ),
+            (16, 18, 999, 55)
+        );
     }
 }

@@ -122,7 +122,7 @@ pub enum Reply {
         launch_id: LaunchId,
         /// Its main process.
         pid: u32,
-        /// The main process's start time in clock ticks since boot (field 22 of `/proc/PID/stat`).
+        /// The main process's start time in clock ticks since boot (field 22 of `/proc/PID/stat`); 0 where a cgroup holds its tree.
         start_ticks: u64,
         /// How many descriptors come along.
         descriptors: u8,
@@ -213,7 +213,10 @@ impl ExitStatus {
     pub fn raw(self) -> i32 {
         match self {
             Self::Exited(code) => i32::from(code) << 8,
-            Self::Signaled { signal, core_dumped } => i32::from(signal) | if core_dumped { 0x80 } else { 0 },
+            Self::Signaled {
+                signal,
+                core_dumped,
+            } => i32::from(signal) | if core_dumped { 0x80 } else { 0 },
         }
     }
 
@@ -222,7 +225,10 @@ impl ExitStatus {
         let [low, high, ..] = raw.to_le_bytes();
         match low & 0x7f {
             0 => Self::Exited(high),
-            signal => Self::Signaled { signal, core_dumped: low & 0x80 != 0 },
+            signal => Self::Signaled {
+                signal,
+                core_dumped: low & 0x80 != 0,
+            },
         }
     }
 }
@@ -234,7 +240,7 @@ pub struct LaunchState {
     pub launch_id: LaunchId,
     /// Its main process; 0 while it is being made.
     pub pid: u32,
-    /// The main process's start time in clock ticks since boot.
+    /// The main process's start time in clock ticks since boot; 0 where a cgroup holds its tree.
     pub start_ticks: u64,
     /// Where it is in its life.
     pub phase: LaunchPhase,
@@ -267,7 +273,7 @@ pub struct Usage {
 macro_rules! numbered {
     ($(#[$outer:meta])* $name:ident, $field:literal { $($(#[$doc:meta])* $variant:ident = $number:literal, $text:literal;)* }) => {
         $(#[$outer])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum $name { $($(#[$doc])* $variant,)* }
 
         impl $name {

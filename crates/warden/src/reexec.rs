@@ -10,9 +10,11 @@ use crate::protocol::Reply;
 use crate::reexec_state::{SavedEnding, SavedLaunch, SavedPeer, SavedState, decode, encode};
 use crate::startup::{Endpoint, Setup};
 use crate::timers::Timer;
-use crate::tree_ending::Ending;
+use crate::tree::TreeId;
+use crate::tree_ending::{Answer, Ending, Means};
 use crate::warden::{Token, Warden};
 use crate::{VERB, sys};
+use mezz_launch_plan::LaunchId;
 use mezz_launch_plan::wire::DecodeError;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -75,20 +77,35 @@ pub(crate) fn validate(fd: RawFd) -> Result<(), StateError> {
 /// Goes on where the former program stopped.
 pub(crate) fn resume(fd: RawFd) -> Result<Warden, StateError> {
     let saved = read_state(&sys::adopt(fd)?)?;
-    let open_files = libc::rlimit64 { rlim_cur: saved.open_files.0, rlim_max: saved.open_files.1 };
+    let open_files = libc::rlimit64 {
+        rlim_cur: saved.open_files.0,
+        rlim_max: saved.open_files.1,
+    };
     let log = saved.work_dir.as_deref().map(ExitLog::reopen).transpose()?;
-    let setup = Setup { socket: saved.socket, work_dir: saved.work_dir, signals: adopt(saved.signals)?, open_files };
-    let endpoint = Endpoint { listener: adopt(saved.listener)?, lock: adopt(saved.lock)? };
+    let setup = Setup {
+        socket: saved.socket,
+        work_dir: saved.work_dir,
+        signals: adopt(saved.signals)?,
+        open_files,
+    };
+    let endpoint = Endpoint {
+        listener: adopt(saved.listener)?,
+        lock: adopt(saved.lock)?,
+    };
     sys::reset_signal_actions();
     sys::become_subreaper()?;
     let mut warden = Warden::new(setup, endpoint, log)?;
     warden.generation = saved.generation;
     for launch in saved.launches {
+        warden.note_cgroup_parent(&launch.tree.kill);
         let place = warden.insert(restore(launch)?);
         warden.watch_launch(place);
     }
     for ending in saved.endings {
-        warden.endings.insert(ending.id, Ending::new(ending.tree, ending.means, ending.answer));
+        warden.endings.insert(
+            ending.id,
+            Ending::new(ending.tree, ending.means, ending.answer),
+        );
         warden.timers.set(Instant::now(), Timer::Ending(ending.id));
     }
     if let Some(peer) = saved.controller {
@@ -114,7 +131,11 @@ fn restore(saved: SavedLaunch) -> io::Result<Launch> {
         phase: saved.exit.map_or(Phase::Running, Phase::Exited),
         pidfd: saved.pidfd.map(adopt).transpose()?,
         stdin: saved.stdin.map(adopt).transpose()?,
-        outputs: saved.outputs.into_iter().map(adopt).collect::<io::Result<_>>()?,
+        outputs: saved
+            .outputs
+            .into_iter()
+            .map(adopt)
+            .collect::<io::Result<_>>()?,
         init_status: saved.init_status.map(adopt).transpose()?,
     })
 }
@@ -138,7 +159,8 @@ impl Warden {
         match self.start_validation(path) {
             Ok(validation) => {
                 self.validation = Some(validation);
-                self.timers.set(Instant::now() + VALIDATION_DEADLINE, Timer::Validation);
+                self.timers
+                    .set(Instant::now() + VALIDATION_DEADLINE, Timer::Validation);
             }
             Err(error) => self.reexec_failed(&error.to_string()),
         }
@@ -148,15 +170,28 @@ impl Warden {
         // The one descriptor that is meant to be inherited.
         let state = self.write_state()?;
         let mut command = Command::new(&path);
-        command.arg(VERB).arg("--validate-state").arg(state.as_raw_fd().to_string());
+        command
+            .arg(VERB)
+            .arg("--validate-state")
+            .arg(state.as_raw_fd().to_string());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-        let watched = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pidfd| {
-            self.watch(pidfd.as_fd(), Token::Validation)?;
-            Ok(pidfd)
-        });
+        let pid = i32::try_from(child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .ok_or(io::ErrorKind::InvalidData)?;
+        let watched = pidfd_open(pid, PidfdFlags::empty())
+            .map_err(io::Error::from)
+            .and_then(|pidfd| {
+                self.watch(pidfd.as_fd(), Token::Validation)?;
+                Ok(pidfd)
+            });
         match watched {
-            Ok(pidfd) => Ok(Validation { path, child, pidfd, accepted: Accepted::NotYet }),
+            Ok(pidfd) => Ok(Validation {
+                path,
+                child,
+                pidfd,
+                accepted: Accepted::NotYet,
+            }),
             Err(error) => {
                 // The sweep of orphans reaps it.
                 let _ = child.kill();
@@ -167,11 +202,15 @@ impl Warden {
 
     /// The new program has said what it thinks of the state.
     pub(crate) fn on_validated(&mut self) {
-        let Some(validation) = &mut self.validation else { return };
+        let Some(validation) = &mut self.validation else {
+            return;
+        };
         match validation.child.try_wait() {
             Ok(None) => return,
             Ok(Some(status)) if status.success() => validation.accepted = Accepted::Yes,
-            Ok(Some(status)) => self.drop_validation(&format!("the new program refused the state ({status})")),
+            Ok(Some(status)) => {
+                self.drop_validation(&format!("the new program refused the state ({status})"));
+            }
             Err(error) => self.drop_validation(&error.to_string()),
         }
         if let Some(validation) = &self.validation {
@@ -182,7 +221,11 @@ impl Warden {
 
     /// It takes too long.
     pub(crate) fn on_validation_deadline(&mut self) {
-        if self.validation.as_ref().is_some_and(|validation| !validation.is_done()) {
+        if self
+            .validation
+            .as_ref()
+            .is_some_and(|validation| !validation.is_done())
+        {
             self.drop_validation("the new program did not look at the state in time");
         }
     }
@@ -198,14 +241,30 @@ impl Warden {
     }
 
     fn reexec_failed(&mut self, message: &str) {
-        self.reply(&Reply::ReexecFailed { message: message.to_owned() });
+        self.reply(&Reply::ReexecFailed {
+            message: message.to_owned(),
+        });
     }
 
     /// Becomes the new program once nothing is between clone and exec; returns if that did not work.
     pub(crate) fn continue_reexec(&mut self) {
-        let Some(validation) = self.validation.as_ref().filter(|validation| validation.is_done()) else { return };
-        let under_way = self.launches.iter().flatten().any(|launch| matches!(launch.phase, Phase::Launching(_)));
-        if under_way || !self.backlog.is_empty() || !self.late_reports.is_empty() || self.stopping.is_some() {
+        let Some(validation) = self
+            .validation
+            .as_ref()
+            .filter(|validation| validation.is_done())
+        else {
+            return;
+        };
+        let under_way = self
+            .launches
+            .iter()
+            .flatten()
+            .any(|launch| matches!(launch.phase, Phase::Launching(_)));
+        if under_way
+            || !self.backlog.is_empty()
+            || !self.late_reports.is_empty()
+            || self.stopping.is_some()
+        {
             return;
         }
         let path = validation.path.clone();
@@ -222,7 +281,9 @@ impl Warden {
             Ok(state) => state,
             Err(error) => return error,
         };
-        let Ok(program) = CString::new(path.as_os_str().as_bytes()) else { return io::ErrorKind::InvalidInput.into() };
+        let Ok(program) = CString::new(path.as_os_str().as_bytes()) else {
+            return io::ErrorKind::InvalidInput.into();
+        };
         let number = CString::new(state.as_raw_fd().to_string()).expect("digits hold no NUL");
         let verb = CString::new(VERB).expect("the verb holds no NUL");
         let arguments: [&CStr; 4] = [c"mezz", &verb, c"--resume-state", &number];
@@ -241,14 +302,25 @@ impl Warden {
 
     /// Every descriptor that the successor needs.
     fn inherited(&self) -> Vec<BorrowedFd<'_>> {
-        let mut fds = vec![self.endpoint.listener.as_fd(), self.endpoint.lock.as_fd(), self.setup.signals.as_fd()];
+        let mut fds = vec![
+            self.endpoint.listener.as_fd(),
+            self.endpoint.lock.as_fd(),
+            self.setup.signals.as_fd(),
+        ];
         for launch in self.launches.iter().flatten() {
-            let owned = [&launch.pidfd, &launch.stdin, &launch.init_status].into_iter().flatten();
+            let owned = [&launch.pidfd, &launch.stdin, &launch.init_status]
+                .into_iter()
+                .flatten();
             fds.extend(owned.chain(&launch.outputs).map(AsFd::as_fd));
         }
         if let Some(peer) = self.controller.and_then(|id| self.peers.get(&id)) {
             fds.push(peer.socket.as_fd());
-            fds.extend(peer.outgoing.iter().flat_map(|segment| &segment.descriptors).map(AsFd::as_fd));
+            fds.extend(
+                peer.outgoing
+                    .iter()
+                    .flat_map(|segment| &segment.descriptors)
+                    .map(AsFd::as_fd),
+            );
         }
         fds
     }
@@ -267,18 +339,30 @@ impl Warden {
             tree: launch.tree.clone(),
             survival: launch.survival,
             leftovers: launch.leftovers,
-            exit: if let Phase::Exited(exit) = &launch.phase { Some(*exit) } else { None },
+            exit: if let Phase::Exited(exit) = &launch.phase {
+                Some(*exit)
+            } else {
+                None
+            },
             pidfd: raw(&launch.pidfd),
             stdin: raw(&launch.stdin),
             outputs: launch.outputs.iter().map(AsRawFd::as_raw_fd).collect(),
             init_status: raw(&launch.init_status),
         });
-        let endings = self.endings.iter().map(|(id, ending)| SavedEnding {
-            id: *id,
-            tree: ending.tree.clone(),
-            means: ending.means,
-            answer: ending.answer,
-        });
+        let saved = |id: LaunchId, tree: &TreeId, means, answer| SavedEnding {
+            id,
+            tree: tree.clone(),
+            means,
+            answer,
+        };
+        let suspected = self
+            .suspected
+            .iter()
+            .map(|(id, tree)| saved(*id, tree, Means::Kill, Answer::None));
+        let endings = self
+            .endings
+            .iter()
+            .map(|(id, ending)| saved(*id, &ending.tree, ending.means, ending.answer));
         SavedState {
             socket: self.setup.socket.clone(),
             work_dir: self.setup.work_dir.clone(),
@@ -286,10 +370,16 @@ impl Warden {
             listener: self.endpoint.listener.as_raw_fd(),
             lock: self.endpoint.lock.as_raw_fd(),
             signals: self.setup.signals.as_raw_fd(),
-            open_files: (self.setup.open_files.rlim_cur, self.setup.open_files.rlim_max),
-            controller: self.controller.and_then(|id| self.peers.get(&id)).map(save_peer),
+            open_files: (
+                self.setup.open_files.rlim_cur,
+                self.setup.open_files.rlim_max,
+            ),
+            controller: self
+                .controller
+                .and_then(|id| self.peers.get(&id))
+                .map(save_peer),
             launches: launches.collect(),
-            endings: endings.collect(),
+            endings: suspected.chain(endings).collect(),
         }
     }
 
@@ -298,7 +388,11 @@ impl Warden {
         peer.incoming = saved.incoming;
         for (bytes, fds) in saved.outgoing {
             let descriptors = fds.into_iter().map(adopt).collect::<io::Result<_>>()?;
-            peer.outgoing.push_back(Segment { bytes, sent: 0, descriptors });
+            peer.outgoing.push_back(Segment {
+                bytes,
+                sent: 0,
+                descriptors,
+            });
         }
         let id = self.next_peer;
         self.next_peer += 1;
@@ -317,5 +411,9 @@ fn save_peer(peer: &Peer) -> SavedPeer {
         let fds = segment.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         (segment.bytes[segment.sent..].to_vec(), fds)
     });
-    SavedPeer { socket: peer.socket.as_raw_fd(), incoming: peer.incoming.clone(), outgoing: outgoing.collect() }
+    SavedPeer {
+        socket: peer.socket.as_raw_fd(),
+        incoming: peer.incoming.clone(),
+        outgoing: outgoing.collect(),
+    }
 }

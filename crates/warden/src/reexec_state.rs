@@ -64,7 +64,13 @@ pub(crate) fn encode(state: &SavedState) -> Vec<u8> {
     w.u32(STATE_VERSION);
     path(&mut w, &state.socket);
     w.u8(u8::from(state.work_dir.is_some()));
-    path(&mut w, state.work_dir.as_deref().unwrap_or(std::path::Path::new("")));
+    path(
+        &mut w,
+        state
+            .work_dir
+            .as_deref()
+            .unwrap_or(std::path::Path::new("")),
+    );
     w.u64(state.generation);
     for fd in [state.listener, state.lock, state.signals] {
         w.i32(fd);
@@ -99,7 +105,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<SavedState, DecodeError> {
     let mut r = Reader::new(bytes);
     let version = r.u32("state.version")?;
     if version != STATE_VERSION {
-        return Err(DecodeError::UnknownValue { field: "state.version", value: version.into() });
+        return Err(DecodeError::UnknownValue {
+            field: "state.version",
+            value: version.into(),
+        });
     }
     let socket = decode_path(&mut r)?;
     let durable = r.u8("state.durable")? != 0;
@@ -118,8 +127,16 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<SavedState, DecodeError> {
             Ok(SavedEnding {
                 id: LaunchId(r.u64("ending.id")?),
                 tree: decode_tree(r)?,
-                means: if r.u8("ending.means")? == 0 { Means::Kill } else { Means::Wait },
-                answer: if r.u8("ending.answer")? == 0 { Answer::None } else { Answer::TreeGone },
+                means: if r.u8("ending.means")? == 0 {
+                    Means::Kill
+                } else {
+                    Means::Wait
+                },
+                answer: if r.u8("ending.answer")? == 0 {
+                    Answer::None
+                } else {
+                    Answer::TreeGone
+                },
             })
         })?,
     };
@@ -172,7 +189,12 @@ fn decode_peer(r: &mut Reader<'_>) -> Result<Option<SavedPeer>, DecodeError> {
     Ok(Some(SavedPeer {
         socket: r.i32("controller.socket")?,
         incoming: r.bytes("controller.incoming")?.to_vec(),
-        outgoing: list(r, "controller.outgoing", |r| Ok((r.bytes("controller.outgoing")?.to_vec(), decode_descriptors(r)?)))?,
+        outgoing: list(r, "controller.outgoing", |r| {
+            Ok((
+                r.bytes("controller.outgoing")?.to_vec(),
+                decode_descriptors(r)?,
+            ))
+        })?,
     }))
 }
 
@@ -213,7 +235,11 @@ fn decode_launch(r: &mut Reader<'_>) -> Result<SavedLaunch, DecodeError> {
         tree: decode_tree(r)?,
         survival: Survival::from_number(r.u8("launch.survival")?)?,
         leftovers: Leftovers::from_number(r.u8("launch.leftovers")?)?,
-        exit: if r.u8("launch.exited")? == 0 { None } else { Some(decode_exit(r)?) },
+        exit: if r.u8("launch.exited")? == 0 {
+            None
+        } else {
+            Some(decode_exit(r)?)
+        },
         pidfd: decode_optional(r)?,
         stdin: decode_optional(r)?,
         outputs: decode_descriptors(r)?,

@@ -26,7 +26,10 @@ enum RunError {
     #[error(transparent)]
     Startup(#[from] StartupError),
     #[error("exit log in {}: {source}", work_dir.display())]
-    ExitLog { work_dir: PathBuf, source: std::io::Error },
+    ExitLog {
+        work_dir: PathBuf,
+        source: std::io::Error,
+    },
     #[error("state: {0}")]
     State(#[from] reexec::StateError),
     #[error(transparent)]
@@ -58,7 +61,11 @@ fn serve(options: &WardenOptions) -> Result<(), RunError> {
         Start::Fresh => fresh(options)?,
     };
     let result = warden.serve();
-    let _ = std::fs::remove_file(&warden.setup.socket);
+    warden.clear_up();
+    if let Some(scratch) = &options.scratch {
+        // The agent may be doing the same.
+        let _ = std::fs::remove_dir_all(scratch);
+    }
     Ok(result?)
 }
 
@@ -68,14 +75,20 @@ fn fresh(options: &WardenOptions) -> Result<Warden, RunError> {
     let (log, exits) = match setup.work_dir.clone() {
         None => (None, Vec::new()),
         Some(work_dir) => {
-            let (log, exits) = ExitLog::open(&work_dir).map_err(|source| RunError::ExitLog { work_dir, source })?;
+            let (log, exits) = ExitLog::open(&work_dir)
+                .map_err(|source| RunError::ExitLog { work_dir, source })?;
             (Some(log), exits)
         }
     };
     let mut warden = Warden::new(setup, endpoint, log)?;
     for exit in exits {
         // What is left of its tree, the agent ends by KillStray: only it remembers the plan.
-        let tree = TreeId { kill: KillMethod::Session, pid: 0, start_ticks: 0, marker: c"".to_owned() };
+        let tree = TreeId {
+            kill: KillMethod::Session,
+            pid: 0,
+            start_ticks: 0,
+            marker: c"".to_owned(),
+        };
         warden.insert(Launch {
             id: exit.launch_id,
             tree,
@@ -89,7 +102,10 @@ fn fresh(options: &WardenOptions) -> Result<Warden, RunError> {
         });
     }
     if warden.setup.work_dir.is_none() {
-        warden.timers.set(Instant::now() + FIRST_CONNECTION_DEADLINE, Timer::FirstConnection);
+        warden.timers.set(
+            Instant::now() + FIRST_CONNECTION_DEADLINE,
+            Timer::FirstConnection,
+        );
     }
     announce()?;
     Ok(warden)
@@ -100,7 +116,10 @@ fn announce() -> std::io::Result<()> {
     let mut stdout = std::io::stdout();
     // Nobody may be listening any more: that shows when nobody connects.
     let _ = stdout.write_all(b"ready\n").and_then(|()| stdout.flush());
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    let null = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
     rustix::stdio::dup2_stdout(&null)?;
     Ok(())
 }

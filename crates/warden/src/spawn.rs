@@ -26,6 +26,8 @@ pub struct SpawnOptions {
     pub socket: PathBuf,
     /// Where it keeps its exit log; without it, it ends with its first connection.
     pub work_dir: Option<PathBuf>,
+    /// A folder to remove when it ends; not for a warden with a work directory.
+    pub scratch: Option<PathBuf>,
     /// Where its own messages go; `None` is our standard error.
     pub log: Option<PathBuf>,
 }
@@ -33,7 +35,13 @@ pub struct SpawnOptions {
 impl SpawnOptions {
     /// A warden of the running binary.
     pub fn new(socket: impl Into<PathBuf>, work_dir: Option<PathBuf>) -> Self {
-        Self { program: PathBuf::from("/proc/self/exe"), socket: socket.into(), work_dir, log: None }
+        Self {
+            program: PathBuf::from("/proc/self/exe"),
+            socket: socket.into(),
+            work_dir,
+            scratch: None,
+            log: None,
+        }
     }
 }
 
@@ -90,17 +98,33 @@ pub enum SpawnError {
 /// Starts a warden in a session of its own and waits until it listens.
 pub fn spawn(options: &SpawnOptions) -> Result<WardenHandle, SpawnError> {
     let mut command = Command::new(&options.program);
-    command.arg0("mezz").arg(VERB).arg("--socket").arg(&options.socket);
+    command
+        .arg0("mezz")
+        .arg(VERB)
+        .arg("--socket")
+        .arg(&options.socket);
     if let Some(work_dir) = &options.work_dir {
         command.arg("--work-dir").arg(work_dir);
     }
+    if let Some(scratch) = &options.scratch {
+        command.arg("--scratch").arg(scratch);
+    }
     if let Some(path) = &options.log {
-        let log = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-        command.stderr(log.map_err(|source| SpawnError::Log { path: path.clone(), source })?);
+        let log = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path);
+        command.stderr(log.map_err(|source| SpawnError::Log {
+            path: path.clone(),
+            source,
+        })?);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child =
-        command.spawn().map_err(|source| SpawnError::Start { program: options.program.clone(), source })?;
+    let mut child = command.spawn().map_err(|source| SpawnError::Start {
+        program: options.program.clone(),
+        source,
+    })?;
     let ready = await_ready(&mut child);
     if let Err(error) = ready {
         let end = match child.try_wait() {
@@ -116,25 +140,45 @@ pub fn spawn(options: &SpawnOptions) -> Result<WardenHandle, SpawnError> {
 }
 
 /// Connects to the warden behind the socket, or starts one if nobody listens there.
-pub fn connect_or_spawn(options: &SpawnOptions, generation: u64) -> Result<(Connection, Option<WardenHandle>), SpawnError> {
+pub fn connect_or_spawn(
+    options: &SpawnOptions,
+    generation: u64,
+) -> Result<(Connection, Option<WardenHandle>), SpawnError> {
     match Connection::connect(&options.socket, generation) {
         Ok(connection) => return Ok((connection, None)),
-        Err(ClientError::Io(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+        Err(ClientError::Io(error))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) => {}
         // A child of a warden that has just died may hold its socket for a moment.
         Err(ClientError::Closed) => {}
         Err(error) => return Err(error.into()),
     }
     let handle = spawn(options)?;
-    Ok((Connection::connect(&options.socket, generation)?, Some(handle)))
+    Ok((
+        Connection::connect(&options.socket, generation)?,
+        Some(handle),
+    ))
 }
 
 fn await_ready(child: &mut Child) -> io::Result<()> {
     let mut stdout = child.stdout.take().expect("standard output is piped");
     let timeout = Timespec::try_from(READY_DEADLINE).map_err(io::Error::other)?;
-    if poll(&mut [PollFd::new(&stdout.as_fd(), PollFlags::IN)], Some(&timeout))? == 0 {
+    if poll(
+        &mut [PollFd::new(&stdout.as_fd(), PollFlags::IN)],
+        Some(&timeout),
+    )? == 0
+    {
         return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
     }
     let mut word = [0; 6];
-    stdout.read_exact(&mut word).map_err(|_| io::Error::other("it ended"))?;
-    if &word == b"ready\n" { Ok(()) } else { Err(io::Error::other("it said something unexpected")) }
+    stdout
+        .read_exact(&mut word)
+        .map_err(|_| io::Error::other("it ended"))?;
+    if &word == b"ready\n" {
+        Ok(())
+    } else {
+        Err(io::Error::other("it said something unexpected"))
+    }
 }

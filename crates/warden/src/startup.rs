@@ -6,7 +6,9 @@ use crate::fd_passing::short_path;
 use crate::sys;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -48,24 +50,49 @@ pub(crate) enum StartupError {
     #[error("the socket {}: {source}", path.display())]
     Socket { path: PathBuf, source: io::Error },
     #[error("{what}: {source}")]
-    Process { what: &'static str, source: io::Error },
+    Process {
+        what: &'static str,
+        source: io::Error,
+    },
 }
 
 /// Prepares the process itself.
-pub(crate) fn prepare_process(socket: &Path, work_dir: Option<&Path>) -> Result<Setup, StartupError> {
+pub(crate) fn prepare_process(
+    socket: &Path,
+    work_dir: Option<&Path>,
+) -> Result<Setup, StartupError> {
     // Paths are taken as from where we were started, before leaving that place.
-    let absolute = |path: &Path| std::path::absolute(path).map_err(|source| StartupError::Process { what: "paths", source });
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|source| StartupError::Process {
+            what: "paths",
+            source,
+        })
+    };
     let (socket, work_dir) = (absolute(socket)?, work_dir.map(absolute).transpose()?);
     // Fails for the leader of a group, which then is away from its starter's terminal already.
     let _ = rustix::process::setsid();
     rustix::process::umask(Mode::from_raw_mode(0o022));
     // Not to keep any file system busy; where it fails we keep one busy.
     let _ = rustix::process::chdir("/");
-    keep_standard_streams_open().map_err(|source| StartupError::Process { what: "standard streams", source })?;
+    keep_standard_streams_open().map_err(|source| StartupError::Process {
+        what: "standard streams",
+        source,
+    })?;
     sys::close_inherited();
-    let signals = sys::take_over_signals().map_err(|source| StartupError::Process { what: "signals", source })?;
-    sys::become_subreaper().map_err(|source| StartupError::Process { what: "subreaper", source })?;
-    Ok(Setup { socket, work_dir, signals, open_files: raise_open_files() })
+    let signals = sys::take_over_signals().map_err(|source| StartupError::Process {
+        what: "signals",
+        source,
+    })?;
+    sys::become_subreaper().map_err(|source| StartupError::Process {
+        what: "subreaper",
+        source,
+    })?;
+    Ok(Setup {
+        socket,
+        work_dir,
+        signals,
+        open_files: raise_open_files(),
+    })
 }
 
 /// Children rely on 0, 1 and 2 being taken.
@@ -83,9 +110,18 @@ fn keep_standard_streams_open() -> io::Result<()> {
 fn raise_open_files() -> libc::rlimit64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let old = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: old.maximum, maximum: old.maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: old.maximum,
+            maximum: old.maximum,
+        },
+    );
     let value = |limit: Option<u64>| limit.unwrap_or(libc::RLIM64_INFINITY);
-    libc::rlimit64 { rlim_cur: value(old.current), rlim_max: value(old.maximum) }
+    libc::rlimit64 {
+        rlim_cur: value(old.current),
+        rlim_max: value(old.maximum),
+    }
 }
 
 /// Makes the directory, takes the lock, and listens.
@@ -93,15 +129,26 @@ pub(crate) fn open_endpoint(path: &Path) -> Result<Endpoint, StartupError> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     private_directory(parent)?;
     let lock_path = path.with_extension("lock");
-    let socket_error = |source: io::Error| StartupError::Socket { path: path.to_owned(), source };
-    let lock = rustix::fs::open(&lock_path, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::from_raw_mode(0o600))
-        .map_err(|errno| socket_error(errno.into()))?;
+    let socket_error = |source: io::Error| StartupError::Socket {
+        path: path.to_owned(),
+        source,
+    };
+    let lock = rustix::fs::open(
+        &lock_path,
+        OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC,
+        Mode::from_raw_mode(0o600),
+    )
+    .map_err(|errno| socket_error(errno.into()))?;
     let patience = Instant::now() + LOCK_PATIENCE;
     loop {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => break,
             Err(Errno::WOULDBLOCK) if Instant::now() < patience => std::thread::sleep(LOCK_PAUSE),
-            Err(Errno::WOULDBLOCK) => return Err(StartupError::Locked { path: path.to_owned() }),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(StartupError::Locked {
+                    path: path.to_owned(),
+                });
+            }
             Err(errno) => return Err(socket_error(errno.into())),
         }
     }
@@ -110,22 +157,36 @@ pub(crate) fn open_endpoint(path: &Path) -> Result<Endpoint, StartupError> {
 }
 
 fn private_directory(path: &Path) -> Result<(), StartupError> {
-    let failed = |source: io::Error| StartupError::Directory { path: path.to_owned(), source };
+    let failed = |source: io::Error| StartupError::Directory {
+        path: path.to_owned(),
+        source,
+    };
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed);
+            return DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(failed);
         }
         Err(error) => return Err(failed(error)),
     }
     let found = fs::metadata(path).map_err(failed)?;
     if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(StartupError::ForeignDirectory { path: path.to_owned(), owner: found.uid() });
+        return Err(StartupError::ForeignDirectory {
+            path: path.to_owned(),
+            owner: found.uid(),
+        });
     }
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     let others = found.mode() & 0o077;
-    if others == 0 { Ok(()) } else { fs::set_permissions(path, mode).map_err(failed) }
+    if others == 0 {
+        Ok(())
+    } else {
+        fs::set_permissions(path, mode).map_err(failed)
+    }
 }
 
 fn listen_at(path: &Path) -> io::Result<OwnedFd> {
@@ -134,8 +195,12 @@ fn listen_at(path: &Path) -> io::Result<OwnedFd> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener =
-        socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    let listener = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
     let (short, _directory) = short_path(path)?;
     bind(&listener, &SocketAddrUnix::new(short)?)?;
     listen(&listener, 16)?;

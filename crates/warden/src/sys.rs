@@ -2,7 +2,6 @@
 //!
 //! Must hold no policy: what to call and when is decided elsewhere.
 
-use rustix::io::Errno;
 use std::ffi::{CStr, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -47,10 +46,22 @@ pub(crate) fn wait(waited: Waited<'_>, reap: Reap) -> io::Result<Option<Ended>> 
     };
     let keep = if reap == Reap::Look { libc::WNOWAIT } else { 0 };
     // SAFETY: both are plain C structs for which all-zero bytes are valid.
-    let (mut info, mut usage) = unsafe { (std::mem::zeroed::<libc::siginfo_t>(), std::mem::zeroed::<libc::rusage>()) };
+    let (mut info, mut usage) = unsafe {
+        (
+            std::mem::zeroed::<libc::siginfo_t>(),
+            std::mem::zeroed::<libc::rusage>(),
+        )
+    };
     // SAFETY: both pointers are valid for writes; the raw call fills the usage, which libc's wrapper does not offer.
     let result = unsafe {
-        libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, libc::WEXITED | libc::WNOHANG | keep, &raw mut usage)
+        libc::syscall(
+            libc::SYS_waitid,
+            kind,
+            id,
+            &raw mut info,
+            libc::WEXITED | libc::WNOHANG | keep,
+            &raw mut usage,
+        )
     };
     if result != 0 {
         return Err(io::Error::last_os_error());
@@ -93,7 +104,11 @@ pub(crate) fn take_over_signals() -> io::Result<OwnedFd> {
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD] {
             libc::sigaddset(&raw mut set, signal);
         }
-        owned(libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))
+        owned(libc::signalfd(
+            -1,
+            &raw const set,
+            libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+        ))
     }
 }
 
@@ -125,7 +140,7 @@ pub(crate) fn become_subreaper() -> io::Result<()> {
 }
 
 /// Wraps a descriptor returned by a system call.
-fn owned(fd: RawFd) -> io::Result<OwnedFd> {
+pub(crate) fn owned(fd: RawFd) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -150,158 +165,35 @@ pub(crate) fn shared_pages(bytes: usize) -> io::Result<*mut c_void> {
 
 /// A private anonymous mapping for a child's stack, which lives as long as the process.
 pub(crate) fn stack_pages(bytes: usize) -> io::Result<*mut c_void> {
-    map(bytes, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK)
+    map(
+        bytes,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+    )
 }
 
 fn map(bytes: usize, flags: i32) -> io::Result<*mut c_void> {
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
-    let pages = unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-    if pages == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(pages) }
-}
-
-/// The kernel's `struct clone_args`, as far as it is used.
-#[repr(C, align(8))]
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct CloneArgs {
-    pub(crate) flags: u64,
-    pub(crate) pidfd: u64,
-    pub(crate) child_tid: u64,
-    pub(crate) parent_tid: u64,
-    pub(crate) exit_signal: u64,
-    pub(crate) stack: u64,
-    pub(crate) stack_size: u64,
-    pub(crate) tls: u64,
-    pub(crate) set_tid: u64,
-    pub(crate) set_tid_size: u64,
-    pub(crate) cgroup: u64,
-}
-
-/// `CLONE_INTO_CGROUP`, which does not fit libc's type.
-pub(crate) const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-
-/// A plain fork: runs `entry` in the child, which must not return; the parent gets its pid and pidfd.
-///
-/// # Safety
-/// `entry` must be async-signal-safe and must not unwind.
-pub(crate) unsafe fn fork(
-    extra_flags: u64,
-    cgroup: Option<BorrowedFd<'_>>,
-    entry: unsafe extern "C" fn(*mut c_void) -> !,
-    argument: *mut c_void,
-) -> Result<(u32, OwnedFd), Errno> {
-    let mut pidfd: RawFd = -1;
-    let args = clone_args(extra_flags, cgroup, &mut pidfd);
-    // SAFETY: without CLONE_VM the child gets a copy of this stack; the arguments are valid for their size.
-    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-    match result {
-        0 => {
-            // SAFETY: the caller promised that entry may run here.
-            unsafe { entry(argument) }
-        }
-        pid if pid > 0 => finish_clone(pid, pidfd),
-        _ => Err(last_errno()),
-    }
-}
-
-/// A child that shares our memory on a stack of its own; we sleep until it has executed or exited.
-///
-/// # Safety
-/// `entry` must be async-signal-safe, must not unwind, and must not touch what is behind `argument` but as agreed;
-/// `stack` must be a mapping of `stack_size` bytes that nothing else uses.
-pub(crate) unsafe fn vfork(
-    stack: *mut c_void,
-    stack_size: usize,
-    cgroup: Option<BorrowedFd<'_>>,
-    entry: unsafe extern "C" fn(*mut c_void) -> !,
-    argument: *mut c_void,
-) -> Result<(u32, OwnedFd), Errno> {
-    let mut pidfd: RawFd = -1;
-    let mut args = clone_args((libc::CLONE_VM | libc::CLONE_VFORK).unsigned_abs().into(), cgroup, &mut pidfd);
-    args.stack = stack as u64;
-    args.stack_size = stack_size as u64;
-    // SAFETY: as the caller promised; the child runs on its own stack and leaves ours alone.
-    let result = unsafe { clone3_on_stack(&args, entry, argument) };
-    if result < 0 {
-        return Err(Errno::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL)));
-    }
-    finish_clone(result, pidfd)
-}
-
-fn clone_args(flags: u64, cgroup: Option<BorrowedFd<'_>>, pidfd: &mut RawFd) -> CloneArgs {
-    let mut args = CloneArgs {
-        flags: flags | u64::from(libc::CLONE_PIDFD.unsigned_abs()),
-        pidfd: std::ptr::from_mut(pidfd) as u64,
-        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
-        ..CloneArgs::default()
+    let pages = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags,
+            -1,
+            0,
+        )
     };
-    if let Some(cgroup) = cgroup {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
+    if pages == libc::MAP_FAILED {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(pages)
     }
-    args
-}
-
-fn finish_clone(pid: i64, pidfd: RawFd) -> Result<(u32, OwnedFd), Errno> {
-    let pid = u32::try_from(pid).map_err(|_| Errno::INVAL)?;
-    let pidfd = owned(pidfd).map_err(|_| Errno::BADF)?;
-    Ok((pid, pidfd))
-}
-
-fn last_errno() -> Errno {
-    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
-}
-
-#[cfg(target_arch = "x86_64")]
-unsafe fn clone3_on_stack(args: &CloneArgs, entry: unsafe extern "C" fn(*mut c_void) -> !, argument: *mut c_void) -> i64 {
-    let result: i64;
-    // SAFETY: in the parent this is a system call that clobbers rax, rcx and r11. In the child, which starts with
-    // an empty 16-byte aligned stack, entry is called and never comes back.
-    unsafe {
-        std::arch::asm!(
-            "syscall",
-            "test rax, rax",
-            "jnz 2f",
-            "xor ebp, ebp",
-            "mov rdi, r13",
-            "call r12",
-            "ud2",
-            "2:",
-            inlateout("rax") libc::SYS_clone3 => result,
-            in("rdi") std::ptr::from_ref(args),
-            in("rsi") size_of::<CloneArgs>(),
-            in("r12") entry,
-            in("r13") argument,
-            out("rcx") _,
-            out("r11") _,
-        );
-    }
-    result
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-unsafe fn clone3_on_stack(args: &CloneArgs, entry: unsafe extern "C" fn(*mut c_void) -> !, argument: *mut c_void) -> i64 {
-    if args.flags & CLONE_INTO_CGROUP != 0 {
-        return -i64::from(libc::ENOSYS);
-    }
-    extern "C" fn enter(pair: *mut c_void) -> libc::c_int {
-        // SAFETY: the pair lives on the parent's stack, which sleeps until we have executed or exited.
-        let (entry, argument) = unsafe { *pair.cast::<(unsafe extern "C" fn(*mut c_void) -> !, *mut c_void)>() };
-        // SAFETY: as promised to vfork.
-        unsafe { entry(argument) }
-    }
-    let mut pair = (entry, argument);
-    let flags = i32::try_from(args.flags).unwrap_or(0) | libc::SIGCHLD;
-    // SAFETY: the stack grows down from its end; the pair outlives the child's use of it.
-    let pid = unsafe {
-        let top = (args.stack as *mut u8).add(args.stack_size as usize).cast();
-        libc::clone(enter, top, flags, (&raw mut pair).cast(), args.pidfd as *mut RawFd)
-    };
-    if pid < 0 { -i64::from(last_errno().raw_os_error()) } else { i64::from(pid) }
 }
 
 /// Replaces this program; returns only if that failed.
 pub(crate) fn execute(path: &CStr, argv: &[&CStr]) -> io::Error {
-    let mut pointers: Vec<*const libc::c_char> = argv.iter().map(|argument| argument.as_ptr()).collect();
+    let mut pointers: Vec<*const libc::c_char> =
+        argv.iter().map(|argument| argument.as_ptr()).collect();
     pointers.push(std::ptr::null());
     // SAFETY: path and arguments are NUL-terminated and outlive the call; the list ends with a null pointer.
     unsafe { libc::execv(path.as_ptr(), pointers.as_ptr()) };

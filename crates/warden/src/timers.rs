@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     Ending(LaunchId),
     /// Reaping of children that are nobody's main process.
     Orphans,
+    /// Nobody is in control any more: is there anything to stay for?
+    Idle,
     /// Nobody has connected yet.
     FirstConnection,
     /// The new binary takes too long to look at the state.
@@ -38,13 +40,20 @@ impl Timers {
 
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
         let due = self.heap.peek().is_some_and(|Reverse((at, _))| *at <= now);
-        if due { self.heap.pop().map(|Reverse((_, timer))| timer) } else { None }
+        if due {
+            self.heap.pop().map(|Reverse((_, timer))| timer)
+        } else {
+            None
+        }
     }
 
     /// How long to wait for events; `None` without end.
     pub(crate) fn until_next(&self, now: Instant) -> Option<Timespec> {
         let Reverse((at, _)) = self.heap.peek()?;
         let wait = at.saturating_duration_since(now);
-        Some(Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX), tv_nsec: wait.subsec_nanos().into() })
+        Some(Timespec {
+            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: wait.subsec_nanos().into(),
+        })
     }
 }

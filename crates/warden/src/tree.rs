@@ -18,7 +18,7 @@ pub(crate) struct TreeId {
     pub(crate) kill: KillMethod,
     /// The main process, alive or not; 0 if it was never known.
     pub(crate) pid: u32,
-    /// Its start time; 0 if it was never known.
+    /// Its start time; 0 if it was never known, or nobody needs it since a cgroup holds the tree.
     pub(crate) start_ticks: u64,
     pub(crate) marker: CString,
 }
@@ -44,21 +44,22 @@ impl TreeId {
         }
     }
 
-    /// Removes the cgroup, if nobody is in it, of a tree whose main process has ended. `main` tells which of the
-    /// warden's children are main processes.
-    pub(crate) fn remove_if_empty(&self, main: impl Fn(u32) -> bool) -> Left {
+    /// Removes the cgroup, if there is one and nobody is in it.
+    pub(crate) fn remove_if_empty(&self) -> Left {
         match &self.kill {
-            KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path } => remove_cgroup(path_of(path)),
-            // The kernel ended it with its init; only an init that never came to be known may be left.
-            KillMethod::PidNamespace => Left::Nothing,
-            KillMethod::Session => proc_tree::strays_of_ended(self, main),
+            KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path } => {
+                remove_cgroup(path_of(path))
+            }
+            KillMethod::PidNamespace | KillMethod::Session => Left::Nothing,
         }
     }
 
     /// The processes that are in the tree now.
     pub(crate) fn members(&self) -> BTreeSet<u32> {
         match &self.kill {
-            KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path } => cgroup_members(path_of(path)),
+            KillMethod::FreezerV1 { path } | KillMethod::CgroupV2 { path } => {
+                cgroup_members(path_of(path))
+            }
             KillMethod::PidNamespace | KillMethod::Session => proc_tree::members(self),
         }
     }
@@ -71,7 +72,10 @@ impl TreeId {
 
 /// Opens every member, looks again, and signals those that are members still: a number may have been reused between.
 fn signal_members(members: impl Fn() -> BTreeSet<u32>, signal: Signal) -> usize {
-    let held: Vec<_> = members().into_iter().filter_map(|pid| Some((pid, open(pid)?))).collect();
+    let held: Vec<_> = members()
+        .into_iter()
+        .filter_map(|pid| Some((pid, open(pid)?)))
+        .collect();
     let still = members();
     held.into_iter()
         .filter(|(pid, fd)| still.contains(pid) && pidfd_send_signal(fd, signal).is_ok())
@@ -79,7 +83,11 @@ fn signal_members(members: impl Fn() -> BTreeSet<u32>, signal: Signal) -> usize 
 }
 
 fn open(pid: u32) -> Option<std::os::fd::OwnedFd> {
-    pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()
+    pidfd_open(
+        Pid::from_raw(i32::try_from(pid).ok()?)?,
+        PidfdFlags::empty(),
+    )
+    .ok()
 }
 
 /// A frozen group cannot fork away from the list that is being worked off.
@@ -122,15 +130,26 @@ fn cgroup_members(path: &Path) -> BTreeSet<u32> {
     let mut directories = vec![path.to_owned()];
     while let Some(directory) = directories.pop() {
         let procs = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-        members.extend(procs.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0));
+        members.extend(
+            procs
+                .lines()
+                .filter_map(|line| line.parse::<u32>().ok())
+                .filter(|pid| *pid != 0),
+        );
         directories.extend(subdirectories(&directory));
     }
     members
 }
 
 fn subdirectories(path: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
-    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    let Ok(entries) = fs::read_dir(path) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// Removes the group, with the groups inside it, if no process is in any.
@@ -139,7 +158,10 @@ fn remove_cgroup(path: &Path) -> Left {
         Ok(()) | Err(Errno::NOENT) => Left::Nothing,
         Err(_) => {
             let inside = subdirectories(path);
-            let emptied = !inside.is_empty() && inside.iter().all(|inner| remove_cgroup(inner) == Left::Nothing);
+            let emptied = !inside.is_empty()
+                && inside
+                    .iter()
+                    .all(|inner| remove_cgroup(inner) == Left::Nothing);
             if emptied && matches!(rustix::fs::rmdir(path), Ok(()) | Err(Errno::NOENT)) {
                 Left::Nothing
             } else {

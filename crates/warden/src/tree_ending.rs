@@ -3,6 +3,7 @@
 //! Owns the pauses and the answer `TreeGone`; how one attempt is made lies in `tree`.
 
 use crate::launch::Launch;
+use crate::proc_tree;
 use crate::protocol::Reply;
 use crate::timers::Timer;
 use crate::tree::{Left, TreeId};
@@ -45,7 +46,12 @@ pub(crate) struct Ending {
 
 impl Ending {
     pub(crate) fn new(tree: TreeId, means: Means, answer: Answer) -> Self {
-        Self { tree, means, answer, pause: FIRST_PAUSE }
+        Self {
+            tree,
+            means,
+            answer,
+            pause: FIRST_PAUSE,
+        }
     }
 }
 
@@ -55,8 +61,16 @@ impl Warden {
         let ending = match self.endings.remove(&id) {
             None => new,
             Some(old) => Ending {
-                means: if old.means == Means::Kill { Means::Kill } else { new.means },
-                answer: if old.answer == Answer::TreeGone { Answer::TreeGone } else { new.answer },
+                means: if old.means == Means::Kill {
+                    Means::Kill
+                } else {
+                    new.means
+                },
+                answer: if old.answer == Answer::TreeGone {
+                    Answer::TreeGone
+                } else {
+                    new.answer
+                },
                 pause: FIRST_PAUSE,
                 tree: new.tree,
             },
@@ -67,10 +81,12 @@ impl Warden {
 
     /// One attempt.
     pub(crate) fn try_ending(&mut self, id: LaunchId) {
-        let Some(mut ending) = self.endings.remove(&id) else { return };
+        let Some(mut ending) = self.endings.remove(&id) else {
+            return;
+        };
         let left = match ending.means {
             Means::Kill => ending.tree.kill_once(),
-            Means::Wait => ending.tree.remove_if_empty(|pid| self.main_pids.contains_key(&pid)),
+            Means::Wait => ending.tree.remove_if_empty(),
         };
         let alive = self.launch(id).is_some_and(Launch::is_alive);
         if alive && ending.means == Means::Kill {
@@ -83,8 +99,13 @@ impl Warden {
             }
             return;
         }
-        self.timers.set(Instant::now() + ending.pause, Timer::Ending(id));
-        let longest = if ending.means == Means::Kill { LONGEST_PAUSE } else { LONGEST_WAIT };
+        self.timers
+            .set(Instant::now() + ending.pause, Timer::Ending(id));
+        let longest = if ending.means == Means::Kill {
+            LONGEST_PAUSE
+        } else {
+            LONGEST_WAIT
+        };
         ending.pause = (ending.pause * 2).min(longest);
         self.endings.insert(id, ending);
     }
@@ -97,17 +118,42 @@ impl Warden {
 
     /// Deals with what an ended main process left, by the plan's choice.
     pub(crate) fn clear_leftovers(&mut self, place: u32) {
-        let Some(launch) = self.launch_at(place) else { return };
+        let Some(launch) = self.launch_at(place) else {
+            return;
+        };
         let (id, leftovers, tree) = (launch.id, launch.leftovers, launch.tree.clone());
-        let mains = &self.main_pids;
-        if self.endings.contains_key(&id) || tree.remove_if_empty(|pid| mains.contains_key(&pid)) == Left::Nothing {
+        if self.endings.contains_key(&id) {
+            return;
+        }
+        if tree.kill == KillMethod::Session {
+            if leftovers == Leftovers::Kill {
+                // To look costs more the more children there are: once for all that end at about the same time.
+                self.suspected.push((id, tree));
+                self.sweep_soon();
+            }
+            return;
+        }
+        if tree.remove_if_empty() == Left::Nothing {
             return;
         }
         match (leftovers, &tree.kill) {
             (Leftovers::Kill, _) => self.end_tree(id, Ending::new(tree, Means::Kill, Answer::None)),
-            // Without a cgroup there is nothing to remove once they are gone.
             (Leftovers::Leave, KillMethod::Session | KillMethod::PidNamespace) => {}
-            (Leftovers::Leave, _) => self.end_tree(id, Ending::new(tree, Means::Wait, Answer::None)),
+            (Leftovers::Leave, KillMethod::FreezerV1 { .. } | KillMethod::CgroupV2 { .. }) => {
+                self.end_tree(id, Ending::new(tree, Means::Wait, Answer::None));
+            }
+        }
+    }
+
+    /// Looks for what ended sessions left behind. Orphans become children of the warden, so that its own list of
+    /// children mostly says that there is nothing.
+    pub(crate) fn clear_suspected(&mut self) {
+        let suspected = std::mem::take(&mut self.suspected);
+        if suspected.is_empty() || !proc_tree::any_stray(|pid| self.main_pids.contains_key(&pid)) {
+            return;
+        }
+        for (id, tree) in suspected {
+            self.end_tree(id, Ending::new(tree, Means::Kill, Answer::None));
         }
     }
 }

@@ -11,13 +11,15 @@ use crate::reexec::Validation;
 use crate::startup::{Endpoint, Setup};
 use crate::sys;
 use crate::timers::{Timer, Timers};
+use crate::tree::TreeId;
 use crate::tree_ending::Ending;
 use mezz_launch_plan::{LaunchId, LaunchPlan};
 use rustix::event::epoll;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// What an epoll event is about.
@@ -81,6 +83,10 @@ pub(crate) struct Warden {
     /// The places of main processes that are not reaped, by process id.
     pub(crate) main_pids: BTreeMap<u32, u32>,
     pub(crate) endings: BTreeMap<LaunchId, Ending>,
+    /// Trees without a cgroup whose main process has ended, to be looked at with the next sweep.
+    pub(crate) suspected: Vec<(LaunchId, TreeId)>,
+    /// The directories in which our cgroups lie.
+    pub(crate) cgroup_parents: BTreeSet<PathBuf>,
     pub(crate) backlog: VecDeque<LaunchPlan>,
     pub(crate) slots: ReportSlots,
     /// Report pipes of children that were given up, by slot.
@@ -118,6 +124,8 @@ impl Warden {
             places: HashMap::new(),
             main_pids: BTreeMap::new(),
             endings: BTreeMap::new(),
+            suspected: Vec::new(),
+            cgroup_parents: BTreeSet::new(),
             backlog: VecDeque::new(),
             slots: ReportSlots::new()?,
             late_reports: BTreeMap::new(),
@@ -140,7 +148,11 @@ impl Warden {
         let mut events = Vec::with_capacity(256);
         loop {
             let timeout = self.timers.until_next(Instant::now());
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                timeout.as_ref(),
+            ) {
                 Ok(_) => {}
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),
@@ -157,6 +169,15 @@ impl Warden {
             if self.is_finished() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Removes what others would find of us after a clean end.
+    pub(crate) fn clear_up(&self) {
+        let _ = std::fs::remove_file(&self.setup.socket);
+        for parent in &self.cgroup_parents {
+            // Somebody may be in it still, or it may be another's: then it stays.
+            let _ = std::fs::remove_dir(parent);
         }
     }
 
@@ -179,6 +200,7 @@ impl Warden {
                 Timer::Step(id) => self.on_step_deadline(id),
                 Timer::Ending(id) => self.try_ending(id),
                 Timer::Orphans => self.reap_orphans(),
+                Timer::Idle => self.on_idle(),
                 Timer::FirstConnection => self.on_no_connection(),
                 Timer::Validation => self.on_validation_deadline(),
                 Timer::GiveUp => self.gave_up = true,
@@ -193,13 +215,21 @@ impl Warden {
             None => false,
             Some(ShutdownLaunches::Leave) => true,
             Some(ShutdownLaunches::Kill) if self.gave_up => true,
-            Some(ShutdownLaunches::Kill) => self.endings.is_empty() && !self.launches.iter().flatten().any(Launch::is_alive),
+            Some(ShutdownLaunches::Kill) => {
+                let none_alive = !self.launches.iter().flatten().any(Launch::is_alive);
+                none_alive && self.endings.is_empty() && self.suspected.is_empty()
+            }
         }
     }
 
     /// Waits for reading.
     pub(crate) fn watch(&self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, fd, token.pack(), epoll::EventFlags::IN)?)
+        Ok(epoll::add(
+            &self.epoll,
+            fd,
+            token.pack(),
+            epoll::EventFlags::IN,
+        )?)
     }
 
     /// Changes what is waited for.
@@ -271,10 +301,14 @@ impl Warden {
         let Some(log) = &mut self.log else { return };
         let mut result = log.write();
         if result.is_ok() && log.is_long() {
-            let exits = self.launches.iter().flatten().filter_map(|launch| match &launch.phase {
-                Phase::Exited(exit) => Some(exit),
-                _ => None,
-            });
+            let exits = self
+                .launches
+                .iter()
+                .flatten()
+                .filter_map(|launch| match &launch.phase {
+                    Phase::Exited(exit) => Some(exit),
+                    _ => None,
+                });
             result = log.compact(&exits.collect::<Vec<_>>());
         }
         if let Err(error) = result {
@@ -283,8 +317,11 @@ impl Warden {
     }
 
     pub(crate) fn flush_peers(&mut self) {
-        let closed: Vec<u32> =
-            self.peers.iter_mut().filter_map(|(id, peer)| (peer.flush() == Line::Closed).then_some(*id)).collect();
+        let closed: Vec<u32> = self
+            .peers
+            .iter_mut()
+            .filter_map(|(id, peer)| (peer.flush() == Line::Closed).then_some(*id))
+            .collect();
         for id in closed {
             self.close_peer(id);
         }

@@ -1,4 +1,6 @@
 //! Whole trees are ended: whatever a task forks, daemonises or hides.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use mezz_launch_plan::{LaunchId, Leftovers, Survival};
@@ -33,9 +35,16 @@ fn grove(lab: &Lab, connection: &mut mezz_warden::Connection, means: Means, id: 
 }
 
 fn descendants(pid: u32) -> Vec<u32> {
-    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children: Vec<u32> = list.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
-    children.into_iter().flat_map(|child| std::iter::once(child).chain(descendants(child))).collect()
+    let list =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children: Vec<u32> = list
+        .split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect();
+    children
+        .into_iter()
+        .flat_map(|child| std::iter::once(child).chain(descendants(child)))
+        .collect()
 }
 
 #[test]
@@ -44,15 +53,29 @@ fn killing_a_tree_ends_daemons_and_children_alike_and_says_when_it_is_gone() {
         let lab = Lab::start(Life::Durable);
         let mut connection = lab.connect(1);
         let pids = grove(&lab, &mut connection, means, 1);
-        send(&mut connection, &[Request::KillTree { launch_id: LaunchId(1) }]);
+        send(
+            &mut connection,
+            &[Request::KillTree {
+                launch_id: LaunchId(1),
+            }],
+        );
         let mut order = Vec::new();
         while order.len() < 2 {
             match next(&mut connection).reply {
                 Reply::Exited(exit) => {
-                    assert_eq!(exit.status, ExitStatus::Signaled { signal: 9, core_dumped: false }, "{means:?}");
+                    assert_eq!(
+                        exit.status,
+                        ExitStatus::Signaled {
+                            signal: 9,
+                            core_dumped: false
+                        },
+                        "{means:?}"
+                    );
                     order.push("exited");
                 }
-                Reply::TreeGone { launch_id: LaunchId(1) } => order.push("gone"),
+                Reply::TreeGone {
+                    launch_id: LaunchId(1),
+                } => order.push("gone"),
                 other => panic!("{other:?}"),
             }
         }
@@ -79,7 +102,10 @@ fn what_a_main_process_leaves_behind_ends_with_it() {
 
 #[test]
 fn leftovers_may_be_left_until_they_are_killed() {
-    for means in Means::available().into_iter().filter(|means| *means != Means::PidNamespace) {
+    for means in Means::available()
+        .into_iter()
+        .filter(|means| *means != Means::PidNamespace)
+    {
         let lab = Lab::start(Life::Durable);
         let mut connection = lab.connect(1);
         let mut plan = lab.plan(means, 1, "sleep 1000 & echo $! > stray; exit 0");
@@ -89,8 +115,15 @@ fn leftovers_may_be_left_until_they_are_killed() {
         let stray = pid_in(&lab.sandbox(1).join("stray"));
         std::thread::sleep(std::time::Duration::from_millis(150));
         assert!(lives(stray), "{means:?}");
-        send(&mut connection, &[Request::KillTree { launch_id: LaunchId(1) }]);
-        expect(&mut connection, |reply| matches!(reply, Reply::TreeGone { .. }).then_some(()));
+        send(
+            &mut connection,
+            &[Request::KillTree {
+                launch_id: LaunchId(1),
+            }],
+        );
+        expect(&mut connection, |reply| {
+            matches!(reply, Reply::TreeGone { .. }).then_some(())
+        });
         assert!(!lives(stray), "{means:?}");
     }
 }
@@ -107,15 +140,32 @@ fn a_signal_reaches_the_main_process_or_the_whole_tree_as_asked() {
             let mut plan = lab.plan(means, id, script);
             plan.leftovers = Leftovers::Leave;
             launch(&mut connection, plan);
-            eventually("the child is ready", || lab.sandbox(id).join("ready").exists());
-            send(&mut connection, &[Request::Signal { launch_id: LaunchId(id), signal: libc::SIGTERM, scope }]);
-            assert_eq!(expect_status(&mut connection, id), ExitStatus::Exited(0), "{means:?} {scope:?}");
+            eventually("the child is ready", || {
+                lab.sandbox(id).join("ready").exists()
+            });
+            send(
+                &mut connection,
+                &[Request::Signal {
+                    launch_id: LaunchId(id),
+                    signal: libc::SIGTERM,
+                    scope,
+                }],
+            );
+            assert_eq!(
+                expect_status(&mut connection, id),
+                ExitStatus::Exited(0),
+                "{means:?} {scope:?}"
+            );
             let log = || std::fs::read_to_string(lab.sandbox(id).join("log")).unwrap_or_default();
             match scope {
                 SignalScope::Process => assert_eq!(log(), "main\n", "{means:?}"),
                 // The end of a namespace's init comes before its children can write.
-                SignalScope::Tree if means == Means::PidNamespace => assert!(log().contains("main")),
-                SignalScope::Tree => eventually("both got it", || log().contains("main") && log().contains("child")),
+                SignalScope::Tree if means == Means::PidNamespace => {
+                    assert!(log().contains("main"));
+                }
+                SignalScope::Tree => eventually("both got it", || {
+                    log().contains("main") && log().contains("child")
+                }),
             }
         }
     }
@@ -125,13 +175,26 @@ fn a_signal_reaches_the_main_process_or_the_whole_tree_as_asked() {
 fn a_launch_that_is_unknown_is_refused_by_name() {
     let lab = Lab::start(Life::Durable);
     let mut connection = lab.connect(1);
-    send(&mut connection, &[
-        Request::KillTree { launch_id: LaunchId(9) },
-        Request::Signal { launch_id: LaunchId(9), signal: 15, scope: SignalScope::Process },
-        Request::Usage { launch_id: LaunchId(9) },
-    ]);
+    send(
+        &mut connection,
+        &[
+            Request::KillTree {
+                launch_id: LaunchId(9),
+            },
+            Request::Signal {
+                launch_id: LaunchId(9),
+                signal: 15,
+                scope: SignalScope::Process,
+            },
+            Request::Usage {
+                launch_id: LaunchId(9),
+            },
+        ],
+    );
     for word in ["kill tree", "signal", "usage"] {
-        let Reply::Refused { errno, message, .. } = next(&mut connection).reply else { panic!("refused") };
+        let Reply::Refused { errno, message, .. } = next(&mut connection).reply else {
+            panic!("refused")
+        };
         assert_eq!(errno, libc::ESRCH);
         assert!(message.starts_with(word), "{message}");
     }
@@ -143,12 +206,20 @@ fn usage_counts_the_whole_tree() {
         let lab = Lab::start(Life::Durable);
         let mut connection = lab.connect(1);
         grove(&lab, &mut connection, means, 1);
-        send(&mut connection, &[Request::Usage { launch_id: LaunchId(1) }]);
+        send(
+            &mut connection,
+            &[Request::Usage {
+                launch_id: LaunchId(1),
+            }],
+        );
         let usage = expect(&mut connection, |reply| match reply {
             Reply::Usage { usage, .. } => Some(*usage),
             _ => None,
         });
-        assert!(usage.processes >= 4 && usage.rss_bytes > 100_000, "{means:?}: {usage:?}");
+        assert!(
+            usage.processes >= 4 && usage.rss_bytes > 100_000,
+            "{means:?}: {usage:?}"
+        );
     }
 }
 
@@ -165,7 +236,13 @@ fn tasks_that_do_not_survive_their_agent_end_with_the_connection_and_others_go_o
         eventually("the one has ended", || !lives(ends));
         assert!(lives(stays), "{means:?}");
         let mut later = lab.connect(2);
-        assert_eq!(expect_status(&mut later, 1), ExitStatus::Signaled { signal: 9, core_dumped: false });
+        assert_eq!(
+            expect_status(&mut later, 1),
+            ExitStatus::Signaled {
+                signal: 9,
+                core_dumped: false
+            }
+        );
     }
 }
 

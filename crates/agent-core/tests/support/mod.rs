@@ -2,16 +2,19 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use mezz_agent_core::{
-    AgentCore, CallOutcome, Config, Effect, Event, Fetch, KnownContainer, KnownContainerState, Launch, LaunchId, Now, Record, Recovery, RequestId,
+    AgentCore, CallOutcome, Config, Effect, Event, Fetch, KnownContainer, KnownContainerState,
+    Launch, LaunchId, Now, Record, Recovery, RequestId,
 };
 use mezz_proto::agent_protocol::frame::Body;
-use mezz_proto::agent_protocol::{AcknowledgeUpdate, Admitted, KillTask, Registered, RunTask, RunTasks, StatusUpdate};
+use mezz_proto::agent_protocol::{
+    AcknowledgeUpdate, Admitted, KillTask, Registered, RunTask, RunTasks, StatusUpdate,
+};
 use mezz_proto::v1::executor::{self, call};
 use mezz_proto::v1::framework_info::{Capability, capability};
 use mezz_proto::v1::task_status::{Reason, Source};
 use mezz_proto::v1::{
-    AgentId, AgentInfo, CommandInfo, DurationInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, KillPolicy, MasterInfo, TaskId, TaskInfo, TaskState,
-    TaskStatus,
+    AgentId, AgentInfo, CommandInfo, DurationInfo, ExecutorId, ExecutorInfo, FrameworkId,
+    FrameworkInfo, KillPolicy, MasterInfo, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 
 pub(crate) const FRAMEWORK: &str = "F";
@@ -29,7 +32,11 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn config() -> Config {
-    let agent = AgentInfo { hostname: "host".to_owned(), port: Some(5051), ..AgentInfo::default() };
+    let agent = AgentInfo {
+        hostname: "host".to_owned(),
+        port: Some(5051),
+        ..AgentInfo::default()
+    };
     Config::new(agent, "/work", "10.0.0.1", 5051, 42)
 }
 
@@ -37,39 +44,69 @@ pub(crate) fn framework(checkpoint: bool, capabilities: &[capability::Type]) -> 
     FrameworkInfo {
         user: "nobody".to_owned(),
         name: "test".to_owned(),
-        id: Some(FrameworkId { value: FRAMEWORK.to_owned() }),
+        id: Some(FrameworkId {
+            value: FRAMEWORK.to_owned(),
+        }),
         checkpoint: Some(checkpoint),
-        capabilities: capabilities.iter().map(|kind| Capability { r#type: Some((*kind).into()) }).collect(),
+        capabilities: capabilities
+            .iter()
+            .map(|kind| Capability {
+                r#type: Some((*kind).into()),
+            })
+            .collect(),
         ..FrameworkInfo::default()
     }
 }
 
 pub(crate) fn command(value: &str) -> CommandInfo {
-    CommandInfo { value: Some(value.to_owned()), ..CommandInfo::default() }
+    CommandInfo {
+        value: Some(value.to_owned()),
+        ..CommandInfo::default()
+    }
 }
 
 pub(crate) fn command_task(id: &str) -> TaskInfo {
     TaskInfo {
         name: id.to_owned(),
-        task_id: TaskId { value: id.to_owned() },
-        agent_id: AgentId { value: "A".to_owned() },
+        task_id: TaskId {
+            value: id.to_owned(),
+        },
+        agent_id: AgentId {
+            value: "A".to_owned(),
+        },
         command: Some(command("sleep 1000")),
         ..TaskInfo::default()
     }
 }
 
 pub(crate) fn executor_task(id: &str, executor: &str) -> TaskInfo {
-    let info = ExecutorInfo { executor_id: ExecutorId { value: executor.to_owned() }, command: Some(command("./executor")), ..ExecutorInfo::default() };
-    TaskInfo { command: None, executor: Some(info), ..command_task(id) }
+    let info = ExecutorInfo {
+        executor_id: ExecutorId {
+            value: executor.to_owned(),
+        },
+        command: Some(command("./executor")),
+        ..ExecutorInfo::default()
+    };
+    TaskInfo {
+        command: None,
+        executor: Some(info),
+        ..command_task(id)
+    }
 }
 
 pub(crate) fn grace(seconds: i64) -> KillPolicy {
-    KillPolicy { grace_period: Some(DurationInfo { nanoseconds: seconds * 1_000_000_000 }) }
+    KillPolicy {
+        grace_period: Some(DurationInfo {
+            nanoseconds: seconds * 1_000_000_000,
+        }),
+    }
 }
 
 pub(crate) fn executor_status(task: &str, state: TaskState, uuid: u8) -> TaskStatus {
     TaskStatus {
-        task_id: TaskId { value: task.to_owned() },
+        task_id: TaskId {
+            value: task.to_owned(),
+        },
         state: state.into(),
         source: Some(Source::Executor.into()),
         uuid: Some(vec![uuid; 16].into()),
@@ -93,17 +130,29 @@ impl Bench {
         Self::recovered(config(), Vec::new(), Vec::new(), "boot-1")
     }
 
-    pub(crate) fn recovered(config: Config, records: Vec<Record>, containers: Vec<KnownContainer>, boot_id: &str) -> Self {
+    pub(crate) fn recovered(
+        config: Config,
+        records: Vec<Record>,
+        containers: Vec<KnownContainer>,
+        boot_id: &str,
+    ) -> Self {
         let mut bench = Self {
             core: AgentCore::new(config),
-            now: Now { mono_ns: 1_000 * SECOND, wall_ns: 1_700_000_000 * SECOND },
+            now: Now {
+                mono_ns: 1_000 * SECOND,
+                wall_ns: 1_700_000_000 * SECOND,
+            },
             effects: Vec::new(),
             journal: records.clone(),
             wake_at: None,
             token: 0,
             request: 0,
         };
-        bench.event(Event::Recovered(Box::new(Recovery { records, boot_id: boot_id.to_owned(), containers })));
+        bench.event(Event::Recovered(Box::new(Recovery {
+            records,
+            boot_id: boot_id.to_owned(),
+            containers,
+        })));
         bench
     }
 
@@ -122,19 +171,38 @@ impl Bench {
     }
 
     pub(crate) fn admit(&mut self, epoch: u64) {
-        let admitted = Admitted { cluster_id: "C".to_owned(), epoch, mezz_version: "1".to_owned(), window: None, ping_timeout_ms: 75_000 };
+        let admitted = Admitted {
+            cluster_id: "C".to_owned(),
+            epoch,
+            mezz_version: "1".to_owned(),
+            window: None,
+            ping_timeout_ms: 75_000,
+        };
         self.master(Body::Admitted(admitted));
     }
 
     pub(crate) fn confirm(&mut self) {
-        self.master(Body::Registered(Registered { agent_id: AgentId { value: "A".to_owned() }, master: MasterInfo::default() }));
+        self.master(Body::Registered(Registered {
+            agent_id: AgentId {
+                value: "A".to_owned(),
+            },
+            master: MasterInfo::default(),
+        }));
     }
 
     /// A new life on the same journal, as after kill -9.
     pub(crate) fn restarted(&self, containers: Vec<KnownContainer>) -> Self {
         // Every record passes through its binary form.
         let records = self.journal.iter().map(round_trip).collect();
-        let mut bench = Self::recovered(Config { seed: 43, ..config() }, records, containers, "boot-1");
+        let mut bench = Self::recovered(
+            Config {
+                seed: 43,
+                ..config()
+            },
+            records,
+            containers,
+            "boot-1",
+        );
         bench.token = self.token;
         bench.request = self.request;
         bench
@@ -170,28 +238,47 @@ impl Bench {
         self.now.mono_ns = until;
     }
 
-    pub(crate) fn run(&mut self, framework: FrameworkInfo, tasks: impl IntoIterator<Item = TaskInfo>) {
+    pub(crate) fn run(
+        &mut self,
+        framework: FrameworkInfo,
+        tasks: impl IntoIterator<Item = TaskInfo>,
+    ) {
         let framework_id = framework.id.clone().unwrap();
         let tasks = tasks.into_iter().map(|task| {
             self.token += 1;
-            RunTask { launch_token: self.token, task }
+            RunTask {
+                launch_token: self.token,
+                task,
+            }
         });
         let tasks = tasks.collect();
-        self.master(Body::RunTasks(RunTasks { framework_id, framework: Some(framework), tasks }));
+        self.master(Body::RunTasks(RunTasks {
+            framework_id,
+            framework: Some(framework),
+            tasks,
+        }));
     }
 
     pub(crate) fn kill(&mut self, task: &str, policy: Option<KillPolicy>) {
         self.master(Body::KillTask(KillTask {
-            framework_id: FrameworkId { value: FRAMEWORK.to_owned() },
-            task_id: TaskId { value: task.to_owned() },
+            framework_id: FrameworkId {
+                value: FRAMEWORK.to_owned(),
+            },
+            task_id: TaskId {
+                value: task.to_owned(),
+            },
             kill_policy: policy,
         }));
     }
 
     pub(crate) fn acknowledge(&mut self, update: &Seen) {
         self.master(Body::AcknowledgeUpdate(AcknowledgeUpdate {
-            framework_id: FrameworkId { value: FRAMEWORK.to_owned() },
-            task_id: TaskId { value: update.task.clone() },
+            framework_id: FrameworkId {
+                value: FRAMEWORK.to_owned(),
+            },
+            task_id: TaskId {
+                value: update.task.clone(),
+            },
             uuid: update.uuid.clone().into(),
         }));
     }
@@ -212,27 +299,66 @@ impl Bench {
     }
 
     pub(crate) fn take_updates(&mut self) -> Vec<Seen> {
-        self.take_to_master().into_iter().filter_map(|body| if let Body::StatusUpdate(update) = body { Some(seen(update)) } else { None }).collect()
+        self.take_to_master()
+            .into_iter()
+            .filter_map(|body| {
+                if let Body::StatusUpdate(update) = body {
+                    Some(seen(update))
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     pub(crate) fn take_to_master(&mut self) -> Vec<Body> {
-        self.take(|effect| if let Effect::ToMaster(body) = effect { Some(*body.clone()) } else { None })
+        self.take(|effect| {
+            if let Effect::ToMaster(body) = effect {
+                Some(*body.clone())
+            } else {
+                None
+            }
+        })
     }
 
     pub(crate) fn take_launches(&mut self) -> Vec<Launch> {
-        self.take(|effect| if let Effect::Launch(launch) = effect { Some(*launch.clone()) } else { None })
+        self.take(|effect| {
+            if let Effect::Launch(launch) = effect {
+                Some(*launch.clone())
+            } else {
+                None
+            }
+        })
     }
 
     pub(crate) fn take_fetches(&mut self) -> Vec<Fetch> {
-        self.take(|effect| if let Effect::Fetch(fetch) = effect { Some(*fetch.clone()) } else { None })
+        self.take(|effect| {
+            if let Effect::Fetch(fetch) = effect {
+                Some(*fetch.clone())
+            } else {
+                None
+            }
+        })
     }
 
     pub(crate) fn take_executor_events(&mut self) -> Vec<executor::Event> {
-        self.take(|effect| if let Effect::ToExecutor { event, .. } = effect { Some(*event.clone()) } else { None })
+        self.take(|effect| {
+            if let Effect::ToExecutor { event, .. } = effect {
+                Some(*event.clone())
+            } else {
+                None
+            }
+        })
     }
 
     pub(crate) fn take_replies(&mut self) -> Vec<CallOutcome> {
-        self.take(|effect| if let Effect::Reply { outcome, .. } = effect { Some(outcome.clone()) } else { None })
+        self.take(|effect| {
+            if let Effect::Reply { outcome, .. } = effect {
+                Some(outcome.clone())
+            } else {
+                None
+            }
+        })
     }
 
     /// Signals and kills, as text.
@@ -268,43 +394,80 @@ impl Bench {
         self.run(framework, [task]);
         let launch_id = self.launch_one();
         self.event(Event::ContainerStarted { launch_id, pid: 77 });
-        let states: Vec<TaskState> = self.drain_updates().into_iter().map(|update| update.state).collect();
+        let states: Vec<TaskState> = self
+            .drain_updates()
+            .into_iter()
+            .map(|update| update.state)
+            .collect();
         assert_eq!(states, [TaskState::TaskStarting, TaskState::TaskRunning]);
         launch_id
     }
 
     pub(crate) fn exit(&mut self, launch_id: LaunchId, wait_status: i32) {
-        self.event(Event::ContainerExited { launch_id, wait_status });
+        self.event(Event::ContainerExited {
+            launch_id,
+            wait_status,
+        });
     }
 
-    pub(crate) fn call(&mut self, executor: &str, kind: call::Type, fill: impl FnOnce(&mut executor::Call)) -> RequestId {
+    pub(crate) fn call(
+        &mut self,
+        executor: &str,
+        kind: call::Type,
+        fill: impl FnOnce(&mut executor::Call),
+    ) -> RequestId {
         self.request += 1;
         let request = RequestId(self.request);
         let mut call = executor::Call {
-            executor_id: ExecutorId { value: executor.to_owned() },
-            framework_id: FrameworkId { value: FRAMEWORK.to_owned() },
+            executor_id: ExecutorId {
+                value: executor.to_owned(),
+            },
+            framework_id: FrameworkId {
+                value: FRAMEWORK.to_owned(),
+            },
             r#type: Some(kind.into()),
             ..executor::Call::default()
         };
         fill(&mut call);
-        self.event(Event::ExecutorCall { request, call: Box::new(call) });
+        self.event(Event::ExecutorCall {
+            request,
+            call: Box::new(call),
+        });
         request
     }
 
-    pub(crate) fn subscribe(&mut self, executor: &str, tasks: Vec<TaskInfo>, updates: Vec<TaskStatus>) -> RequestId {
+    pub(crate) fn subscribe(
+        &mut self,
+        executor: &str,
+        tasks: Vec<TaskInfo>,
+        updates: Vec<TaskStatus>,
+    ) -> RequestId {
         self.call(executor, call::Type::Subscribe, |call| {
-            let unacknowledged_updates = updates.into_iter().map(|status| call::Update { status }).collect();
-            call.subscribe = Some(call::Subscribe { unacknowledged_tasks: tasks, unacknowledged_updates });
+            let unacknowledged_updates = updates
+                .into_iter()
+                .map(|status| call::Update { status })
+                .collect();
+            call.subscribe = Some(call::Subscribe {
+                unacknowledged_tasks: tasks,
+                unacknowledged_updates,
+            });
         })
     }
 
     pub(crate) fn executor_update(&mut self, executor: &str, status: TaskStatus) -> CallOutcome {
-        self.call(executor, call::Type::Update, |call| call.update = Some(call::Update { status }));
+        self.call(executor, call::Type::Update, |call| {
+            call.update = Some(call::Update { status });
+        });
         self.take_replies().pop().unwrap()
     }
 
     /// A custom executor that has subscribed and got the task.
-    pub(crate) fn running_executor(&mut self, framework: FrameworkInfo, task: &str, executor: &str) -> LaunchId {
+    pub(crate) fn running_executor(
+        &mut self,
+        framework: FrameworkInfo,
+        task: &str,
+        executor: &str,
+    ) -> LaunchId {
         self.run(framework, [executor_task(task, executor)]);
         let launch_id = self.launch_one();
         self.event(Event::ContainerStarted { launch_id, pid: 88 });
@@ -314,7 +477,13 @@ impl Bench {
     }
 
     pub(crate) fn stopped(&self) -> Option<u8> {
-        self.effects.iter().find_map(|effect| if let Effect::Stop { exit_code, .. } = effect { Some(*exit_code) } else { None })
+        self.effects.iter().find_map(|effect| {
+            if let Effect::Stop { exit_code, .. } = effect {
+                Some(*exit_code)
+            } else {
+                None
+            }
+        })
     }
 }
 
@@ -327,11 +496,17 @@ pub(crate) fn round_trip(record: &Record) -> Record {
 }
 
 pub(crate) fn running(launch_id: LaunchId) -> KnownContainer {
-    KnownContainer { launch_id, state: KnownContainerState::Running { pid: 77 } }
+    KnownContainer {
+        launch_id,
+        state: KnownContainerState::Running { pid: 77 },
+    }
 }
 
 pub(crate) fn exited(launch_id: LaunchId, wait_status: i32) -> KnownContainer {
-    KnownContainer { launch_id, state: KnownContainerState::Exited { wait_status } }
+    KnownContainer {
+        launch_id,
+        state: KnownContainerState::Exited { wait_status },
+    }
 }
 
 pub(crate) fn seen(update: StatusUpdate) -> Seen {
@@ -339,7 +514,9 @@ pub(crate) fn seen(update: StatusUpdate) -> Seen {
     Seen {
         task: status.task_id.value.clone(),
         state: TaskState::try_from(status.state).unwrap(),
-        reason: status.reason.map(|reason| Reason::try_from(reason).unwrap()),
+        reason: status
+            .reason
+            .map(|reason| Reason::try_from(reason).unwrap()),
         source: Source::try_from(status.source.unwrap()).unwrap(),
         message: status.message.clone(),
         uuid: status.uuid.unwrap().to_vec(),

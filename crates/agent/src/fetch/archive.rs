@@ -37,12 +37,20 @@ impl Kind {
             (".gz", Kind::Gzip),
             (".zip", Kind::Zip),
         ];
-        KINDS.iter().find(|(suffix, _)| name.len() > suffix.len() && name.ends_with(suffix)).map(|(_, kind)| *kind)
+        KINDS
+            .iter()
+            .find(|(suffix, _)| name.len() > suffix.len() && name.ends_with(suffix))
+            .map(|(_, kind)| *kind)
     }
 }
 
 /// Extracts `name` into the sandbox; the archive itself stays.
-pub(super) fn extract(job: &Job, sandbox: &Sandbox, name: &str, kind: Kind) -> Result<(), FetchError> {
+pub(super) fn extract(
+    job: &Job,
+    sandbox: &Sandbox,
+    name: &str,
+    kind: Kind,
+) -> Result<(), FetchError> {
     let file = sandbox.read(name)?;
     match kind {
         Kind::Zip => extract_zip(job, sandbox, file),
@@ -52,9 +60,21 @@ pub(super) fn extract(job: &Job, sandbox: &Sandbox, name: &str, kind: Kind) -> R
             pour(job, &mut from, &mut sandbox.create(plain)?)
         }
         Kind::Tar(Compression::None) => extract_tar(job, sandbox, BufReader::new(file)),
-        Kind::Tar(Compression::Gzip) => extract_tar(job, sandbox, flate2::read::MultiGzDecoder::new(BufReader::new(file))),
-        Kind::Tar(Compression::Bzip2) => extract_tar(job, sandbox, bzip2::read::MultiBzDecoder::new(BufReader::new(file))),
-        Kind::Tar(Compression::Xz) => extract_tar(job, sandbox, liblzma::read::XzDecoder::new_multi_decoder(BufReader::new(file))),
+        Kind::Tar(Compression::Gzip) => extract_tar(
+            job,
+            sandbox,
+            flate2::read::MultiGzDecoder::new(BufReader::new(file)),
+        ),
+        Kind::Tar(Compression::Bzip2) => extract_tar(
+            job,
+            sandbox,
+            bzip2::read::MultiBzDecoder::new(BufReader::new(file)),
+        ),
+        Kind::Tar(Compression::Xz) => extract_tar(
+            job,
+            sandbox,
+            liblzma::read::XzDecoder::new_multi_decoder(BufReader::new(file)),
+        ),
     }
 }
 
@@ -93,7 +113,9 @@ fn extract_tar(job: &Job, sandbox: &Sandbox, from: impl Read) -> Result<(), Fetc
 }
 
 fn target(entry: &tar::Entry<'_, impl Read>, path: &str) -> Result<String, FetchError> {
-    let target = entry.link_name_bytes().ok_or_else(|| FetchError::Archive(format!("link '{path}' leads nowhere")))?;
+    let target = entry
+        .link_name_bytes()
+        .ok_or_else(|| FetchError::Archive(format!("link '{path}' leads nowhere")))?;
     Ok(String::from_utf8_lossy(&target).into_owned())
 }
 
@@ -102,7 +124,9 @@ fn extract_zip(job: &Job, sandbox: &Sandbox, file: std::fs::File) -> Result<(), 
     let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(broken)?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(broken)?;
-        let Some(path) = inside(entry.name())? else { continue };
+        let Some(path) = inside(&entry.name().map_err(broken)?)? else {
+            continue;
+        };
         if entry.is_dir() {
             sandbox.make_directory(&path)?;
         } else if entry.is_symlink() {
@@ -125,6 +149,9 @@ fn inside(path: &str) -> Result<Option<String>, FetchError> {
     if path.starts_with('/') || !(trimmed.is_empty() || is_inside(trimmed)) {
         return Err(FetchError::Escape(path.to_owned()));
     }
-    let plain: Vec<&str> = trimmed.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let plain: Vec<&str> = trimmed
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
     Ok((!plain.is_empty()).then(|| plain.join("/")))
 }

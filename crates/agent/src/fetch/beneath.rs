@@ -5,7 +5,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fchmod, mkdirat, openat2, symlinkat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fchmod, mkdirat,
+    openat2, symlinkat, unlinkat,
+};
 
 /// A directory beneath which everything happens.
 #[derive(Debug)]
@@ -16,23 +19,34 @@ pub(crate) struct Sandbox {
 /// Whether a path names something inside, by its words alone.
 pub(super) fn is_inside(path: &str) -> bool {
     let mut parts = Path::new(path).components().peekable();
-    parts.peek().is_some() && !path.contains('\0') && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    parts.peek().is_some()
+        && !path.contains('\0')
+        && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 impl Sandbox {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        Ok(Self { root: rustix::fs::open(path, flags, Mode::empty())? })
+        Ok(Self {
+            root: rustix::fs::open(path, flags, Mode::empty())?,
+        })
     }
 
     fn open_at(&self, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        Ok(openat2(&self.root, path, flags | OFlags::CLOEXEC, mode, resolve)?)
+        Ok(openat2(
+            &self.root,
+            path,
+            flags | OFlags::CLOEXEC,
+            mode,
+            resolve,
+        )?)
     }
 
     /// Opens a file for reading.
     pub(super) fn read(&self, path: &str) -> io::Result<File> {
-        self.open_at(path, OFlags::RDONLY, Mode::empty()).map(File::from)
+        self.open_at(path, OFlags::RDONLY, Mode::empty())
+            .map(File::from)
     }
 
     /// Makes a file with the directories above it; what stood in its place is removed.
@@ -40,14 +54,17 @@ impl Sandbox {
         self.make_parent(path)?;
         self.remove_file(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        self.open_at(path, flags, Mode::from_raw_mode(0o644)).map(File::from)
+        self.open_at(path, flags, Mode::from_raw_mode(0o644))
+            .map(File::from)
     }
 
     /// Makes a directory with those above it.
     pub(super) fn make_directory(&self, path: &str) -> io::Result<()> {
         let mut done = String::new();
         for part in Path::new(path).components() {
-            let Component::Normal(part) = part else { continue };
+            let Component::Normal(part) = part else {
+                continue;
+            };
             let parent = self.directory(&done)?;
             let part = part.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
             match mkdirat(&parent, part, Mode::from_raw_mode(0o755)) {
@@ -92,7 +109,13 @@ impl Sandbox {
                 if name == c"." || name == c".." {
                     continue;
                 }
-                chownat(&directory, name, Some(owner.0), Some(owner.1), AtFlags::SYMLINK_NOFOLLOW)?;
+                chownat(
+                    &directory,
+                    name,
+                    Some(owner.0),
+                    Some(owner.1),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?;
                 if entry.file_type() == FileType::Directory {
                     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                     directories.push(rustix::fs::openat(&directory, name, flags, Mode::empty())?);
@@ -104,14 +127,18 @@ impl Sandbox {
 
     fn directory(&self, path: &str) -> io::Result<OwnedFd> {
         if path.is_empty() {
-            return Ok(self.root.as_fd().try_clone_to_owned()?);
+            return self.root.as_fd().try_clone_to_owned();
         }
         self.open_at(path, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty())
     }
 
     fn make_parent(&self, path: &str) -> io::Result<()> {
         let (parent, _) = split(path);
-        if parent.is_empty() { Ok(()) } else { self.make_directory(parent) }
+        if parent.is_empty() {
+            Ok(())
+        } else {
+            self.make_directory(parent)
+        }
     }
 
     fn remove_file(&self, path: &str) -> io::Result<()> {

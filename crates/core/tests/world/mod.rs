@@ -166,6 +166,7 @@ impl World {
                 version: "1.11.0".into(),
                 capabilities: vec![],
                 ip: Some("127.0.0.1".into()),
+                token: None,
             })),
         });
         let id = self.registered_id(session);

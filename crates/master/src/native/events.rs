@@ -86,18 +86,64 @@ fn line(sequence: u64, fact: &Fact, view: &View, format: Format) -> Bytes {
 }
 
 fn describe(fact: &Fact, view: &View) -> Value {
-    let agent = |key: AgentKey| {
-        view.records
-            .agents
-            .get(key.index())
-            .map(|agent| agent.id.to_string())
-    };
-    let framework = |key: FrameworkKey| {
-        view.records
-            .frameworks
-            .get(key.index())
-            .map(|one| one.id.to_string())
-    };
+    match fact {
+        Fact::TaskAdded { .. } | Fact::TaskUpdated { .. } => describe_task(fact),
+        Fact::AgentAdded { agent } => of_agent("agent_added", *agent, view),
+        Fact::AgentReregistered { agent } => of_agent("agent_reregistered", *agent, view),
+        Fact::AgentDisconnected { agent } => of_agent("agent_disconnected", *agent, view),
+        Fact::AgentUnreachable { agent } => of_agent("agent_unreachable", *agent, view),
+        Fact::AgentRemoved {
+            agent_id, reason, ..
+        } => {
+            let reason = match reason {
+                AgentRemoval::Unreachable => "unreachable",
+                AgentRemoval::Unregistered => "unregistered",
+                AgentRemoval::MarkedGone => "marked_gone",
+            };
+            json!({ "type": "agent_removed", "agent_id": agent_id, "reason": reason })
+        }
+        Fact::FrameworkAdded { framework } => of_framework("framework_added", *framework, view),
+        Fact::FrameworkUpdated { framework } => of_framework("framework_updated", *framework, view),
+        Fact::FrameworkDisconnected { framework } => {
+            of_framework("framework_disconnected", *framework, view)
+        }
+        Fact::FrameworkRemoved { info, .. } => {
+            json!({ "type": "framework_removed", "framework_id": info.id.as_ref().map(|id| id.value.clone()) })
+        }
+        Fact::OfferSent { .. } | Fact::OfferEnded { .. } => describe_offer(fact, view),
+        Fact::WeightsUpdated { weights } => {
+            let weights: serde_json::Map<String, Value> = weights
+                .iter()
+                .map(|(role, weight)| (role.clone(), Value::from(*weight)))
+                .collect();
+            json!({ "type": "weights_updated", "weights": weights })
+        }
+    }
+}
+
+fn of_agent(kind: &str, key: AgentKey, view: &View) -> Value {
+    json!({ "type": kind, "agent_id": agent_id(key, view) })
+}
+
+fn of_framework(kind: &str, key: FrameworkKey, view: &View) -> Value {
+    json!({ "type": kind, "framework_id": framework_id(key, view) })
+}
+
+fn agent_id(key: AgentKey, view: &View) -> Option<String> {
+    view.records
+        .agents
+        .get(key.index())
+        .map(|agent| agent.id.to_string())
+}
+
+fn framework_id(key: FrameworkKey, view: &View) -> Option<String> {
+    view.records
+        .frameworks
+        .get(key.index())
+        .map(|framework| framework.id.to_string())
+}
+
+fn describe_task(fact: &Fact) -> Value {
     match fact {
         Fact::TaskAdded { wire, .. } => json!({
             "type": "task_added",
@@ -121,52 +167,27 @@ fn describe(fact: &Fact, view: &View) -> Value {
             "message": status.message,
             "reason": status.reason.map(|_| status.reason().as_str_name()),
         }),
-        Fact::AgentAdded { agent: key } => {
-            json!({ "type": "agent_added", "agent_id": agent(*key) })
-        }
-        Fact::AgentReregistered { agent: key } => {
-            json!({ "type": "agent_reregistered", "agent_id": agent(*key) })
-        }
-        Fact::AgentDisconnected { agent: key } => {
-            json!({ "type": "agent_disconnected", "agent_id": agent(*key) })
-        }
-        Fact::AgentUnreachable { agent: key } => {
-            json!({ "type": "agent_unreachable", "agent_id": agent(*key) })
-        }
-        Fact::AgentRemoved {
-            agent_id, reason, ..
-        } => {
-            let reason = match reason {
-                AgentRemoval::Unreachable => "unreachable",
-                AgentRemoval::Unregistered => "unregistered",
-                AgentRemoval::MarkedGone => "marked_gone",
-            };
-            json!({ "type": "agent_removed", "agent_id": agent_id, "reason": reason })
-        }
-        Fact::FrameworkAdded { framework: key } => {
-            json!({ "type": "framework_added", "framework_id": framework(*key) })
-        }
-        Fact::FrameworkUpdated { framework: key } => {
-            json!({ "type": "framework_updated", "framework_id": framework(*key) })
-        }
-        Fact::FrameworkDisconnected { framework: key } => {
-            json!({ "type": "framework_disconnected", "framework_id": framework(*key) })
-        }
-        Fact::FrameworkRemoved { info, .. } => {
-            json!({ "type": "framework_removed", "framework_id": info.id.as_ref().map(|id| id.value.clone()) })
-        }
+        _ => Value::Null,
+    }
+}
+
+fn describe_offer(fact: &Fact, view: &View) -> Value {
+    match fact {
         Fact::OfferSent {
             offer_id,
-            framework: owner,
-            agent: key,
+            framework,
+            agent,
             ..
         } => json!({
-            "type": "offer_sent", "offer_id": offer_id, "framework_id": framework(*owner), "agent_id": agent(*key),
+            "type": "offer_sent",
+            "offer_id": offer_id,
+            "framework_id": framework_id(*framework, view),
+            "agent_id": agent_id(*agent, view),
         }),
         Fact::OfferEnded {
             offer_id,
-            framework: owner,
-            agent: key,
+            framework,
+            agent,
             end,
         } => {
             let end = match end {
@@ -176,16 +197,13 @@ fn describe(fact: &Fact, view: &View) -> Value {
                 OfferEnd::Discarded => "discarded",
             };
             json!({
-                "type": "offer_ended", "offer_id": offer_id, "framework_id": framework(*owner),
-                "agent_id": agent(*key), "end": end,
+                "type": "offer_ended",
+                "offer_id": offer_id,
+                "framework_id": framework_id(*framework, view),
+                "agent_id": agent_id(*agent, view),
+                "end": end,
             })
         }
-        Fact::WeightsUpdated { weights } => {
-            let weights: serde_json::Map<String, Value> = weights
-                .iter()
-                .map(|(role, weight)| (role.clone(), Value::from(*weight)))
-                .collect();
-            json!({ "type": "weights_updated", "weights": weights })
-        }
+        _ => Value::Null,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use mezz_core::key::AgentKey;
 use mezz_core::records::{TaskList, TaskRecord};
 use mezz_http::client::{ClientError, ClientResponse};
 use mezz_http::query::percent_encode;
@@ -93,6 +94,10 @@ async fn placed(
     loop {
         let view = shared.view();
         match find(&view, framework, id)? {
+            Found::Task(task) if task.agent == AgentKey::NONE => {
+                let end = end_without_launch(&view, framework, id)?;
+                return Err(ended(&end.unwrap_or_default(), follow));
+            }
             Found::Task(task) => return source(&view, task, query),
             Found::Pending(_) if !follow => {
                 // Not an error: a task that waits for a place has no output yet.

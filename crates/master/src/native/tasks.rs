@@ -125,9 +125,8 @@ pub(super) fn list(shared: &Shared, query: &Query) -> Result<Response, Response>
         );
     }
     rows.sort_by_key(|(at, _)| *at);
-    Ok(value(&Value::from_iter(
-        rows.into_iter().map(|(_, row)| row),
-    )))
+    let rows: Value = rows.into_iter().map(|(_, row)| row).collect();
+    Ok(value(&rows))
 }
 
 /// `GET /v1/tasks/{id}`.

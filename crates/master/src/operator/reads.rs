@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mezz_core::key::FrameworkKey;
+use mezz_core::key::{AgentKey, FrameworkKey};
 use mezz_core::records::{
     AgentRecord, AgentState, FrameworkRecord, FrameworkState, OfferRecord, TaskList,
 };
@@ -194,6 +194,8 @@ fn agent_info(record: &AgentRecord) -> v1::AgentInfo {
         id: Some(v1::AgentId {
             value: record.id.to_string(),
         }),
+        // Every agent checkpoints; Mesos still tells so in its old field.
+        checkpoint: Some(true),
         ..(*record.info).clone()
     }
 }
@@ -232,11 +234,12 @@ fn time(wall: Wall) -> v1::TimeInfo {
 
 fn frameworks(view: &View) -> response::GetFrameworks {
     let mut offers: BTreeMap<FrameworkKey, Vec<v1::Offer>> = BTreeMap::new();
+    let executors = executor_ids(view);
     for (_, record) in view.records.offers.iter() {
         offers
             .entry(record.framework)
             .or_default()
-            .push(offer(view, record));
+            .push(offer(view, record, &executors));
     }
     let mut answer = response::GetFrameworks::default();
     for (_, record) in view.records.frameworks.iter() {
@@ -258,8 +261,11 @@ pub(super) fn framework(view: &View, record: &FrameworkRecord) -> Framework {
         .offers
         .iter()
         .filter(|(_, offer)| offer.framework == record.key);
+    let executors = executor_ids(view);
     Framework {
-        offers: offers.map(|(_, record)| offer(view, record)).collect(),
+        offers: offers
+            .map(|(_, record)| offer(view, record, &executors))
+            .collect(),
         ..framework_without_offers(record)
     }
 }
@@ -287,8 +293,22 @@ fn framework_without_offers(record: &FrameworkRecord) -> Framework {
     }
 }
 
+type ExecutorIds = BTreeMap<(FrameworkKey, AgentKey), Vec<v1::ExecutorId>>;
+
+/// The custom executors of each framework on each agent.
+fn executor_ids(view: &View) -> ExecutorIds {
+    let mut ids = ExecutorIds::new();
+    for (_, executor) in view.records.executors.iter() {
+        let place = ids.entry((executor.framework, executor.agent)).or_default();
+        place.push(v1::ExecutorId {
+            value: executor.id.to_string(),
+        });
+    }
+    ids
+}
+
 /// An outstanding offer with all that its framework saw.
-fn offer(view: &View, record: &OfferRecord) -> v1::Offer {
+fn offer(view: &View, record: &OfferRecord, executors: &ExecutorIds) -> v1::Offer {
     let framework = view.records.frameworks.get(record.framework.index());
     let mut offer = v1::Offer {
         id: v1::OfferId {
@@ -301,8 +321,19 @@ fn offer(view: &View, record: &OfferRecord) -> v1::Offer {
         allocation_info: Some(v1::resource::AllocationInfo {
             role: Some(record.role.to_string()),
         }),
+        executor_ids: executors
+            .get(&(record.framework, record.agent))
+            .cloned()
+            .unwrap_or_default(),
         ..v1::Offer::default()
     };
+    let executors = view.records.executors.iter().map(|(_, executor)| executor);
+    offer.executor_ids = executors
+        .filter(|executor| executor.agent == record.agent && executor.framework == record.framework)
+        .map(|executor| v1::ExecutorId {
+            value: executor.id.to_string(),
+        })
+        .collect();
     if let Some(agent) = view.records.agents.get(record.agent.index()) {
         offer.agent_id = v1::AgentId {
             value: agent.id.to_string(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mezz_core::fact::Fact;
 use mezz_http::negotiate::MediaType;
 use mezz_http::stream::{StreamLimits, StreamSender, stream};
@@ -27,7 +28,7 @@ pub(super) fn subscribe(shared: &Arc<Shared>, media: MediaType) -> Response {
     // Loaded after the subscription began, so that no fact lies between the two.
     let view = shared.view();
     tokio::spawn(async move {
-        feed(&sender, subscription, &view, media, heartbeat).await;
+        feed(&sender, subscription, view, media, heartbeat).await;
         sender.end();
     });
     respond::streaming(media.name(), reader)
@@ -36,13 +37,14 @@ pub(super) fn subscribe(shared: &Arc<Shared>, media: MediaType) -> Response {
 async fn feed(
     sender: &StreamSender,
     mut subscription: Subscription,
-    view: &Arc<View>,
+    view: Arc<View>,
     media: MediaType,
     heartbeat: Duration,
 ) {
-    let snapshot = view.clone();
+    let after = view.records.fact_sequence;
+    // The snapshot is not kept: a view that is held costs what has changed since.
     let first =
-        tokio::task::spawn_blocking(move || record(&subscribed(&snapshot, heartbeat), media)).await;
+        tokio::task::spawn_blocking(move || record(&subscribed(&view, heartbeat), media)).await;
     let Ok(first) = first else { return };
     let beat = record(&of(event::Type::Heartbeat), media);
     if sender.send(first).is_err() || sender.send(beat.clone()).is_err() {
@@ -53,7 +55,7 @@ async fn feed(
     loop {
         let sent = tokio::select! {
             batch = subscription.next() => match batch {
-                Some(batch) => send_batch(sender, &batch, view.records.fact_sequence, media),
+                Some(batch) => send_batch(sender, &batch, after, media),
                 None => return,
             },
             _ = beats.tick() => sender.send(beat.clone()).is_ok(),
@@ -66,12 +68,26 @@ async fn feed(
 }
 
 fn send_batch(sender: &StreamSender, batch: &FactBatch, after: u64, media: MediaType) -> bool {
+    let encoded = match media {
+        MediaType::Protobuf => &batch.protobuf,
+        MediaType::Json | MediaType::RecordIo => &batch.json,
+    };
+    encoded
+        .get_or_init(|| encode(batch, media))
+        .iter()
+        .filter(|(sequence, _)| *sequence > after)
+        .all(|(_, record)| sender.send(record.clone()).is_ok())
+}
+
+fn encode(batch: &FactBatch, media: MediaType) -> Vec<(u64, Bytes)> {
     batch
         .facts
         .iter()
-        .filter(|(sequence, _)| *sequence > after)
-        .filter_map(|(_, fact)| operator_event(fact, &batch.view))
-        .all(|event| sender.send(record(&event, media)).is_ok())
+        .filter_map(|(sequence, fact)| {
+            let event = operator_event(fact, &batch.view)?;
+            Some((*sequence, record(&event, media)))
+        })
+        .collect()
 }
 
 fn of(kind: event::Type) -> Event {

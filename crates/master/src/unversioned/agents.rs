@@ -144,7 +144,7 @@ pub(crate) fn write_attributes(json: &mut Json, attributes: &[v1::Attribute]) {
                 json.string(&format!("[{}]", parts.join(", ")));
             }
             (v1::value::Type::Set, _, _, Some(set), _) => {
-                json.string(&format!("{{{}}}", set.item.join(", ")))
+                json.string(&format!("{{{}}}", set.item.join(", ")));
             }
             (.., text) => json.string(text.as_ref().map_or("", |text| &text.value)),
         }

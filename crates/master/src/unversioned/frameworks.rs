@@ -118,7 +118,7 @@ fn write_framework(
         json.key("principal").string(principal);
     }
     let mut held = framework.used.clone();
-    for resource in framework.offered.iter() {
+    for resource in &framework.offered {
         held.push(resource.clone());
     }
     json.key("resources").resources(&held);

@@ -12,6 +12,7 @@ pub(crate) use agents::write_attributes;
 pub(crate) use roles::{RoleHoldings, framework_ids, holdings, weights_json};
 pub(crate) use system::system_numbers;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -197,7 +198,7 @@ fn prometheus(shared: &Shared, request: &Request) -> Result<Response, Response> 
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
             .collect();
-        text.push_str(&format!("mezz_{plain} {value}\n"));
+        writeln!(text, "mezz_{plain} {value}").expect("writing to a string cannot fail");
     }
     Ok(respond::with_type(
         StatusCode::OK,

@@ -40,7 +40,7 @@ pub(crate) fn holdings(view: &View) -> BTreeMap<String, RoleHoldings> {
 }
 
 fn add(sum: &mut Resources, more: &Resources) {
-    for resource in more.iter() {
+    for resource in more {
         sum.push(resource.clone());
     }
 }

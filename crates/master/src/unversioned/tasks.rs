@@ -90,7 +90,7 @@ pub(super) fn write_task(json: &mut Json, view: &View, record: &TaskRecord) {
         json.key("statuses").array(|json| {
             wire.statuses
                 .iter()
-                .for_each(|status| write_status(json, status))
+                .for_each(|status| write_status(json, status));
         });
         if let Some(user) = &wire.user {
             json.key("user").string(user);

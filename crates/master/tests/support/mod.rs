@@ -129,6 +129,11 @@ impl FakeAgent {
                 .unwrap()
                 .to_proto(),
             checkpoint: Some(true),
+            attributes: vec![
+                text_attribute("rack", "r1"),
+                text_attribute("zone", "west"),
+                number_attribute("num", 3.0),
+            ],
             ..v1::AgentInfo::default()
         };
         fake.send(Body::Register(agent::Register {
@@ -189,6 +194,7 @@ impl FakeAgent {
             executor_id: Some(v1::ExecutorId { value: task.into() }),
             timestamp: Some(1_795_313_590.5),
             uuid: Some(uuid.clone().into()),
+            container_status: Some(container_status()),
             ..v1::TaskStatus::default()
         };
         self.send(Body::StatusUpdate(agent::StatusUpdate {
@@ -205,5 +211,44 @@ impl FakeAgent {
     /// Ends the session as a crash does.
     pub fn disconnect(self) {
         self.sender.close();
+    }
+}
+
+fn text_attribute(name: &str, value: &str) -> v1::Attribute {
+    v1::Attribute {
+        name: name.into(),
+        r#type: v1::value::Type::Text as i32,
+        text: Some(v1::value::Text {
+            value: value.into(),
+        }),
+        ..v1::Attribute::default()
+    }
+}
+
+fn number_attribute(name: &str, value: f64) -> v1::Attribute {
+    v1::Attribute {
+        name: name.into(),
+        r#type: v1::value::Type::Scalar as i32,
+        scalar: Some(v1::value::Scalar { value }),
+        ..v1::Attribute::default()
+    }
+}
+
+fn container_status() -> v1::ContainerStatus {
+    let address = v1::network_info::IpAddress {
+        protocol: Some(v1::network_info::Protocol::IPv4 as i32),
+        ip_address: Some("127.0.0.1".into()),
+    };
+    v1::ContainerStatus {
+        container_id: Some(v1::ContainerId {
+            value: "092f0245-fd9c-4aab-8be1-bf1d351a6307".into(),
+            parent: None,
+        }),
+        network_infos: vec![v1::NetworkInfo {
+            ip_addresses: vec![address],
+            ..v1::NetworkInfo::default()
+        }],
+        executor_pid: Some(5999),
+        ..v1::ContainerStatus::default()
     }
 }

@@ -29,7 +29,9 @@ pub(crate) struct LogQuery {
 impl Api {
     /// The cluster whose master has this address.
     pub(crate) fn new(master: &str) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(master)? })
+        Ok(Self {
+            connection: Connection::new(master)?,
+        })
     }
 
     /// The master's `HOST:PORT`; that of the leader once it has redirected.
@@ -58,16 +60,36 @@ impl Api {
     }
 
     /// Asks for the end of a task; without a grace period its own applies.
-    pub(crate) fn kill_task(&mut self, id: &str, grace_period_secs: Option<f64>) -> Result<(), ClientError> {
-        let grace = grace_period_secs.map_or_else(String::new, |secs| format!("?grace_period_secs={secs}"));
-        self.plain("DELETE", &format!("/v1/tasks/{}{grace}", percent_encoded(id)), None).map(|_| ())
+    pub(crate) fn kill_task(
+        &mut self,
+        id: &str,
+        grace_period_secs: Option<f64>,
+    ) -> Result<(), ClientError> {
+        let grace =
+            grace_period_secs.map_or_else(String::new, |secs| format!("?grace_period_secs={secs}"));
+        self.plain(
+            "DELETE",
+            &format!("/v1/tasks/{}{grace}", percent_encoded(id)),
+            None,
+        )
+        .map(|_| ())
     }
 
     /// Opens the stream of a task's output.
-    pub(crate) fn logs(&mut self, id: &str, query: LogQuery) -> Result<BufReader<Body<'_>>, ClientError> {
-        let tail = query.tail.map_or_else(String::new, |lines| format!("&tail={lines}"));
-        let target =
-            format!("/v1/tasks/{}/logs?stream={}&follow={}{tail}", percent_encoded(id), query.stream, query.follow);
+    pub(crate) fn logs(
+        &mut self,
+        id: &str,
+        query: LogQuery,
+    ) -> Result<BufReader<Body<'_>>, ClientError> {
+        let tail = query
+            .tail
+            .map_or_else(String::new, |lines| format!("&tail={lines}"));
+        let target = format!(
+            "/v1/tasks/{}/logs?stream={}&follow={}{tail}",
+            percent_encoded(id),
+            query.stream,
+            query.follow
+        );
         self.open("GET", &target, None, LINES, Patience::Stream)
     }
 
@@ -76,7 +98,12 @@ impl Api {
         self.open("GET", "/v1/events", None, LINES, Patience::Stream)
     }
 
-    fn plain(&mut self, method: &'static str, target: &str, body: Option<&[u8]>) -> Result<Vec<u8>, ClientError> {
+    fn plain(
+        &mut self,
+        method: &'static str,
+        target: &str,
+        body: Option<&[u8]>,
+    ) -> Result<Vec<u8>, ClientError> {
         let address = self.connection.address().to_owned();
         let answer = self.open(method, target, body, JSON, Patience::Plain)?;
         let mut bytes = Vec::new();
@@ -93,7 +120,13 @@ impl Api {
         accept: &'static str,
         patience: Patience,
     ) -> Result<BufReader<Body<'_>>, ClientError> {
-        let response = self.connection.send(Request { method, target, accept, body, patience })?;
+        let response = self.connection.send(Request {
+            method,
+            target,
+            accept,
+            body,
+            patience,
+        })?;
         if (200..300).contains(&response.status) {
             return Ok(response.body);
         }
@@ -107,6 +140,12 @@ impl Api {
 /// A refusal in whatever words it came.
 fn problem(status: u16, text: &[u8]) -> Problem {
     let worded = serde_json::from_slice::<Problem>(text).ok();
-    let plain = || Problem { detail: String::from_utf8_lossy(text).trim().to_owned(), ..Problem::default() };
-    Problem { status, ..worded.unwrap_or_else(plain) }
+    let plain = || Problem {
+        detail: String::from_utf8_lossy(text).trim().to_owned(),
+        ..Problem::default()
+    };
+    Problem {
+        status,
+        ..worded.unwrap_or_else(plain)
+    }
 }

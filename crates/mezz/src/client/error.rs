@@ -36,7 +36,10 @@ pub(crate) enum ClientError {
     #[error("{what}")]
     NotFound { what: String, hint: String },
     #[error("'{given}' is the beginning of several ids: {}", candidates.join(", "))]
-    Ambiguous { given: String, candidates: Vec<String> },
+    Ambiguous {
+        given: String,
+        candidates: Vec<String>,
+    },
     #[error("{0}")]
     Usage(String),
     #[error("the output cannot be written: {0}")]
@@ -44,8 +47,16 @@ pub(crate) enum ClientError {
 }
 
 fn said(problem: &Problem) -> String {
-    let text = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
-    if text.is_empty() { format!("the master answered with status {}", problem.status) } else { text.clone() }
+    let text = if problem.detail.is_empty() {
+        &problem.title
+    } else {
+        &problem.detail
+    };
+    if text.is_empty() {
+        format!("the master answered with status {}", problem.status)
+    } else {
+        text.clone()
+    }
 }
 
 impl ClientError {
@@ -55,7 +66,9 @@ impl ClientError {
             Self::Address(_) | Self::Usage(_) => Exit::Usage,
             Self::NoMaster { .. } | Self::NotHttp { .. } => Exit::NoMaster,
             Self::NotFound { .. } => Exit::NotFound,
-            Self::Ambiguous { .. } | Self::Broken { .. } | Self::Answer(_) | Self::Output(_) => Exit::Failed,
+            Self::Ambiguous { .. } | Self::Broken { .. } | Self::Answer(_) | Self::Output(_) => {
+                Exit::Failed
+            }
             Self::Refused(problem) => match problem.status {
                 404 => Exit::NotFound,
                 503 => Exit::NoMaster,

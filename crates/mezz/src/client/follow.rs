@@ -63,7 +63,11 @@ impl End {
         match self.wait_status {
             Some(status) => {
                 let signal = status & 0x7f;
-                let code = if signal == 0 { (status >> 8) & 0xff } else { 128 + signal };
+                let code = if signal == 0 {
+                    (status >> 8) & 0xff
+                } else {
+                    128 + signal
+                };
                 u8::try_from(code).map_or(Exit::Failed, Exit::Task)
             }
             None if self.state == "TASK_FINISHED" => Exit::Task(0),
@@ -81,7 +85,9 @@ pub(crate) fn copy(
     let mut line = Vec::new();
     loop {
         line.clear();
-        let count = input.read_until(b'\n', &mut line).map_err(FollowError::Input)?;
+        let count = input
+            .read_until(b'\n', &mut line)
+            .map_err(FollowError::Input)?;
         if count == 0 {
             return Ok(None);
         }
@@ -99,11 +105,17 @@ pub(crate) fn copy(
     }
 }
 
-fn write(record: Record, progress: &mut Progress, sinks: &mut Sinks<'_>) -> Result<(), FollowError> {
+fn write(
+    record: Record,
+    progress: &mut Progress,
+    sinks: &mut Sinks<'_>,
+) -> Result<(), FollowError> {
     let bytes = match (record.base64, record.data) {
         (Some(encoded), _) => base64::engine::general_purpose::STANDARD
             .decode(encoded)
-            .map_err(|error| FollowError::Record(serde::de::Error::custom(format!("base64: {error}"))))?,
+            .map_err(|error| {
+                FollowError::Record(serde::de::Error::custom(format!("base64: {error}")))
+            })?,
         (None, Some(text)) => text.into_bytes(),
         (None, None) => return Ok(()),
     };
@@ -112,9 +124,13 @@ fn write(record: Record, progress: &mut Progress, sinks: &mut Sinks<'_>) -> Resu
         _ => (&mut progress.stdout, &mut *sinks.stdout),
     };
     let seen = usize::try_from(position.saturating_sub(record.offset)).unwrap_or(usize::MAX);
-    let Some(fresh) = bytes.get(seen..).filter(|fresh| !fresh.is_empty()) else { return Ok(()) };
+    let Some(fresh) = bytes.get(seen..).filter(|fresh| !fresh.is_empty()) else {
+        return Ok(());
+    };
     *position = record.offset + bytes.len() as u64;
-    sink.write_all(fresh).and_then(|()| sink.flush()).map_err(FollowError::Output)
+    sink.write_all(fresh)
+        .and_then(|()| sink.flush())
+        .map_err(FollowError::Output)
 }
 
 #[cfg(test)]
@@ -123,9 +139,16 @@ mod tests {
 
     fn followed(progress: &mut Progress, input: &str) -> (String, String, Option<End>) {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let mut sinks = Sinks { stdout: &mut stdout, stderr: &mut stderr };
+        let mut sinks = Sinks {
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+        };
         let end = copy(&mut input.as_bytes(), progress, &mut sinks).expect("records");
-        (String::from_utf8(stdout).expect("text"), String::from_utf8(stderr).expect("text"), end)
+        (
+            String::from_utf8(stdout).expect("text"),
+            String::from_utf8(stderr).expect("text"),
+            end,
+        )
     }
 
     #[test]
@@ -141,14 +164,27 @@ mod tests {
     #[test]
     fn what_was_written_before_a_broken_connection_is_not_written_again() {
         let mut progress = Progress::default();
-        followed(&mut progress, "{\"stream\":\"stdout\",\"offset\":0,\"data\":\"abc\"}\n");
-        let (stdout, ..) = followed(&mut progress, "{\"stream\":\"stdout\",\"offset\":0,\"data\":\"abcdef\"}\n");
+        followed(
+            &mut progress,
+            "{\"stream\":\"stdout\",\"offset\":0,\"data\":\"abc\"}\n",
+        );
+        let (stdout, ..) = followed(
+            &mut progress,
+            "{\"stream\":\"stdout\",\"offset\":0,\"data\":\"abcdef\"}\n",
+        );
         assert_eq!(stdout, "def");
     }
 
     #[test]
     fn the_exit_code_is_that_of_the_command() {
-        let exit = |state: &str, wait_status| End { state: state.to_owned(), message: None, wait_status }.exit();
+        let exit = |state: &str, wait_status| {
+            End {
+                state: state.to_owned(),
+                message: None,
+                wait_status,
+            }
+            .exit()
+        };
         assert_eq!(exit("TASK_FINISHED", Some(0)), Exit::Task(0));
         assert_eq!(exit("TASK_KILLED", Some(9)), Exit::Task(137));
         assert_eq!(exit("TASK_FINISHED", None), Exit::Task(0));

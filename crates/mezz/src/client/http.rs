@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::error::ClientError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const PLAIN_TIMEOUT: Duration = Duration::from_mins(1);
 const HEADER_LINES_MAX: usize = 200;
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 const REDIRECTS_MAX: usize = 4;
@@ -36,7 +37,6 @@ pub(crate) struct Request<'a> {
 #[derive(Debug)]
 pub(crate) struct Response<'c> {
     pub(crate) status: u16,
-    pub(crate) location: Option<String>,
     pub(crate) body: BufReader<Body<'c>>,
 }
 
@@ -76,13 +76,28 @@ impl Connection {
     /// A connection to `HOST[:PORT]`, not opened yet.
     pub(crate) fn new(address: &str) -> Result<Self, ClientError> {
         let wrong = || ClientError::Address(address.to_owned());
-        let bare = address.trim().trim_start_matches("http://").trim_end_matches('/');
-        let has_port = bare.rsplit_once(':').is_some_and(|(host, port)| !host.ends_with(':') && port.parse::<u16>().is_ok());
-        if bare.is_empty() || bare.contains(['/', ' ']) || (!has_port && bare.contains(':') && !bare.ends_with(']')) {
+        let bare = address
+            .trim()
+            .trim_start_matches("http://")
+            .trim_end_matches('/');
+        let has_port = bare
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.ends_with(':') && port.parse::<u16>().is_ok());
+        if bare.is_empty()
+            || bare.contains(['/', ' '])
+            || (!has_port && bare.contains(':') && !bare.ends_with(']'))
+        {
             return Err(wrong());
         }
-        let address = if has_port { bare.to_owned() } else { format!("{bare}:5050") };
-        Ok(Self { address, stream: None })
+        let address = if has_port {
+            bare.to_owned()
+        } else {
+            format!("{bare}:5050")
+        };
+        Ok(Self {
+            address,
+            stream: None,
+        })
     }
 
     /// The server's `HOST:PORT`.
@@ -96,15 +111,33 @@ impl Connection {
             let head = self.exchange(request)?;
             if head.status != 307 || head.location.is_none() {
                 let stream = self.stream.take();
-                let Head { status, location, framing, keep_alive } = head;
-                let body = BufReader::new(Body { slot: &mut self.stream, stream, framing, keep_alive });
-                return Ok(Response { status, location, body });
+                let Head {
+                    status,
+                    framing,
+                    keep_alive,
+                    ..
+                } = head;
+                let body = BufReader::new(Body {
+                    slot: &mut self.stream,
+                    stream,
+                    framing,
+                    keep_alive,
+                });
+                return Ok(Response { status, body });
             }
             let location = head.location.unwrap_or_default();
-            let leader = location.trim_start_matches("http:").trim_start_matches('/').split('/').next().unwrap_or_default();
+            let leader = location
+                .trim_start_matches("http:")
+                .trim_start_matches('/')
+                .split('/')
+                .next()
+                .unwrap_or_default();
             *self = Self::new(leader)?;
         }
-        Err(ClientError::NotHttp { address: self.address.clone(), what: "it redirects in a circle".to_owned() })
+        Err(ClientError::NotHttp {
+            address: self.address.clone(),
+            what: "it redirects in a circle".to_owned(),
+        })
     }
 
     /// A kept-alive connection may have been closed meanwhile; then a request that can be repeated is.
@@ -125,24 +158,37 @@ impl Connection {
         }
         let address = self.address.clone();
         let stream = self.stream.as_mut().expect("it was set just above");
-        let broken = |source| ClientError::Broken { address: address.clone(), source };
-        let timeout = (request.patience == Patience::Plain).then_some(Duration::from_secs(60));
+        let broken = |source| ClientError::Broken {
+            address: address.clone(),
+            source,
+        };
+        let timeout = (request.patience == Patience::Plain).then_some(PLAIN_TIMEOUT);
         stream.get_ref().set_read_timeout(timeout).map_err(broken)?;
-        let outcome = write_request(stream.get_mut(), &address, request).and_then(|()| read_head(stream));
+        let outcome =
+            write_request(stream.get_mut(), &address, request).and_then(|()| read_head(stream));
         match outcome {
             Ok(head) => Ok(head),
             Err(error) => {
                 self.stream = None;
                 Err(match error.kind() {
-                    io::ErrorKind::InvalidData => ClientError::NotHttp { address, what: error.to_string() },
-                    _ => ClientError::Broken { address, source: error },
+                    io::ErrorKind::InvalidData => ClientError::NotHttp {
+                        address,
+                        what: error.to_string(),
+                    },
+                    _ => ClientError::Broken {
+                        address,
+                        source: error,
+                    },
                 })
             }
         }
     }
 
     fn connect(&self) -> Result<TcpStream, ClientError> {
-        let absent = |source| ClientError::NoMaster { address: self.address.clone(), source };
+        let absent = |source| ClientError::NoMaster {
+            address: self.address.clone(),
+            source,
+        };
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in self.address.to_socket_addrs().map_err(absent)? {
             match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
@@ -158,14 +204,24 @@ impl Connection {
 }
 
 fn write_request(stream: &mut TcpStream, host: &str, request: Request<'_>) -> io::Result<()> {
-    let Request { method, target, accept, body, .. } = request;
+    let Request {
+        method,
+        target,
+        accept,
+        body,
+        ..
+    } = request;
     let mut text = format!(
         "{method} {target} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\nUser-Agent: mezz/{}\r\n",
         env!("CARGO_PKG_VERSION")
     )
     .into_bytes();
     if let Some(body) = body {
-        write!(text, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())?;
+        write!(
+            text,
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        )?;
     }
     text.extend_from_slice(b"\r\n");
     text.extend_from_slice(body.unwrap_or_default());
@@ -182,7 +238,9 @@ fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
     if line.is_empty() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let Some(line) = line.strip_suffix('\n') else { return Err(invalid("a line without an end")) };
+    let Some(line) = line.strip_suffix('\n') else {
+        return Err(invalid("a line without an end"));
+    };
     Ok(line.trim_end_matches('\r').to_owned())
 }
 
@@ -194,7 +252,12 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Head> {
     let (true, Some(status)) = (version.starts_with("HTTP/1."), status) else {
         return Err(invalid("it does not speak HTTP"));
     };
-    let mut head = Head { status, location: None, framing: Framing::UntilClose, keep_alive: version == "HTTP/1.1" };
+    let mut head = Head {
+        status,
+        location: None,
+        framing: Framing::UntilClose,
+        keep_alive: version == "HTTP/1.1",
+    };
     for _ in 0..HEADER_LINES_MAX {
         let line = read_line(stream)?;
         if line.is_empty() {
@@ -203,7 +266,9 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Head> {
             }
             return Ok(head);
         }
-        let (name, value) = line.split_once(':').ok_or_else(|| invalid("a header without a colon"))?;
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| invalid("a header without a colon"))?;
         read_header(&mut head, name, value.trim())?;
     }
     Err(invalid("too many headers"))
@@ -212,10 +277,18 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Head> {
 fn read_header(head: &mut Head, name: &str, value: &str) -> io::Result<()> {
     if name.eq_ignore_ascii_case("location") {
         head.location = Some(value.to_owned());
-    } else if name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case("chunked") {
+    } else if name.eq_ignore_ascii_case("transfer-encoding")
+        && value.eq_ignore_ascii_case("chunked")
+    {
         head.framing = Framing::Chunked(0);
-    } else if name.eq_ignore_ascii_case("content-length") && !matches!(head.framing, Framing::Chunked(_)) {
-        head.framing = Framing::Length(value.parse().map_err(|_| invalid("a content length that is no number"))?);
+    } else if name.eq_ignore_ascii_case("content-length")
+        && !matches!(head.framing, Framing::Chunked(_))
+    {
+        head.framing = Framing::Length(
+            value
+                .parse()
+                .map_err(|_| invalid("a content length that is no number"))?,
+        );
     } else if name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case("close") {
         head.keep_alive = false;
     }
@@ -235,10 +308,14 @@ impl Read for Body<'_> {
                 self.finish();
                 return Ok(0);
             }
-            Framing::Length(left) | Framing::Chunked(left) => usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len()),
+            Framing::Length(left) | Framing::Chunked(left) => usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len()),
             Framing::UntilClose => buffer.len(),
         };
-        let Some(stream) = &mut self.stream else { return Ok(0) };
+        let Some(stream) = &mut self.stream else {
+            return Ok(0);
+        };
         let count = stream.read(&mut buffer[..most])?;
         if count == 0 && self.framing != Framing::UntilClose {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -250,7 +327,9 @@ impl Read for Body<'_> {
 
 impl Body<'_> {
     fn next_chunk(&mut self) -> io::Result<()> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
         let line = read_line(stream)?;
         let size = line.split(';').next().unwrap_or_default().trim();
         let size = u64::from_str_radix(size, 16).map_err(|_| invalid("a chunk without a size"))?;
@@ -269,7 +348,9 @@ impl Body<'_> {
             Framing::Chunked(left) => {
                 *left -= count;
                 if *left == 0 {
-                    let Some(stream) = &mut self.stream else { return Ok(()) };
+                    let Some(stream) = &mut self.stream else {
+                        return Ok(());
+                    };
                     let end = read_line(stream)?;
                     if !end.is_empty() {
                         return Err(invalid("a chunk longer than its size"));

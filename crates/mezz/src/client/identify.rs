@@ -1,5 +1,6 @@
 //! Finds the task that a user means by an id, the beginning of one, a name, or `last`.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::api::Api;
@@ -19,7 +20,11 @@ pub(crate) fn task_id(api: &mut Api, given: &str) -> Result<String, ClientError>
         }
     }
     let tasks = api.list("/v1/tasks?all=true")?;
-    if given == "last" { last(&tasks) } else { by_beginning(&tasks, given) }
+    if given == "last" {
+        last(&tasks)
+    } else {
+        by_beginning(&tasks, given)
+    }
 }
 
 fn text<'a>(task: &'a Value, key: &str) -> &'a str {
@@ -27,20 +32,34 @@ fn text<'a>(task: &'a Value, key: &str) -> &'a str {
 }
 
 fn last(tasks: &[Value]) -> Result<String, ClientError> {
-    // A task that has not started is newer than all that have.
-    let age = |task: &&Value| {
-        let at = text(task, "started_at").to_owned();
-        (at.is_empty(), at)
-    };
-    tasks.iter().max_by_key(age).map(|task| text(task, "id").to_owned()).ok_or_else(|| ClientError::NotFound {
-        what: "there is no last task: none has run yet".to_owned(),
-        hint: "run one with `mezz run -- COMMAND`".to_owned(),
-    })
+    tasks
+        .iter()
+        .max_by_key(|task| recency(task))
+        .map(|task| text(task, "id").to_owned())
+        .ok_or_else(|| ClientError::NotFound {
+            what: "there is no last task: none has run yet".to_owned(),
+            hint: "run one with `mezz run -- COMMAND`".to_owned(),
+        })
+}
+
+/// Orders tasks by when they came; one that waits to be placed is newer than all that had their chance.
+fn recency(task: &Value) -> (bool, Option<Timestamp>) {
+    let instant = |key| text(task, key).parse::<Timestamp>().ok();
+    let at = instant("created_at")
+        .or_else(|| instant("started_at"))
+        .or_else(|| instant("finished_at"));
+    (at.is_none() && text(task, "state") == "TASK_STAGING", at)
 }
 
 fn by_beginning(tasks: &[Value], given: &str) -> Result<String, ClientError> {
-    let named: Vec<&Value> = tasks.iter().filter(|task| text(task, "name") == given).collect();
-    let begun: Vec<&Value> = tasks.iter().filter(|task| text(task, "id").starts_with(given)).collect();
+    let named: Vec<&Value> = tasks
+        .iter()
+        .filter(|task| text(task, "name") == given)
+        .collect();
+    let begun: Vec<&Value> = tasks
+        .iter()
+        .filter(|task| text(task, "id").starts_with(given))
+        .collect();
     let meant = if begun.is_empty() { named } else { begun };
     match meant.as_slice() {
         [] => Err(ClientError::NotFound {
@@ -49,8 +68,15 @@ fn by_beginning(tasks: &[Value], given: &str) -> Result<String, ClientError> {
         }),
         [task] => Ok(text(task, "id").to_owned()),
         several => {
-            let candidates = several.iter().take(10).map(|task| text(task, "id").to_owned()).collect();
-            Err(ClientError::Ambiguous { given: given.to_owned(), candidates })
+            let candidates = several
+                .iter()
+                .take(10)
+                .map(|task| text(task, "id").to_owned())
+                .collect();
+            Err(ClientError::Ambiguous {
+                given: given.to_owned(),
+                candidates,
+            })
         }
     }
 }
@@ -68,15 +94,24 @@ mod tests {
             json!({"id": "a", "started_at": "2026-01-01T00:00:00Z"}),
         ];
         assert_eq!(last(&tasks).expect("a task"), "b");
-        tasks.push(json!({"id": "c", "started_at": null}));
+        tasks.push(json!({"id": "c", "started_at": null, "finished_at": "2026-01-02T00:00:00.5Z", "state": "TASK_FAILED"}));
+        tasks.push(json!({"id": "recovered", "started_at": null, "state": "TASK_RUNNING"}));
         assert_eq!(last(&tasks).expect("a task"), "c");
+        tasks.push(json!({"id": "d", "started_at": null, "state": "TASK_STAGING"}));
+        assert_eq!(last(&tasks).expect("a task"), "d");
     }
 
     #[test]
     fn the_beginning_of_several_ids_names_them() {
-        let tasks = [json!({"id": "ab1", "name": "x"}), json!({"id": "ab2", "name": "ab"})];
+        let tasks = [
+            json!({"id": "ab1", "name": "x"}),
+            json!({"id": "ab2", "name": "ab"}),
+        ];
         let error = by_beginning(&tasks, "ab").expect_err("ambiguous");
-        assert_eq!(error.to_string(), "'ab' is the beginning of several ids: ab1, ab2");
+        assert_eq!(
+            error.to_string(),
+            "'ab' is the beginning of several ids: ab1, ab2"
+        );
         assert_eq!(by_beginning(&tasks, "x").expect("a name"), "ab1");
     }
 }

@@ -9,35 +9,130 @@ const IMAGES: &str = "container images are not built yet";
 const CNI: &str = "container networks are not built yet";
 const STORAGE: &str = "resource providers and CSI storage are not built yet";
 const ISOLATION: &str = "isolation beyond processes is not built yet";
-const CGROUPS: &str = "resource limits through cgroups are not built yet; cgroups are only used to kill whole trees";
+const CGROUPS: &str =
+    "resource limits through cgroups are not built yet; cgroups are only used to kill whole trees";
 const OVERSUBSCRIPTION: &str = "oversubscription is not built yet";
 const LAUNCHER: &str = "tasks are started by the warden, a role of this binary";
 const SYSTEMD: &str = "the warden keeps the tasks; systemd is not asked";
 
 /// Flags of the agent besides the shared ones.
 pub(crate) const AGENT: &[FlagSpec] = &[
-    FlagSpec::built("master", Kind::Text, "Address of the master, as HOST:PORT (several separated by commas)"),
+    FlagSpec::built(
+        "master",
+        Kind::Text,
+        "Address of the master, as HOST:PORT (several separated by commas)",
+    ),
     FlagSpec::built("port", PORT, "Port to listen on; 0 takes any free one").default("5051"),
-    FlagSpec::built("resources", Kind::Text, "What the agent offers, as name:value;name:value or JSON; what is not named is detected"),
-    FlagSpec::built("attributes", Kind::Text, "Attributes of the agent, as name:value;name:value"),
-    FlagSpec::built("default_role", Kind::Text, "Role of resources that --resources names without one").default("*"),
-    FlagSpec::built("switch_user", Kind::Switch, "Run tasks as the user that their framework asks for (needs root)").default("true"),
-    FlagSpec::built("frameworks_home", Kind::Path, "Folder that relative URIs of executors are looked up in").default(""),
-    FlagSpec::built("executor_registration_timeout", DURATION, "Time within which a new executor must subscribe").default("1mins"),
-    FlagSpec::built("executor_reregistration_timeout", DURATION, "Time within which executors must come back after the agent restarts")
-        .default("2secs"),
-    FlagSpec::built("executor_shutdown_grace_period", DURATION, "Time that an executor has to end before it is killed").default("5secs"),
-    FlagSpec::built("executor_environment_variables", Kind::Text, "The only variables that executors and tasks start from, as a JSON object"),
-    FlagSpec::built("registration_backoff_factor", DURATION, "Unit of the waits between attempts to reach the master").default("1secs"),
-    FlagSpec::built("gc_delay", DURATION, "How long the sandbox of an ended task is kept, disk permitting").default("1weeks"),
-    FlagSpec::built("gc_disk_headroom", Kind::Decimal, "Share of the disk that is kept free by deleting sandboxes sooner").default("0.1"),
-    FlagSpec::built("disk_watch_interval", DURATION, "How often the disk is looked at for that").default("1mins"),
-    FlagSpec::built("fetcher_stall_timeout", DURATION, "A download that brings nothing for this long is given up").default("1mins"),
-    FlagSpec::built("http_heartbeat_interval", DURATION, "Interval of heartbeats to executors").default("30mins"),
-    FlagSpec::built("max_completed_executors_per_framework", COUNT, "Completed executors of a framework that are remembered").default("150"),
-    FlagSpec::refused("recover", Kind::Text, "only the recovery that takes up running tasks is built").default("reconnect"),
-    FlagSpec::refused("reconfiguration_policy", Kind::Text, "changing a known agent's resources or attributes is not built yet").default("equal"),
-    FlagSpec::refused("containerizers", Kind::Text, "only processes under the built-in containerizer are built yet").default("mesos"),
+    FlagSpec::built(
+        "resources",
+        Kind::Text,
+        "What the agent offers, as name:value;name:value or JSON; what is not named is detected",
+    ),
+    FlagSpec::built(
+        "attributes",
+        Kind::Text,
+        "Attributes of the agent, as name:value;name:value",
+    ),
+    FlagSpec::built(
+        "default_role",
+        Kind::Text,
+        "Role of resources that --resources names without one",
+    )
+    .default("*"),
+    FlagSpec::built(
+        "switch_user",
+        Kind::Switch,
+        "Run tasks as the user that their framework asks for (needs root)",
+    )
+    .default("true"),
+    FlagSpec::built(
+        "frameworks_home",
+        Kind::Path,
+        "Folder that relative URIs of executors are looked up in",
+    )
+    .default(""),
+    FlagSpec::built(
+        "executor_registration_timeout",
+        DURATION,
+        "Time within which a new executor must subscribe",
+    )
+    .default("1mins"),
+    FlagSpec::built(
+        "executor_reregistration_timeout",
+        DURATION,
+        "Time within which executors must come back after the agent restarts",
+    )
+    .default("2secs"),
+    FlagSpec::built(
+        "executor_shutdown_grace_period",
+        DURATION,
+        "Time that an executor has to end before it is killed",
+    )
+    .default("5secs"),
+    FlagSpec::built(
+        "executor_environment_variables",
+        Kind::Text,
+        "The only variables that executors and tasks start from, as a JSON object",
+    ),
+    FlagSpec::built(
+        "registration_backoff_factor",
+        DURATION,
+        "Unit of the waits between attempts to reach the master",
+    )
+    .default("1secs"),
+    FlagSpec::built(
+        "gc_delay",
+        DURATION,
+        "How long the sandbox of an ended task is kept, disk permitting",
+    )
+    .default("1weeks"),
+    FlagSpec::built(
+        "gc_disk_headroom",
+        Kind::Decimal,
+        "Share of the disk that is kept free by deleting sandboxes sooner",
+    )
+    .default("0.1"),
+    FlagSpec::built(
+        "disk_watch_interval",
+        DURATION,
+        "How often the disk is looked at for that",
+    )
+    .default("1mins"),
+    FlagSpec::built(
+        "fetcher_stall_timeout",
+        DURATION,
+        "A download that brings nothing for this long is given up",
+    )
+    .default("1mins"),
+    FlagSpec::built(
+        "advertise_port",
+        PORT,
+        "Port that others are told to connect to, when it is not the one listened on",
+    ),
+    FlagSpec::built(
+        "recover",
+        Kind::Choice(&["reconnect", "cleanup"]),
+        "After a restart: take up what still runs, or end it",
+    )
+    .default("reconnect"),
+    FlagSpec::built(
+        "recovery_timeout",
+        DURATION,
+        "How long executors wait for an agent that is away",
+    )
+    .default("15mins"),
+    FlagSpec::refused(
+        "reconfiguration_policy",
+        Kind::Text,
+        "changing a known agent's resources or attributes is not built yet",
+    )
+    .default("equal"),
+    FlagSpec::refused(
+        "containerizers",
+        Kind::Text,
+        "only processes under the built-in containerizer are built yet",
+    )
+    .default("mesos"),
     FlagSpec::refused("image_providers", Kind::Text, IMAGES),
     FlagSpec::refused("image_provisioner_backend", Kind::Text, IMAGES),
     FlagSpec::refused("image_gc_config", Kind::Text, IMAGES),
@@ -51,27 +146,80 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     FlagSpec::refused("effective_capabilities", Kind::Text, ISOLATION),
     FlagSpec::refused("bounding_capabilities", Kind::Text, ISOLATION),
     FlagSpec::refused("allowed_devices", Kind::Text, ISOLATION),
-    FlagSpec::refused("nvidia_gpu_devices", Kind::Text, "GPU devices are not built yet"),
-    FlagSpec::refused("host_path_volume_force_creation", Kind::Text, "volumes are not built yet"),
+    FlagSpec::refused(
+        "nvidia_gpu_devices",
+        Kind::Text,
+        "GPU devices are not built yet",
+    ),
+    FlagSpec::refused(
+        "host_path_volume_force_creation",
+        Kind::Text,
+        "volumes are not built yet",
+    ),
     FlagSpec::refused("volume_gid_range", Kind::Text, "volumes are not built yet"),
-    FlagSpec::refused("disallow_sharing_agent_ipc_namespace", Kind::Switch, ISOLATION).default("false"),
-    FlagSpec::refused("disallow_sharing_agent_pid_namespace", Kind::Switch, ISOLATION).default("false"),
+    FlagSpec::refused(
+        "disallow_sharing_agent_ipc_namespace",
+        Kind::Switch,
+        ISOLATION,
+    )
+    .default("false"),
+    FlagSpec::refused(
+        "disallow_sharing_agent_pid_namespace",
+        Kind::Switch,
+        ISOLATION,
+    )
+    .default("false"),
     FlagSpec::refused("cgroups_enable_cfs", Kind::Switch, CGROUPS).default("false"),
     FlagSpec::refused("cgroups_limit_swap", Kind::Switch, CGROUPS).default("false"),
     FlagSpec::refused("cgroups_net_cls_primary_handle", Kind::Text, CGROUPS),
     FlagSpec::refused("cgroups_net_cls_secondary_handles", Kind::Text, CGROUPS),
     FlagSpec::refused("agent_subsystems", Kind::Text, CGROUPS).aliases(&["slave_subsystems"]),
-    FlagSpec::refused("agent_features", Kind::Text, "the agent's capabilities are not chosen by a flag"),
-    FlagSpec::refused("enforce_container_disk_quota", Kind::Switch, "disk quota is not built yet").default("false"),
-    FlagSpec::refused("enforce_container_ports", Kind::Switch, "port isolation is not built yet").default("false"),
-    FlagSpec::refused("check_agent_port_range_only", Kind::Switch, "port isolation is not built yet").default("false"),
-    FlagSpec::refused("container_ports_isolated_range", Kind::Text, "port isolation is not built yet"),
-    FlagSpec::refused("container_logger", Kind::Text, "only output files in the sandbox are built"),
+    FlagSpec::refused(
+        "agent_features",
+        Kind::Text,
+        "the agent's capabilities are not chosen by a flag",
+    ),
+    FlagSpec::refused(
+        "enforce_container_disk_quota",
+        Kind::Switch,
+        "disk quota is not built yet",
+    )
+    .default("false"),
+    FlagSpec::refused(
+        "enforce_container_ports",
+        Kind::Switch,
+        "port isolation is not built yet",
+    )
+    .default("false"),
+    FlagSpec::refused(
+        "check_agent_port_range_only",
+        Kind::Switch,
+        "port isolation is not built yet",
+    )
+    .default("false"),
+    FlagSpec::refused(
+        "container_ports_isolated_range",
+        Kind::Text,
+        "port isolation is not built yet",
+    ),
+    FlagSpec::refused(
+        "container_logger",
+        Kind::Text,
+        "only output files in the sandbox are built",
+    ),
     FlagSpec::refused("network_cni_plugins_dir", Kind::Path, CNI),
     FlagSpec::refused("network_cni_config_dir", Kind::Path, CNI),
     FlagSpec::refused("network_cni_root_dir_persist", Kind::Switch, CNI).default("false"),
-    FlagSpec::refused("ip6", Kind::Ip, "IPv6 addresses of containers are not built yet"),
-    FlagSpec::refused("ip6_discovery_command", Kind::Text, "IPv6 addresses of containers are not built yet"),
+    FlagSpec::refused(
+        "ip6",
+        Kind::Ip,
+        "IPv6 addresses of containers are not built yet",
+    ),
+    FlagSpec::refused(
+        "ip6_discovery_command",
+        Kind::Text,
+        "IPv6 addresses of containers are not built yet",
+    ),
     FlagSpec::refused("resource_provider_config_dir", Kind::Path, STORAGE),
     FlagSpec::refused("csi_plugin_config_dir", Kind::Path, STORAGE),
     FlagSpec::refused("disk_profile_adaptor", Kind::Text, STORAGE),
@@ -83,22 +231,80 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     FlagSpec::refused("authenticate_http_executors", Kind::Switch, AUTH).default("false"),
     FlagSpec::refused("jwt_secret_key", Kind::Path, AUTH),
     FlagSpec::refused("secret_resolver", Kind::Text, "secrets are not built yet"),
-    FlagSpec::refused("http_executor_domain_sockets", Kind::Switch, "executors reach the agent over TCP").default("false"),
-    FlagSpec::refused("domain_socket_location", Kind::Path, "executors reach the agent over TCP"),
+    FlagSpec::refused(
+        "http_executor_domain_sockets",
+        Kind::Switch,
+        "executors reach the agent over TCP",
+    )
+    .default("false"),
+    FlagSpec::refused(
+        "domain_socket_location",
+        Kind::Path,
+        "executors reach the agent over TCP",
+    ),
     FlagSpec::refused("seccomp_config_dir", Kind::Path, ISOLATION),
     FlagSpec::refused("seccomp_profile_name", Kind::Text, ISOLATION),
     FlagSpec::refused("perf_events", Kind::Text, CGROUPS),
-    FlagSpec::refused("strict", Kind::Switch, "recovery that skips damaged records is not built").default("true"),
-    FlagSpec::inert("recovery_timeout", DURATION, "recovery has no deadline").default("15mins"),
-    FlagSpec::inert("executor_reregistration_retry_interval", DURATION, "executors reconnect by themselves over HTTP"),
-    FlagSpec::inert("http_command_executor", Kind::Switch, "the agent itself is the executor of command tasks").default("false"),
+    FlagSpec::refused(
+        "strict",
+        Kind::Switch,
+        "recovery that skips damaged records is not built",
+    )
+    .default("true"),
+    FlagSpec::inert(
+        "http_heartbeat_interval",
+        DURATION,
+        "executors get a heartbeat every 30 minutes",
+    )
+    .default("30mins"),
+    FlagSpec::inert(
+        "max_completed_executors_per_framework",
+        COUNT,
+        "completed executors are not limited by number yet",
+    )
+    .default("150"),
+    FlagSpec::inert(
+        "executor_reregistration_retry_interval",
+        DURATION,
+        "executors reconnect by themselves over HTTP",
+    ),
+    FlagSpec::inert(
+        "http_command_executor",
+        Kind::Switch,
+        "the agent itself is the executor of command tasks",
+    )
+    .default("false"),
     FlagSpec::inert("launcher_dir", Kind::Path, LAUNCHER).default("/usr/libexec/mesos"),
-    FlagSpec::inert("runtime_dir", Kind::Path, "everything lives under --work-dir").default("/var/run/mesos"),
+    FlagSpec::inert(
+        "runtime_dir",
+        Kind::Path,
+        "everything lives under --work-dir",
+    )
+    .default("/var/run/mesos"),
     FlagSpec::inert("sandbox_directory", Kind::Path, IMAGES).default("/mnt/mesos/sandbox"),
-    FlagSpec::inert("hadoop_home", Kind::Path, "the fetcher takes file and http(s) only"),
-    FlagSpec::inert("fetcher_cache_dir", Kind::Path, "the fetcher keeps no cache yet").default("/tmp/mesos/fetch"),
-    FlagSpec::inert("fetcher_cache_size", Kind::Bytes, "the fetcher keeps no cache yet").default("2GB"),
-    FlagSpec::inert("gc_non_executor_container_sandboxes", Kind::Switch, "nested containers are not built yet").default("false"),
+    FlagSpec::inert(
+        "hadoop_home",
+        Kind::Path,
+        "the fetcher takes file and http(s) only",
+    ),
+    FlagSpec::inert(
+        "fetcher_cache_dir",
+        Kind::Path,
+        "the fetcher keeps no cache yet",
+    )
+    .default("/tmp/mesos/fetch"),
+    FlagSpec::inert(
+        "fetcher_cache_size",
+        Kind::Bytes,
+        "the fetcher keeps no cache yet",
+    )
+    .default("2GB"),
+    FlagSpec::inert(
+        "gc_non_executor_container_sandboxes",
+        Kind::Switch,
+        "nested containers are not built yet",
+    )
+    .default("false"),
     FlagSpec::inert("appc_simple_discovery_uri_prefix", Kind::Text, IMAGES).default("http://"),
     FlagSpec::inert("appc_store_dir", Kind::Path, IMAGES).default("/tmp/mesos/store/appc"),
     FlagSpec::inert("docker", Kind::Path, DOCKER).default("docker"),
@@ -109,25 +315,52 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     FlagSpec::inert("docker_socket", Kind::Path, DOCKER).default("/var/run/docker.sock"),
     FlagSpec::inert("docker_stop_timeout", DURATION, DOCKER).default("0ns"),
     FlagSpec::inert("docker_store_dir", Kind::Path, DOCKER).default("/tmp/mesos/store/docker"),
-    FlagSpec::inert("docker_volume_checkpoint_dir", Kind::Path, DOCKER).default("/var/run/mesos/isolators/docker/volume"),
+    FlagSpec::inert("docker_volume_checkpoint_dir", Kind::Path, DOCKER)
+        .default("/var/run/mesos/isolators/docker/volume"),
     FlagSpec::inert("docker_volume_chown", Kind::Switch, DOCKER).default("false"),
     FlagSpec::inert("authenticatee", Kind::Text, AUTHENTICATOR).default("crammd5"),
     FlagSpec::inert("authentication_backoff_factor", DURATION, AUTHENTICATOR).default("1secs"),
     FlagSpec::inert("authentication_timeout_min", DURATION, AUTHENTICATOR).default("5secs"),
     FlagSpec::inert("authentication_timeout_max", DURATION, AUTHENTICATOR).default("1mins"),
-    FlagSpec::inert("authorizer", Kind::Text, "access control lists are not built yet, so no authorizer is asked").default("local"),
-    FlagSpec::inert("cgroups_cpu_enable_pids_and_tids_count", Kind::Switch, CGROUPS).default("false"),
+    FlagSpec::inert(
+        "authorizer",
+        Kind::Text,
+        "access control lists are not built yet, so no authorizer is asked",
+    )
+    .default("local"),
+    FlagSpec::inert(
+        "cgroups_cpu_enable_pids_and_tids_count",
+        Kind::Switch,
+        CGROUPS,
+    )
+    .default("false"),
     FlagSpec::inert("cgroups_destroy_timeout", DURATION, CGROUPS).default("1mins"),
     FlagSpec::inert("cgroups_hierarchy", Kind::Path, CGROUPS).default("/sys/fs/cgroup"),
     FlagSpec::inert("cgroups_root", Kind::Text, CGROUPS).default("mesos"),
-    FlagSpec::inert("container_disk_watch_interval", DURATION, "disk quota is not built yet").default("15secs"),
-    FlagSpec::inert("container_ports_watch_interval", DURATION, "port isolation is not built yet").default("30secs"),
+    FlagSpec::inert(
+        "container_disk_watch_interval",
+        DURATION,
+        "disk quota is not built yet",
+    )
+    .default("15secs"),
+    FlagSpec::inert(
+        "container_ports_watch_interval",
+        DURATION,
+        "port isolation is not built yet",
+    )
+    .default("30secs"),
     FlagSpec::inert("network_cni_metrics", Kind::Switch, CNI).default("true"),
-    FlagSpec::inert("oversubscribed_resources_interval", DURATION, OVERSUBSCRIPTION).default("15secs"),
+    FlagSpec::inert(
+        "oversubscribed_resources_interval",
+        DURATION,
+        OVERSUBSCRIPTION,
+    )
+    .default("15secs"),
     FlagSpec::inert("qos_correction_interval_min", DURATION, OVERSUBSCRIPTION).default("0ns"),
     FlagSpec::inert("perf_duration", DURATION, CGROUPS).default("10secs"),
     FlagSpec::inert("perf_interval", DURATION, CGROUPS).default("1mins"),
     FlagSpec::inert("revocable_cpu_low_priority", Kind::Switch, OVERSUBSCRIPTION).default("true"),
     FlagSpec::inert("systemd_enable_support", Kind::Switch, SYSTEMD).default("true"),
-    FlagSpec::inert("systemd_runtime_directory", Kind::Path, SYSTEMD).default("/run/systemd/system"),
+    FlagSpec::inert("systemd_runtime_directory", Kind::Path, SYSTEMD)
+        .default("/run/systemd/system"),
 ];

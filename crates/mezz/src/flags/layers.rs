@@ -10,7 +10,7 @@ use super::{Daemon, FlagError, Flags, Given, Origin, resolve};
 use crate::nearest::nearest;
 
 /// Variables with our prefix that are no daemon flags.
-const OTHER_VARIABLES: [&str; 6] = ["master", "output", "config", "crash_point", "log", "port"];
+const OTHER_VARIABLES: [&str; 5] = ["master", "output", "config", "crash_point", "test_cluster"];
 
 /// All layers of a daemon's flags, resolved; and what to warn of.
 pub(crate) fn load(
@@ -20,8 +20,17 @@ pub(crate) fn load(
 ) -> Result<(Flags, Vec<String>), FlagError> {
     let environment: Vec<_> = environment.into_iter().collect();
     let mut given = Vec::new();
-    let from_environment = || environment.iter().find(|(name, _)| name == "MEZZ_CONFIG").map(|(_, path)| PathBuf::from(path));
-    if let Some(path) = matches.get_one::<PathBuf>("config").cloned().or_else(from_environment) {
+    let from_environment = || {
+        environment
+            .iter()
+            .find(|(name, _)| name == "MEZZ_CONFIG")
+            .map(|(_, path)| PathBuf::from(path))
+    };
+    if let Some(path) = matches
+        .get_one::<PathBuf>("config")
+        .cloned()
+        .or_else(from_environment)
+    {
         given.extend(of_file(daemon, &path)?);
     }
     let (of_environment, mut warnings) = of_environment(daemon, &environment);
@@ -46,9 +55,19 @@ pub(crate) fn add_arguments(daemon: Daemon, mut command: Command) -> Command {
         command = command.arg(argument(spec));
         if matches!(spec.kind, Kind::Switch) {
             let off = format!("no-{}", spec.dashed());
-            let aliases: Vec<String> = spec.aliases.iter().map(|alias| format!("no-{}", alias.replace('_', "-"))).collect();
-            command = command
-                .arg(Arg::new(off.clone()).long(off).aliases(aliases).action(ArgAction::SetTrue).hide(true).overrides_with(spec.name));
+            let aliases: Vec<String> = spec
+                .aliases
+                .iter()
+                .map(|alias| format!("no-{}", alias.replace('_', "-")))
+                .collect();
+            command = command.arg(
+                Arg::new(off.clone())
+                    .long(off)
+                    .aliases(aliases)
+                    .action(ArgAction::SetTrue)
+                    .hide(true)
+                    .overrides_with(spec.name),
+            );
         }
     }
     command
@@ -60,8 +79,17 @@ fn argument(spec: &'static FlagSpec) -> Arg {
     if let Some(default) = spec.default.filter(|default| !default.is_empty()) {
         help = format!("{help} [default: {default}]");
     }
-    let aliases: Vec<String> = spec.aliases.iter().map(|alias| alias.replace('_', "-")).collect();
-    let argument = Arg::new(spec.name).long(spec.dashed()).aliases(aliases).hide(!built).help(help).action(ArgAction::Set);
+    let aliases: Vec<String> = spec
+        .aliases
+        .iter()
+        .map(|alias| alias.replace('_', "-"))
+        .collect();
+    let argument = Arg::new(spec.name)
+        .long(spec.dashed())
+        .aliases(aliases)
+        .hide(!built)
+        .help(help)
+        .action(ArgAction::Set);
     match spec.kind {
         Kind::Switch => argument
             .num_args(0..=1)
@@ -69,7 +97,10 @@ fn argument(spec: &'static FlagSpec) -> Arg {
             .default_missing_value("true")
             .value_name("true|false")
             .overrides_with(format!("no-{}", spec.dashed())),
-        kind => argument.value_name(value_name(kind)).overrides_with(spec.name).allow_hyphen_values(true),
+        kind => argument
+            .value_name(value_name(kind))
+            .overrides_with(spec.name)
+            .allow_hyphen_values(true),
     }
 }
 
@@ -88,7 +119,11 @@ fn value_name(kind: Kind) -> &'static str {
 fn of_command_line(daemon: Daemon, matches: &ArgMatches) -> Vec<Given> {
     let mut given = Vec::new();
     let mut push = |spec: &FlagSpec, text: String| {
-        given.push(Given { key: spec.name.to_owned(), text, origin: Origin::CommandLine });
+        given.push(Given {
+            key: spec.name.to_owned(),
+            text,
+            origin: Origin::CommandLine,
+        });
     };
     for spec in daemon.table() {
         if let Some(text) = matches.get_one::<String>(spec.name) {
@@ -105,17 +140,35 @@ fn of_command_line(daemon: Daemon, matches: &ArgMatches) -> Vec<Given> {
 /// environment is full of it) is no business of a daemon; `mezz dev` looks at our own names only.
 fn of_environment(daemon: Daemon, environment: &[(String, String)]) -> (Vec<Given>, Vec<String>) {
     let (mut given, mut warnings) = (Vec::new(), Vec::new());
-    let prefixes: &[&str] = if daemon == Daemon::Dev { &["MEZZ_"] } else { &["MESOS_", "MEZZ_"] };
+    let prefixes: &[&str] = if daemon == Daemon::Dev {
+        &["MEZZ_"]
+    } else {
+        &["MESOS_", "MEZZ_"]
+    };
     for prefix in prefixes {
         for (name, text) in environment {
-            let Some(key) = name.strip_prefix(prefix).map(str::to_lowercase) else { continue };
+            let Some(key) = name.strip_prefix(prefix).map(str::to_lowercase) else {
+                continue;
+            };
             if daemon.find(&key).is_some() {
-                given.push(Given { key, text: text.clone(), origin: Origin::Environment(name.clone()) });
-            } else if *prefix == "MEZZ_" && !OTHER_VARIABLES.contains(&key.as_str()) && !known_elsewhere(&key) {
+                given.push(Given {
+                    key,
+                    text: text.clone(),
+                    origin: Origin::Environment(name.clone()),
+                });
+            } else if *prefix == "MEZZ_"
+                && !OTHER_VARIABLES.contains(&key.as_str())
+                && !known_elsewhere(&key)
+            {
                 let table = daemon.table();
                 let hint = nearest(&key, table.iter().map(|spec| spec.name))
-                    .map_or_else(String::new, |name| format!("; did you mean MEZZ_{}?", name.to_uppercase()));
-                warnings.push(format!("the environment variable {name} is no flag of `mezz {}`{hint}", daemon.name()));
+                    .map_or_else(String::new, |name| {
+                        format!("; did you mean MEZZ_{}?", name.to_uppercase())
+                    });
+                warnings.push(format!(
+                    "the environment variable {name} is no flag of `mezz {}`{hint}",
+                    daemon.name()
+                ));
             }
         }
     }
@@ -123,15 +176,23 @@ fn of_environment(daemon: Daemon, environment: &[(String, String)]) -> (Vec<Give
 }
 
 fn known_elsewhere(key: &str) -> bool {
-    [Daemon::Master, Daemon::Agent, Daemon::Dev].iter().any(|daemon| daemon.find(key).is_some())
+    [Daemon::Master, Daemon::Agent, Daemon::Dev]
+        .iter()
+        .any(|daemon| daemon.find(key).is_some())
 }
 
 fn of_file(daemon: Daemon, path: &Path) -> Result<Vec<Given>, FlagError> {
-    let unreadable = |source| FlagError::ConfigFile { path: path.to_owned(), source };
+    let unreadable = |source| FlagError::ConfigFile {
+        path: path.to_owned(),
+        source,
+    };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let document: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| FlagError::ConfigSyntax { path: path.to_owned(), message: error.to_string() })?;
+    let document: toml::Table =
+        text.parse()
+            .map_err(|error: toml::de::Error| FlagError::ConfigSyntax {
+                path: path.to_owned(),
+                message: error.to_string(),
+            })?;
     let origin = Origin::File(path.to_owned());
     let mut given = Vec::new();
     for (key, value) in &document {
@@ -155,21 +216,39 @@ fn of_toml(key: &str, value: &toml::Value, origin: &Origin) -> Result<Given, Fla
         toml::Value::Float(number) => number.to_string(),
         toml::Value::Boolean(switch) => switch.to_string(),
         toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
-            return Err(FlagError::ConfigType { key: key.to_owned(), origin: origin.clone() });
+            return Err(FlagError::ConfigType {
+                key: key.to_owned(),
+                origin: origin.clone(),
+            });
         }
     };
-    Ok(Given { key: key.to_owned(), text, origin: origin.clone() })
+    Ok(Given {
+        key: key.to_owned(),
+        text,
+        origin: origin.clone(),
+    })
 }
 
 /// A text given as `file:///path` is the content of that file, as in Mesos.
 fn expand_file(daemon: Daemon, given: &mut Given) -> Result<(), FlagError> {
-    let Some(spec) = daemon.find(&given.key).filter(|spec| matches!(spec.kind, Kind::Text)) else { return Ok(()) };
-    let Some(path) = given.text.strip_prefix("file://").map(PathBuf::from) else { return Ok(()) };
+    let Some(spec) = daemon
+        .find(&given.key)
+        .filter(|spec| matches!(spec.kind, Kind::Text))
+    else {
+        return Ok(());
+    };
+    let Some(path) = given.text.strip_prefix("file://").map(PathBuf::from) else {
+        return Ok(());
+    };
     let content = std::fs::read_to_string(&path);
-    given.text = content
-        .map_err(|source| FlagError::ValueFile { flag: spec.dashed(), origin: given.origin.clone(), path, source })?
-        .trim_end()
-        .to_owned();
+    let unreadable = |source| FlagError::ValueFile {
+        flag: spec.dashed(),
+        origin: given.origin.clone(),
+        path,
+        source,
+    };
+    let content = content.map_err(unreadable)?;
+    content.trim_end().clone_into(&mut given.text);
     Ok(())
 }
 
@@ -179,7 +258,11 @@ mod tests {
     use crate::args;
 
     /// Loads the flags of a daemon from a command line, an environment and a file.
-    fn loaded(words: &[&str], environment: &[(&str, &str)], file: &str) -> Result<(Flags, Vec<String>), String> {
+    fn loaded(
+        words: &[&str],
+        environment: &[(&str, &str)],
+        file: &str,
+    ) -> Result<(Flags, Vec<String>), String> {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("mezz.toml");
         std::fs::write(&path, file).expect("a file");
@@ -187,11 +270,18 @@ mod tests {
         let mut arguments: Vec<std::ffi::OsString> = vec!["mezz".into()];
         arguments.extend(words.iter().map(Into::into));
         arguments.extend(["--config".into(), path.clone().into()]);
-        let matches = args::command(Some(daemon)).try_get_matches_from(args::with_dashes(arguments)).expect("arguments");
+        let matches = args::command(Some(daemon))
+            .try_get_matches_from(args::with_dashes(arguments))
+            .expect("arguments");
         let (_, matches) = matches.subcommand().expect("a verb");
-        let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        load(daemon, matches, environment)
-            .map_err(|error| error.to_string().replace(path.to_str().expect("a text"), "mezz.toml"))
+        let environment = environment
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        load(daemon, matches, environment).map_err(|error| {
+            error
+                .to_string()
+                .replace(path.to_str().expect("a text"), "mezz.toml")
+        })
     }
 
     #[test]
@@ -204,10 +294,21 @@ mod tests {
             ("MEZZ_MAX_COMPLETED_FRAMEWORKS", "2"),
             ("MESOS_SANDBOX", "/ignored"),
         ];
-        let words = ["master", "--max_completed_frameworks=3", "--no-root_submissions"];
+        let words = [
+            "master",
+            "--max_completed_frameworks=3",
+            "--no-root_submissions",
+        ];
         let (flags, warnings) = loaded(&words, &environment, file).expect("flags");
-        let texts = ["offer_timeout", "quiet", "cluster", "max_completed_frameworks", "root_submissions", "port"]
-            .map(|name| flags.text(name).unwrap_or_default().to_owned());
+        let texts = [
+            "offer_timeout",
+            "quiet",
+            "cluster",
+            "max_completed_frameworks",
+            "root_submissions",
+            "port",
+        ]
+        .map(|name| flags.text(name).unwrap_or_default().to_owned());
         assert_eq!(texts, ["2secs", "true", "ours", "3", "false", "5050"]);
         assert_eq!(warnings, Vec::<String>::new());
     }
@@ -223,13 +324,26 @@ mod tests {
             "key 'weights' in mezz.toml must be a text, a number or a switch"
         );
         let error = loaded(&["master"], &[], "weights = ").expect_err("an error");
-        assert!(error.starts_with("the configuration file mezz.toml is not TOML: "), "{error}");
+        assert!(
+            error.starts_with("the configuration file mezz.toml is not TOML: "),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_mistyped_variable_of_ours_is_a_warning() {
-        let (_, warnings) = loaded(&["agent"], &[("MEZZ_RESOURCE", "cpus:1"), ("MEZZ_CRASH_POINT", "x")], "").expect("flags");
-        assert_eq!(warnings, ["the environment variable MEZZ_RESOURCE is no flag of `mezz agent`; did you mean MEZZ_RESOURCES?"]);
+        let (_, warnings) = loaded(
+            &["agent"],
+            &[("MEZZ_RESOURCE", "cpus:1"), ("MEZZ_CRASH_POINT", "x")],
+            "",
+        )
+        .expect("flags");
+        assert_eq!(
+            warnings,
+            [
+                "the environment variable MEZZ_RESOURCE is no flag of `mezz agent`; did you mean MEZZ_RESOURCES?"
+            ]
+        );
     }
 
     #[test]
@@ -247,15 +361,30 @@ mod tests {
             (vec!["agent", "--no-switch_user"], "false"),
             (vec!["agent", "--switch-user=false"], "false"),
             (vec!["agent", "--no-switch-user", "--switch_user"], "true"),
-            (vec!["agent", "--switch_user=true", "--no-switch-user"], "false"),
+            (
+                vec!["agent", "--switch_user=true", "--no-switch-user"],
+                "false",
+            ),
         ] {
-            assert_eq!(loaded(&words, &[], "").expect("flags").0.text("switch_user"), Some(expected), "{words:?}");
+            assert_eq!(
+                loaded(&words, &[], "")
+                    .expect("flags")
+                    .0
+                    .text("switch_user"),
+                Some(expected),
+                "{words:?}"
+            );
         }
     }
 
     #[test]
     fn dev_does_not_listen_to_variables_of_mesos() {
-        let (flags, _) = loaded(&["dev"], &[("MESOS_ZK", "zk://h/mesos"), ("MEZZ_AGENTS", "3")], "").expect("flags");
+        let (flags, _) = loaded(
+            &["dev"],
+            &[("MESOS_ZK", "zk://h/mesos"), ("MEZZ_AGENTS", "3")],
+            "",
+        )
+        .expect("flags");
         assert_eq!(flags.text("agents"), Some("3"));
     }
 
@@ -265,6 +394,12 @@ mod tests {
         let path = folder.path().join("resources");
         std::fs::write(&path, "cpus:2;mem:64\n").expect("a file");
         let given = format!("--resources=file://{}", path.display());
-        assert_eq!(loaded(&["agent", &given], &[], "").expect("flags").0.text("resources"), Some("cpus:2;mem:64"));
+        assert_eq!(
+            loaded(&["agent", &given], &[], "")
+                .expect("flags")
+                .0
+                .text("resources"),
+            Some("cpus:2;mem:64")
+        );
     }
 }

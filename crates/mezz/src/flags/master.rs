@@ -7,20 +7,38 @@ const AUTHENTICATOR: &str = "authentication is not built yet, so no authenticato
 const ZOOKEEPER: &str = "leadership over ZooKeeper is not built yet; one master runs alone";
 const REGISTRY: &str = "the embedded store has no such limit";
 const ALLOCATOR: &str = "shares are always those of the built-in hierarchical weighted DRF";
-const CONSTRAINTS: &str = "offer constraints are matched by an engine of bounded cost that needs no such limit";
+const CONSTRAINTS: &str =
+    "offer constraints are matched by an engine of bounded cost that needs no such limit";
 
 /// Flags of the master besides the shared ones.
 pub(crate) const MASTER: &[FlagSpec] = &[
     FlagSpec::built("port", PORT, "Port to listen on; 0 takes any free one").default("5050"),
-    FlagSpec::built("cluster", Kind::Text, "Name of the cluster, shown by the web page and /state"),
+    FlagSpec::built(
+        "cluster",
+        Kind::Text,
+        "Name of the cluster, shown by the web page and /state",
+    ),
     FlagSpec::built(
         "registry",
         Kind::Choice(&["in_memory", "redb", "replicated_log"]),
         "Where durable state lives: in_memory, or redb (in --work-dir; replicated_log is taken to mean it) [default: redb with --work-dir, else in_memory]",
     ),
-    FlagSpec::built("offer_timeout", DURATION, "An offer that is not answered within this time is rescinded").default("1mins"),
-    FlagSpec::built("weights", Kind::Text, "Shares of roles, as role=weight,role=weight; 1 when not named"),
-    FlagSpec::built("roles", Kind::Text, "The only roles that frameworks may subscribe to, separated by commas"),
+    FlagSpec::built(
+        "offer_timeout",
+        DURATION,
+        "An offer that is not answered within this time is rescinded",
+    )
+    .default("1mins"),
+    FlagSpec::built(
+        "weights",
+        Kind::Text,
+        "Shares of roles, as role=weight,role=weight; 1 when not named",
+    ),
+    FlagSpec::built(
+        "roles",
+        Kind::Text,
+        "The only roles that frameworks may subscribe to, separated by commas",
+    ),
     FlagSpec::built(
         "min_allocatable_resources",
         Kind::Text,
@@ -32,61 +50,176 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         Kind::Text,
         "Resource names, separated by commas, that do not count in the dominant share",
     ),
-    FlagSpec::built("root_submissions", Kind::Switch, "Whether frameworks may run as root").default("true"),
-    FlagSpec::built("agent_ping_timeout", Kind::Duration { minimum: Some("1secs") }, "Time within which an agent must answer a ping")
-        .default("15secs")
-        .aliases(&["slave_ping_timeout"]),
-    FlagSpec::built("max_agent_ping_timeouts", POSITIVE, "Pings an agent may miss in a row before it is unreachable")
-        .default("5")
-        .aliases(&["max_slave_ping_timeouts"]),
+    FlagSpec::built(
+        "root_submissions",
+        Kind::Switch,
+        "Whether frameworks may run as root",
+    )
+    .default("true"),
+    FlagSpec::built(
+        "agent_ping_timeout",
+        Kind::Duration {
+            minimum: Some("1secs"),
+        },
+        "Time within which an agent must answer a ping",
+    )
+    .default("15secs")
+    .aliases(&["slave_ping_timeout"]),
+    FlagSpec::built(
+        "max_agent_ping_timeouts",
+        POSITIVE,
+        "Pings an agent may miss in a row before it is unreachable",
+    )
+    .default("5")
+    .aliases(&["max_slave_ping_timeouts"]),
     FlagSpec::built(
         "agent_reregister_timeout",
-        Kind::Duration { minimum: Some("10mins") },
+        Kind::Duration {
+            minimum: Some("10mins"),
+        },
         "Time within which a known agent must come back after a disconnection or a new leader",
     )
     .default("10mins")
     .aliases(&["slave_reregister_timeout"]),
-    FlagSpec::built("max_completed_frameworks", COUNT, "Completed frameworks that are remembered").default("50"),
-    FlagSpec::built("max_completed_tasks_per_framework", COUNT, "Completed tasks of a framework that are remembered").default("1000"),
-    FlagSpec::built("max_unreachable_tasks_per_framework", COUNT, "Unreachable tasks of a framework that are remembered").default("1000"),
-    FlagSpec::built("max_operator_event_stream_subscribers", COUNT, "Operator event streams served at the same time").default("1000"),
+    FlagSpec::built(
+        "max_completed_frameworks",
+        COUNT,
+        "Completed frameworks that are remembered",
+    )
+    .default("50"),
+    FlagSpec::built(
+        "max_completed_tasks_per_framework",
+        COUNT,
+        "Completed tasks of a framework that are remembered",
+    )
+    .default("1000"),
+    FlagSpec::built(
+        "max_unreachable_tasks_per_framework",
+        COUNT,
+        "Unreachable tasks of a framework that are remembered",
+    )
+    .default("1000"),
+    FlagSpec::built(
+        "max_operator_event_stream_subscribers",
+        COUNT,
+        "Operator event streams served at the same time",
+    )
+    .default("1000"),
     FlagSpec::refused("zk", Kind::Text, ZOOKEEPER),
-    FlagSpec::refused("quorum", COUNT, "a quorum of masters is not built yet; one master runs alone"),
+    FlagSpec::refused(
+        "advertise_port",
+        PORT,
+        "a master that is told to others under another port is not built yet",
+    ),
+    FlagSpec::refused(
+        "quorum",
+        COUNT,
+        "a quorum of masters is not built yet; one master runs alone",
+    ),
     FlagSpec::refused("master_contender", Kind::Text, ZOOKEEPER),
-    FlagSpec::refused("whitelist", Kind::Path, "an agent whitelist is not built yet"),
+    FlagSpec::refused(
+        "whitelist",
+        Kind::Path,
+        "an agent whitelist is not built yet",
+    ),
     FlagSpec::refused("credentials", Kind::Path, AUTH),
-    FlagSpec::refused("authenticate_frameworks", Kind::Switch, AUTH).default("false").aliases(&["authenticate"]),
-    FlagSpec::refused("authenticate_agents", Kind::Switch, AUTH).default("false").aliases(&["authenticate_slaves"]),
+    FlagSpec::refused("authenticate_frameworks", Kind::Switch, AUTH)
+        .default("false")
+        .aliases(&["authenticate"]),
+    FlagSpec::refused("authenticate_agents", Kind::Switch, AUTH)
+        .default("false")
+        .aliases(&["authenticate_slaves"]),
     FlagSpec::refused("authenticate_http_frameworks", Kind::Switch, AUTH).default("false"),
     FlagSpec::refused("http_framework_authenticators", Kind::Text, AUTH),
-    FlagSpec::refused("rate_limits", Kind::Text, "rate limits for frameworks are not built yet"),
-    FlagSpec::refused("agent_removal_rate_limit", Kind::Text, "a rate limit for removing agents is not built yet")
-        .aliases(&["slave_removal_rate_limit"]),
-    FlagSpec::refused("recovery_agent_removal_limit", Kind::Text, "a limit on agents removed after a failover is not built yet")
-        .default("100%")
-        .aliases(&["recovery_slave_removal_limit"]),
+    FlagSpec::refused(
+        "rate_limits",
+        Kind::Text,
+        "rate limits for frameworks are not built yet",
+    ),
+    FlagSpec::refused(
+        "agent_removal_rate_limit",
+        Kind::Text,
+        "a rate limit for removing agents is not built yet",
+    )
+    .aliases(&["slave_removal_rate_limit"]),
+    FlagSpec::refused(
+        "recovery_agent_removal_limit",
+        Kind::Text,
+        "a limit on agents removed after a failover is not built yet",
+    )
+    .default("100%")
+    .aliases(&["recovery_slave_removal_limit"]),
     FlagSpec::refused("allocator", Kind::Text, ALLOCATOR).default("hierarchical"),
     FlagSpec::refused("role_sorter", Kind::Text, ALLOCATOR).default("drf"),
     FlagSpec::refused("framework_sorter", Kind::Text, ALLOCATOR).default("drf"),
-    FlagSpec::refused("filter_gpu_resources", Kind::Switch, "offers with gpus always need the GPU_RESOURCES capability").default("true"),
-    FlagSpec::refused("require_agent_domain", Kind::Switch, "fault domains are not built yet").default("false"),
+    FlagSpec::refused(
+        "filter_gpu_resources",
+        Kind::Switch,
+        "offers with gpus always need the GPU_RESOURCES capability",
+    )
+    .default("true"),
+    FlagSpec::refused(
+        "require_agent_domain",
+        Kind::Switch,
+        "fault domains are not built yet",
+    )
+    .default("false"),
     FlagSpec::refused("registry_strict", Kind::Switch, REGISTRY).default("false"),
-    FlagSpec::inert("allocation_interval", DURATION, "offers follow changes within milliseconds, not a batch interval").default("1secs"),
-    FlagSpec::inert("allocator_agent_recovery_factor", Kind::Decimal, "the allocator does not pause after a failover").default("0.8"),
-    FlagSpec::inert("allocator_recovery_timeout", DURATION, "the allocator does not pause after a failover").default("10mins"),
+    FlagSpec::inert(
+        "allocation_interval",
+        DURATION,
+        "offers follow changes within milliseconds, not a batch interval",
+    )
+    .default("1secs"),
+    FlagSpec::inert(
+        "allocator_agent_recovery_factor",
+        Kind::Decimal,
+        "the allocator does not pause after a failover",
+    )
+    .default("0.8"),
+    FlagSpec::inert(
+        "allocator_recovery_timeout",
+        DURATION,
+        "the allocator does not pause after a failover",
+    )
+    .default("10mins"),
     FlagSpec::inert("authentication_v0_timeout", DURATION, AUTHENTICATOR).default("15secs"),
     FlagSpec::inert("authenticators", Kind::Text, AUTHENTICATOR).default("crammd5"),
-    FlagSpec::inert("authorizers", Kind::Text, "access control lists are not built yet, so no authorizer is asked").default("local"),
+    FlagSpec::inert(
+        "authorizers",
+        Kind::Text,
+        "access control lists are not built yet, so no authorizer is asked",
+    )
+    .default("local"),
     FlagSpec::inert("http_authenticators", Kind::Text, AUTHENTICATOR).default("basic"),
-    FlagSpec::inert("log_auto_initialize", Kind::Switch, "the embedded store needs no initialisation").default("true"),
-    FlagSpec::inert("max_executors_per_agent", COUNT, "executors of an agent are not limited by number").aliases(&["max_executors_per_slave"]),
+    FlagSpec::inert(
+        "log_auto_initialize",
+        Kind::Switch,
+        "the embedded store needs no initialisation",
+    )
+    .default("true"),
+    FlagSpec::inert(
+        "max_executors_per_agent",
+        COUNT,
+        "executors of an agent are not limited by number",
+    )
+    .aliases(&["max_executors_per_slave"]),
     FlagSpec::inert("offer_constraints_re2_max_mem", Kind::Bytes, CONSTRAINTS).default("4KB"),
     FlagSpec::inert("offer_constraints_re2_max_program_size", COUNT, CONSTRAINTS).default("100"),
-    FlagSpec::inert("publish_per_framework_metrics", Kind::Switch, "which metrics exist does not depend on it").default("true"),
+    FlagSpec::inert(
+        "publish_per_framework_metrics",
+        Kind::Switch,
+        "which metrics exist does not depend on it",
+    )
+    .default("true"),
     FlagSpec::inert("registry_fetch_timeout", DURATION, REGISTRY).default("1mins"),
     FlagSpec::inert("registry_gc_interval", DURATION, REGISTRY).default("15mins"),
     FlagSpec::inert("registry_max_agent_age", DURATION, REGISTRY).default("2weeks"),
     FlagSpec::inert("registry_max_agent_count", COUNT, REGISTRY).default("102400"),
     FlagSpec::inert("registry_store_timeout", DURATION, REGISTRY).default("20secs"),
-    FlagSpec::inert("webui_dir", Kind::Path, "the web page is part of the binary"),
+    FlagSpec::inert(
+        "webui_dir",
+        Kind::Path,
+        "the web page is part of the binary",
+    ),
 ];

@@ -21,8 +21,12 @@ pub(crate) enum Daemon {
     Dev,
 }
 
-const DEV: &[FlagSpec] =
-    &[FlagSpec::built("agents", Kind::Count(1, 10_000), "How many agents to run, each with a port of its own").default("1")];
+const DEV: &[FlagSpec] = &[FlagSpec::built(
+    "agents",
+    Kind::Count(1, 10_000),
+    "How many agents to run, each with a port of its own",
+)
+.default("1")];
 
 impl Daemon {
     /// The verb that starts it, which is also its table in the configuration file.
@@ -36,7 +40,9 @@ impl Daemon {
 
     /// The daemon that a verb starts.
     pub(crate) fn of_verb(verb: &str) -> Option<Self> {
-        [Self::Master, Self::Agent, Self::Dev].into_iter().find(|daemon| daemon.name() == verb)
+        [Self::Master, Self::Agent, Self::Dev]
+            .into_iter()
+            .find(|daemon| daemon.name() == verb)
     }
 
     /// Every flag that this daemon knows.
@@ -44,12 +50,18 @@ impl Daemon {
         let mut table: Vec<&'static FlagSpec> = match self {
             Self::Master => master::MASTER.iter().chain(shared::SHARED).collect(),
             Self::Agent => agent::AGENT.iter().chain(shared::SHARED).collect(),
-            Self::Dev => DEV.iter().chain(master::MASTER).chain(shared::SHARED).collect(),
+            Self::Dev => DEV
+                .iter()
+                .chain(master::MASTER)
+                .chain(shared::SHARED)
+                .collect(),
         };
         if self == Self::Dev {
             let of_agents: Vec<_> = agent::AGENT
                 .iter()
-                .filter(|spec| spec.name != "master" && table.iter().all(|known| known.name != spec.name))
+                .filter(|spec| {
+                    spec.name != "master" && table.iter().all(|known| known.name != spec.name)
+                })
                 .collect();
             table.extend(of_agents);
         }
@@ -59,6 +71,8 @@ impl Daemon {
     /// The flag of that name or alias; dashes and underscores are the same.
     pub(crate) fn find(self, key: &str) -> Option<&'static FlagSpec> {
         let key = key.replace('-', "_");
-        self.table().into_iter().find(|spec| spec.name == key || spec.aliases.contains(&key.as_str()))
+        self.table()
+            .into_iter()
+            .find(|spec| spec.name == key || spec.aliases.contains(&key.as_str()))
     }
 }

@@ -42,19 +42,45 @@ pub(crate) struct Given {
 #[derive(Debug, Error)]
 pub(crate) enum FlagError {
     #[error("unknown key '{key}' {origin}{}", did_you_mean(nearest.as_deref()))]
-    Unknown { key: String, origin: Origin, nearest: Option<String> },
+    Unknown {
+        key: String,
+        origin: Origin,
+        nearest: Option<String>,
+    },
     #[error("key '{key}' {origin} belongs to `mezz {daemon}`: put it into a table [{daemon}]")]
-    OtherDaemon { key: String, origin: Origin, daemon: &'static str },
+    OtherDaemon {
+        key: String,
+        origin: Origin,
+        daemon: &'static str,
+    },
     #[error("--{flag} {origin}: {source}")]
-    Value { flag: String, origin: Origin, source: ValueError },
+    Value {
+        flag: String,
+        origin: Origin,
+        source: ValueError,
+    },
     #[error("--{flag}={text} {origin} cannot be honoured: {why}; {}", only_default(*default))]
-    Refused { flag: String, text: String, origin: Origin, why: &'static str, default: Option<&'static str> },
+    Refused {
+        flag: String,
+        text: String,
+        origin: Origin,
+        why: &'static str,
+        default: Option<&'static str>,
+    },
     #[error("--{flag} {origin} names the file {}, which cannot be read: {source}", path.display())]
-    ValueFile { flag: String, origin: Origin, path: PathBuf, source: std::io::Error },
+    ValueFile {
+        flag: String,
+        origin: Origin,
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("--{flag}: {message}")]
     Meaning { flag: &'static str, message: String },
     #[error("the configuration file {} cannot be read: {source}", path.display())]
-    ConfigFile { path: PathBuf, source: std::io::Error },
+    ConfigFile {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the configuration file {} is not TOML: {message}", path.display())]
     ConfigSyntax { path: PathBuf, message: String },
     #[error("key '{key}' {origin} must be a text, a number or a switch")]
@@ -62,11 +88,16 @@ pub(crate) enum FlagError {
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |nearest| format!("; did you mean '{nearest}'?"))
+    nearest.map_or_else(String::new, |nearest| {
+        format!("; did you mean '{nearest}'?")
+    })
 }
 
 fn only_default(default: Option<&str>) -> String {
-    default.map_or_else(|| "leave it out".to_owned(), |default| format!("only '{default}' can be given"))
+    default.map_or_else(
+        || "leave it out".to_owned(),
+        |default| format!("only '{default}' can be given"),
+    )
 }
 
 #[derive(Clone, Debug)]
@@ -82,20 +113,43 @@ pub(crate) struct Flags {
 }
 
 /// Lays the given values, lowest layer first, over the defaults. Also returns what the user should be warned of.
-pub(crate) fn resolve(daemon: Daemon, given: Vec<Given>) -> Result<(Flags, Vec<String>), FlagError> {
+pub(crate) fn resolve(
+    daemon: Daemon,
+    given: Vec<Given>,
+) -> Result<(Flags, Vec<String>), FlagError> {
     let mut warnings = Vec::new();
-    let mut flags = Flags { values: BTreeMap::new() };
+    let mut flags = Flags {
+        values: BTreeMap::new(),
+    };
     for spec in daemon.table() {
         if let Some(text) = spec.default {
-            flags.values.insert(spec.name, Value { text: text.to_owned(), explicit: false });
+            flags.values.insert(
+                spec.name,
+                Value {
+                    text: text.to_owned(),
+                    explicit: false,
+                },
+            );
         }
     }
     for Given { key, text, origin } in given {
-        let spec = daemon.find(&key).ok_or_else(|| unknown(daemon, &key, &origin))?;
-        let wrong = |source| FlagError::Value { flag: spec.dashed(), origin: origin.clone(), source };
+        let spec = daemon
+            .find(&key)
+            .ok_or_else(|| unknown(daemon, &key, &origin))?;
+        let wrong = |source| FlagError::Value {
+            flag: spec.dashed(),
+            origin: origin.clone(),
+            source,
+        };
         let text = canonical(spec.kind, &text).map_err(wrong)?;
         check_support(spec, &text, &origin, &mut warnings)?;
-        flags.values.insert(spec.name, Value { text, explicit: true });
+        flags.values.insert(
+            spec.name,
+            Value {
+                text,
+                explicit: true,
+            },
+        );
     }
     warn_of_small_timers(daemon, &flags, &mut warnings);
     Ok((flags, warnings))
@@ -109,13 +163,26 @@ fn unknown(daemon: Daemon, key: &str, origin: &Origin) -> FlagError {
         Daemon::Dev => None,
     };
     if let Some(other) = other.filter(|other| other.find(&key).is_some()) {
-        return FlagError::OtherDaemon { key, origin, daemon: other.name() };
+        return FlagError::OtherDaemon {
+            key,
+            origin,
+            daemon: other.name(),
+        };
     }
     let nearest = nearest(&key, daemon.table().iter().map(|spec| spec.name)).map(str::to_owned);
-    FlagError::Unknown { key, origin, nearest }
+    FlagError::Unknown {
+        key,
+        origin,
+        nearest,
+    }
 }
 
-fn check_support(spec: &FlagSpec, text: &str, origin: &Origin, warnings: &mut Vec<String>) -> Result<(), FlagError> {
+fn check_support(
+    spec: &FlagSpec,
+    text: &str,
+    origin: &Origin,
+    warnings: &mut Vec<String>,
+) -> Result<(), FlagError> {
     if spec.default == Some(text) {
         return Ok(());
     }
@@ -137,11 +204,21 @@ fn check_support(spec: &FlagSpec, text: &str, origin: &Origin, warnings: &mut Ve
 
 fn warn_of_small_timers(daemon: Daemon, flags: &Flags, warnings: &mut Vec<String>) {
     for spec in daemon.table() {
-        let Kind::Duration { minimum: Some(minimum) } = spec.kind else { continue };
-        let (Some(given), Ok(least)) = (flags.duration(spec.name), value::duration(minimum)) else { continue };
+        let Kind::Duration {
+            minimum: Some(minimum),
+        } = spec.kind
+        else {
+            continue;
+        };
+        let (Some(given), Ok(least)) = (flags.duration(spec.name), value::duration(minimum)) else {
+            continue;
+        };
         if given < least {
             let given = value::duration_text(given);
-            warnings.push(format!("--{}={given} is below {minimum}, the least that Mesos takes", spec.dashed()));
+            warnings.push(format!(
+                "--{}={given} is below {minimum}, the least that Mesos takes",
+                spec.dashed()
+            ));
         }
     }
 }
@@ -155,10 +232,15 @@ fn canonical(kind: Kind, text: &str) -> Result<String, ValueError> {
         Kind::Decimal => value::decimal(text)?.to_string(),
         Kind::Duration { .. } => value::duration_text(value::duration(text)?),
         Kind::Bytes => value::bytes_text(value::bytes(text)?),
-        Kind::Ip => text.parse::<std::net::IpAddr>().map_err(|_| ValueError::Ip(text.to_owned()))?.to_string(),
+        Kind::Ip => text
+            .parse::<std::net::IpAddr>()
+            .map_err(|_| ValueError::Ip(text.to_owned()))?
+            .to_string(),
         Kind::Choice(words) => {
             let known = words.contains(&text);
-            known.then(|| text.to_owned()).ok_or_else(|| ValueError::Choice(text.to_owned(), words.join(", ")))?
+            known
+                .then(|| text.to_owned())
+                .ok_or_else(|| ValueError::Choice(text.to_owned(), words.join(", ")))?
         }
     })
 }
@@ -171,7 +253,10 @@ impl Flags {
 
     /// The value of a flag that was given by somebody, not by default.
     pub(crate) fn explicit(&self, name: &str) -> Option<&str> {
-        self.values.get(name).filter(|value| value.explicit).map(|value| value.text.as_str())
+        self.values
+            .get(name)
+            .filter(|value| value.explicit)
+            .map(|value| value.text.as_str())
     }
 
     /// A switch; one without a value is off.
@@ -186,7 +271,9 @@ impl Flags {
 
     /// A whole number, when it has a value that fits `T`.
     pub(crate) fn number<T: TryFrom<u64>>(&self, name: &str) -> Option<T> {
-        self.text(name).and_then(|text| text.parse::<u64>().ok()).and_then(|number| T::try_from(number).ok())
+        self.text(name)
+            .and_then(|text| text.parse::<u64>().ok())
+            .and_then(|number| T::try_from(number).ok())
     }
 
     /// A decimal number, when it has a value.
@@ -199,18 +286,21 @@ impl Flags {
         self.text(name).and_then(|text| text.parse().ok())
     }
 
-    /// The same flags with one value replaced, as if it had been given.
-    pub(crate) fn with(mut self, name: &'static str, text: String) -> Self {
-        self.values.insert(name, Value { text, explicit: true });
-        self
-    }
-
     /// What of these flags another daemon knows, with that daemon's own defaults where nobody gave a value.
     pub(crate) fn as_seen_by(&self, daemon: Daemon) -> Self {
         let mut values = BTreeMap::new();
         for spec in daemon.table() {
-            let given = self.values.get(spec.name).filter(|value| value.explicit).cloned();
-            let default = || spec.default.map(|text| Value { text: text.to_owned(), explicit: false });
+            let given = self
+                .values
+                .get(spec.name)
+                .filter(|value| value.explicit)
+                .cloned();
+            let default = || {
+                spec.default.map(|text| Value {
+                    text: text.to_owned(),
+                    explicit: false,
+                })
+            };
             if let Some(value) = given.or_else(default) {
                 values.insert(spec.name, value);
             }
@@ -220,7 +310,13 @@ impl Flags {
 
     /// Every flag in effect, by name, as `/flags` shows it.
     pub(crate) fn effective(&self) -> Vec<(String, String)> {
-        self.values.iter().map(|(name, value)| ((*name).to_owned(), value.text.clone())).collect()
+        // A daemon that runs was asked for neither; Mesos lists both.
+        let asked = ["help", "version"].map(|name| (name.to_owned(), "false".to_owned()));
+        self.values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.text.clone()))
+            .chain(asked)
+            .collect()
     }
 }
 
@@ -229,11 +325,17 @@ mod tests {
     use super::*;
 
     fn on_command_line(key: &str, text: &str) -> Given {
-        Given { key: key.to_owned(), text: text.to_owned(), origin: Origin::CommandLine }
+        Given {
+            key: key.to_owned(),
+            text: text.to_owned(),
+            origin: Origin::CommandLine,
+        }
     }
 
     fn error(daemon: Daemon, key: &str, text: &str) -> String {
-        resolve(daemon, vec![on_command_line(key, text)]).expect_err("a refusal").to_string()
+        resolve(daemon, vec![on_command_line(key, text)])
+            .expect_err("a refusal")
+            .to_string()
     }
 
     #[test]
@@ -241,7 +343,12 @@ mod tests {
         for daemon in [Daemon::Master, Daemon::Agent, Daemon::Dev] {
             for spec in daemon.table() {
                 if let Some(default) = spec.default {
-                    assert_eq!(canonical(spec.kind, default).as_deref(), Ok(default), "{}", spec.name);
+                    assert_eq!(
+                        canonical(spec.kind, default).as_deref(),
+                        Ok(default),
+                        "{}",
+                        spec.name
+                    );
                 }
             }
         }
@@ -250,7 +357,11 @@ mod tests {
     #[test]
     fn no_flag_is_in_a_table_twice() {
         for daemon in [Daemon::Master, Daemon::Agent, Daemon::Dev] {
-            let mut names: Vec<_> = daemon.table().iter().flat_map(|spec| spec.aliases.iter().chain([&spec.name])).collect();
+            let mut names: Vec<_> = daemon
+                .table()
+                .iter()
+                .flat_map(|spec| spec.aliases.iter().chain([&spec.name]))
+                .collect();
             let all = names.len();
             names.sort();
             names.dedup();
@@ -260,9 +371,19 @@ mod tests {
 
     #[test]
     fn a_later_layer_wins() {
-        let file = Given { origin: Origin::File("m.toml".into()), ..on_command_line("offer_timeout", "5secs") };
-        let (flags, warnings) = resolve(Daemon::Master, vec![file, on_command_line("offer-timeout", "7s")]).expect("flags");
-        assert_eq!((flags.text("offer_timeout"), warnings), (Some("7secs"), vec![]));
+        let file = Given {
+            origin: Origin::File("m.toml".into()),
+            ..on_command_line("offer_timeout", "5secs")
+        };
+        let (flags, warnings) = resolve(
+            Daemon::Master,
+            vec![file, on_command_line("offer-timeout", "7s")],
+        )
+        .expect("flags");
+        assert_eq!(
+            (flags.text("offer_timeout"), warnings),
+            (Some("7secs"), vec![])
+        );
     }
 
     #[test]
@@ -289,32 +410,66 @@ mod tests {
             "--role-sorter=random on the command line cannot be honoured: shares are always those of the built-in hierarchical \
              weighted DRF; only 'drf' can be given"
         );
-        resolve(Daemon::Master, vec![on_command_line("role_sorter", "drf")]).expect("the default is true");
+        resolve(Daemon::Master, vec![on_command_line("role_sorter", "drf")])
+            .expect("the default is true");
     }
 
     #[test]
     fn a_tuning_flag_without_a_counterpart_warns() {
-        let (_, warnings) = resolve(Daemon::Master, vec![on_command_line("allocation_interval", "100ms")]).expect("flags");
+        let (_, warnings) = resolve(
+            Daemon::Master,
+            vec![on_command_line("allocation_interval", "100ms")],
+        )
+        .expect("flags");
         assert_eq!(
             warnings,
-            ["--allocation-interval=100ms changes nothing: offers follow changes within milliseconds, not a batch interval"]
+            [
+                "--allocation-interval=100ms changes nothing: offers follow changes within milliseconds, not a batch interval"
+            ]
         );
     }
 
     #[test]
     fn a_timer_below_the_minimum_of_mesos_warns_and_works() {
-        let (flags, warnings) = resolve(Daemon::Master, vec![on_command_line("slave_reregister_timeout", "5secs")]).expect("flags");
-        assert_eq!(flags.duration("agent_reregister_timeout"), Some(Duration::from_secs(5)));
-        assert_eq!(warnings, ["--agent-reregister-timeout=5secs is below 10mins, the least that Mesos takes"]);
+        let (flags, warnings) = resolve(
+            Daemon::Master,
+            vec![on_command_line("slave_reregister_timeout", "5secs")],
+        )
+        .expect("flags");
+        assert_eq!(
+            flags.duration("agent_reregister_timeout"),
+            Some(Duration::from_secs(5))
+        );
+        assert_eq!(
+            warnings,
+            ["--agent-reregister-timeout=5secs is below 10mins, the least that Mesos takes"]
+        );
     }
 
     #[test]
     fn dev_hands_each_daemon_its_own_flags() {
-        let given = vec![on_command_line("resources", "cpus:4"), on_command_line("weights", "a=2")];
+        let given = vec![
+            on_command_line("resources", "cpus:4"),
+            on_command_line("weights", "a=2"),
+        ];
         let (flags, _) = resolve(Daemon::Dev, given).expect("flags");
         let agent = flags.as_seen_by(Daemon::Agent);
-        assert_eq!((agent.text("resources"), agent.text("weights"), agent.text("port")), (Some("cpus:4"), None, Some("5051")));
+        assert_eq!(
+            (
+                agent.text("resources"),
+                agent.text("weights"),
+                agent.text("port")
+            ),
+            (Some("cpus:4"), None, Some("5051"))
+        );
         let master = flags.as_seen_by(Daemon::Master);
-        assert_eq!((master.text("resources"), master.text("weights"), master.text("port")), (None, Some("a=2"), Some("5050")));
+        assert_eq!(
+            (
+                master.text("resources"),
+                master.text("weights"),
+                master.text("port")
+            ),
+            (None, Some("a=2"), Some("5050"))
+        );
     }
 }

@@ -52,17 +52,38 @@ pub(crate) struct FlagSpec {
 impl FlagSpec {
     /// A flag that works.
     pub(crate) const fn built(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { name, aliases: &[], kind, default: None, support: Support::Built, help }
+        Self {
+            name,
+            aliases: &[],
+            kind,
+            default: None,
+            support: Support::Built,
+            help,
+        }
     }
 
     /// A flag of Mesos whose work is not built: any value but the default stops the daemon.
     pub(crate) const fn refused(name: &'static str, kind: Kind, why: &'static str) -> Self {
-        Self { name, aliases: &[], kind, default: None, support: Support::Refused(why), help: "" }
+        Self {
+            name,
+            aliases: &[],
+            kind,
+            default: None,
+            support: Support::Refused(why),
+            help: "",
+        }
     }
 
     /// A flag of Mesos that tunes something which does not exist here.
     pub(crate) const fn inert(name: &'static str, kind: Kind, why: &'static str) -> Self {
-        Self { name, aliases: &[], kind, default: None, support: Support::Inert(why), help: "" }
+        Self {
+            name,
+            aliases: &[],
+            kind,
+            default: None,
+            support: Support::Inert(why),
+            help: "",
+        }
     }
 
     /// The same flag with a default.

@@ -53,7 +53,10 @@ const DURATION_UNITS_NS: [(&str, f64); 22] = [
 pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
     let wrong = || ValueError::Duration(text.to_owned());
     let (number, unit) = number_and_unit(text).ok_or_else(wrong)?;
-    let (_, unit_ns) = DURATION_UNITS_NS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+    let (_, unit_ns) = DURATION_UNITS_NS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or_else(wrong)?;
     let nanoseconds = number * unit_ns;
     // A century keeps every later addition of deadlines far from overflow.
     if !(0.0..=3.2e18).contains(&nanoseconds) {
@@ -74,7 +77,10 @@ pub(crate) fn duration_text(duration: Duration) -> String {
         ("ms", 1_000_000),
         ("us", 1_000),
     ];
-    match units.iter().find(|(_, unit)| nanoseconds != 0 && nanoseconds % unit == 0) {
+    match units
+        .iter()
+        .find(|(_, unit)| nanoseconds != 0 && nanoseconds.is_multiple_of(*unit))
+    {
         Some((name, unit)) => format!("{}{name}", nanoseconds / unit),
         None => format!("{nanoseconds}ns"),
     }
@@ -96,14 +102,21 @@ pub(crate) fn bytes(text: &str) -> Result<u64, ValueError> {
     if !(0.0..=9e18).contains(&total) {
         return Err(wrong());
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked just above")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range was checked just above"
+    )]
     Ok(total as u64)
 }
 
 /// Writes a byte count as Mesos shows it.
 pub(crate) fn bytes_text(bytes: u64) -> String {
     let units = [("TB", 40), ("GB", 30), ("MB", 20), ("KB", 10)];
-    match units.iter().find(|(_, shift)| bytes != 0 && bytes % (1 << shift) == 0) {
+    match units
+        .iter()
+        .find(|(_, shift)| bytes != 0 && bytes.is_multiple_of(1 << shift))
+    {
         Some((name, shift)) => format!("{}{name}", bytes >> shift),
         None => format!("{bytes}B"),
     }
@@ -120,7 +133,10 @@ pub(crate) fn switch(text: &str) -> Result<bool, ValueError> {
 
 /// Reads a whole number between two bounds.
 pub(crate) fn count(text: &str, least: u64, most: u64) -> Result<u64, ValueError> {
-    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| ValueError::Count(text.to_owned(), least, most))
 }
 
@@ -143,23 +159,36 @@ mod tests {
 
     #[test]
     fn durations_are_read_in_both_spellings() {
-        for (text, expected_ms) in
-            [("10secs", 10_000), ("10s", 10_000), ("1.5mins", 90_000), ("500ms", 500), ("2h", 7_200_000), ("1weeks", 604_800_000)]
-        {
-            assert_eq!(duration(text), Ok(Duration::from_millis(expected_ms)), "{text}");
+        for (text, expected_ms) in [
+            ("10secs", 10_000),
+            ("10s", 10_000),
+            ("1.5mins", 90_000),
+            ("500ms", 500),
+            ("2h", 7_200_000),
+            ("1weeks", 604_800_000),
+        ] {
+            assert_eq!(
+                duration(text),
+                Ok(Duration::from_millis(expected_ms)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_duration_without_a_unit_or_with_an_unknown_one_is_refused() {
         for text in ["10", "10 fortnights", "secs", "", "-1secs", "1e30weeks"] {
-            assert_eq!(duration(text), Err(ValueError::Duration(text.to_owned())), "{text}");
+            assert_eq!(
+                duration(text),
+                Err(ValueError::Duration(text.to_owned())),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn durations_and_sizes_are_shown_in_the_largest_whole_unit() {
-        assert_eq!(duration_text(Duration::from_secs(600)), "10mins");
+        assert_eq!(duration_text(Duration::from_mins(10)), "10mins");
         assert_eq!(duration_text(Duration::from_millis(1500)), "1500ms");
         assert_eq!(duration_text(Duration::ZERO), "0ns");
         assert_eq!(bytes_text(bytes("2048MB").expect("a size")), "2GB");

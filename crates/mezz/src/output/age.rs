@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 /// The time from an RFC 3339 instant to `now`, in its largest one or two units; `-` when there is no instant.
 pub(crate) fn age(instant: Option<&str>, now: Timestamp) -> String {
-    let Some(then) = instant.and_then(|text| text.parse::<Timestamp>().ok()) else { return "-".to_owned() };
+    let Some(then) = instant.and_then(|text| text.parse::<Timestamp>().ok()) else {
+        return "-".to_owned();
+    };
     let seconds = now.as_second().saturating_sub(then.as_second()).max(0);
     match seconds {
         0..60 => format!("{seconds}s"),

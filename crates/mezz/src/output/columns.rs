@@ -50,11 +50,21 @@ pub(crate) struct Listing {
 }
 
 const fn left(title: &'static str, cell: Cell) -> Column {
-    Column { title, align: Align::Left, cell, width: Width::Plain }
+    Column {
+        title,
+        align: Align::Left,
+        cell,
+        width: Width::Plain,
+    }
 }
 
 const fn right(title: &'static str, cell: Cell) -> Column {
-    Column { title, align: Align::Right, cell, width: Width::Plain }
+    Column {
+        title,
+        align: Align::Right,
+        cell,
+        width: Width::Plain,
+    }
 }
 
 const fn wide(mut column: Column) -> Column {
@@ -89,14 +99,23 @@ pub(crate) const AGENTS: Listing = Listing {
         left("ID", Cell::At("id")),
         left("HOST", Cell::At("hostname")),
         left("STATE", Cell::At("state")),
-        right("CPUS", Cell::Of("resources.used.cpus", "resources.total.cpus")),
+        right(
+            "CPUS",
+            Cell::Of("resources.used.cpus", "resources.total.cpus"),
+        ),
         right("MEM", Cell::Of("resources.used.mem", "resources.total.mem")),
         right("TASKS", Cell::At("tasks")),
         right("AGE", Cell::Since("registered_at")),
         wide(left("ADDRESS", Cell::At("address"))),
         wide(left("VERSION", Cell::At("version"))),
-        wide(right("DISK", Cell::Of("resources.used.disk", "resources.total.disk"))),
-        wide(right("GPUS", Cell::Of("resources.used.gpus", "resources.total.gpus"))),
+        wide(right(
+            "DISK",
+            Cell::Of("resources.used.disk", "resources.total.disk"),
+        )),
+        wide(right(
+            "GPUS",
+            Cell::Of("resources.used.gpus", "resources.total.gpus"),
+        )),
         wide(left("PORTS", Cell::At("resources.total.ports"))),
         wide(left("ATTRIBUTES", Cell::Pairs("attributes"))),
     ],
@@ -162,7 +181,9 @@ impl Cell {
         match self {
             Self::At(path) => at(element, path).map(plain).unwrap_or_default(),
             Self::State(path) => {
-                let state = at(element, path).and_then(Value::as_str).unwrap_or_default();
+                let state = at(element, path)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 state.strip_prefix("TASK_").unwrap_or(state).to_owned()
             }
             Self::Since(path) => age(at(element, path).and_then(Value::as_str), now),
@@ -170,21 +191,28 @@ impl Cell {
                 let text = |path| at(element, path).map_or_else(|| "0".to_owned(), plain);
                 format!("{}/{}", text(part), text(whole))
             }
-            Self::Percent(path) => {
-                at(element, path).and_then(Value::as_f64).map(|share| format!("{:.1}%", share * 100.0)).unwrap_or_default()
-            }
+            Self::Percent(path) => at(element, path)
+                .and_then(Value::as_f64)
+                .map(|share| format!("{:.1}%", share * 100.0))
+                .unwrap_or_default(),
             Self::Pairs(path) => at(element, path).map(pairs).unwrap_or_default(),
         }
     }
 }
 
 fn at<'a>(element: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(element, |value, key| value.get(key))
+    path.split('.')
+        .try_fold(element, |value, key| value.get(key))
 }
 
 fn pairs(value: &Value) -> String {
-    let Some(map) = value.as_object() else { return plain(value) };
-    map.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect::<Vec<_>>().join(",")
+    let Some(map) = value.as_object() else {
+        return plain(value);
+    };
+    map.iter()
+        .map(|(key, value)| format!("{key}={}", plain(value)))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// A value in as few characters as a person needs.

@@ -11,14 +11,24 @@ use crate::args::Format;
 use crate::client::error::ClientError;
 
 /// Writes a list.
-pub(crate) fn list(listing: &Listing, answer: &[u8], format: Format, now: Timestamp) -> Result<Reader, ClientError> {
+pub(crate) fn list(
+    listing: &Listing,
+    answer: &[u8],
+    format: Format,
+    now: Timestamp,
+) -> Result<Reader, ClientError> {
     if format == Format::Json {
         return write(&as_lines(answer));
     }
     let elements: Vec<Value> = serde_json::from_slice(answer)?;
     match format {
         Format::Json | Format::Yaml => write(&yaml::yaml(&Value::Array(elements))),
-        Format::Name => write(&elements.iter().map(|element| name(listing, element) + "\n").collect::<String>()),
+        Format::Name => write(
+            &elements
+                .iter()
+                .map(|element| name(listing, element) + "\n")
+                .collect::<String>(),
+        ),
         Format::Table | Format::Wide if elements.is_empty() => {
             talk::note(listing.empty);
             Ok(Reader::There)
@@ -39,7 +49,10 @@ pub(crate) enum Reader {
 /// Writes text to stdout.
 pub(crate) fn write(text: &str) -> Result<Reader, ClientError> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Ok(()) => Ok(Reader::There),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
         Err(error) => Err(ClientError::Output(error)),
@@ -56,13 +69,31 @@ pub(crate) fn as_lines(answer: &[u8]) -> String {
 }
 
 fn name(listing: &Listing, element: &Value) -> String {
-    element.get(listing.key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    element
+        .get(listing.key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn rows(listing: &Listing, elements: &[Value], width: Width, now: Timestamp) -> String {
-    let columns: Vec<_> = listing.columns.iter().filter(|column| width == Width::Wide || column.width == Width::Plain).collect();
-    let titles: Vec<_> = columns.iter().map(|column| (column.title, column.align)).collect();
-    let rows: Vec<Vec<String>> =
-        elements.iter().map(|element| columns.iter().map(|column| column.cell.text(element, now)).collect()).collect();
+    let columns: Vec<_> = listing
+        .columns
+        .iter()
+        .filter(|column| width == Width::Wide || column.width == Width::Plain)
+        .collect();
+    let titles: Vec<_> = columns
+        .iter()
+        .map(|column| (column.title, column.align))
+        .collect();
+    let rows: Vec<Vec<String>> = elements
+        .iter()
+        .map(|element| {
+            columns
+                .iter()
+                .map(|column| column.cell.text(element, now))
+                .collect()
+        })
+        .collect();
     table::table(&titles, &rows)
 }

@@ -10,14 +10,23 @@ pub(crate) enum Align {
 /// Lays rows out under their titles, two spaces apart, without trailing spaces. Control characters in cells are replaced,
 /// so that no name of a task can move the cursor of whoever lists it.
 pub(crate) fn table(titles: &[(&str, Align)], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
-    let mut widths: Vec<usize> = titles.iter().map(|(title, _)| title.chars().count()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| printable(cell)).collect())
+        .collect();
+    let mut widths: Vec<usize> = titles
+        .iter()
+        .map(|(title, _)| title.chars().count())
+        .collect();
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let titles_row: Vec<String> = titles.iter().map(|(title, _)| (*title).to_owned()).collect();
+    let titles_row: Vec<String> = titles
+        .iter()
+        .map(|(title, _)| (*title).to_owned())
+        .collect();
     let mut text = String::new();
     for row in std::iter::once(&titles_row).chain(&rows) {
         let mut line = String::new();
@@ -25,9 +34,10 @@ pub(crate) fn table(titles: &[(&str, Align)], rows: &[Vec<String>]) -> String {
             if !line.is_empty() {
                 line.push_str("  ");
             }
+            let padding = std::iter::repeat_n(' ', width - cell.chars().count());
             match align {
-                Align::Left => line.push_str(&format!("{cell:<width$}")),
-                Align::Right => line.push_str(&format!("{cell:>width$}")),
+                Align::Left => line.extend(cell.chars().chain(padding)),
+                Align::Right => line.extend(padding.chain(cell.chars())),
             }
         }
         text.push_str(line.trim_end());
@@ -41,7 +51,9 @@ pub(crate) fn printable(text: &str) -> String {
     if text.is_empty() {
         return "-".to_owned();
     }
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -50,7 +62,10 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = vec![vec!["a".to_owned(), "1.5".to_owned()], vec!["longer\u{1b}".to_owned(), "10".to_owned()]];
+        let rows = vec![
+            vec!["a".to_owned(), "1.5".to_owned()],
+            vec!["longer\u{1b}".to_owned(), "10".to_owned()],
+        ];
         assert_eq!(
             table(&[("ID", Align::Left), ("CPUS", Align::Right)], &rows),
             "ID       CPUS\na         1.5\nlonger\u{fffd}    10\n"

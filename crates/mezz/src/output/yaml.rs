@@ -69,9 +69,16 @@ fn inline(value: &Value) -> String {
 /// Plain only where no YAML reader, old or new, can take it for anything but a text.
 fn quoted(text: &str) -> String {
     let starts_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
-    let all_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c));
-    let word = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"].contains(&text.to_ascii_lowercase().as_str());
-    if starts_plain && all_plain && !word { text.to_owned() } else { Value::String(text.to_owned()).to_string() }
+    let all_plain = text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c));
+    let word = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
+        .contains(&text.to_ascii_lowercase().as_str());
+    if starts_plain && all_plain && !word {
+        text.to_owned()
+    } else {
+        Value::String(text.to_owned()).to_string()
+    }
 }
 
 #[cfg(test)]

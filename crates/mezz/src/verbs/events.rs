@@ -9,8 +9,8 @@ use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::exit::Exit;
 use crate::output::columns::plain;
-use crate::output::table::printable;
 use crate::output::show::{self, Reader};
+use crate::output::table::printable;
 use crate::output::yaml;
 
 /// Shows what happens until it is interrupted or the master ends the stream.
@@ -19,7 +19,10 @@ pub(crate) fn events(args: &EventsArgs) -> Result<Exit, ClientError> {
     let address = api.address().to_owned();
     let body = api.events()?;
     for line in body.lines() {
-        let line = line.map_err(|source| ClientError::Broken { address: address.clone(), source })?;
+        let line = line.map_err(|source| ClientError::Broken {
+            address: address.clone(),
+            source,
+        })?;
         if line.trim().is_empty() {
             continue;
         }
@@ -42,9 +45,21 @@ fn shown(line: &str, format: Format) -> Result<String, ClientError> {
         Format::Name => format!("{}\n", text("type")),
         _ => {
             let details = event.as_object().into_iter().flatten();
-            let details = details.filter(|(key, value)| !["sequence", "type", "at"].contains(&key.as_str()) && !value.is_null());
-            let details: Vec<String> = details.map(|(key, value)| format!("{key}={}", printable(&plain(value)))).collect();
-            format!("{}  {}  {}", text("at"), printable(text("type")), details.join(" ")).trim_end().to_owned() + "\n"
+            let details = details.filter(|(key, value)| {
+                !["sequence", "type", "at"].contains(&key.as_str()) && !value.is_null()
+            });
+            let details: Vec<String> = details
+                .map(|(key, value)| format!("{key}={}", printable(&plain(value))))
+                .collect();
+            format!(
+                "{}  {}  {}",
+                text("at"),
+                printable(text("type")),
+                details.join(" ")
+            )
+            .trim_end()
+            .to_owned()
+                + "\n"
         }
     })
 }

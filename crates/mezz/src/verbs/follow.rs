@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use crate::client::api::{Api, LogQuery};
 use crate::client::error::ClientError;
 use crate::client::follow::{End, FollowError, Progress, Sinks, copy};
+use crate::exit::Exit;
 
 /// How long a master may be away before following is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a master that is there may not know the task: after a change of the leader agents have yet to report.
+const PATIENCE_UNKNOWN: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Copies output until the task has ended. `None` when our own output was closed, as by `| head`.
@@ -29,7 +32,10 @@ pub(crate) fn to_the_end(
             Ok(Copied::Closed) => return Ok(None),
             Ok(Copied::Stopped) => {
                 let source = io::ErrorKind::UnexpectedEof.into();
-                ClientError::Broken { address: api.address().to_owned(), source }
+                ClientError::Broken {
+                    address: api.address().to_owned(),
+                    source,
+                }
             }
             // A refusal of the first request is an answer; later it may be a master that has yet to hear of the task.
             Err(error @ ClientError::Broken { .. }) => error,
@@ -40,7 +46,12 @@ pub(crate) fn to_the_end(
             broken_since = None;
             pause = Duration::from_millis(50);
         }
-        if broken_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+        let patience = if error.exit() == Exit::NotFound {
+            PATIENCE_UNKNOWN
+        } else {
+            PATIENCE
+        };
+        if broken_since.get_or_insert_with(Instant::now).elapsed() > patience {
             return Err(error);
         }
         sleep(pause);
@@ -49,7 +60,12 @@ pub(crate) fn to_the_end(
 }
 
 /// Copies the output that there is.
-pub(crate) fn what_is_there(api: &mut Api, id: &str, query: LogQuery, sinks: &mut Sinks<'_>) -> Result<(), ClientError> {
+pub(crate) fn what_is_there(
+    api: &mut Api,
+    id: &str,
+    query: LogQuery,
+    sinks: &mut Sinks<'_>,
+) -> Result<(), ClientError> {
     once(api, id, query, &mut Progress::default(), sinks).map(|_| ())
 }
 
@@ -74,7 +90,9 @@ fn once(
     match copy(&mut body, progress, sinks) {
         Ok(Some(end)) => Ok(Copied::End(end)),
         Ok(None) => Ok(Copied::Stopped),
-        Err(FollowError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Copied::Closed),
+        Err(FollowError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(Copied::Closed)
+        }
         Err(FollowError::Output(error)) => Err(ClientError::Output(error)),
         Err(FollowError::Record(error)) => Err(ClientError::Answer(error)),
         Err(FollowError::Input(source)) => Err(ClientError::Broken { address, source }),

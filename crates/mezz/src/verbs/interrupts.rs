@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -17,6 +18,9 @@ enum Urgency {
     AtOnce,
     LeaveIt,
 }
+
+/// Wrappers such as timeout(1) signal both the process and its group: what comes so close together is meant once.
+const ONCE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
 struct State {
@@ -34,12 +38,20 @@ pub(crate) struct Interrupts {
 impl Interrupts {
     /// Begins to listen. From now on a signal does not end this process.
     pub(crate) fn listen(master: &str) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
         let (interrupt, terminate) = {
             let _context = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            (
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+            )
         };
-        let interrupts = Self { master: master.to_owned(), state: Arc::default() };
+        let interrupts = Self {
+            master: master.to_owned(),
+            state: Arc::default(),
+        };
         let listener = interrupts.clone();
         thread::Builder::new()
             .name("signals".to_owned())
@@ -60,11 +72,18 @@ impl Interrupts {
     }
 
     async fn hear(self, mut interrupt: Signal, mut terminate: Signal) {
+        let mut last: Option<Instant> = None;
         loop {
             let number = tokio::select! {
                 _ = interrupt.recv() => 2,
                 _ = terminate.recv() => 15,
             };
+            if last
+                .replace(Instant::now())
+                .is_some_and(|last| last.elapsed() < ONCE)
+            {
+                continue;
+            }
             let (task, signals) = {
                 let mut state = self.state();
                 state.signals += 1;

@@ -10,7 +10,11 @@ use crate::output::{show, talk};
 
 /// Kills tasks; goes on after one that cannot be killed, and ends with the first failure's exit code.
 pub(crate) fn kill(args: &KillArgs) -> Result<Exit, ClientError> {
-    let grace = args.grace_period.as_deref().map(value::duration).transpose();
+    let grace = args
+        .grace_period
+        .as_deref()
+        .map(value::duration)
+        .transpose();
     let grace = grace.map_err(|error| ClientError::Usage(format!("--grace-period: {error}")))?;
     let mut api = Api::new(&args.cluster.master)?;
     let mut exit = Exit::Ok;

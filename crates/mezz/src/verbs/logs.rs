@@ -19,8 +19,15 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<Exit, ClientError> {
         StreamChoice::Stderr => "stderr",
         StreamChoice::Both => "both",
     };
-    let query = LogQuery { stream, follow: args.follow, tail: args.tail };
-    let mut sinks = Sinks { stdout: &mut stdout().lock(), stderr: &mut stderr().lock() };
+    let query = LogQuery {
+        stream,
+        follow: args.follow,
+        tail: args.tail,
+    };
+    let mut sinks = Sinks {
+        stdout: &mut stdout().lock(),
+        stderr: &mut stderr().lock(),
+    };
     if args.follow {
         follow::to_the_end(&mut api, &id, query, &mut sinks).map(|_| Exit::Ok)
     } else {

@@ -27,15 +27,31 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, ClientError> {
         return Ok(Exit::Ok);
     }
     let interrupts = Interrupts::listen(&args.cluster.master)
-        .map_err(|error| talk::warning(&format!("signals cannot be heard, so Ctrl-C will leave the task running: {error}")))
+        .map_err(|error| {
+            talk::warning(&format!(
+                "signals cannot be heard, so Ctrl-C will leave the task running: {error}"
+            ))
+        })
         .ok();
     let id = api.create_task(&task)?;
     if let Some(interrupts) = &interrupts {
         interrupts.watch(&id);
     }
     let followed = {
-        let mut sinks = Sinks { stdout: &mut stdout().lock(), stderr: &mut stderr() };
-        follow::to_the_end(&mut api, &id, LogQuery { stream: "both", follow: true, tail: None }, &mut sinks)
+        let mut sinks = Sinks {
+            stdout: &mut stdout().lock(),
+            stderr: &mut stderr(),
+        };
+        follow::to_the_end(
+            &mut api,
+            &id,
+            LogQuery {
+                stream: "both",
+                follow: true,
+                tail: None,
+            },
+            &mut sinks,
+        )
     };
     Ok(conclude(&mut api, &id, followed))
 }
@@ -55,7 +71,9 @@ fn conclude(api: &mut Api, id: &str, followed: Result<Option<End>, ClientError>)
         }
         Err(error) => {
             talk::client_error(&error);
-            talk::hint(&format!("task {id} may still run: `mezz logs -f {id}`, `mezz kill {id}`"));
+            talk::hint(&format!(
+                "task {id} may still run: `mezz logs -f {id}`, `mezz kill {id}`"
+            ));
             Exit::NotLaunched
         }
     }
@@ -66,7 +84,11 @@ pub(crate) fn explain(id: &str, end: &End) {
     if end.wait_status.is_some() || end.state == "TASK_FINISHED" {
         return;
     }
-    let message = end.message.as_deref().filter(|message| !message.is_empty()).unwrap_or("no reason was given");
+    let message = end
+        .message
+        .as_deref()
+        .filter(|message| !message.is_empty())
+        .unwrap_or("no reason was given");
     talk::error(&format!("task {id} ended as {}: {message}", end.state));
     talk::hint(&format!("`mezz why {id}` tells more"));
 }

@@ -22,7 +22,10 @@ pub(crate) fn version(args: &ListArgs) -> Result<Exit, ClientError> {
         Format::Json => format!("{both}\n"),
         Format::Yaml => yaml::yaml(&both),
         Format::Name => format!("{ours}\n"),
-        Format::Table | Format::Wide => format!("client  mezz {ours}\nmaster  {}\n", words(&master, api.address())),
+        Format::Table | Format::Wide => format!(
+            "client  mezz {ours}\nmaster  {}\n",
+            words(&master, api.address())
+        ),
     };
     show::write(&text)?;
     Ok(Exit::Ok)
@@ -33,5 +36,9 @@ fn words(master: &Value, address: &str) -> String {
     if master.is_null() {
         return format!("none answers at {address}");
     }
-    format!("mezz {}, speaks Mesos {}, at {address}", text("mezz_version"), text("version"))
+    format!(
+        "mezz {}, speaks Mesos {}, at {address}",
+        text("mezz_version"),
+        text("version")
+    )
 }

@@ -27,7 +27,10 @@ pub(crate) fn why(args: &WhyArgs) -> Result<Exit, ClientError> {
             let value: Value = serde_json::from_slice(&answer)?;
             match format {
                 Format::Yaml => yaml::yaml(&value),
-                Format::Name => format!("{}\n", value.get("id").and_then(Value::as_str).unwrap_or(&args.id)),
+                Format::Name => format!(
+                    "{}\n",
+                    value.get("id").and_then(Value::as_str).unwrap_or(&args.id)
+                ),
                 _ => words(&value, &args.id),
             }
         }
@@ -38,8 +41,16 @@ pub(crate) fn why(args: &WhyArgs) -> Result<Exit, ClientError> {
 
 fn words(value: &Value, given: &str) -> String {
     let text = |key| value.get(key).and_then(Value::as_str);
-    let mut words = format!("{} {}\n", text("kind").unwrap_or("object"), text("id").unwrap_or(given));
-    let reasons = value.get("reasons").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut words = format!(
+        "{} {}\n",
+        text("kind").unwrap_or("object"),
+        text("id").unwrap_or(given)
+    );
+    let reasons = value
+        .get("reasons")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for reason in reasons.iter().filter_map(Value::as_str) {
         words.push_str("  ");
         words.push_str(reason);

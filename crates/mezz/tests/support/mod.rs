@@ -1,5 +1,10 @@
 //! Runs the real binary against a small scripted HTTP server.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses a part of it, and none is a library")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part of it, and none is a library"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -33,7 +38,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let script = script.into_iter().map(|(target, answers)| (target.to_owned(), answers)).collect();
+        let script = script
+            .into_iter()
+            .map(|(target, answers)| (target.to_owned(), answers))
+            .collect();
         let script: Script = Arc::new(Mutex::new(script));
         let seen = requests.clone();
         thread::spawn(move || {
@@ -91,7 +99,11 @@ fn serve(stream: TcpStream, script: &Script, seen: &Mutex<Vec<String>>) -> std::
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
-        seen.lock().unwrap().push(format!("{target} {}", String::from_utf8_lossy(&body)).trim().to_owned());
+        seen.lock().unwrap().push(
+            format!("{target} {}", String::from_utf8_lossy(&body))
+                .trim()
+                .to_owned(),
+        );
         answer(&mut writer, next(script, &target), seen)?;
     }
 }
@@ -101,19 +113,31 @@ fn next(script: &Script, target: &str) -> Answer {
     match script.iter_mut().find(|(known, _)| known == target) {
         Some((_, answers)) if answers.len() > 1 => answers.remove(0),
         Some((_, answers)) => answers[0].clone(),
-        None => Answer::Json(404, format!(r#"{{"title":"Not found","status":404,"detail":"nothing is at {target}"}}"#)),
+        None => Answer::Json(
+            404,
+            format!(r#"{{"title":"Not found","status":404,"detail":"nothing is at {target}"}}"#),
+        ),
     }
 }
 
-fn answer(writer: &mut TcpStream, answer: Answer, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn answer(
+    writer: &mut TcpStream,
+    answer: Answer,
+    seen: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
     const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunks = |writer: &mut TcpStream, lines: &[String]| {
-        lines.iter().try_for_each(|line| write!(writer, "{:x}\r\n{line}\n\r\n", line.len() + 1))
+        lines
+            .iter()
+            .try_for_each(|line| write!(writer, "{:x}\r\n{line}\n\r\n", line.len() + 1))
     };
     match answer {
         Answer::Json(status, body) => {
             let length = body.len();
-            write!(writer, "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
+            write!(
+                writer,
+                "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            )
         }
         Answer::Lines(lines) => {
             writer.write_all(STREAM)?;
@@ -128,7 +152,12 @@ fn answer(writer: &mut TcpStream, answer: Answer, seen: &Mutex<Vec<String>>) -> 
         Answer::UntilKilled(before, after) => {
             writer.write_all(STREAM)?;
             chunks(writer, &before)?;
-            while !seen.lock().unwrap().iter().any(|request| request.starts_with("DELETE") && request.contains("grace")) {
+            while !seen
+                .lock()
+                .unwrap()
+                .iter()
+                .any(|request| request.starts_with("DELETE") && request.contains("grace"))
+            {
                 thread::sleep(std::time::Duration::from_millis(2));
             }
             chunks(writer, &after)?;
@@ -150,7 +179,7 @@ impl Outcome {
         let mut text = format!("exit code: {}\n", self.code);
         for (name, stream) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             if !stream.is_empty() {
-                text.push_str(&format!("--- {name}\n{stream}"));
+                text.extend(["--- ", name, "\n", stream]);
             }
         }
         text
@@ -160,7 +189,11 @@ impl Outcome {
 /// The binary with these arguments, in an environment without our variables.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mezz"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     for (name, _) in std::env::vars() {
         if name.starts_with("MEZZ_") || name.starts_with("MESOS_") {
             command.env_remove(name);
@@ -188,7 +221,10 @@ pub fn mezz(arguments: &[&str]) -> Outcome {
 /// Runs the binary against a server; its address in the output becomes `MASTER`.
 pub fn mezz_at(server: &Server, arguments: &[&str]) -> Outcome {
     let address = server.address.to_string();
-    let child = command(arguments).env("MEZZ_MASTER", &address).spawn().unwrap();
+    let child = command(arguments)
+        .env("MEZZ_MASTER", &address)
+        .spawn()
+        .unwrap();
     let outcome = finish(child);
     Outcome {
         stdout: outcome.stdout.replace(&address, "MASTER"),

@@ -1,8 +1,13 @@
 //! A warden of its own for each test, and short words for what tests ask of it.
 #![allow(dead_code, clippy::missing_panics_doc, unreachable_pub)]
 
-use mezz_launch_plan::{CommandSpec, ContainerSpec, HostFacts, LaunchId, LaunchPlan, PidNamespaces, plan};
-use mezz_warden::{Connection, Exit, ExitStatus, Flush, Incoming, Reply, Request, SpawnOptions, WardenHandle, host, spawn};
+use mezz_launch_plan::{
+    CommandSpec, ContainerSpec, HostFacts, LaunchId, LaunchPlan, PidNamespaces, plan,
+};
+use mezz_warden::{
+    Connection, Exit, ExitStatus, Flush, Incoming, Reply, Request, SpawnOptions, WardenHandle,
+    host, spawn,
+};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -23,11 +28,16 @@ impl Means {
     /// The facts of this host reduced to these means; `None` where the host lacks them.
     pub fn facts(self) -> Option<HostFacts> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let scope = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let scope = format!(
+            "test-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let mut facts = host::facts(&scope);
         match self {
             Self::CgroupV2 => {
                 facts.cgroup_v2.as_ref()?;
+                facts.freezer_v1 = None;
             }
             Self::FreezerV1 => {
                 facts.freezer_v1.as_ref()?;
@@ -49,10 +59,15 @@ impl Means {
 
     /// Those that this host has.
     pub fn available() -> Vec<Self> {
-        [Self::CgroupV2, Self::FreezerV1, Self::PidNamespace, Self::Session]
-            .into_iter()
-            .filter(|means| means.facts().is_some())
-            .collect()
+        [
+            Self::CgroupV2,
+            Self::FreezerV1,
+            Self::PidNamespace,
+            Self::Session,
+        ]
+        .into_iter()
+        .filter(|means| means.facts().is_some())
+        .collect()
     }
 }
 
@@ -73,7 +88,9 @@ pub struct Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if let Ok(mut connection) = Connection::connect(&self.socket(), u64::MAX) {
-            let _ = connection.send_batch(&[Request::Shutdown { launches: mezz_warden::ShutdownLaunches::Kill }]);
+            let _ = connection.send_batch(&[Request::Shutdown {
+                launches: mezz_warden::ShutdownLaunches::Kill,
+            }]);
         }
         let end = Instant::now() + PATIENCE;
         while matches!(self.handle.try_wait(), Ok(None)) && Instant::now() < end {
@@ -94,7 +111,10 @@ impl Lab {
 
     pub fn options(dir: &Path, life: Life) -> SpawnOptions {
         let work_dir = (life == Life::Durable).then(|| dir.join("work"));
-        SpawnOptions { program: binary(), ..SpawnOptions::new(dir.join("run/warden.sock"), work_dir) }
+        SpawnOptions {
+            program: binary(),
+            ..SpawnOptions::new(dir.join("run/warden.sock"), work_dir)
+        }
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -113,11 +133,19 @@ impl Lab {
     }
 
     pub fn spec(&self, id: u64, shell: &str) -> ContainerSpec {
-        ContainerSpec::new(LaunchId(id), CommandSpec::Shell(shell.to_owned()), self.sandbox(id))
+        ContainerSpec::new(
+            LaunchId(id),
+            CommandSpec::Shell(shell.to_owned()),
+            self.sandbox(id),
+        )
     }
 
     pub fn plan(&self, means: Means, id: u64, shell: &str) -> LaunchPlan {
-        plan(&self.spec(id, shell), &means.facts().expect("the host has these means")).expect("a valid spec")
+        plan(
+            &self.spec(id, shell),
+            &means.facts().expect("the host has these means"),
+        )
+        .expect("a valid spec")
     }
 
     pub fn output(&self, id: u64) -> String {
@@ -130,7 +158,12 @@ pub fn binary() -> PathBuf {
 }
 
 pub fn send(connection: &mut Connection, requests: &[Request]) {
-    assert_eq!(connection.send_batch(requests).expect("the warden takes requests"), Flush::Done);
+    assert_eq!(
+        connection
+            .send_batch(requests)
+            .expect("the warden takes requests"),
+        Flush::Done
+    );
 }
 
 pub fn launch(connection: &mut Connection, plan: LaunchPlan) -> u32 {
@@ -143,7 +176,10 @@ pub fn launch(connection: &mut Connection, plan: LaunchPlan) -> u32 {
 
 /// The next reply.
 pub fn next(connection: &mut Connection) -> Incoming {
-    connection.receive(PATIENCE).expect("a connection").expect("a reply")
+    connection
+        .receive(PATIENCE)
+        .expect("a connection")
+        .expect("a reply")
 }
 
 /// Skips replies until one fits.
@@ -173,8 +209,11 @@ pub fn expect_status(connection: &mut Connection, id: u64) -> ExitStatus {
 
 /// Whether a process exists that is not a zombie.
 pub fn lives(pid: u32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 /// Waits for what must come true.
@@ -191,7 +230,10 @@ pub fn pid_in(path: &Path) -> u32 {
     let mut pid = 0;
     eventually(&format!("a pid in {}", path.display()), || {
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        pid = text.strip_suffix('\n').and_then(|line| line.trim().parse().ok()).unwrap_or(0);
+        pid = text
+            .strip_suffix('\n')
+            .and_then(|line| line.trim().parse().ok())
+            .unwrap_or(0);
         pid != 0
     });
     pid

@@ -1,0 +1,69 @@
+//! A bare agent process for tests: `agentd --master HOST:PORT [--work-dir DIR] …`, and the warden under its verb.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use mezz_agent::{AgentOptions, StopRequest, run};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|verb| verb == mezz_warden::VERB)
+    {
+        return mezz_warden::run(arguments);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
+    runtime.block_on(agent())
+}
+
+async fn agent() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    let handle = match run(options()).await {
+        Ok(handle) => handle,
+        Err(error) => {
+            eprintln!("agentd: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    eprintln!("ready http://{}", handle.address());
+    let stop = |kind| tokio::signal::unix::signal(kind).expect("signals can be handled");
+    let mut terminate = stop(tokio::signal::unix::SignalKind::terminate());
+    let mut drain = stop(tokio::signal::unix::SignalKind::user_defined1());
+    let finished = tokio::select! {
+        _ = terminate.recv() => { handle.stop(StopRequest::Leave); handle.finished().await }
+        _ = drain.recv() => { handle.stop(StopRequest::Drain); handle.finished().await }
+    };
+    eprintln!("agentd: {}", finished.message);
+    ExitCode::from(finished.code)
+}
+
+fn options() -> AgentOptions {
+    let mut options = AgentOptions {
+        port: 0,
+        registration_backoff_factor: Duration::from_millis(10),
+        ..AgentOptions::default()
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(flag) = arguments.next() {
+        let value = arguments.next().expect("every flag has a value");
+        match flag.as_str() {
+            "--master" => options.masters = vec![value],
+            "--work-dir" => options.work_dir = Some(value.into()),
+            "--resources" => options.resources = Some(value),
+            "--frameworks-home" => options.frameworks_home = Some(value.into()),
+            "--gc-delay-ms" => {
+                options.gc_delay = Duration::from_millis(value.parse().expect("a number"));
+            }
+            other => panic!("unknown flag {other}"),
+        }
+    }
+    options
+}

@@ -1,0 +1,180 @@
+//! What containers use: `/monitor/statistics`, `/containers`, GET_CONTAINERS.
+
+use std::collections::BTreeMap;
+
+use mezz_agent_core::{ExecutorRecord, FrameworkRecord, LaunchId};
+use mezz_http::Response;
+use mezz_http::query::Query;
+use mezz_proto::to_value;
+use mezz_proto::v1::agent::response::get_containers::Container;
+use mezz_proto::v1::{ContainerId, ContainerStatus, ResourceStatistics};
+use mezz_warden::Usage;
+use serde_json::{Value, json};
+
+use super::{AgentHttp, shown};
+use crate::clock;
+
+/// One container as GET_CONTAINERS shows it, with what the unversioned endpoints show beside.
+struct Shown {
+    container: Container,
+    source: String,
+}
+
+/// All containers that have been started, with their use.
+pub(super) async fn list(agent: &AgentHttp) -> Result<Vec<Container>, Response> {
+    Ok(gather(agent)
+        .await?
+        .into_iter()
+        .map(|shown| shown.container)
+        .collect())
+}
+
+async fn gather(agent: &AgentHttp) -> Result<Vec<Shown>, Response> {
+    let records = agent.view().await?;
+    let launches = shown::executors(&records)
+        .filter(|(_, executor)| executor.pid.is_some())
+        .map(|(_, executor)| executor.launch_id);
+    let usage: BTreeMap<LaunchId, Usage> = agent
+        .inbox
+        .usage(launches.collect())
+        .await
+        .into_iter()
+        .collect();
+    let timestamp = clock::wall_seconds();
+    let list = shown::executors(&records).filter_map(|(framework, executor)| {
+        executor.pid.map(|pid| {
+            show(
+                framework,
+                executor,
+                pid,
+                usage.get(&executor.launch_id),
+                timestamp,
+            )
+        })
+    });
+    Ok(list.collect())
+}
+
+fn show(
+    framework: &FrameworkRecord,
+    executor: &ExecutorRecord,
+    pid: u32,
+    usage: Option<&Usage>,
+    timestamp: f64,
+) -> Shown {
+    let id = ContainerId {
+        value: executor.container_id.to_string(),
+        parent: None,
+    };
+    let info = executor.info();
+    let container = Container {
+        framework_id: framework.info.id.clone(),
+        executor_id: Some(info.executor_id.clone()),
+        executor_name: Some(info.name().to_owned()),
+        container_id: id.clone(),
+        container_status: Some(ContainerStatus {
+            container_id: Some(id),
+            executor_pid: Some(pid),
+            ..ContainerStatus::default()
+        }),
+        resource_statistics: Some(statistics_of(executor, usage, timestamp)),
+    };
+    Shown {
+        container,
+        source: info.source().to_owned(),
+    }
+}
+
+fn statistics_of(
+    executor: &ExecutorRecord,
+    usage: Option<&Usage>,
+    timestamp: f64,
+) -> ResourceStatistics {
+    let held = shown::executor_resources(executor);
+    // MiB are whole numbers with three decimals: no precision is lost.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "quantities are positive and far below 2^53"
+    )]
+    let memory = (held.scalar("mem").to_f64() * 1_048_576.0) as u64;
+    let seconds = |microseconds: u64| microseconds as f64 / 1e6;
+    ResourceStatistics {
+        timestamp,
+        cpus_user_time_secs: usage.map(|usage| seconds(usage.user_us)),
+        cpus_system_time_secs: usage.map(|usage| seconds(usage.system_us)),
+        cpus_soft_limit: Some(held.scalar("cpus").to_f64()),
+        mem_limit_bytes: Some(memory),
+        mem_soft_limit_bytes: Some(memory),
+        mem_rss_bytes: usage.map(|usage| usage.rss_bytes),
+        processes: usage.map(|usage| usage.processes),
+        ..ResourceStatistics::default()
+    }
+}
+
+/// `/monitor/statistics`.
+pub(super) async fn statistics(agent: &AgentHttp) -> Result<Value, Response> {
+    Ok(gather(agent)
+        .await?
+        .iter()
+        .map(|shown| entry(shown, &[]))
+        .collect())
+}
+
+/// `/containers`.
+pub(super) async fn containers(agent: &AgentHttp, query: &Query) -> Result<Value, Response> {
+    let wanted = |shown: &Shown| {
+        let matches =
+            |key: &str, id: Option<&str>| query.get(key).is_none_or(|wanted| Some(wanted) == id);
+        matches(
+            "framework_id",
+            shown
+                .container
+                .framework_id
+                .as_ref()
+                .map(|id| id.value.as_str()),
+        ) && matches(
+            "executor_id",
+            shown
+                .container
+                .executor_id
+                .as_ref()
+                .map(|id| id.value.as_str()),
+        )
+    };
+    let gathered = gather(agent).await?;
+    let list = gathered.iter().filter(|shown| wanted(shown)).map(|shown| {
+        let status = shown
+            .container
+            .container_status
+            .as_ref()
+            .map(to_value)
+            .unwrap_or_default();
+        entry(
+            shown,
+            &[
+                (
+                    "container_id",
+                    Value::from(shown.container.container_id.value.as_str()),
+                ),
+                ("status", status),
+            ],
+        )
+    });
+    Ok(list.collect())
+}
+
+fn entry(shown: &Shown, more: &[(&str, Value)]) -> Value {
+    let container = &shown.container;
+    let mut entry = json!({
+        "executor_id": container.executor_id.as_ref().map_or("", |id| id.value.as_str()),
+        "executor_name": container.executor_name(),
+        "framework_id": container.framework_id.as_ref().map_or("", |id| id.value.as_str()),
+        "source": shown.source,
+        "statistics": container.resource_statistics.as_ref().map(to_value),
+    });
+    for (key, value) in more {
+        entry[*key] = value.clone();
+    }
+    entry
+}

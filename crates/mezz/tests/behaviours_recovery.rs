@@ -1,0 +1,215 @@
+//! Behaviours 85 and 104 to 108: agents that die and come back, and the fetcher.
+
+#![allow(clippy::unwrap_used)]
+
+mod lab;
+
+use lab::{Lab, SILENCE, executor_task, info, sleeper, task, with, without};
+use mezz_testkit::framework::Acknowledging;
+use mezz_testkit::{Encoding, Executor};
+use serde_json::{Value, json};
+
+fn shown(lab: &Lab, task: &str) -> Value {
+    let state = lab.client().get("/state").unwrap().json();
+    let tasks = state["frameworks"][0]["tasks"].as_array().unwrap().clone();
+    tasks
+        .into_iter()
+        .find(|one| one["id"] == task)
+        .unwrap_or_default()
+}
+
+/// Behaviour 105.
+#[test]
+fn an_update_without_acknowledgement_is_sent_again_after_a_restart_of_the_agent() {
+    let mut lab = Lab::start();
+    let mut framework = lab
+        .framework(Encoding::Json)
+        .acknowledging(Acknowledging::ByHand);
+    let offer = framework.next_offer();
+    framework.launch(&offer, &[sleeper(&offer, "t")]);
+    let first = framework.wait_for("t", "TASK_STARTING");
+    lab.kill_agent();
+    lab.start_agent(&[]);
+    let again = loop {
+        let status = framework.wait_for_event("UPDATE")["update"]["status"].clone();
+        if status["source"] == "SOURCE_EXECUTOR" {
+            break status;
+        }
+    };
+    assert_eq!(
+        (&again["state"], &again["uuid"]),
+        (&first["state"], &first["uuid"])
+    );
+    framework.acknowledge(&again);
+    framework.wait_for("t", "TASK_RUNNING");
+}
+
+/// Behaviour 105.
+#[test]
+fn an_executor_comes_back_with_what_it_held_after_a_restart_of_the_agent() {
+    let mut lab = Lab::start();
+    for encoding in Encoding::BOTH {
+        let mut framework = lab.framework(encoding);
+        let offer = framework.next_offer();
+        let task = executor_task(&offer, "t", "e");
+        framework.launch(&offer, &[task]);
+        let mut executor = lab.executor(encoding, framework.id(), "e");
+        let told = executor.wait_for_event("LAUNCH")["launch"]["task"].clone();
+        executor.update("t", "TASK_RUNNING");
+        executor.wait_for_event("ACKNOWLEDGED");
+        framework.wait_for("t", "TASK_RUNNING");
+        let held = executor.status("t", "TASK_FINISHED");
+        lab.kill_agent();
+        lab.start_agent(&["--executor-reregistration-timeout=10secs"]);
+        let contents =
+            json!({"unacknowledged_tasks": [told], "unacknowledged_updates": [{"status": held}]});
+        let agent = lab.agent_client();
+        let _back = mezz_testkit::wait::eventually("the agent takes the executor back", || {
+            Executor::subscribe_with(encoding, &agent, framework.id(), "e", &contents).ok()
+        });
+        framework.wait_for("t", "TASK_FINISHED");
+        framework.accepted("TEARDOWN", None);
+    }
+}
+
+/// Behaviour 106.
+#[test]
+fn a_task_whose_executor_does_not_come_back_gets_a_terminal_update() {
+    let mut lab = Lab::start();
+    let mut framework = lab.framework(Encoding::Json);
+    let offer = framework.next_offer();
+    framework.launch(&offer, &[executor_task(&offer, "t", "e")]);
+    let mut executor = lab.executor(Encoding::Json, framework.id(), "e");
+    executor.wait_for_event("LAUNCH");
+    executor.update("t", "TASK_RUNNING");
+    framework.wait_for("t", "TASK_RUNNING");
+    lab.kill_agent();
+    lab.start_agent(&["--executor-reregistration-timeout=300ms"]);
+    let status = loop {
+        let status = framework.wait_for_event("UPDATE")["update"]["status"].clone();
+        if status["state"] != "TASK_RUNNING" {
+            break status;
+        }
+    };
+    assert_eq!(status["state"], "TASK_GONE");
+    assert_eq!(status["reason"], "REASON_EXECUTOR_REREGISTRATION_TIMEOUT");
+}
+
+/// Behaviour 106: the exit of a command task that nobody saw is told after the restart.
+#[test]
+fn an_exit_during_the_absence_of_the_agent_is_told_after_its_restart() {
+    let mut lab = Lab::start();
+    let mut framework = lab.framework(Encoding::Json);
+    let offer = framework.next_offer();
+    let (go, gone) = (
+        lab.cluster.folder().join("go"),
+        lab.cluster.folder().join("gone"),
+    );
+    let command = format!(
+        "while [ ! -e {} ]; do sleep 0.02; done; touch {}; exit 7",
+        go.display(),
+        gone.display()
+    );
+    framework.launch(&offer, &[task(&offer, "t", &command, 0.1)]);
+    framework.wait_for("t", "TASK_RUNNING");
+    lab.kill_agent();
+    std::fs::write(&go, "").unwrap();
+    mezz_testkit::wait::eventually("the task has ended", || gone.exists().then_some(()));
+    lab.start_agent(&[]);
+    let status = framework.wait_for("t", "TASK_FAILED");
+    assert_eq!(status["message"], "Command exited with status 7");
+}
+
+/// Behaviour 107, without a reboot: the id of an agent outlives its process.
+#[test]
+fn an_agent_keeps_its_id_over_a_restart() {
+    let mut lab = Lab::start();
+    let mut framework = lab.framework(Encoding::Json);
+    let offer = framework.next_offer();
+    let agent = lab.agent_client();
+    mezz_testkit::wait::eventually("the agent has heard of its id", || {
+        let state = agent.get("/state").unwrap().json();
+        (state["id"] == offer["agent_id"]["value"]).then_some(())
+    });
+    lab.kill_agent();
+    lab.start_agent(&[]);
+    let again = loop {
+        let next = framework.next_offer();
+        if next["id"] != offer["id"] {
+            break next;
+        }
+    };
+    assert_eq!(again["agent_id"], offer["agent_id"]);
+}
+
+/// Behaviour 108.
+#[test]
+fn a_kill_while_the_agent_was_away_is_carried_out_on_its_return() {
+    let mut lab = Lab::start();
+    for encoding in Encoding::BOTH {
+        let mut framework = lab.framework(encoding);
+        let offer = framework.next_offer();
+        framework.launch(&offer, &[sleeper(&offer, "t")]);
+        framework.wait_for("t", "TASK_RUNNING");
+        lab.kill_agent();
+        lab.state_where("the agent is disconnected", |state| {
+            state["slaves"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|agent| agent["active"] == false)
+        });
+        framework.kill("t");
+        lab.start_agent(&[]);
+        framework.wait_for("t", "TASK_KILLED");
+        framework.accepted("TEARDOWN", None);
+    }
+}
+
+/// A task of a checkpointing framework goes on while its agent is away, one of another framework ends with it.
+#[test]
+fn only_tasks_of_checkpointing_frameworks_survive_their_agent() {
+    let mut lab = Lab::start();
+    let mut keeps = lab.framework(Encoding::Json);
+    let offer = keeps.next_offer();
+    keeps.launch(&offer, &[sleeper(&offer, "kept")]);
+    keeps.wait_for("kept", "TASK_RUNNING");
+    let rest = keeps.next_offer();
+    keeps.decline(&rest, 600.0);
+    let info = with(without(info("dev"), "checkpoint"), "name", json!("forgets"));
+    let mut forgets = lab.framework_with(Encoding::Json, &info);
+    let offer = forgets.next_offer();
+    forgets.launch(&offer, &[sleeper(&offer, "lost")]);
+    forgets.wait_for("lost", "TASK_RUNNING");
+    lab.kill_agent();
+    let status = loop {
+        let status = forgets.wait_for_event("UPDATE")["update"]["status"].clone();
+        if status["state"] != "TASK_RUNNING" {
+            break status;
+        }
+    };
+    assert_eq!(status["source"], "SOURCE_MASTER");
+    assert_eq!(status["reason"], "REASON_AGENT_DISCONNECTED");
+    lab.start_agent(&[]);
+    keeps.events_within(SILENCE);
+    assert_eq!(keeps.states_of("kept"), ["TASK_STARTING", "TASK_RUNNING"]);
+    assert_eq!(shown(&lab, "kept")["state"], "TASK_RUNNING");
+}
+
+/// A task is fetched its files before it starts.
+#[test]
+fn files_are_in_the_sandbox_before_the_task_starts() {
+    let lab = Lab::start();
+    let mut framework = lab.framework(Encoding::Json);
+    let offer = framework.next_offer();
+    let source = lab.cluster.folder().join("input.txt");
+    std::fs::write(&source, "fetched").unwrap();
+    let mut one = task(&offer, "t", "grep -q fetched renamed.txt", 0.1);
+    one["command"]["uris"] = json!([{"value": source, "output_file": "renamed.txt"}]);
+    let mut bad = task(&offer, "bad", "true", 0.1);
+    bad["command"]["uris"] = json!([{"value": "/nowhere/to/be/found"}]);
+    framework.launch(&offer, &[one, bad]);
+    framework.wait_for("t", "TASK_FINISHED");
+    let status = framework.wait_for("bad", "TASK_FAILED");
+    assert_eq!(status["reason"], "REASON_CONTAINER_LAUNCH_FAILED");
+}

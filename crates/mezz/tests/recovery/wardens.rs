@@ -1,0 +1,78 @@
+//! The warden's death: nobody hangs, nothing that is called ended runs on, and the next launch works.
+
+use mezz_testkit::Daemon;
+use mezz_testkit::processes::{ProcessId, is_running, marked, signal};
+use mezz_testkit::wait::eventually;
+use rustix::process::Signal;
+
+use crate::lab::{Lab, SOON, names};
+use crate::load::Load;
+
+/// The process of the warden of the agent in `FOLDER/agent`.
+pub(crate) fn warden_of(lab: &Lab) -> ProcessId {
+    let socket = lab
+        .folder()
+        .join("agent/warden/socket")
+        .display()
+        .to_string();
+    let is_warden = |pid: &ProcessId| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        words.contains(&b"warden".as_slice()) && words.contains(&socket.as_bytes())
+    };
+    eventually("the warden", || marked(&socket).into_iter().find(is_warden))
+}
+
+fn running(lab: &Lab, master: &Daemon, count: usize) -> Load {
+    let mut load = Load::new(master.address(), "load");
+    for id in names("task", count) {
+        load.want(&id, lab.lasting(&id));
+    }
+    load.until("all run", SOON, |load| load.count("TASK_RUNNING") == count);
+    load
+}
+
+fn all_end_and_nothing_runs_on(lab: &Lab, load: &mut Load, pids: impl Iterator<Item = ProcessId>) {
+    load.until_all_ended(SOON);
+    assert_eq!(
+        load.count("TASK_FAILED"),
+        load.tasks.len(),
+        "{}",
+        load.summary()
+    );
+    for pid in pids {
+        eventually("what was said to have ended does not run on", || {
+            (!is_running(pid)).then_some(())
+        });
+    }
+    lab.assert_one_end_each(load, "after the warden's death");
+    load.want("afterwards", lab.brief("afterwards"));
+    load.until("a new task ends", SOON, |load| {
+        load.count("TASK_FINISHED") == 1
+    });
+}
+
+#[test]
+fn tasks_end_with_a_warden_that_is_killed_and_new_ones_run_under_another() {
+    let mut lab = Lab::new();
+    let master = lab.master();
+    let _agent = lab.agent(&master);
+    let mut load = running(&lab, &master, 50);
+    let lives = lab.lives(names("task", 50));
+    signal(warden_of(&lab), Signal::KILL);
+    all_end_and_nothing_runs_on(&lab, &mut load, lives.values().map(|(pid, _)| *pid));
+}
+
+#[test]
+fn tasks_end_when_warden_and_agent_are_killed_together() {
+    let mut lab = Lab::new();
+    let master = lab.master();
+    let agent = lab.agent(&master);
+    let mut load = running(&lab, &master, 50);
+    let lives = lab.lives(names("task", 50));
+    let warden = warden_of(&lab);
+    agent.kill_9();
+    signal(warden, Signal::KILL);
+    let _agent = lab.agent(&master);
+    all_end_and_nothing_runs_on(&lab, &mut load, lives.values().map(|(pid, _)| *pid));
+}
