@@ -114,6 +114,24 @@ impl Master {
         }
     }
 
+    /// A task that waits for a place while an agent reports that it runs there has one.
+    pub(crate) fn settle_pending(&mut self, id: &str, agent: AgentKey, effects: &mut Effects) {
+        let found = self.native.pending.iter().find_map(|(arrival, slot)| {
+            let pending = self.records.pending.get(*slot as usize)?;
+            (*pending.id == *id).then(|| (*arrival, *slot, Arc::clone(pending)))
+        });
+        let Some((arrival, slot, pending)) = found else {
+            return;
+        };
+        self.take_pending(arrival, slot);
+        let info = task_info(&pending.id, &pending.task, &pending.resources);
+        let stored = StoredNativeTask {
+            created_at_ns: pending.created_at.0,
+            ..self.stored(&info, &pending.task, Some(agent))
+        };
+        self.persist(vec![put(NATIVE, &pending.id, &stored)], effects);
+    }
+
     /// A pending task that was killed ends like any other: among the completed ones, with a status.
     pub(crate) fn end_pending(&mut self, arrival: u64, slot: u32, effects: &mut Effects) {
         let (Some(pending), Some(framework)) = (

@@ -228,6 +228,9 @@ impl Master {
         if !is_terminal(task.state()) {
             self.charge(framework, agent, &resources);
         }
+        if self.is_native(framework) {
+            self.settle_pending(&task.task_id.value, agent, effects);
+        }
         let key = self.insert_task(framework, agent, &role, &task, resources, effects);
         if let Some(kill) = kill {
             self.agent_live(agent).pending_kills.insert(key, kill);
@@ -326,9 +329,11 @@ impl Master {
         let live = self.framework_live(framework);
         live.unreachable.retain(|task| *task != key);
         live.completed.retain(|task| *task != key);
-        let live = self.agent_live(agent);
-        live.unreachable.remove(&key);
-        let kill = live.pending_kills.remove(&key);
+        // A task that never had a place is on no agent.
+        let kill = self.agents.get_mut(&agent).and_then(|live| {
+            live.unreachable.remove(&key);
+            live.pending_kills.remove(&key)
+        });
         self.drop_task_record(key);
         kill
     }

@@ -42,9 +42,11 @@ impl Master {
         else {
             return self.records.metrics.count(Counter::InvalidStatusUpdates);
         };
-        let latest = update
-            .latest_state
-            .map_or(update.status.state(), |_| update.latest_state());
+        // Nothing follows a terminal update, whatever the agent says of the newest state.
+        let latest = match update.latest_state {
+            Some(_) if !is_terminal(update.status.state()) => update.latest_state(),
+            _ => update.status.state(),
+        };
         let held = self.task_key(framework, &update.status.task_id.value);
         let elsewhere = held
             .and_then(|key| self.task(key))
@@ -174,6 +176,7 @@ impl Master {
         if let Some(key) = self.task_key(framework, &task_id.value)
             && let Some(task) = self.task(key)
             && task.list == TaskList::Live
+            && is_terminal(task.state)
             && task.update_state.is_some_and(is_terminal)
             && task
                 .update_uuid
@@ -267,7 +270,9 @@ impl Master {
             return;
         };
         self.free.tasks.give(key.0);
-        self.agent_live(task.agent).pending_kills.remove(&key);
+        if let Some(live) = self.agents.get_mut(&task.agent) {
+            live.pending_kills.remove(&key);
+        }
         if self.is_native(task.framework) {
             self.native_specs.remove(&task.id);
         }

@@ -24,7 +24,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            chaos_s: 150,
+            chaos_s: 120,
             verbose: false,
         }
     }

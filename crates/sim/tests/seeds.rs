@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mezz_sim::{Settings, Summary, World};
 
-/// Seeds that failed once, each with what was wrong then.
+/// Seeds that failed once, each with what was wrong then. What runs of another length found is kept as scenarios in
+/// `crates/core/tests/returning_agents.rs`.
 const PINNED: &[u64] = &[];
 
 fn number(name: &str) -> Option<u64> {
