@@ -1,66 +1,102 @@
-//! `cargo xtask bench`: the names of the benchmarks and their runners.
+//! `cargo xtask bench`: builds what is measured, then hands over to the measuring client or the simulator.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-/// A benchmark: its name, what it measures, and how it runs.
-struct Benchmark {
-    name: &'static str,
-    what: &'static str,
-    run: fn(&Path) -> Result<ExitCode>,
-}
+use crate::command::{cargo, command, succeeds};
 
-const BENCHMARKS: &[Benchmark] = &[
-    Benchmark {
-        name: "launch",
-        what: "launches/s through the v1 API, beside `xargs -P2`",
-        run: not_built,
-    },
-    Benchmark {
-        name: "latency",
-        what: "ACCEPT to TASK_RUNNING, freed resource to new offer",
-        run: not_built,
-    },
-    Benchmark {
-        name: "run",
-        what: "`mezz run -- true`",
-        run: not_built,
-    },
-    Benchmark {
-        name: "memory",
-        what: "agent memory for each running task",
-        run: not_built,
-    },
-    Benchmark {
-        name: "idle",
-        what: "CPU of an idle master and agent",
-        run: not_built,
-    },
-    Benchmark {
-        name: "sim",
-        what: "thousands of simulation seeds",
-        run: not_built,
-    },
+/// What the measuring client knows, by its names there.
+const MEASUREMENTS: &[(&str, &str)] = &[
+    (
+        "launches",
+        "launches/s through the v1 API, beside `xargs -P2`; CPU per task",
+    ),
+    (
+        "latency",
+        "ACCEPT to TASK_RUNNING, freed resource to new offer",
+    ),
+    ("run", "`mezz run -- true`"),
+    ("memory", "memory of agent and master for each running task"),
+    (
+        "idle",
+        "CPU of idle daemons, also with a framework that declines everything",
+    ),
 ];
 
+/// Seeds of the long simulation.
+const SEEDS: &str = "2000";
+
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<ExitCode> {
-    let Some(name) = arguments.first() else {
-        for benchmark in BENCHMARKS {
-            println!("{:8} {}", benchmark.name, benchmark.what);
+    match arguments.first().map(|name| name.trim_start_matches("--")) {
+        None => {
+            for (name, what) in MEASUREMENTS {
+                println!("{name:9} {what}");
+            }
+            println!("{:9} {SEEDS} seeds of the simulated cluster", "sim");
+            println!("{:9} all measurements, one after another", "all");
+            Ok(ExitCode::SUCCESS)
         }
-        return Ok(ExitCode::SUCCESS);
-    };
-    let Some(benchmark) = BENCHMARKS
-        .iter()
-        .find(|benchmark| benchmark.name == name.trim_start_matches("--"))
-    else {
-        bail!("no benchmark is named `{name}`; `cargo xtask bench` lists them");
-    };
-    (benchmark.run)(root)
+        Some("sim") => simulate(root),
+        Some("all") => measure(root, &[]),
+        Some(name) if MEASUREMENTS.iter().any(|(own, _)| *own == name) => measure(root, arguments),
+        Some(name) => bail!("no benchmark is named `{name}`; `cargo xtask bench` lists them"),
+    }
 }
 
-fn not_built(_root: &Path) -> Result<ExitCode> {
-    bail!("this benchmark is not built yet")
+fn measure(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    let cargo = cargo();
+    let build = [
+        cargo.as_str(),
+        "build",
+        "--release",
+        "-p",
+        "mezz",
+        "-p",
+        "mezz-bench",
+    ];
+    if !succeeds(command(root, &build))? {
+        bail!("the release build failed");
+    }
+    let mut client = command(
+        root,
+        &[
+            cargo.as_str(),
+            "run",
+            "--quiet",
+            "--release",
+            "-p",
+            "mezz-bench",
+            "--",
+        ],
+    );
+    client.args(arguments);
+    Ok(exit_code(succeeds(client)?))
+}
+
+fn simulate(root: &Path) -> Result<ExitCode> {
+    let cargo = cargo();
+    let mut tests = command(
+        root,
+        &[
+            cargo.as_str(),
+            "test",
+            "--release",
+            "-p",
+            "mezz-sim",
+            "--test",
+            "seeds",
+        ],
+    );
+    tests.env("MEZZ_SIM_SEEDS", SEEDS);
+    Ok(exit_code(succeeds(tests)?))
+}
+
+fn exit_code(ok: bool) -> ExitCode {
+    if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

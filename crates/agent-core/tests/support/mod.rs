@@ -37,7 +37,7 @@ pub(crate) fn config() -> Config {
         port: Some(5051),
         ..AgentInfo::default()
     };
-    Config::new(agent, "/work", "10.0.0.1", 5051, 42)
+    Config::new(agent, "/agent", "10.0.0.1", 5051, 42)
 }
 
 pub(crate) fn framework(checkpoint: bool, capabilities: &[capability::Type]) -> FrameworkInfo {
