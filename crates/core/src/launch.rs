@@ -430,7 +430,10 @@ pub(crate) fn allocated(
 }
 
 /// When a task that an agent reports first had a status like this, by the agent's clock.
-fn first_status(task: &v1::Task, wanted: impl Fn(v1::TaskState) -> bool) -> Option<Wall> {
+pub(crate) fn first_status(
+    task: &v1::Task,
+    wanted: impl Fn(v1::TaskState) -> bool,
+) -> Option<Wall> {
     let status = task.statuses.iter().find(|status| wanted(status.state()))?;
     let seconds = status
         .timestamp

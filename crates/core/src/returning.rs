@@ -14,6 +14,7 @@ use crate::effect::Effects;
 use crate::event::TimerKey;
 use crate::fact::Fact;
 use crate::key::{AgentKey, FrameworkKey, TaskKey, Token};
+use crate::launch::first_status;
 use crate::master::Master;
 use crate::records::{AgentState, FrameworkState, TaskList};
 use crate::state::PendingKill;
@@ -309,6 +310,8 @@ impl Master {
             .expect("it was just seen");
         record.wire = reported.encode_to_vec().into();
         record.state = state;
+        let started_at = first_status(reported, |state| state == v1::TaskState::TaskRunning);
+        record.started_at = record.started_at.or(started_at);
         record.update_state = reported
             .status_update_state
             .map(|_| reported.status_update_state());

@@ -101,6 +101,8 @@ fn an_ordinary_user_runs_recovers_and_stops_a_cluster_and_is_told_once_what_is_n
     first.wait().unwrap();
     let port = address.rsplit(':').next().unwrap().parse().unwrap();
     let (mut second, _, _) = start("second", port);
+    // An offer of the master that is gone would take the task along.
+    load.until("it is subscribed anew", SOON, |load| load.subscriptions > 1);
     load.want("again", "true");
     load.until("a new task ends", SOON, |load| {
         load.count("TASK_FINISHED") == 2
