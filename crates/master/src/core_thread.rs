@@ -360,7 +360,7 @@ impl CoreThread {
         self.flush_sessions();
         let durable = self.release.durable();
         while let Some(published) = self.views.settle(self.core.records(), durable, self.issued) {
-            if !published.facts.is_empty() && self.hub.is_watched() {
+            if !published.facts.is_empty() {
                 self.hub.publish(published.view, published.facts);
             }
             for (sender, reply) in published.replies {

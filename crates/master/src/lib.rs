@@ -6,8 +6,10 @@
 mod agent_sessions;
 mod clock;
 mod core_thread;
+mod fact_ring;
 mod facts;
 mod inbox;
+mod indexes;
 mod json;
 mod leading;
 mod metrics;
