@@ -96,12 +96,11 @@ pub(super) async fn answer(
     drop(view);
     let ring = &shared.hub.ring;
     let since = given.since("since", jiff::Timestamp::now()).map(wall);
+    let oldest = ring.since(Wall(0)).unwrap_or(newest);
+    let from = from.map(|after| if after == 0 { oldest } else { after });
     let from = from.or_else(|| since.map(|since| ring.since(since).unwrap_or(newest)));
     match accepted(request)? {
-        Accepted::Json => {
-            let after = from.or_else(|| ring.since(Wall(0))).unwrap_or(newest);
-            list(shared, request, given, &wanted, after).await
-        }
+        Accepted::Json => list(shared, request, given, &wanted, from.unwrap_or(oldest)).await,
         Accepted::Stream(format) => {
             let after = from.unwrap_or(newest);
             take(shared, after)?;

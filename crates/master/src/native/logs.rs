@@ -15,7 +15,7 @@ use prost::Message as _;
 use serde_json::json;
 
 use super::parameters::Given;
-use super::problems::{bad_request, problem};
+use super::problems::problem;
 use super::tasks::{Found, find, framework_id};
 use crate::shared::Shared;
 use crate::view::View;
@@ -38,11 +38,6 @@ pub(super) async fn logs(
     request: &Request,
     given: &Given,
 ) -> Result<Response, Response> {
-    if given.text("offset").is_some() && matches!(given.text("stream"), None | Some("both")) {
-        return Err(bad_request(
-            "offset: it needs 'stream' to be stdout or stderr",
-        ));
-    }
     let query = request
         .path_and_query()
         .split_once('?')

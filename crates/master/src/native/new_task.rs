@@ -63,7 +63,8 @@ pub(super) fn parse(body: &[u8]) -> Result<NativeTask, String> {
         if key == "gpus" && value.fract() != 0.0 {
             return Err(format!("{key}: {value} is not a whole number"));
         }
-        if value > 0.0 {
+        // Quantities have three decimals: less than half a thousandth is nothing.
+        if value >= 0.0005 {
             resources.push(scalar(key, value));
         }
     }

@@ -155,7 +155,7 @@ pub(super) const EVENTS: &[Parameter] = &[
     one(
         "after",
         INDEX,
-        "Begin after this sequence; the last one that was seen, or the `Mezz-Event-Sequence` of a list.",
+        "Begin after this sequence: the last one that was seen, or the `Mezz-Event-Sequence` of a list; 0 begins with the oldest event that is kept.",
     ),
     one(
         "since",
@@ -210,7 +210,7 @@ pub(super) const LOGS: &[Parameter] = &[
             least: 0,
             most: MOST,
         },
-        "Begin at this byte; `stream` has to be stdout or stderr.",
+        "Begin at this byte of each output.",
     ),
 ];
 

@@ -163,17 +163,8 @@ fn read(
         "307".to_owned(),
         json!({ "description": "Another master leads: ask that one." }),
     );
-    let mut query = of_query(tables);
-    query.push(header(
-        "If-None-Match",
-        "The `ETag` of an answer that is at hand.",
-    ));
-    query.push(header(
-        "Last-Event-ID",
-        "Where a stream of server-sent events goes on: the last id that was seen.",
-    ));
     let mut parameters = of_path(ids);
-    parameters.extend(query);
+    parameters.extend(of_query(tables));
     json!({ "summary": about, "parameters": parameters, "responses": responses })
 }
 
@@ -185,15 +176,6 @@ fn headers() -> Value {
         "Mezz-Event-Sequence": header("Events after this one are not in the answer yet."),
         "Mezz-Next-Cursor": header("Where the next page begins; absent on the last one."),
     })
-}
-
-fn header(name: &str, about: &str) -> Value {
-    let schema = if name == "Last-Event-ID" {
-        json!({ "type": "integer", "minimum": 0, "maximum": parameters::MOST })
-    } else {
-        json!({ "type": "string" })
-    };
-    json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema })
 }
 
 fn of_path(ids: &[(&str, &str)]) -> Vec<Value> {
