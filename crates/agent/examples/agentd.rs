@@ -62,6 +62,10 @@ fn options() -> AgentOptions {
             "--gc-delay-ms" => {
                 options.gc_delay = Duration::from_millis(value.parse().expect("a number"));
             }
+            "--fetcher-cache-size" => {
+                options.fetcher_cache_size = value.parse().expect("a number");
+            }
+            "--fetcher-cache-dir" => options.fetcher_cache_dir = Some(value.into()),
             other => panic!("unknown flag {other}"),
         }
     }
