@@ -290,8 +290,7 @@ impl Prepared {
             garbage: GarbageCollector::start(
                 garbage_settings(options, &work_dir),
                 Arc::clone(&parts.garbage_counters),
-                &parts.runtime,
-            ),
+            )?,
             streams: ExecutorStreams::default(),
             exits: Exits::default(),
             usage: UsageRequests::default(),
