@@ -167,6 +167,8 @@ pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent
         fetcher_stall_timeout: settings.fetcher_stall_timeout,
         fetcher_cache_size: settings.fetcher_cache_size,
         fetcher_cache_dir: settings.fetcher_cache_dir,
+        max_log_bytes: settings.max_log_bytes,
+        max_log_files: settings.max_log_files,
         flags: settings
             .effective_flags
             .into_iter()
