@@ -45,6 +45,8 @@ pub(crate) struct MasterSettings {
     /// Alternatives: one of them must be free.
     pub(crate) min_allocatable: Vec<Quantities>,
     pub(crate) fair_sharing_excluded_resource_names: BTreeSet<String>,
+    pub(crate) constraint_regex_limits: mezz_core::RegexLimits,
+    pub(crate) filter_gpu_resources: bool,
     pub(crate) root_submissions: bool,
     pub(crate) agent_ping_timeout: Duration,
     pub(crate) max_agent_ping_timeouts: u32,
@@ -111,6 +113,11 @@ impl MasterSettings {
                 .text("fair_sharing_excluded_resource_names")
                 .map(names)
                 .unwrap_or_default(),
+            constraint_regex_limits: mezz_core::RegexLimits {
+                max_mem: size(flags, "offer_constraints_re2_max_mem"),
+                max_program_size: number(flags, "offer_constraints_re2_max_program_size"),
+            },
+            filter_gpu_resources: flags.switch("filter_gpu_resources"),
             root_submissions: flags.switch("root_submissions"),
             agent_ping_timeout: duration(flags, "agent_ping_timeout"),
             max_agent_ping_timeouts: number(flags, "max_agent_ping_timeouts"),
@@ -176,6 +183,13 @@ fn number<T: TryFrom<u64>>(flags: &Flags, name: &str) -> T {
     flags
         .number(name)
         .expect("the table gives every number that is read a default, and bounds what is given")
+}
+
+fn size(flags: &Flags, name: &str) -> usize {
+    let bytes = flags
+        .bytes(name)
+        .expect("the table gives every size that is read a default, and checks what is given");
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 fn path(flags: &Flags, name: &str) -> Option<PathBuf> {

@@ -12,6 +12,14 @@ pub struct FrameworkIndex(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoleIndex(pub u32);
 
+/// A framework in one of its roles, by a dense number that later ones take over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LeafNumber(pub(crate) u32);
+
+/// A kind of agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ClassIndex(pub(crate) u32);
+
 /// A framework in one of its roles: what offers are made to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Leaf {
@@ -33,7 +41,13 @@ macro_rules! slot {
         }
     )*};
 }
-slot!(AgentIndex, FrameworkIndex, RoleIndex);
+slot!(
+    AgentIndex,
+    FrameworkIndex,
+    RoleIndex,
+    LeafNumber,
+    ClassIndex
+);
 
 /// Grows a dense table so that it has the slot.
 pub(crate) fn grow<T>(table: &mut Vec<Option<T>>, slot: usize) {
