@@ -120,11 +120,7 @@ fn config(settings: &MasterSettings) -> Config {
         weights: settings.weights.clone(),
         fair_sharing_excluded_resource_names: settings.fair_sharing_excluded_resource_names.clone(),
         constraint_regex_limits: settings.constraint_regex_limits,
-        gpus: if settings.filter_gpu_resources {
-            mezz_core::GpuPolicy::Reserved
-        } else {
-            mezz_core::GpuPolicy::Open
-        },
+        gpus: settings.gpus,
         root_submissions: settings.root_submissions,
         max_completed_frameworks: settings.max_completed_frameworks,
         max_completed_tasks_per_framework: settings.max_completed_tasks_per_framework,

@@ -30,7 +30,7 @@ pub(crate) struct MasterSettings {
     pub(crate) min_allocatable: Vec<Quantities>,
     pub(crate) fair_sharing_excluded_resource_names: BTreeSet<String>,
     pub(crate) constraint_regex_limits: mezz_core::RegexLimits,
-    pub(crate) filter_gpu_resources: bool,
+    pub(crate) gpus: mezz_core::GpuPolicy,
     pub(crate) root_submissions: bool,
     pub(crate) agent_ping_timeout: Duration,
     pub(crate) max_agent_ping_timeouts: u32,
@@ -72,11 +72,14 @@ impl MasterSettings {
                 .map(names)
                 .unwrap_or_default(),
             constraint_regex_limits: mezz_core::RegexLimits {
-                max_mem: usize::try_from(size(flags, "offer_constraints_re2_max_mem"))
-                    .unwrap_or(usize::MAX),
+                max_mem: size(flags, "offer_constraints_re2_max_mem"),
                 max_program_size: number(flags, "offer_constraints_re2_max_program_size"),
             },
-            filter_gpu_resources: flags.switch("filter_gpu_resources"),
+            gpus: if flags.switch("filter_gpu_resources") {
+                mezz_core::GpuPolicy::Reserved
+            } else {
+                mezz_core::GpuPolicy::Open
+            },
             root_submissions: flags.switch("root_submissions"),
             agent_ping_timeout: duration(flags, "agent_ping_timeout"),
             max_agent_ping_timeouts: number(flags, "max_agent_ping_timeouts"),
