@@ -72,7 +72,8 @@ impl MasterSettings {
                 .map(names)
                 .unwrap_or_default(),
             constraint_regex_limits: mezz_core::RegexLimits {
-                max_mem: size(flags, "offer_constraints_re2_max_mem"),
+                max_mem: usize::try_from(size(flags, "offer_constraints_re2_max_mem"))
+                    .unwrap_or(usize::MAX),
                 max_program_size: number(flags, "offer_constraints_re2_max_program_size"),
             },
             gpus: if flags.switch("filter_gpu_resources") {
