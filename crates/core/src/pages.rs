@@ -3,11 +3,7 @@
 //! Cloning costs one reference count per chunk of 4,096 records; a write after a clone copies
 //! one chunk, one page of pointers and the one record. It never copies what did not change.
 
-mod changes;
-
 use std::sync::Arc;
-
-pub use changes::Change;
 
 const PAGE: usize = 64;
 const CHUNK: usize = 64;

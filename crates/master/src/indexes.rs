@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use mezz_core::pages::Pages;
 use mezz_core::records::Records;
 
 use crate::view::View;
@@ -26,19 +27,20 @@ impl Indexes {
         let next = since.newest.max(base(records)) + 1;
         let is_new_leader = base(records) != base(old);
         let at = |same: bool, index: u64| if same && !is_new_leader { index } else { next };
-        let agents = at(records.agents.is_same(&old.agents), since.agents);
+        let agents = at(is_same(&records.agents, &old.agents), since.agents);
         let frameworks = at(
-            records.frameworks.is_same(&old.frameworks),
+            is_same(&records.frameworks, &old.frameworks),
             since.frameworks,
         );
-        let tasks_same = records.tasks.is_same(&old.tasks) && records.pending.is_same(&old.pending);
+        let tasks_same =
+            is_same(&records.tasks, &old.tasks) && is_same(&records.pending, &old.pending);
         let own_roles = at(Arc::ptr_eq(&records.roles, &old.roles), since.roles);
         let mut indexes = Self {
             newest: since.newest,
             agents,
             frameworks,
             tasks: at(tasks_same, since.tasks),
-            offers: at(records.offers.is_same(&old.offers), since.offers),
+            offers: at(is_same(&records.offers, &old.offers), since.offers),
             // What a role holds is added up over agents and frameworks.
             roles: own_roles.max(agents).max(frameworks),
         };
@@ -54,6 +56,10 @@ impl Indexes {
         }
         indexes
     }
+}
+
+fn is_same<T>(now: &Pages<T>, before: &Pages<T>) -> bool {
+    now.changes_since(before).next().is_none()
 }
 
 /// Where the numbers of this leadership begin: the microsecond of the election, since nothing that is numbered
