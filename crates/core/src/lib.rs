@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod native;
 mod native_framework;
 mod native_placement;
+mod offer_constraints;
 mod offers;
 mod operator;
 pub mod pages;
@@ -45,5 +46,6 @@ pub mod validation;
 mod wire;
 
 pub use master::Master;
+pub use mezz_sched::{GpuPolicy, RegexLimits};
 pub use snapshot::RestoreError;
 pub use wire::is_terminal;
