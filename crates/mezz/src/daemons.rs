@@ -125,6 +125,11 @@ fn config(settings: &MasterSettings) -> Config {
         max_completed_frameworks: settings.max_completed_frameworks,
         max_completed_tasks_per_framework: settings.max_completed_tasks_per_framework,
         max_unreachable_tasks_per_framework: settings.max_unreachable_tasks_per_framework,
+        agent_removal_interval_ns: settings.agent_removal_interval.map(nanoseconds),
+        recovery_agent_removal_limit: settings.recovery_agent_removal_limit,
+        registry_gc_interval_ns: nanoseconds(settings.registry_gc_interval),
+        registry_max_agent_age_ns: nanoseconds(settings.registry_max_agent_age),
+        registry_max_agent_count: settings.registry_max_agent_count,
         mezz_version: env!("CARGO_PKG_VERSION").to_owned(),
         ..Config::default()
     }
