@@ -29,5 +29,5 @@ pub struct Header {
     /// The version of the program that recorded it.
     pub program: String,
     /// The core as [`mezz_core::Master::snapshot`] writes it.
-    pub snapshot: Vec<u8>,
+    pub snapshot: bytes::Bytes,
 }

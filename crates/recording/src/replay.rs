@@ -46,12 +46,14 @@ pub enum ReplayError {
     Restore { event: u64, error: RestoreError },
 }
 
-/// An event that was replayed, with its effects.
-#[derive(Debug)]
-pub struct Handled<'a> {
-    pub number: u64,
-    pub now: Now,
-    pub effects: &'a [Effect],
+/// Watches a replay.
+pub trait Watcher {
+    /// The core is about to take an event. `outcome`: the recorded hash of its effects; unset when the core did not
+    /// survive it.
+    fn before(&mut self, number: u64, now: Now, event: &Event, outcome: Option<u64>);
+
+    /// What came of it.
+    fn after(&mut self, effects: &[Effect]);
 }
 
 /// Where a segment was left.
@@ -111,14 +113,12 @@ impl Replay {
         Ok(true)
     }
 
-    /// Replays the events of a segment up to one (included). `before` sees each event before the core takes it, `after`
-    /// what came of it.
+    /// Replays the events of a segment up to one (included).
     pub fn run(
         &mut self,
         segment: &mut Segment<'_>,
         until: u64,
-        before: &mut dyn FnMut(u64, Now, &Event),
-        after: &mut dyn FnMut(&Handled<'_>),
+        watcher: &mut impl Watcher,
     ) -> Result<Left, ReplayError> {
         loop {
             let item = segment.next_item().map_err(|error| ReplayError::Read {
@@ -134,8 +134,8 @@ impl Replay {
                     event,
                     outcome,
                 }) => {
-                    before(self.event + 1, now, &event);
-                    self.handle(now, *event, outcome, after)?;
+                    watcher.before(self.event + 1, now, &event, outcome);
+                    self.handle(now, *event, outcome, watcher)?;
                 }
                 Some(Item::Checkpoint(hash)) => {
                     let records = self.records.update(self.core.records());
@@ -155,16 +155,12 @@ impl Replay {
         now: Now,
         event: Event,
         outcome: Option<u64>,
-        after: &mut dyn FnMut(&Handled<'_>),
+        watcher: &mut impl Watcher,
     ) -> Result<(), Divergence> {
         self.event += 1;
         self.effects.list.clear();
         self.core.handle(now, event, &mut self.effects);
-        after(&Handled {
-            number: self.event,
-            now,
-            effects: &self.effects.list,
-        });
+        watcher.after(&self.effects.list);
         let hash = hash_effects(&self.effects.list, &mut self.scratch);
         match outcome {
             Some(recorded) => self.expect(hash == recorded, Difference::Effects)?,

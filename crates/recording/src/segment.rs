@@ -21,6 +21,8 @@ pub enum ReadError {
     NewerVersion { found: u32 },
     #[error("the recording is of version {found}, and this program reads version {VERSION} only")]
     OlderVersion { found: u32 },
+    #[error("the recording was cut short before its first event")]
+    CutShort,
     #[error("the bytes at offset {offset} are not those that were recorded")]
     Corrupt { offset: usize },
     #[error("the entry at offset {offset} makes no sense: {reason}")]
@@ -55,21 +57,28 @@ pub struct Segment<'a> {
 impl<'a> Segment<'a> {
     /// Reads the header.
     pub fn open(bytes: &'a [u8]) -> Result<Self, ReadError> {
-        let version = bytes
+        let offset = MAGIC.len() + size_of::<u32>();
+        let Some((head, _)) = bytes.split_at_checked(offset) else {
+            let begun = MAGIC.starts_with(&bytes[..bytes.len().min(MAGIC.len())]);
+            return Err(if begun {
+                ReadError::CutShort
+            } else {
+                ReadError::NoRecording
+            });
+        };
+        let version = head
             .strip_prefix(MAGIC)
-            .and_then(|rest| rest.first_chunk::<4>())
+            .and_then(|version| version.first_chunk())
             .ok_or(ReadError::NoRecording)?;
         match u32::from_le_bytes(*version) {
             VERSION => {}
             found if found > VERSION => return Err(ReadError::NewerVersion { found }),
             found => return Err(ReadError::OlderVersion { found }),
         }
-        let offset = MAGIC.len() + version.len();
         let (entry, _, next) = match frame::read(bytes, offset) {
             Frame::Whole { payload, next } => decode(payload, offset, next)?,
             Frame::Corrupt => return Err(ReadError::Corrupt { offset }),
-            // It was cut before anything was recorded in it.
-            Frame::Torn | Frame::End => return Err(ReadError::NoRecording),
+            Frame::Torn | Frame::End => return Err(ReadError::CutShort),
         };
         let Entry::Header(header) = entry else {
             return Err(undecodable(offset, "a segment begins with its header"));

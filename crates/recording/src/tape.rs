@@ -44,12 +44,12 @@ impl Tape {
         self.bytes.is_empty()
     }
 
-    /// Everything noted since the last time. An event without an outcome is one that the core did not survive.
-    pub fn take(&mut self) -> Vec<u8> {
+    /// Moves everything noted since the last time. An event without an outcome is one that the core did not survive.
+    pub fn append_to(&mut self, recording: &mut Vec<u8>) {
         if let Some(start) = self.open.take() {
             frame::seal(&mut self.bytes, start);
         }
-        std::mem::take(&mut self.bytes)
+        recording.append(&mut self.bytes);
     }
 }
 

@@ -276,6 +276,11 @@ impl Flags {
             .and_then(|number| T::try_from(number).ok())
     }
 
+    /// A size in bytes, when it has a value.
+    pub(crate) fn bytes(&self, name: &str) -> Option<u64> {
+        self.text(name).and_then(|text| value::bytes(text).ok())
+    }
+
     /// A decimal number, when it has a value.
     pub(crate) fn decimal(&self, name: &str) -> Option<f64> {
         self.text(name).and_then(|text| value::decimal(text).ok())

@@ -37,6 +37,8 @@ pub(crate) struct MasterSettings {
     pub(crate) max_completed_tasks_per_framework: usize,
     pub(crate) max_unreachable_tasks_per_framework: usize,
     pub(crate) max_operator_event_stream_subscribers: usize,
+    /// What the flight recorder may keep; 0: nothing.
+    pub(crate) recorder_bytes: u64,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -83,6 +85,9 @@ impl MasterSettings {
                 flags,
                 "max_operator_event_stream_subscribers",
             ),
+            recorder_bytes: flags
+                .bytes("recorder_size")
+                .expect("the table gives a default and checks what is given"),
             work_dir,
             effective_flags,
         })
