@@ -35,6 +35,12 @@ fn number<T: TryFrom<u64>>(flags: &Flags, name: &str) -> T {
         .expect("the table gives every number that is read a default, and bounds what is given")
 }
 
+fn size(flags: &Flags, name: &str) -> u64 {
+    flags
+        .bytes(name)
+        .expect("the table gives every size that is read a default, and checks what is given")
+}
+
 fn path(flags: &Flags, name: &str) -> Option<PathBuf> {
     flags.text(name).map(PathBuf::from)
 }

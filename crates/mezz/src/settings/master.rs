@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mezz_resource::Quantities;
 
-use super::{Listen, duration, listen, meaning, number, path};
+use super::{Listen, duration, listen, meaning, number, path, size};
 use crate::flags::{FlagError, Flags};
 
 /// Where the master keeps what must outlive it.
@@ -85,9 +85,7 @@ impl MasterSettings {
                 flags,
                 "max_operator_event_stream_subscribers",
             ),
-            recorder_bytes: flags
-                .bytes("recorder_size")
-                .expect("the table gives a default and checks what is given"),
+            recorder_bytes: size(flags, "recorder_size"),
             work_dir,
             effective_flags,
         })
