@@ -10,7 +10,7 @@ use crate::time::{MILLISECOND_NS, SECOND_NS};
 pub const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-6..=1e9;
 
 /// The configuration of the core. Defaults are Mesos's where it has them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
     /// `MasterInfo` address fields.
     pub hostname: String,

@@ -33,7 +33,9 @@ mod reconcile;
 pub mod records;
 mod registration;
 mod returning;
+mod serde_forms;
 mod sessions;
+mod snapshot;
 mod state;
 mod tasks;
 pub mod time;
@@ -42,4 +44,5 @@ pub mod validation;
 mod wire;
 
 pub use master::Master;
+pub use snapshot::RestoreError;
 pub use wire::is_terminal;

@@ -18,7 +18,7 @@ use crate::state::{AgentLive, FrameworkLive, Free, Index, Numbers, Timers};
 use crate::time::{Mono, Now};
 
 /// The master of a cluster.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Master {
     pub(crate) config: Arc<Config>,
     pub(crate) records: Records,

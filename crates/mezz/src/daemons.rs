@@ -165,6 +165,8 @@ pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent
         gc_disk_headroom: settings.gc_disk_headroom,
         disk_watch_interval: settings.disk_watch_interval,
         fetcher_stall_timeout: settings.fetcher_stall_timeout,
+        fetcher_cache_size: settings.fetcher_cache_size,
+        fetcher_cache_dir: settings.fetcher_cache_dir,
         flags: settings
             .effective_flags
             .into_iter()

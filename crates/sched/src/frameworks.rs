@@ -10,7 +10,7 @@ use mezz_resource::Quantities;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A framework.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Framework {
     pub(crate) spec: FrameworkSpec,
     pub(crate) roles: BTreeSet<RoleIndex>,

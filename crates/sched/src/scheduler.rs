@@ -25,7 +25,7 @@ pub struct Grant {
 }
 
 /// What the cycles have cost so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Stats {
     /// Cycles run.
     pub cycles: u64,
@@ -40,7 +40,7 @@ pub struct Stats {
 }
 
 /// The fairness ledger.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scheduler {
     pub(crate) config: Config,
     pub(crate) names: NameTable,

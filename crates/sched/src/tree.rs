@@ -20,7 +20,7 @@ pub(crate) use turns::Entry;
 pub(crate) const ROOT: RoleIndex = RoleIndex(0);
 
 /// What is held somewhere in the tree, and how often it was served.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Tally {
     pub(crate) held: Scalars,
     pub(crate) count: u64,
@@ -41,7 +41,7 @@ impl Tally {
 }
 
 /// Whether a client takes part in the turns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Phase {
     Active,
     #[default]
@@ -49,14 +49,14 @@ pub(crate) enum Phase {
 }
 
 /// A framework in one role.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Client {
     pub(crate) tally: Tally,
     pub(crate) phase: Phase,
 }
 
 /// A role.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct RoleNode {
     pub(crate) path: Arc<str>,
     pub(crate) parent: Option<RoleIndex>,
@@ -115,7 +115,7 @@ impl RoleNode {
 }
 
 /// The tree.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct RoleTree {
     nodes: Vec<Option<RoleNode>>,
     vacant: Vec<RoleIndex>,

@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
 /// One of the siblings that take turns below a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Entry {
     /// The frameworks of the role itself.
     Own,
@@ -21,7 +21,7 @@ pub(crate) enum Entry {
 }
 
 /// An item with the key that places it in the order.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Ranked<T> {
     share: Share,
     count: u64,
@@ -46,7 +46,7 @@ impl<T: Copy> Ranked<T> {
 }
 
 /// Items in the order of their turns.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Turns<T>(Vec<Ranked<T>>);
 
 impl<T> Default for Turns<T> {
@@ -79,7 +79,7 @@ impl<T: Copy + PartialEq> Turns<T> {
 }
 
 /// Whether the orders reflect the shares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Orders {
     Fresh,
     Stale,
