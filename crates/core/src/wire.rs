@@ -40,7 +40,7 @@ pub(crate) fn subscribed(
         master_info: Some(master.clone()),
     };
     Event {
-        subscribed: Some(subscribed),
+        subscribed: Some(Box::new(subscribed)),
         ..event(Type::Subscribed)
     }
 }
@@ -83,7 +83,7 @@ pub(crate) fn operation_error(
         ..v1::OperationStatus::default()
     };
     Event {
-        update_operation_status: Some(event::UpdateOperationStatus { status }),
+        update_operation_status: Some(Box::new(event::UpdateOperationStatus { status })),
         ..event(Type::UpdateOperationStatus)
     }
 }

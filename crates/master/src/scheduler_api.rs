@@ -112,7 +112,7 @@ async fn subscribe(shared: &Shared, request: &Request, call: Call) -> Result<Res
         stream: key,
         stream_id: stream_id.clone(),
         principal: None,
-        subscribe,
+        subscribe: *subscribe,
     }));
     let stream = SchedulerStream {
         id: stream_id.clone(),
