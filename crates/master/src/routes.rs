@@ -92,7 +92,8 @@ impl Service for Api {
         };
         match *target {
             Target::Scheduler => scheduler_api::handle(&self.shared, request).await,
-            Target::Operator => operator::handle(&self.shared, request).await,
+            // Boxed, so that the way of a scheduler's call is not moved about with room for all others.
+            Target::Operator => Box::pin(operator::handle(&self.shared, request)).await,
             Target::AgentSession => match leading::require_leader(&self.shared, &request) {
                 Ok(()) => agent_sessions::handle(&self.shared, request),
                 Err(refused) => refused,
@@ -101,14 +102,14 @@ impl Service for Api {
                 respond::not_found()
             }
             Target::Unversioned(endpoint) => {
-                unversioned::handle(&self.shared, endpoint, request).await
+                Box::pin(unversioned::handle(&self.shared, endpoint, request)).await
             }
             Target::Files(endpoint) => {
-                files_http::handle(&self.shared.files, endpoint, &request).await
+                Box::pin(files_http::handle(&self.shared.files, endpoint, &request)).await
             }
             Target::Native => {
                 let rest = rest.to_owned();
-                native::handle(&self.shared, &rest, request).await
+                Box::pin(native::handle(&self.shared, &rest, request)).await
             }
             // `/redirect/x` is no endpoint.
             Target::Redirect if !rest.trim_matches('/').is_empty() => respond::not_found(),

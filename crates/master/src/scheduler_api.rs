@@ -40,7 +40,7 @@ async fn answer(shared: &Shared, request: &mut Request) -> Result<Response, Resp
     })?;
     match call.r#type() {
         call::Type::Unknown => Err(respond::empty(StatusCode::NOT_IMPLEMENTED)),
-        call::Type::Subscribe => subscribe(shared, request, call).await,
+        call::Type::Subscribe => Box::pin(subscribe(shared, request, call)).await,
         kind => {
             if kind == call::Type::ReconcileOperations {
                 negotiate::accept(request.headers())?;

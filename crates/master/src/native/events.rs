@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mezz_core::fact::{AgentRemoval, Fact, OfferEnd};
+use mezz_core::fact::{AgentRemoval, Fact, OfferEnd, decoded};
 use mezz_core::key::{AgentKey, FrameworkKey};
 use mezz_http::negotiate::allows;
 use mezz_http::stream::{StreamLimits, stream};
 use mezz_http::{Request, Response, respond};
+use mezz_proto::v1;
 use serde_json::{Value, json};
 
 use super::rfc3339;
@@ -145,28 +146,34 @@ fn framework_id(key: FrameworkKey, view: &View) -> Option<String> {
 
 fn describe_task(fact: &Fact) -> Value {
     match fact {
-        Fact::TaskAdded { wire, .. } => json!({
-            "type": "task_added",
-            "task_id": wire.task_id.value,
-            "framework_id": wire.framework_id.value,
-            "agent_id": wire.agent_id.value,
-            "name": wire.name,
-            "state": wire.state().as_str_name(),
-        }),
+        Fact::TaskAdded { wire, .. } => {
+            let task: v1::Task = decoded(wire);
+            json!({
+                "type": "task_added",
+                "task_id": task.task_id.value,
+                "framework_id": task.framework_id.value,
+                "agent_id": task.agent_id.value,
+                "name": task.name,
+                "state": task.state().as_str_name(),
+            })
+        }
         Fact::TaskUpdated {
             framework_id,
             status,
             state,
             ..
-        } => json!({
-            "type": "task_updated",
-            "task_id": status.task_id.value,
-            "framework_id": framework_id,
-            "agent_id": status.agent_id.as_ref().map(|id| id.value.clone()),
-            "state": state.as_str_name(),
-            "message": status.message,
-            "reason": status.reason.map(|_| status.reason().as_str_name()),
-        }),
+        } => {
+            let status: v1::TaskStatus = decoded(status);
+            json!({
+                "type": "task_updated",
+                "task_id": status.task_id.value,
+                "framework_id": &**framework_id,
+                "agent_id": status.agent_id.as_ref().map(|id| id.value.clone()),
+                "state": state.as_str_name(),
+                "message": status.message,
+                "reason": status.reason.map(|_| status.reason().as_str_name()),
+            })
+        }
         _ => Value::Null,
     }
 }
