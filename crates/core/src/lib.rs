@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod native;
 mod native_framework;
 mod native_placement;
+mod offer_constraints;
 mod offers;
 mod operator;
 pub mod pages;
@@ -44,5 +45,6 @@ pub mod validation;
 mod wire;
 
 pub use master::Master;
+pub use mezz_sched::{GpuPolicy, RegexLimits};
 pub use snapshot::RestoreError;
 pub use wire::is_terminal;

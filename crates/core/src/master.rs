@@ -46,6 +46,7 @@ impl Master {
             min_allocatable: config.min_allocatable.clone(),
             excluded_fair_share_names: config.fair_sharing_excluded_resource_names.clone(),
             role_whitelist: config.role_whitelist.clone(),
+            gpus: config.gpus,
             ..mezz_sched::Config::default()
         });
         Self {

@@ -1,8 +1,8 @@
 //! One agent: what it has, who holds what of it, and what is left.
 
-use crate::config::{AgentSpec, Capability, FrameworkSpec};
+use crate::config::AgentSpec;
 use crate::filters::Filters;
-use crate::ids::{FrameworkIndex, Leaf};
+use crate::ids::{ClassIndex, FrameworkIndex, Leaf};
 use crate::scalars::{Delta, NameTable};
 use mezz_resource::{Quantities, Resource, Resources};
 
@@ -47,6 +47,8 @@ pub(crate) struct Agent {
     pub(crate) whitelisted: bool,
     pub(crate) remote: bool,
     pub(crate) has_gpus: bool,
+    /// Its kind; none only while it is added or removed.
+    pub(crate) class: Option<ClassIndex>,
     /// Not allocated to anybody.
     pub(crate) available: Resources,
     /// The scalars of `available`.
@@ -73,6 +75,7 @@ impl Agent {
             activity: Activity::Active,
             whitelisted: true,
             remote: false,
+            class: None,
             free: Delta::default(),
             texture: Texture::Plain,
             meets_minimum: false,
@@ -129,13 +132,6 @@ impl Agent {
             Texture::Mixed
         };
         self.meets_minimum = is_allocatable(&self.available, minimum);
-    }
-
-    pub(crate) fn lacks_capability_for(&self, spec: &FrameworkSpec) -> bool {
-        // An agent that says nothing of itself is taken as one that can do everything.
-        self.spec.capabilities != crate::config::Capabilities::default()
-            && spec.capabilities.has(Capability::MultiRole)
-            && !self.spec.capabilities.has(Capability::MultiRole)
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the ledger is told about itself, its agents and its frameworks.
 
+use crate::constraints::OfferConstraints;
 use mezz_proto::v1;
 use mezz_resource::{Quantities, Resources};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Whether agents with GPUs are kept for frameworks that ask for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -85,6 +87,13 @@ impl Capabilities {
     }
 }
 
+impl Capabilities {
+    /// The set as bits that mean nothing outside.
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
+    }
+}
+
 impl FromIterator<Capability> for Capabilities {
     fn from_iter<I: IntoIterator<Item = Capability>>(list: I) -> Self {
         list.into_iter().fold(Self::default(), Self::with)
@@ -126,4 +135,6 @@ pub struct FrameworkSpec {
     pub capabilities: Capabilities,
     /// By role: an offer must hold one of these; an empty list takes any non-empty offer.
     pub min_allocatable: BTreeMap<String, Vec<Quantities>>,
+    /// Which agents it wants offers of.
+    pub constraints: Arc<OfferConstraints>,
 }

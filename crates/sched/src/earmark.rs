@@ -68,7 +68,7 @@ impl Scheduler {
             let Some(agent) = self.agent(index) else {
                 continue;
             };
-            if !agent.is_usable() || self.check_match(agent, leaf).is_err() {
+            if !agent.is_usable() || self.mismatch(agent, leaf).is_some() {
                 continue;
             }
             if is_allocatable(&self.takeable(agent, &agent.available, leaf), minimum) {

@@ -6,7 +6,7 @@
 
 mod turns;
 
-use crate::ids::{FrameworkIndex, Leaf, RoleIndex, Slot};
+use crate::ids::{FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot};
 use crate::quota::QuotaRule;
 use crate::scalars::{Delta, NameTable, Scalars, Sign};
 use crate::share::{Share, UNIT_WEIGHT};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use turns::{Orders, Turns};
 
 pub(crate) use turns::Entry;
+use turns::Seat;
 
 /// The nameless parent of all top-level roles.
 pub(crate) const ROOT: RoleIndex = RoleIndex(0);
@@ -53,6 +54,7 @@ pub(crate) enum Phase {
 pub(crate) struct Client {
     pub(crate) tally: Tally,
     pub(crate) phase: Phase,
+    number: LeafNumber,
 }
 
 /// A role.
@@ -78,7 +80,7 @@ pub(crate) struct RoleNode {
     active_own: u32,
     active_subtree: u32,
     turns: Turns<Entry>,
-    client_turns: Turns<FrameworkIndex>,
+    client_turns: Turns<Seat>,
 }
 
 impl RoleNode {
@@ -263,6 +265,12 @@ impl RoleTree {
         if active {
             self.list(parent, Entry::Role(role));
         }
+    }
+
+    /// Tells the number of a client before it takes part in the turns.
+    pub(crate) fn number_client(&mut self, leaf: Leaf, number: LeafNumber) {
+        let clients = &mut self.node_mut(leaf.role).clients;
+        clients.entry(leaf.framework).or_default().number = number;
     }
 
     /// Lets a client take part in the turns, or not.

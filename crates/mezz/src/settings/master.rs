@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mezz_resource::Quantities;
 
-use super::{Listen, duration, listen, meaning, number, path};
+use super::{Listen, duration, listen, meaning, number, path, size};
 use crate::flags::{FlagError, Flags};
 
 /// Where the master keeps what must outlive it.
@@ -29,6 +29,8 @@ pub(crate) struct MasterSettings {
     /// Alternatives: one of them must be free.
     pub(crate) min_allocatable: Vec<Quantities>,
     pub(crate) fair_sharing_excluded_resource_names: BTreeSet<String>,
+    pub(crate) constraint_regex_limits: mezz_core::RegexLimits,
+    pub(crate) gpus: mezz_core::GpuPolicy,
     pub(crate) root_submissions: bool,
     pub(crate) agent_ping_timeout: Duration,
     pub(crate) max_agent_ping_timeouts: u32,
@@ -69,6 +71,16 @@ impl MasterSettings {
                 .text("fair_sharing_excluded_resource_names")
                 .map(names)
                 .unwrap_or_default(),
+            constraint_regex_limits: mezz_core::RegexLimits {
+                max_mem: usize::try_from(size(flags, "offer_constraints_re2_max_mem"))
+                    .unwrap_or(usize::MAX),
+                max_program_size: number(flags, "offer_constraints_re2_max_program_size"),
+            },
+            gpus: if flags.switch("filter_gpu_resources") {
+                mezz_core::GpuPolicy::Reserved
+            } else {
+                mezz_core::GpuPolicy::Open
+            },
             root_submissions: flags.switch("root_submissions"),
             agent_ping_timeout: duration(flags, "agent_ping_timeout"),
             max_agent_ping_timeouts: number(flags, "max_agent_ping_timeouts"),
