@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use http::Method;
+use mezz_http::direct::Direct;
 use mezz_http::files_http::{self, FilesEndpoint};
 use mezz_http::router::Router;
 use mezz_http::server::Service;
 use mezz_http::{Request, Response, respond};
 
+use crate::direct_calls::DirectCalls;
 use crate::shared::Shared;
 use crate::unversioned::Endpoint;
 use crate::{agent_sessions, leading, native, operator, scheduler_api, unversioned};
@@ -36,7 +38,7 @@ impl Api {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let mut router = Router::new(["master"])
             .route("/", Target::Root)
-            .route("/api/v1/scheduler", Target::Scheduler)
+            .route(scheduler_api::PATH, Target::Scheduler)
             .route("/api/v1", Target::Operator)
             .route(mezz_http::session::PATH, Target::AgentSession)
             .route("/redirect", Target::Redirect)
@@ -86,6 +88,10 @@ impl Api {
 }
 
 impl Service for Api {
+    fn direct(&self) -> Option<Box<dyn Direct>> {
+        Some(Box::new(DirectCalls::new(self.shared.clone())))
+    }
+
     async fn handle(self: Arc<Self>, request: Request) -> Response {
         let Some((target, rest)) = self.router.find(request.path()) else {
             return respond::not_found();
