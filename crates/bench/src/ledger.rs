@@ -67,18 +67,17 @@ impl Cluster {
 
     fn set_weights_and_quota(&mut self, agents: u32) {
         let cpus = |share: u32| {
-            quantities(&format!(
-                "cpus:{}",
-                u64::from(agents) * 24 / u64::from(share)
-            ))
+            let agents = u64::from(agents / share);
+            quantities(&format!("cpus:{};mem:{}", agents * 24, agents * 4096))
         };
         for (role, weight) in [("team1", 2.0), ("team2/a", 3.0), ("team3", 0.5)] {
             self.sched
                 .set_weight(role, weight)
                 .expect("a weight in range");
         }
-        self.sched.set_quota("team4", &Quantities::new(), &cpus(4));
-        self.sched.set_quota("team5", &cpus(100), &cpus(5));
+        self.sched
+            .set_quota("team4", &Quantities::new(), &cpus(400));
+        self.sched.set_quota("team5", &cpus(500), &cpus(300));
     }
 
     /// One cycle over all agents; the number of offers.

@@ -1,5 +1,6 @@
 //! One agent: what it has, who holds what of it, and what is left.
 
+use crate::bits::Bits;
 use crate::config::AgentSpec;
 use crate::filters::Filters;
 use crate::ids::{ClassIndex, FrameworkIndex, Leaf};
@@ -63,6 +64,9 @@ pub(crate) struct Agent {
     /// The part of it that is used rather than offered.
     pub(crate) used: Holdings,
     pub(crate) filters: Filters,
+    /// By number: those whose refusals are known to cover all of `refused_of`, so that they need not be asked.
+    pub(crate) refused: Bits,
+    pub(crate) refused_of: Resources,
     pub(crate) dirt: Dirt,
 }
 
@@ -83,6 +87,8 @@ impl Agent {
             held: Holdings::default(),
             used: Holdings::default(),
             filters: Filters::default(),
+            refused: Bits::default(),
+            refused_of: Resources::new(),
             dirt: Dirt::Clean,
         }
     }
@@ -117,6 +123,14 @@ impl Agent {
             self.overcommitted |= !missing.is_empty();
         }
         self.available = available;
+    }
+
+    /// Forgets who has refused all that is free when that is no longer what it was.
+    pub(crate) fn freshen_refusals(&mut self) {
+        if self.refused_of != self.available {
+            self.refused.clear();
+            self.refused_of.clone_from(&self.available);
+        }
     }
 
     /// Derives the cached properties of `available`.

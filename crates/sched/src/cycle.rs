@@ -2,9 +2,12 @@
 //!
 //! Only agents on which something changed are looked at, and only for those for whom it changed.
 
-use crate::agent::Dirt;
+use crate::agent::{Agent, Dirt};
+use crate::bits::Bits;
 use crate::candidate::{Refusal, Verdict};
-use crate::ids::{AgentIndex, Leaf, LeafNumber};
+use crate::ids::{AgentIndex, Leaf, LeafNumber, RoleIndex, Slot};
+use crate::quota::Room;
+use crate::scalars::Scalars;
 use crate::scheduler::{Grant, Scheduler};
 use mezz_resource::Resources;
 use std::borrow::Cow;
@@ -55,11 +58,34 @@ enum Step {
     Kept,
 }
 
+/// Whose turn it is on an agent.
+struct Turn<'a> {
+    leaf: Leaf,
+    number: LeafNumber,
+    pass: Pass,
+    /// What all guarantees together still lack.
+    lacking: Option<&'a Scalars>,
+}
+
 /// What one cycle remembers.
 pub(crate) struct Cycle {
     pub(crate) now_ns: u64,
     /// For whom an earmark was considered already.
     pub(crate) considered: BTreeSet<Leaf>,
+    /// Room for the set of those that an agent may be offered to.
+    candidates: Bits,
+}
+
+/// What the walk over the turns of one agent has found out beside its end.
+#[derive(Debug, Default)]
+struct Findings {
+    examined: u64,
+    /// The roles that quota kept something from.
+    short_of_quota: Vec<RoleIndex>,
+    /// The room of the last role that was asked for.
+    room: Option<(RoleIndex, Option<Room>)>,
+    /// Whose refusals cover all that is free.
+    refused: Vec<LeafNumber>,
 }
 
 impl Scheduler {
@@ -72,9 +98,10 @@ impl Scheduler {
         let mut cycle = Cycle {
             now_ns,
             considered: BTreeSet::new(),
+            candidates: Bits::default(),
         };
         self.round(&mut cycle, grants);
-        // An earmark that was dropped on the way frees an agent: ever fewer of them are left.
+        // An earmark that was dropped on the way frees an agent, and what was given back makes room: ever less is left.
         while self.is_dirty() {
             self.round(&mut cycle, grants);
         }
@@ -84,7 +111,7 @@ impl Scheduler {
         let asking: Vec<Leaf> = std::mem::take(&mut self.dirty_leaves).into_iter().collect();
         let mut agents = std::mem::take(&mut self.dirty_agents);
         if !asking.is_empty() {
-            agents.extend(&self.free);
+            agents.extend(self.free_agents());
         }
         agents.sort_unstable();
         agents.dedup();
@@ -104,6 +131,17 @@ impl Scheduler {
                 }
             }
         }
+        self.retry_held_back(cycle, grants);
+    }
+
+    /// Looks at an agent for everybody, outside its turn.
+    pub(crate) fn serve_anew(
+        &mut self,
+        agent: AgentIndex,
+        cycle: &mut Cycle,
+        grants: &mut Vec<Grant>,
+    ) {
+        self.serve(agent, Scope::Everyone, cycle, grants);
     }
 
     fn serve(
@@ -114,13 +152,16 @@ impl Scheduler {
         grants: &mut Vec<Grant>,
     ) {
         self.stats.agents_visited += 1;
-        let passes: &[Pass] = if self.guarantees > 0 {
+        if let Some(entry) = self.agent_mut(agent) {
+            entry.freshen_refusals();
+        }
+        let passes: &[Pass] = if self.lacking_total().is_some() {
             &[Pass::Claims, Pass::Everyone]
         } else {
             &[Pass::Everyone]
         };
         for pass in passes {
-            while self.free.contains(&agent) {
+            while self.free.has(agent.slot()) {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, part)) => {
                         grants.push(self.grant(agent, leaf, part));
@@ -137,34 +178,56 @@ impl Scheduler {
         agent: AgentIndex,
         scope: Scope<'_>,
         pass: Pass,
-        cycle: &Cycle,
+        cycle: &mut Cycle,
+    ) -> Option<Step> {
+        let mut findings = Findings::default();
+        let step = self.walk_turns(agent, scope, pass, cycle, &mut findings);
+        self.stats.leaves_examined += findings.examined;
+        for role in findings.short_of_quota {
+            self.hold_back(agent, role);
+        }
+        if let Some(entry) = self.agent_mut(agent) {
+            for number in findings.refused {
+                entry.refused.set(number.slot(), true);
+            }
+        }
+        step
+    }
+
+    fn walk_turns(
+        &self,
+        agent: AgentIndex,
+        scope: Scope<'_>,
+        pass: Pass,
+        cycle: &mut Cycle,
+        findings: &mut Findings,
     ) -> Option<Step> {
         let entry = self.agent(agent)?;
-        let kept_for = self.earmarks.get(&agent).map(|earmark| earmark.leaf);
+        let mut candidates = std::mem::take(&mut cycle.candidates);
+        let any = candidates.assign_difference(
+            &self.leaves.active,
+            self.matching(entry)?,
+            &entry.refused,
+        );
+        if !any {
+            cycle.candidates = candidates;
+            return None;
+        }
         let lacking = self.lacking_total();
-        let (mut examined, mut short_of_quota) = (0, false);
+        let kept_for = self.earmarks.get(&agent).map(|earmark| earmark.leaf);
         let mut visit = |leaf: Leaf, number: LeafNumber| {
-            if scope.includes(leaf) && self.is_match(agent, entry, number) {
-                examined += 1;
-                let room = self.room(leaf.role, lacking.as_deref());
-                let claims = pass == Pass::Everyone
-                    || room.as_ref().is_some_and(crate::quota::Room::has_claim);
-                if claims {
-                    match self.examine(cycle.now_ns, entry, leaf, room.as_ref()) {
-                        Verdict::Offer(resources) => {
-                            let part = match resources {
-                                Cow::Borrowed(_) => Part::Whole,
-                                Cow::Owned(part) => Part::Some(part),
-                            };
-                            return ControlFlow::Break(Step::Offer(leaf, part));
-                        }
-                        Verdict::Refused(Refusal::BelowMinimum)
-                            if self.may_earmark(leaf, cycle) =>
-                        {
-                            return ControlFlow::Break(Step::Short(leaf));
-                        }
-                        Verdict::Refused(refusal) => short_of_quota |= refusal.is_for_quota(),
-                    }
+            if candidates.has(number.slot())
+                && scope.includes(leaf)
+                && self.leaves.admits_host(number, agent)
+            {
+                let turn = Turn {
+                    leaf,
+                    number,
+                    pass,
+                    lacking: lacking.as_ref(),
+                };
+                if let Some(step) = self.offer_turn(entry, &turn, cycle, findings) {
+                    return ControlFlow::Break(step);
                 }
             }
             if kept_for == Some(leaf) {
@@ -182,13 +245,51 @@ impl Scheduler {
                 }
             }
             Scope::Only([]) => ControlFlow::Continue(()),
-            _ => self.roles.walk(&mut visit),
+            _ => self.roles.walk(pass == Pass::Claims, &mut visit),
         };
-        self.stats.leaves_examined += examined;
-        if short_of_quota {
-            self.held_back.insert(agent);
-        }
+        cycle.candidates = candidates;
         step.break_value()
+    }
+
+    /// One turn: the offer that it leads to, or what else has to be done first.
+    fn offer_turn(
+        &self,
+        entry: &Agent,
+        turn: &Turn<'_>,
+        cycle: &Cycle,
+        findings: &mut Findings,
+    ) -> Option<Step> {
+        findings.examined += 1;
+        let role = turn.leaf.role;
+        if findings.room.as_ref().is_none_or(|(of, _)| *of != role) {
+            findings.room = Some((role, self.room(role, turn.lacking)));
+        }
+        let room = findings.room.as_ref().and_then(|(_, room)| room.as_ref());
+        if turn.pass == Pass::Claims && !room.is_some_and(Room::has_claim) {
+            return None;
+        }
+        match self.examine_match(cycle.now_ns, entry, turn.leaf, room) {
+            Verdict::Offer(resources) => {
+                let part = match resources {
+                    Cow::Borrowed(_) => Part::Whole,
+                    Cow::Owned(part) => Part::Some(part),
+                };
+                Some(Step::Offer(turn.leaf, part))
+            }
+            Verdict::Refused(Refusal::BelowMinimum) if self.may_earmark(turn.leaf, cycle) => {
+                Some(Step::Short(turn.leaf))
+            }
+            Verdict::Refused(refusal) => {
+                if refusal.is_for_quota() {
+                    if findings.short_of_quota.last() != Some(&role) {
+                        findings.short_of_quota.push(role);
+                    }
+                } else if refusal.is_of_all(entry) {
+                    findings.refused.push(turn.number);
+                }
+                None
+            }
+        }
     }
 
     fn grant(&mut self, agent: AgentIndex, leaf: Leaf, part: Part) -> Grant {

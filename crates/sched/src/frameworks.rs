@@ -132,11 +132,12 @@ impl Scheduler {
     }
 
     fn unsubscribe(&mut self, leaf: Leaf) {
+        self.clear_filters_of(leaf);
+        self.silence(leaf);
         let entry = self.framework_mut(leaf.framework);
         if let Some(number) = entry.and_then(|entry| entry.roles.remove(&leaf.role)) {
             self.leaves.remove(number);
         }
-        self.silence(leaf);
         self.earmark_rests.remove(&leaf);
         self.hopeless.remove(&leaf);
         self.roles.forget_client(leaf);
@@ -166,7 +167,7 @@ impl Scheduler {
         for role in roles {
             self.unsubscribe(Leaf { framework, role });
         }
-        self.mark_held_back();
+        self.relieve_all();
         self.frameworks[framework.slot()] = None;
     }
 
@@ -267,13 +268,21 @@ impl Scheduler {
         }
         let was = self.roles.client(leaf).map(|client| client.phase);
         if was != Some(Phase::Active) {
-            self.roles.set_phase(leaf, Phase::Active);
+            self.set_phase(leaf, Phase::Active);
             self.ask(leaf);
         }
     }
 
+    fn set_phase(&mut self, leaf: Leaf, phase: Phase) {
+        self.roles.set_phase(leaf, phase);
+        if let Some(number) = self.number(leaf) {
+            let active = phase == Phase::Active;
+            self.leaves.active.set(number.slot(), active);
+        }
+    }
+
     fn silence(&mut self, leaf: Leaf) {
-        self.roles.set_phase(leaf, Phase::Idle);
+        self.set_phase(leaf, Phase::Idle);
         self.dirty_leaves.remove(&leaf);
         if self.framework(leaf.framework).is_none_or(|entry| {
             entry.activity == Activity::Inactive || !entry.roles.contains_key(&leaf.role)

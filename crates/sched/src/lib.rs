@@ -17,6 +17,7 @@ mod earmark;
 mod explain;
 mod filters;
 mod frameworks;
+mod held_back;
 mod ids;
 mod integrity;
 mod leaves;

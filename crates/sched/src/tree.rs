@@ -77,6 +77,8 @@ pub(crate) struct RoleNode {
     pub(crate) used: Scalars,
     /// Reserved for the subtree, whether used or not.
     pub(crate) reserved: Scalars,
+    /// How many roles of the subtree have guarantees.
+    pub(crate) guarantees_below: u32,
     active_own: u32,
     active_subtree: u32,
     turns: Turns<Entry>,
@@ -97,6 +99,7 @@ impl RoleNode {
             charged: Scalars::default(),
             used: Scalars::default(),
             reserved: Scalars::default(),
+            guarantees_below: 0,
             active_own: 0,
             active_subtree: 0,
             turns: Turns::default(),
@@ -264,6 +267,16 @@ impl RoleTree {
         self.weigh(Entry::Role(role), role, names);
         if active {
             self.list(parent, Entry::Role(role));
+        }
+    }
+
+    /// Counts guarantees that came or went, all the way up.
+    pub(crate) fn count_guarantees(&mut self, role: RoleIndex, change: i32) {
+        let mut next = Some(role);
+        while let Some(role) = next {
+            let node = self.node_mut(role);
+            node.guarantees_below = node.guarantees_below.saturating_add_signed(change);
+            next = node.parent;
         }
     }
 

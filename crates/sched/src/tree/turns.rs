@@ -315,23 +315,30 @@ impl RoleTree {
         }
     }
 
-    /// Visits the active clients in the order of their turns.
+    /// Visits the active clients in the order of their turns; all, or those only on whom a guarantee bears.
     pub(crate) fn walk<B>(
         &self,
+        guaranteed_only: bool,
         visit: &mut impl FnMut(Leaf, LeafNumber) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        self.walk_node(ROOT, visit)
+        self.walk_node(ROOT, guaranteed_only, visit)
     }
 
     fn walk_node<B>(
         &self,
         role: RoleIndex,
+        guaranteed_only: bool,
         visit: &mut impl FnMut(Leaf, LeafNumber) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         let node = self.node(role);
+        if guaranteed_only && node.guarantees_below == 0 {
+            return ControlFlow::Continue(());
+        }
+        // What a role is guaranteed is guaranteed to its whole subtree.
+        let guaranteed_only = guaranteed_only && !node.guarantees();
         for ranked in &node.turns.0 {
             match ranked.item {
-                Entry::Role(child) => self.walk_node(child, visit)?,
+                Entry::Role(child) => self.walk_node(child, guaranteed_only, visit)?,
                 Entry::Own => {
                     for client in &node.client_turns.0 {
                         let leaf = Leaf {
@@ -353,7 +360,7 @@ impl RoleTree {
         anew.freshen(names);
         let order = |tree: &Self| {
             let mut leaves = Vec::new();
-            let _ = tree.walk(&mut |leaf, _| {
+            let _ = tree.walk(false, &mut |leaf, _| {
                 leaves.push(leaf);
                 ControlFlow::<()>::Continue(())
             });
