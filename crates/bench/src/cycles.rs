@@ -37,9 +37,11 @@ pub(crate) fn cycles(rounds: usize, only: &str) -> Vec<Line> {
         }
         let mut cluster = Cluster::free(agents, frameworks);
         let mut times = Vec::new();
-        let mut offers = 0;
+        let (mut offers, mut looks) = (0, 0);
         for _ in 0..rounds.max(1) {
+            let before = cluster.stats().leaves_examined;
             let (time, made) = timed(|| cluster.cycle());
+            looks = cluster.stats().leaves_examined - before;
             times.push(time);
             offers = made;
             cluster.give_back(None);
@@ -47,7 +49,7 @@ pub(crate) fn cycles(rounds: usize, only: &str) -> Vec<Line> {
         times.sort_unstable();
         let median = times[times.len() / 2];
         lines.push(Line {
-            what: format!("{what}, {offers} offers"),
+            what: format!("{what}, {offers} offers, {looks} looks"),
             value: format!("{:.2} ms", median.as_secs_f64() * 1e3),
             against: goal.to_owned(),
         });

@@ -157,7 +157,12 @@ impl Scheduler {
     }
 
     /// Whether what is free could still hold a minimum after it was cut to the room; cheaper than to cut it.
-    fn could_be_cut(&self, agent: &Agent, room: &Scalars, minimum: &[Quantities]) -> bool {
+    pub(crate) fn could_be_cut(
+        &self,
+        agent: &Agent,
+        room: &Scalars,
+        minimum: &[Quantities],
+    ) -> bool {
         let left = |name: &Name| {
             let index = self.names.find(name)?;
             let charged = agent.free.charged.get(index);
@@ -182,10 +187,7 @@ impl Scheduler {
         if agent.texture == Texture::Plain {
             return Cow::Borrowed(list);
         }
-        let capabilities = self
-            .framework(leaf.framework)
-            .map(|entry| entry.spec.capabilities);
-        let capabilities = capabilities.unwrap_or_default();
+        let capabilities = self.capabilities(leaf.framework);
         let path = &self.roles.node(leaf.role).path;
         Cow::Owned(list.filter(|resource| {
             resource.is_allocatable_to(path) && is_taken_by(resource, capabilities)

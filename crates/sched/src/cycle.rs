@@ -2,17 +2,14 @@
 //!
 //! Only agents on which something changed are looked at, and only for those for whom it changed.
 
-use crate::agent::{Agent, Dirt};
+use crate::agent::Dirt;
 use crate::bits::Bits;
-use crate::candidate::{Refusal, Verdict};
-use crate::ids::{AgentIndex, Leaf, LeafNumber, RoleIndex, Slot};
-use crate::quota::Room;
+use crate::ids::{AgentIndex, Leaf, Slot};
 use crate::scalars::Scalars;
 use crate::scheduler::{Grant, Scheduler};
+use crate::walk::Findings;
 use mezz_resource::Resources;
-use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Above so many asking at once everybody is looked at.
@@ -20,13 +17,13 @@ const FEW_LEAVES: usize = 8;
 
 /// For whom an agent is looked at.
 #[derive(Debug, Clone, Copy)]
-enum Scope<'a> {
+pub(crate) enum Scope<'a> {
     Everyone,
     Only(&'a [Leaf]),
 }
 
 impl Scope<'_> {
-    fn includes(self, leaf: Leaf) -> bool {
+    pub(crate) fn includes(self, leaf: Leaf) -> bool {
         match self {
             Self::Everyone => true,
             Self::Only(leaves) => leaves.contains(&leaf),
@@ -36,7 +33,7 @@ impl Scope<'_> {
 
 /// Who is served in a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
+pub(crate) enum Pass {
     /// Roles whose guarantees are not met.
     Claims,
     /// All.
@@ -44,13 +41,13 @@ enum Pass {
 }
 
 /// How much of what is free on an agent is offered.
-enum Part {
+pub(crate) enum Part {
     Whole,
     Some(Resources),
 }
 
 /// What the walk over the turns of one agent came to.
-enum Step {
+pub(crate) enum Step {
     Offer(Leaf, Part),
     /// Somebody's minimum is larger than what is free here: see whether an agent be kept for them.
     Short(Leaf),
@@ -58,34 +55,15 @@ enum Step {
     Kept,
 }
 
-/// Whose turn it is on an agent.
-struct Turn<'a> {
-    leaf: Leaf,
-    number: LeafNumber,
-    pass: Pass,
-    /// What all guarantees together still lack.
-    lacking: Option<&'a Scalars>,
-}
-
 /// What one cycle remembers.
 pub(crate) struct Cycle {
     pub(crate) now_ns: u64,
     /// For whom an earmark was considered already.
     pub(crate) considered: BTreeSet<Leaf>,
+    /// What all guarantees together lack, after the last grant.
+    pub(crate) lacking: Option<Scalars>,
     /// Room for the set of those that an agent may be offered to.
-    candidates: Bits,
-}
-
-/// What the walk over the turns of one agent has found out beside its end.
-#[derive(Debug, Default)]
-struct Findings {
-    examined: u64,
-    /// The roles that quota kept something from.
-    short_of_quota: Vec<RoleIndex>,
-    /// The room of the last role that was asked for.
-    room: Option<(RoleIndex, Option<Room>)>,
-    /// Whose refusals cover all that is free.
-    refused: Vec<LeafNumber>,
+    pub(crate) candidates: Bits,
 }
 
 impl Scheduler {
@@ -98,6 +76,7 @@ impl Scheduler {
         let mut cycle = Cycle {
             now_ns,
             considered: BTreeSet::new(),
+            lacking: self.lacking_total(),
             candidates: Bits::default(),
         };
         self.round(&mut cycle, grants);
@@ -155,7 +134,7 @@ impl Scheduler {
         if let Some(entry) = self.agent_mut(agent) {
             entry.freshen_refusals();
         }
-        let passes: &[Pass] = if self.lacking_total().is_some() {
+        let passes: &[Pass] = if cycle.lacking.is_some() {
             &[Pass::Claims, Pass::Everyone]
         } else {
             &[Pass::Everyone]
@@ -165,6 +144,7 @@ impl Scheduler {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, part)) => {
                         grants.push(self.grant(agent, leaf, part));
+                        cycle.lacking = self.lacking_total();
                     }
                     Some(Step::Short(leaf)) => self.consider_earmark(leaf, cycle),
                     Some(Step::Kept) | None => break,
@@ -192,104 +172,6 @@ impl Scheduler {
             }
         }
         step
-    }
-
-    fn walk_turns(
-        &self,
-        agent: AgentIndex,
-        scope: Scope<'_>,
-        pass: Pass,
-        cycle: &mut Cycle,
-        findings: &mut Findings,
-    ) -> Option<Step> {
-        let entry = self.agent(agent)?;
-        let mut candidates = std::mem::take(&mut cycle.candidates);
-        let any = candidates.assign_difference(
-            &self.leaves.active,
-            self.matching(entry)?,
-            &entry.refused,
-        );
-        if !any {
-            cycle.candidates = candidates;
-            return None;
-        }
-        let lacking = self.lacking_total();
-        let kept_for = self.earmarks.get(&agent).map(|earmark| earmark.leaf);
-        let mut visit = |leaf: Leaf, number: LeafNumber| {
-            if candidates.has(number.slot())
-                && scope.includes(leaf)
-                && self.leaves.admits_host(number, agent)
-            {
-                let turn = Turn {
-                    leaf,
-                    number,
-                    pass,
-                    lacking: lacking.as_ref(),
-                };
-                if let Some(step) = self.offer_turn(entry, &turn, cycle, findings) {
-                    return ControlFlow::Break(step);
-                }
-            }
-            if kept_for == Some(leaf) {
-                ControlFlow::Break(Step::Kept)
-            } else {
-                ControlFlow::Continue(())
-            }
-        };
-        let step = match scope {
-            // Without an earmark the order does not matter to a single one.
-            Scope::Only([leaf]) if kept_for.is_none() && self.wants(*leaf) => {
-                match self.number(*leaf) {
-                    Some(number) => visit(*leaf, number),
-                    None => ControlFlow::Continue(()),
-                }
-            }
-            Scope::Only([]) => ControlFlow::Continue(()),
-            _ => self.roles.walk(pass == Pass::Claims, &mut visit),
-        };
-        cycle.candidates = candidates;
-        step.break_value()
-    }
-
-    /// One turn: the offer that it leads to, or what else has to be done first.
-    fn offer_turn(
-        &self,
-        entry: &Agent,
-        turn: &Turn<'_>,
-        cycle: &Cycle,
-        findings: &mut Findings,
-    ) -> Option<Step> {
-        findings.examined += 1;
-        let role = turn.leaf.role;
-        if findings.room.as_ref().is_none_or(|(of, _)| *of != role) {
-            findings.room = Some((role, self.room(role, turn.lacking)));
-        }
-        let room = findings.room.as_ref().and_then(|(_, room)| room.as_ref());
-        if turn.pass == Pass::Claims && !room.is_some_and(Room::has_claim) {
-            return None;
-        }
-        match self.examine_match(cycle.now_ns, entry, turn.leaf, room) {
-            Verdict::Offer(resources) => {
-                let part = match resources {
-                    Cow::Borrowed(_) => Part::Whole,
-                    Cow::Owned(part) => Part::Some(part),
-                };
-                Some(Step::Offer(turn.leaf, part))
-            }
-            Verdict::Refused(Refusal::BelowMinimum) if self.may_earmark(turn.leaf, cycle) => {
-                Some(Step::Short(turn.leaf))
-            }
-            Verdict::Refused(refusal) => {
-                if refusal.is_for_quota() {
-                    if findings.short_of_quota.last() != Some(&role) {
-                        findings.short_of_quota.push(role);
-                    }
-                } else if refusal.is_of_all(entry) {
-                    findings.refused.push(turn.number);
-                }
-                None
-            }
-        }
     }
 
     fn grant(&mut self, agent: AgentIndex, leaf: Leaf, part: Part) -> Grant {

@@ -30,6 +30,7 @@ mod scheduler;
 mod share;
 mod tree;
 mod views;
+mod walk;
 
 pub use config::{
     AgentSpec, Capabilities, Capability, Config, FaultDomain, FrameworkSpec, GpuPolicy,

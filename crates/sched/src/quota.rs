@@ -117,7 +117,8 @@ impl Scheduler {
         self.guarantees = self
             .guarantees
             .saturating_add_signed(guarantees.try_into().unwrap_or(0));
-        self.roles.count_guarantees(index, guarantees);
+        self.roles
+            .count_upwards(index, guarantees, |node| &mut node.guarantees_below);
         self.roles.prune(index);
         self.mark_all_free();
     }

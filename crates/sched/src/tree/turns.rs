@@ -85,6 +85,34 @@ impl<T: Copy + PartialEq> Turns<T> {
     }
 }
 
+/// Who walks the turns.
+pub(crate) trait Visitor {
+    /// What the walk may end with.
+    type End;
+
+    /// Whether the frameworks of a role and its subtree are worth a visit.
+    fn enter(&mut self, role: RoleIndex, node: &RoleNode) -> bool;
+
+    /// One framework in its role has its turn.
+    fn visit(&mut self, leaf: Leaf, number: LeafNumber) -> ControlFlow<Self::End>;
+}
+
+/// Notes the order itself.
+struct Order(Vec<Leaf>);
+
+impl Visitor for Order {
+    type End = ();
+
+    fn enter(&mut self, _: RoleIndex, _: &RoleNode) -> bool {
+        true
+    }
+
+    fn visit(&mut self, leaf: Leaf, _: LeafNumber) -> ControlFlow<()> {
+        self.0.push(leaf);
+        ControlFlow::Continue(())
+    }
+}
+
 fn seat(framework: FrameworkIndex, client: &Client) -> Seat {
     Seat {
         framework,
@@ -315,37 +343,27 @@ impl RoleTree {
         }
     }
 
-    /// Visits the active clients in the order of their turns; all, or those only on whom a guarantee bears.
-    pub(crate) fn walk<B>(
-        &self,
-        guaranteed_only: bool,
-        visit: &mut impl FnMut(Leaf, LeafNumber) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
-        self.walk_node(ROOT, guaranteed_only, visit)
+    /// Visits the active clients in the order of their turns.
+    pub(crate) fn walk<V: Visitor>(&self, visitor: &mut V) -> ControlFlow<V::End> {
+        self.walk_node(ROOT, visitor)
     }
 
-    fn walk_node<B>(
-        &self,
-        role: RoleIndex,
-        guaranteed_only: bool,
-        visit: &mut impl FnMut(Leaf, LeafNumber) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
+    fn walk_node<V: Visitor>(&self, role: RoleIndex, visitor: &mut V) -> ControlFlow<V::End> {
         let node = self.node(role);
-        if guaranteed_only && node.guarantees_below == 0 {
-            return ControlFlow::Continue(());
-        }
-        // What a role is guaranteed is guaranteed to its whole subtree.
-        let guaranteed_only = guaranteed_only && !node.guarantees();
         for ranked in &node.turns.0 {
             match ranked.item {
-                Entry::Role(child) => self.walk_node(child, guaranteed_only, visit)?,
+                Entry::Role(child) => {
+                    if visitor.enter(child, self.node(child)) {
+                        self.walk_node(child, visitor)?;
+                    }
+                }
                 Entry::Own => {
                     for client in &node.client_turns.0 {
                         let leaf = Leaf {
                             framework: client.item.framework,
                             role,
                         };
-                        visit(leaf, client.item.number)?;
+                        visitor.visit(leaf, client.item.number)?;
                     }
                 }
             }
@@ -359,12 +377,9 @@ impl RoleTree {
         anew.orders = Orders::Stale;
         anew.freshen(names);
         let order = |tree: &Self| {
-            let mut leaves = Vec::new();
-            let _ = tree.walk(false, &mut |leaf, _| {
-                leaves.push(leaf);
-                ControlFlow::<()>::Continue(())
-            });
-            leaves
+            let mut order = Order(Vec::new());
+            let _ = tree.walk(&mut order);
+            order.0
         };
         self.orders == Orders::Stale || order(self) == order(&anew)
     }
