@@ -144,7 +144,10 @@ impl Scheduler {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, part)) => {
                         grants.push(self.grant(agent, leaf, part));
-                        cycle.lacking = self.lacking_total();
+                        // A grant never makes guarantees lack more.
+                        if cycle.lacking.is_some() {
+                            cycle.lacking = self.lacking_total();
+                        }
                     }
                     Some(Step::Short(leaf)) => self.consider_earmark(leaf, cycle),
                     Some(Step::Kept) | None => break,
@@ -167,9 +170,7 @@ impl Scheduler {
             self.hold_back(agent, role);
         }
         if let Some(entry) = self.agent_mut(agent) {
-            for number in findings.refused {
-                entry.refused.set(number.slot(), true);
-            }
+            entry.note_refusals(&findings.refused);
         }
         step
     }

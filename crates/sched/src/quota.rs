@@ -54,6 +54,23 @@ impl RoleNode {
         has_guarantees(self.quota.as_ref())
     }
 
+    /// Whether the limits leave less than the least that is offered; `least` by the places of the name table.
+    pub(crate) fn is_spent(&self, least: &[Vec<(usize, i64)>]) -> bool {
+        let Some(rule) = &self.quota else {
+            return false;
+        };
+        let left = |index| {
+            let limit = rule.limits.iter().find(|(own, _)| *own == index);
+            limit.map_or(i64::MAX, |(_, bound)| {
+                bound.saturating_sub(self.consumed(index))
+            })
+        };
+        let short = |wanted: &Vec<(usize, i64)>| {
+            wanted.iter().any(|(index, amount)| left(*index) < *amount)
+        };
+        !least.is_empty() && least.iter().all(short)
+    }
+
     pub(crate) fn has_limits(&self) -> bool {
         self.quota
             .as_ref()

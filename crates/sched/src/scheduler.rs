@@ -48,6 +48,8 @@ pub struct Stats {
 pub struct Scheduler {
     pub(crate) config: Config,
     pub(crate) names: NameTable,
+    /// The cluster's smallest offers, by the places of the name table.
+    pub(crate) least: Vec<Vec<(usize, i64)>>,
     pub(crate) roles: RoleTree,
     pub(crate) agents: Vec<Option<Agent>>,
     pub(crate) frameworks: Vec<Option<Framework>>,
@@ -76,8 +78,16 @@ pub struct Scheduler {
 impl Scheduler {
     /// An empty ledger.
     pub fn new(config: Config) -> Self {
+        let mut names = NameTable::new(config.excluded_fair_share_names.clone());
+        let least = config.min_allocatable.iter().map(|wanted| {
+            let places = wanted.iter();
+            places
+                .map(|(name, amount)| (names.intern(name), amount.0))
+                .collect()
+        });
         Self {
-            names: NameTable::new(config.excluded_fair_share_names.clone()),
+            least: least.collect(),
+            names,
             config,
             roles: RoleTree::new(),
             agents: Vec::new(),

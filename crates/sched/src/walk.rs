@@ -1,6 +1,6 @@
 //! The walk over the turns on one agent: whose turn leads to an offer, and whose to nothing.
 
-use crate::agent::{Agent, Texture};
+use crate::agent::Agent;
 use crate::bits::Bits;
 use crate::candidate::{Refusal, Verdict};
 use crate::config::Capabilities;
@@ -94,11 +94,19 @@ impl Visitor for Walk<'_> {
         if self.pass == Pass::Claims && !self.has_guarantee(role, node) {
             return false;
         }
-        if self.is_exhausted(role, node) {
-            self.fall_short(role);
-            return false;
+        // Those with a minimum of their own, and the one for whom the agent is kept, are asked one by one.
+        if node.minimums_below > 0 || self.kept_for.is_some() {
+            return true;
         }
-        true
+        let spent = node.is_spent(&self.sched.least);
+        if !spent && self.agent.is_open {
+            return true;
+        }
+        let special = self.agent.has_special_for(&node.path);
+        if spent && !special {
+            self.fall_short(role);
+        }
+        special
     }
 
     fn visit(&mut self, leaf: Leaf, number: LeafNumber) -> ControlFlow<Step> {
@@ -124,18 +132,6 @@ impl Walk<'_> {
             || roles
                 .lineage(role)
                 .any(|role| roles.node(role).guarantees())
-    }
-
-    /// Whether the limit of a role leaves nothing that could be offered to anybody below.
-    fn is_exhausted(&self, role: RoleIndex, node: &RoleNode) -> bool {
-        node.has_limits()
-            && node.minimums_below == 0
-            && self.kept_for.is_none()
-            && self.agent.texture == Texture::Plain
-            && self.sched.room(role, None).is_some_and(|room| {
-                let minimum = &self.sched.config.min_allocatable;
-                !self.sched.could_be_cut(self.agent, &room.limit, minimum)
-            })
     }
 
     fn fall_short(&mut self, role: RoleIndex) {
