@@ -170,8 +170,11 @@ impl Walk<'_> {
     /// What may be offered, or why nothing; no reason when it is not its pass.
     fn examine(&mut self, leaf: Leaf) -> Result<Part, Option<Refusal>> {
         let findings = &mut *self.findings;
-        let of_role = |(role, _): &&(RoleIndex, Option<Room>)| *role == leaf.role;
-        if findings.room.as_ref().filter(of_role).is_none() {
+        if findings
+            .room
+            .as_ref()
+            .is_none_or(|(role, _)| *role != leaf.role)
+        {
             let room = self.sched.room(leaf.role, self.cycle.lacking.as_ref());
             findings.room = Some((leaf.role, room));
         }

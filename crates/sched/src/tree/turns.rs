@@ -80,6 +80,29 @@ impl<T: Copy + PartialEq> Turns<T> {
         }
     }
 
+    /// Moves an item to where its new rank belongs.
+    fn reposition(&mut self, from: Ranked<T>, to: Ranked<T>, tie: impl Fn(T, T) -> Ordering) {
+        let at = if self.0.len() == 1 {
+            0
+        } else {
+            self.0
+                .partition_point(|own| own.compare(&from, &tie) == Ordering::Less)
+        };
+        let Some(item) = self.0.get_mut(at) else {
+            return;
+        };
+        debug_assert!(item.item == from.item);
+        *item = to;
+        let is_before = |own: &Ranked<T>| own.compare(&to, &tie) == Ordering::Less;
+        let passed = self.0[at + 1..].partition_point(is_before);
+        if passed > 0 {
+            self.0[at..=at + passed].rotate_left(1);
+        } else {
+            let before = self.0[..at].partition_point(is_before);
+            self.0[before..=at].rotate_right(1);
+        }
+    }
+
     fn sort(&mut self, tie: impl Fn(T, T) -> Ordering) {
         self.0.sort_by(|left, right| left.compare(right, &tie));
     }
@@ -233,14 +256,17 @@ impl RoleTree {
         names: &NameTable,
         change: impl Fn(&mut Tally),
     ) {
-        let listed = self.unlist(parent, entry);
+        let from = Ranked::new(self.tally(parent, entry), entry);
         match entry {
             Entry::Own => change(&mut self.node_mut(parent).own),
             Entry::Role(role) => change(&mut self.node_mut(role).subtree),
         }
         self.weigh(entry, parent, names);
-        if listed {
-            self.list(parent, entry);
+        if self.is_listed(parent, entry) {
+            let to = Ranked::new(self.tally(parent, entry), entry);
+            let mut turns = std::mem::take(&mut self.node_mut(parent).turns);
+            turns.reposition(from, to, |left, right| self.by_entry_path(left, right));
+            self.node_mut(parent).turns = turns;
         }
     }
 
@@ -274,21 +300,18 @@ impl RoleTree {
         names: &NameTable,
         change: impl Fn(&mut Tally),
     ) {
-        let active = self
-            .client(leaf)
-            .is_some_and(|client| client.phase == Phase::Active);
-        if active {
-            self.unlist_client(leaf);
-        }
         let Some(node) = self.nodes[leaf.role.slot()].as_mut() else {
             return;
         };
-        if let Some(client) = node.clients.get_mut(&leaf.framework) {
-            change(&mut client.tally);
-            client.tally.weigh(&self.totals, names, UNIT_WEIGHT);
-        }
-        if active {
-            self.list_client(leaf);
+        let Some(client) = node.clients.get_mut(&leaf.framework) else {
+            return;
+        };
+        let from = Ranked::new(&client.tally, seat(leaf.framework, client));
+        change(&mut client.tally);
+        client.tally.weigh(&self.totals, names, UNIT_WEIGHT);
+        if client.phase == Phase::Active && self.orders == Orders::Fresh {
+            let to = Ranked::new(&client.tally, seat(leaf.framework, client));
+            node.client_turns.reposition(from, to, by_framework);
         }
     }
 
