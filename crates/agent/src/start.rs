@@ -21,6 +21,7 @@ use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::master_link::MasterLink;
 use crate::options::AgentOptions;
+use crate::probes::Prober;
 use crate::streams::ExecutorStreams;
 use crate::usage::UsageRequests;
 use crate::warden_link::{WardenLink, WardenLinkError};
@@ -292,6 +293,7 @@ fn say_what_is_not_enforced(facts: &mezz_launch_plan::HostFacts) {
     } else {
         tracing::info!("cpus, mem and disk are accounted, not enforced");
     }
+    tracing::info!("limits of tasks are taken and shown, not enforced");
     if !by_cgroup && facts.pid_namespaces == PidNamespaces::Unavailable {
         tracing::warn!(
             "no usable cgroup and no pid namespaces: a task that leaves its session is found by its environment only"
@@ -338,6 +340,7 @@ impl Prepared {
                 parts.runtime.clone(),
                 Arc::clone(&parts.fetch_counters),
             ),
+            prober: Prober::new(Arc::clone(inbox), parts.runtime.clone()),
             garbage: GarbageCollector::start(
                 garbage_settings(options, &work_dir),
                 Arc::clone(&parts.garbage_counters),
