@@ -4,7 +4,8 @@
 
 mod lab;
 
-use lab::{Lab, SILENCE, Website, capable, executor_task, info, sleeper, task, until, with};
+use lab::website::Website;
+use lab::{Lab, SILENCE, capable, executor_task, info, sleeper, task, until, with};
 use mezz_testkit::wait::eventually;
 use mezz_testkit::{Encoding, Framework};
 use serde_json::{Value, json};

@@ -69,7 +69,7 @@ impl AgentCore {
         if checks.status.as_ref() == Some(&status) {
             return;
         }
-        checks.status = Some(status.clone());
+        checks.status = Some(status);
         self.record_checks(turn, task);
         self.tell_status(turn, task, status);
     }
@@ -82,7 +82,7 @@ impl AgentCore {
     fn tell_status(&mut self, turn: &mut Turn<'_>, task: TaskKey, check: CheckStatusInfo) {
         let reason = Reason::TaskCheckStatusUpdated;
         self.tell(turn, task, reason, |status| {
-            status.check_status = Some(check)
+            status.check_status = Some(check);
         });
     }
 
@@ -132,7 +132,7 @@ impl Checks {
             started_wall_ns: self.started_wall_ns,
             ever_healthy: self.health.ever_healthy,
             failures: self.health.failures,
-            status: self.status.clone(),
+            status: self.status,
         }
     }
 

@@ -36,7 +36,7 @@ impl AgentCore {
         self.record_checks(turn, task);
         for purpose in Purpose::ALL {
             if let Some(pace) = Pace::of(&info, purpose) {
-                self.probe_after(turn, task, purpose, pace.delay_ns);
+                self.probe_after(turn, task, purpose, pace.delay);
             }
         }
         if let Some(limit) = completion_ns(&info) {
@@ -58,9 +58,9 @@ impl AgentCore {
         let info = Arc::clone(&entry.info);
         for purpose in Purpose::ALL {
             if let Some(pace) = Pace::of(&info, purpose) {
-                let delay = pace.delay_ns.saturating_sub(age);
+                let delay = pace.delay.saturating_sub(age);
                 // All tasks come back at once; what was due must not all be done at once.
-                let wait = if delay > 0 { delay } else { pace.interval_ns };
+                let wait = if delay > 0 { delay } else { pace.interval };
                 self.probe_after(turn, task, purpose, wait);
             }
         }
@@ -147,7 +147,7 @@ impl AgentCore {
         {
             checks.under_way.insert(purpose, id);
         }
-        if let Some(timeout) = pace.timeout_ns {
+        if let Some(timeout) = pace.timeout {
             self.probe_after(turn, task, purpose, timeout);
         }
     }
@@ -259,7 +259,7 @@ impl AgentCore {
             .get(task)
             .and_then(|entry| Pace::of(&entry.info, purpose));
         if let Some(pace) = pace {
-            self.probe_after(turn, task, purpose, pace.interval_ns);
+            self.probe_after(turn, task, purpose, pace.interval);
         }
     }
 }

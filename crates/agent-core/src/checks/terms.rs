@@ -24,15 +24,15 @@ impl Purpose {
 /// Between two probes lies at least this: an interval of zero must not keep the agent busy.
 const SHORTEST_INTERVAL_NS: u64 = 50_000_000;
 
-/// When probes happen.
+/// When probes happen, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// Before the first.
-    pub(crate) delay_ns: u64,
+    pub(crate) delay: u64,
     /// From the end of one to the beginning of the next.
-    pub(crate) interval_ns: u64,
+    pub(crate) interval: u64,
     /// None: a probe may take for ever.
-    pub(crate) timeout_ns: Option<u64>,
+    pub(crate) timeout: Option<u64>,
 }
 
 impl Pace {
@@ -54,9 +54,9 @@ impl Pace {
             })?,
         };
         Some(Self {
-            delay_ns: nanoseconds(delay),
-            interval_ns: nanoseconds(interval).max(SHORTEST_INTERVAL_NS),
-            timeout_ns: Some(nanoseconds(timeout)).filter(|timeout| *timeout > 0),
+            delay: nanoseconds(delay),
+            interval: nanoseconds(interval).max(SHORTEST_INTERVAL_NS),
+            timeout: Some(nanoseconds(timeout)).filter(|timeout| *timeout > 0),
         })
     }
 }

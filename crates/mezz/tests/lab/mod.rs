@@ -6,9 +6,7 @@
     reason = "each test binary uses a part of it, and none is a library"
 )]
 
-mod website;
-
-pub use website::Website;
+pub mod website;
 
 use std::time::Duration;
 
