@@ -1,6 +1,8 @@
 //! An agent core on a bench: feeds events, keeps a journal as a shell would, and picks effects apart.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod checks;
+
 use mezz_agent_core::{
     AgentCore, CallOutcome, Config, Effect, Event, Fetch, KnownContainer, KnownContainerState,
     Launch, LaunchId, Now, Record, Recovery, RequestId,

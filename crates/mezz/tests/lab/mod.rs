@@ -6,6 +6,7 @@
     reason = "each test binary uses a part of it, and none is a library"
 )]
 
+pub mod checks;
 pub mod website;
 
 use std::time::Duration;
