@@ -94,7 +94,9 @@ impl Options {
                 "tasks" => options.tasks = value.parse().context("--tasks")?,
                 "divisor" => options.divisor = value.parse().context("--divisor")?,
                 "mezz" => options.mezz = Some(value.into()),
-                _ => bail!("no flag --{flag}; there are: --only, --rounds, --tasks, --divisor, --mezz"),
+                _ => bail!(
+                    "no flag --{flag}; there are: --only, --rounds, --tasks, --divisor, --mezz"
+                ),
             }
         }
         Ok(options)

@@ -18,7 +18,11 @@ pub(crate) struct Line {
     pub(crate) against: String,
 }
 
-pub(crate) fn line(what: impl Into<String>, value: impl Into<String>, against: impl Into<String>) -> Line {
+pub(crate) fn line(
+    what: impl Into<String>,
+    value: impl Into<String>,
+    against: impl Into<String>,
+) -> Line {
     Line {
         what: what.into(),
         value: value.into(),

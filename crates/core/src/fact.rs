@@ -8,9 +8,10 @@ use crate::key::{AgentKey, FrameworkKey, OfferKey, TaskKey};
 /// Something that happened. Keys can be resolved in the view published with the fact.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
+    /// `wire` is its encoded `mesos.v1.Task`.
     TaskAdded {
         task: TaskKey,
-        wire: Box<v1::Task>,
+        wire: bytes::Bytes,
     },
     /// `state` is the newest state known; `status` the update that told it.
     TaskUpdated {

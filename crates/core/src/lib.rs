@@ -32,6 +32,7 @@ pub mod pages;
 mod reconcile;
 pub mod records;
 mod registration;
+mod reported;
 mod returning;
 mod sessions;
 mod state;

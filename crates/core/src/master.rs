@@ -37,6 +37,7 @@ pub struct Master {
     pub(crate) permits_taken: u32,
     pub(crate) waiting_sessions: std::collections::VecDeque<crate::key::SessionKey>,
     pub(crate) completed_frameworks: std::collections::VecDeque<FrameworkKey>,
+    pub(crate) known_resources: crate::reported::KnownResources,
 }
 
 impl Master {
@@ -64,6 +65,7 @@ impl Master {
             permits_taken: 0,
             waiting_sessions: std::collections::VecDeque::new(),
             completed_frameworks: std::collections::VecDeque::new(),
+            known_resources: crate::reported::KnownResources::default(),
         }
     }
 

@@ -479,10 +479,11 @@ fn with_status(
     status: &v1::TaskStatus,
     before: Option<v1::TaskState>,
 ) -> bytes::Bytes {
-    if before != Some(status.state()) {
+    let decoded = (before == Some(status.state())).then(|| v1::Task::decode(wire.clone()));
+    // What an agent reported was read only as far as its header: the rest of it may be anything.
+    let Some(Ok(mut task)) = decoded else {
         return wire::append_status(wire, state, Some((status, status.uuid.as_deref())));
-    }
-    let mut task = v1::Task::decode(wire.clone()).expect("the record was encoded here");
+    };
     task.state = state as i32;
     task.statuses.pop();
     task.statuses.push(status.clone());

@@ -190,7 +190,9 @@ impl Connection {
     fn on_body(&mut self, out: &mut Outgoing, channel: u32, body: Body) -> Result<()> {
         let index = channel as usize - 1;
         match body {
-            Body::Admitted(_) => out.ordered(channel, std::mem::take(&mut self.registrations[index])),
+            Body::Admitted(_) => {
+                out.ordered(channel, std::mem::take(&mut self.registrations[index]))
+            }
             Body::Registered(registered) => {
                 self.own_ids[index] = registered.agent_id.clone();
                 let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,7 +206,9 @@ impl Connection {
                 out.unordered(channel, &encoded(Body::Pong(agent::Pong {})));
             }
             Body::RunTasks(run) => self.on_run(out, channel, run),
-            Body::AcknowledgeUpdate(acknowledged) => self.on_acknowledged(out, channel, &acknowledged),
+            Body::AcknowledgeUpdate(acknowledged) => {
+                self.on_acknowledged(out, channel, &acknowledged)
+            }
             _ => {}
         }
         Ok(())

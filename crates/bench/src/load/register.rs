@@ -110,7 +110,10 @@ fn measure(load: &Load, case: &Case) -> Result<Vec<Line>> {
         .collect();
     Ok(vec![
         line(
-            format!("{agents} new agents registered, {} a connection", case.per_connection),
+            format!(
+                "{agents} new agents registered, {} a connection",
+                case.per_connection
+            ),
             format!("{} (master {} CPU)", seconds(fresh), seconds(fresh_cpu)),
             "",
         ),

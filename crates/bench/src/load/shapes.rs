@@ -120,6 +120,7 @@ pub(crate) fn reregister(number: usize, id: &str, burden: &Burden) -> Registrati
         frameworks
             .flat_map(move |framework| (0..each).map(move |one| (framework, one)))
             .map(|(framework, one)| task(burden.shape, number, id, framework, one, state))
+            .map(|task| Bytes::from(prost::Message::encode_to_vec(&task)))
             .collect()
     };
     let all = burden.frameworks + burden.completed_frameworks;
@@ -174,7 +175,7 @@ fn task(
         TaskShape::Usual => {
             task.labels = Some(labels(4));
             task.user = Some("www-data".into());
-            let port = 31_000 + number as u64;
+            let port = 31_000 + (agent * 7 + framework * 101 + number * 13) as u64 % 1_000;
             task.resources.push(allocated(scalar("disk", 10.0)));
             task.resources.push(allocated(ports(port, port)));
             let status = status(&task, state);

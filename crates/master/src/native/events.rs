@@ -9,6 +9,7 @@ use mezz_core::key::{AgentKey, FrameworkKey};
 use mezz_http::negotiate::allows;
 use mezz_http::stream::{StreamLimits, stream};
 use mezz_http::{Request, Response, respond};
+use mezz_proto::v1;
 use serde_json::{Value, json};
 
 use super::rfc3339;
@@ -145,14 +146,17 @@ fn framework_id(key: FrameworkKey, view: &View) -> Option<String> {
 
 fn describe_task(fact: &Fact) -> Value {
     match fact {
-        Fact::TaskAdded { wire, .. } => json!({
-            "type": "task_added",
-            "task_id": wire.task_id.value,
-            "framework_id": wire.framework_id.value,
-            "agent_id": wire.agent_id.value,
-            "name": wire.name,
-            "state": wire.state().as_str_name(),
-        }),
+        Fact::TaskAdded { wire, .. } => {
+            let task: v1::Task = prost::Message::decode(wire.clone()).unwrap_or_default();
+            json!({
+                "type": "task_added",
+                "task_id": task.task_id.value,
+                "framework_id": task.framework_id.value,
+                "agent_id": task.agent_id.value,
+                "name": task.name,
+                "state": task.state().as_str_name(),
+            })
+        }
         Fact::TaskUpdated {
             framework_id,
             status,

@@ -114,7 +114,7 @@ fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
     Some(match fact {
         Fact::TaskAdded { wire, .. } => Event {
             task_added: Some(event::TaskAdded {
-                task: (**wire).clone(),
+                task: prost::Message::decode(wire.clone()).ok()?,
             }),
             ..of(event::Type::TaskAdded)
         },
