@@ -114,8 +114,8 @@ struct Head<'a> {
 
 impl<'a> Head<'a> {
     fn on_number(&mut self, field: u32, value: u64) {
-        // Enums travel as sign-extended numbers; only the low half counts.
-        let number = Some(value as u32 as i32);
+        // What is no number of an enum counts as absent.
+        let number = i32::try_from(value).ok();
         match field {
             6 => self.state = number,
             9 => self.update_state = number,
@@ -212,16 +212,19 @@ fn moment(timestamp: Option<f64>) -> Option<Wall> {
     Some(Wall(nanoseconds))
 }
 
+/// What a task holds, and its role.
+type Held = (Arc<Resources>, Arc<str>);
+
 /// Sets of resources by their encoding: equal tasks share one, and it is parsed once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct KnownResources {
-    known: FxHashMap<Box<[u8]>, (Arc<Resources>, Arc<str>)>,
+    known: FxHashMap<Box<[u8]>, Held>,
     scratch: Vec<u8>,
 }
 
 impl KnownResources {
     /// What a reported task holds, under its role.
-    pub(crate) fn of(&mut self, reported: &Reported) -> (Arc<Resources>, Arc<str>) {
+    pub(crate) fn of(&mut self, reported: &Reported) -> Held {
         self.scratch.clear();
         for range in &reported.resources {
             // With the length before each, since two sets may differ only in where one resource ends.

@@ -21,12 +21,15 @@ pub(crate) fn measure(load: &Load) -> Result<Vec<Line>> {
     fleet.registered(Duration::from_secs(30))?;
     let mut launcher = Launcher::new(&master.address, "launcher")?;
     let mut lines = Vec::new();
-    for (outstanding, batch, tasks) in [(2_000, 100, 100_000), (2_000, 10, 100_000), (512, 1, 20_000)] {
+    for (outstanding, batch, tasks) in [
+        (2_000, 100, 100_000),
+        (2_000, 10, 100_000),
+        (512, 1, 20_000),
+    ] {
         let run = Launches {
             tasks: load.scaled(tasks),
             outstanding,
             batch,
-            permitted: None,
         };
         launcher.run(&Launches {
             tasks: run.tasks / 10 + 1,

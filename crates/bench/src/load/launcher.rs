@@ -1,8 +1,7 @@
 //! A framework that keeps many simulated agents busy with short tasks.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -20,8 +19,6 @@ pub(crate) struct Launches {
     pub(crate) outstanding: usize,
     /// Most tasks in one ACCEPT.
     pub(crate) batch: usize,
-    /// Raised by somebody else; no more tasks than this may have been launched.
-    pub(crate) permitted: Option<Arc<AtomicU64>>,
 }
 
 /// What came of it.
@@ -128,15 +125,15 @@ impl Launcher {
 
     fn launch(&mut self, run: &Launches) {
         loop {
-            let permitted = run.permitted.as_ref().map_or(usize::MAX, |permitted| {
-                usize::try_from(permitted.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
-            });
             let room = run
                 .outstanding
                 .saturating_sub(self.live)
-                .min(run.tasks.min(permitted) - self.launched.min(permitted));
+                .min(run.tasks - self.launched);
             // Small refills are gathered, unless little is left to do.
-            let enough = run.batch.min(run.tasks - self.launched).min(run.outstanding / 4);
+            let enough = run
+                .batch
+                .min(run.tasks - self.launched)
+                .min(run.outstanding / 4);
             if room == 0 || room < enough {
                 return;
             }
@@ -158,7 +155,9 @@ impl Launcher {
 
     fn accept(&mut self, offer: v1::Offer, count: usize) {
         let now = Instant::now();
-        let task_infos = (0..count).map(|_| self.task(&offer.agent_id, now)).collect();
+        let task_infos = (0..count)
+            .map(|_| self.task(&offer.agent_id, now))
+            .collect();
         let launch = v1::offer::Operation {
             r#type: Some(v1::offer::operation::Type::Launch as i32),
             launch: Some(v1::offer::operation::Launch { task_infos }),

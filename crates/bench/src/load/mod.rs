@@ -1,19 +1,20 @@
 //! Load on a master alone: agents are simulated over the real agent protocol, frameworks and readers over HTTP.
 
-//mod api;
-//mod control_plane;
-//mod events;
+mod api;
+mod control_plane;
+mod events;
 mod fleet;
 mod floors;
 mod frames;
-//mod http;
-//mod launcher;
+mod http;
+mod launcher;
 mod master;
-//mod offers;
-//mod records;
+mod offers;
+mod records;
 mod register;
 mod shapes;
-//mod state;
+mod state;
+mod streams;
 
 use std::path::{Path, PathBuf};
 
@@ -49,12 +50,12 @@ pub(crate) fn run(name: &str, load: &Load) -> Result<Option<Vec<Line>>> {
     let lines = match name {
         "register" => register::on_shared_connections(load),
         "connections" => register::on_own_connections(load),
-        //"control-plane" => control_plane::measure(load),
-        //"records" => records::measure(load),
-        //"state" => state::measure(load),
-        //"events" => events::measure(load),
-        //"api" => api::measure(load),
-        //"offers" => offers::measure(load),
+        "control-plane" => control_plane::measure(load),
+        "records" => records::measure(load),
+        "state" => state::measure(load),
+        "events" => events::measure(load),
+        "api" => api::measure(load),
+        "offers" => offers::measure(load),
         _ => return Ok(None),
     };
     lines.map(Some)

@@ -28,7 +28,11 @@ pub(crate) fn measure(load: &Load) -> Result<Vec<Line>> {
     let per_agent = (per_agent - base) / (wide - narrow).max(1) as f64;
     Ok(vec![
         line(
-            format!("master memory per running task, {} to {} tasks", wide * 2, wide * 20),
+            format!(
+                "master memory per running task, {} to {} tasks",
+                wide * 2,
+                wide * 20
+            ),
             format!("{per_task:.0} B"),
             "goal 1,500, stretch 900; the encoded task alone is about 480, decoded 2,963",
         ),

@@ -100,7 +100,6 @@ fn beside(master: &Master) -> Result<Line> {
         tasks: 2_000,
         outstanding: 1,
         batch: 1,
-        permitted: None,
     };
     launcher.run(&Launches {
         tasks: 200,
