@@ -50,6 +50,10 @@ fn main() {
         .btree_map(["."])
         .bytes(["."])
         .compile_well_known_types()
+        .enum_attribute(
+            "mesos.v1.TaskState",
+            "#[derive(serde::Serialize, serde::Deserialize)]",
+        )
         .include_file("protos.rs")
         .compile_fds(descriptors)
         .expect("prost generates code for them");

@@ -345,6 +345,7 @@ impl Driver {
     /// Ends what the daemon holds, in order; nothing that may go on is touched.
     pub(crate) fn finish(self, keeping: crate::work_dir::Keeping) {
         self.master.finish();
+        self.fetcher.finish();
         let idle = self.state.live.is_empty();
         match keeping {
             crate::work_dir::Keeping::Temporary => self.warden.release(),

@@ -175,9 +175,7 @@ fn make_quickly(kept: &mut Option<(PathBuf, OwnedFd)>, path: &Path) -> Made {
 pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Result<()> {
     match DirBuilder::new().mode(0o755).create(path) {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().mode(0o755).recursive(true).create(path)?;
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_with_parents(path)?,
         Err(error)
             if error.kind() == io::ErrorKind::AlreadyExists
                 && fs::symlink_metadata(path)?.is_dir() => {}
@@ -187,4 +185,17 @@ pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Resu
         Some(owner) => std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)),
         None => Ok(()),
     }
+}
+
+/// The collector may take the empty folder above away again between two steps.
+fn make_with_parents(path: &Path) -> io::Result<()> {
+    const ATTEMPTS: u32 = 5;
+    let make = || DirBuilder::new().mode(0o755).recursive(true).create(path);
+    for _ in 1..ATTEMPTS {
+        match make() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            made => return made,
+        }
+    }
+    make()
 }

@@ -18,6 +18,7 @@ mod local_disk;
 mod master_link;
 mod options;
 mod perform;
+mod settings;
 mod start;
 mod streams;
 mod usage;

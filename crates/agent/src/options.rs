@@ -58,6 +58,10 @@ pub struct AgentOptions {
     pub disk_watch_interval: Duration,
     /// How long a download may make no progress.
     pub fetcher_stall_timeout: Duration,
+    /// How much the fetcher cache may hold; 0 keeps none.
+    pub fetcher_cache_size: u64,
+    /// Where it lies, in a folder of the agent's own; by default in the work directory.
+    pub fetcher_cache_dir: Option<PathBuf>,
     /// The largest file that the fetcher makes, extracted files together.
     pub fetcher_max_bytes: u64,
     /// Flags as `/flags` shows them, beside those that this struct holds.
@@ -93,6 +97,8 @@ impl Default for AgentOptions {
             gc_disk_headroom: 0.1,
             disk_watch_interval: Duration::from_mins(1),
             fetcher_stall_timeout: Duration::from_mins(1),
+            fetcher_cache_size: 2 << 30,
+            fetcher_cache_dir: None,
             fetcher_max_bytes: 64 << 30,
             flags: BTreeMap::new(),
             warden_program: None,

@@ -121,11 +121,12 @@ impl Driver {
                     .frameworks
                     .iter()
                     .flat_map(|framework| &framework.executors);
-                self.garbage.adopt_leftovers(
-                    executors
-                        .map(|executor| self.launcher.sandbox(&executor.sandbox))
-                        .collect(),
-                );
+                let used = executors
+                    .map(|executor| self.launcher.sandbox(&executor.sandbox))
+                    .collect();
+                if let Err(error) = self.garbage.adopt_leftovers(used) {
+                    tracing::warn!(%error, "sandboxes of earlier lives stay until the next start");
+                }
             }
             Fact::Registered { agent_id } => {
                 tracing::info!(agent_id, "registered with the master");

@@ -3,6 +3,7 @@
 
 mod client;
 mod cluster;
+mod cycles;
 mod framework;
 mod load;
 mod measures;
@@ -13,7 +14,7 @@ use anyhow::{Context, Result, bail};
 
 fn main() -> Result<()> {
     let options = Options::parse(std::env::args().skip(1))?;
-    let all = ["launches", "latency", "run", "memory", "idle"];
+    let all = ["cycle", "launches", "latency", "run", "memory", "idle"];
     let wanted: Vec<&str> = if options.names.is_empty() {
         all.to_vec()
     } else {
@@ -21,25 +22,33 @@ fn main() -> Result<()> {
     };
     anyhow::ensure!(options.divisor > 0, "--divisor has to be at least 1");
     let dir = std::env::temp_dir().join(format!("mezz-bench-{}", std::process::id()));
-    let programs = cluster::Programs::prepare(&dir.join("programs"), options.mezz)?;
-    let load = load::Load {
-        mezz: programs.mezz.clone(),
-        dir: dir.join("load"),
-        divisor: options.divisor,
-    };
+    let mut programs = None;
     for name in wanted {
+        if let Some(lines) = in_this_process(name, &options) {
+            print(&lines);
+            continue;
+        }
+        let programs = match &mut programs {
+            Some(programs) => programs,
+            None => programs.insert(cluster::Programs::prepare(
+                &dir.join("programs"),
+                options.mezz.clone(),
+            )?),
+        };
+        let programs = &*programs;
+        let load = load::Load {
+            mezz: programs.mezz.clone(),
+            dir: dir.join("load"),
+            divisor: options.divisor,
+        };
         let lines = match name {
-            "launches" => measures::launches(
-                &programs,
-                &dir,
-                options.rounds,
-                options.tasks,
-                &options.only,
-            )?,
-            "latency" => measures::latency(&programs, &dir, 1_000)?,
-            "run" => measures::command_line(&programs, &dir, 50)?,
-            "memory" => measures::memory(&programs, &dir, 1_000)?,
-            "idle" => measures::idle(&programs, &dir, Duration::from_secs(20))?,
+            "launches" => {
+                measures::launches(programs, &dir, options.rounds, options.tasks, &options.only)?
+            }
+            "latency" => measures::latency(programs, &dir, 1_000)?,
+            "run" => measures::command_line(programs, &dir, 50)?,
+            "memory" => measures::memory(programs, &dir, 1_000)?,
+            "idle" => measures::idle(programs, &dir, Duration::from_secs(20))?,
             other => match load::run(other, &load)? {
                 Some(lines) => lines,
                 None => bail!(
@@ -49,12 +58,26 @@ fn main() -> Result<()> {
                 ),
             },
         };
-        for line in lines {
-            println!("| {} | {} | {} |", line.what, line.value, line.against);
-        }
+        print(&lines);
     }
-    std::fs::remove_dir_all(&dir)?;
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir)?;
+    }
     Ok(())
+}
+
+/// What needs no programs: these are measured within this process.
+fn in_this_process(name: &str, options: &Options) -> Option<Vec<measures::Line>> {
+    match name {
+        "cycle" => Some(cycles::cycles(options.rounds)),
+        _ => None,
+    }
+}
+
+fn print(lines: &[measures::Line]) {
+    for line in lines {
+        println!("| {} | {} | {} |", line.what, line.value, line.against);
+    }
 }
 
 /// What to measure, and how much of it.

@@ -10,7 +10,7 @@ use crate::time::{MILLISECOND_NS, SECOND_NS};
 pub const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-6..=1e9;
 
 /// The configuration of the core. Defaults are Mesos's where it has them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
     /// `MasterInfo` address fields.
     pub hostname: String,
@@ -28,6 +28,10 @@ pub struct Config {
     /// Each within [`WEIGHTS`].
     pub weights: BTreeMap<String, f64>,
     pub fair_sharing_excluded_resource_names: BTreeSet<String>,
+    /// What becomes of agents with GPUs.
+    pub gpus: mezz_sched::GpuPolicy,
+    /// How large a regular expression in offer constraints may become.
+    pub constraint_regex_limits: mezz_sched::RegexLimits,
     pub root_submissions: bool,
     pub max_completed_frameworks: usize,
     pub max_completed_tasks_per_framework: usize,
@@ -54,6 +58,8 @@ impl Default for Config {
             role_whitelist: None,
             weights: BTreeMap::new(),
             fair_sharing_excluded_resource_names: BTreeSet::new(),
+            gpus: mezz_sched::GpuPolicy::default(),
+            constraint_regex_limits: mezz_sched::RegexLimits::default(),
             root_submissions: true,
             max_completed_frameworks: 50,
             max_completed_tasks_per_framework: 1000,

@@ -6,7 +6,7 @@ use mezz_proto::v1;
 use crate::key::{AgentKey, FrameworkKey, OfferKey, TaskKey};
 
 /// Something that happened. Keys can be resolved in the view published with the fact.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Fact {
     /// `wire` is its encoded `mesos.v1.Task`.
     TaskAdded {
@@ -68,7 +68,7 @@ pub enum Fact {
 }
 
 /// Why an agent left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum AgentRemoval {
     Unreachable,
     Unregistered,
@@ -76,7 +76,7 @@ pub enum AgentRemoval {
 }
 
 /// How an offer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum OfferEnd {
     Accepted,
     Declined,

@@ -103,16 +103,8 @@ impl Master {
                 new.checkpoint()
             ));
         }
-        if let Some(constraints) = &update.offer_constraints
-            && let Some(role) = constraints
-                .role_constraints
-                .keys()
-                .find(|role| !wanted.contains(role))
-        {
-            return Err(format!(
-                "Offer constraints specify `role_constraints` for a role '{role}' not contained in the set of roles"
-            ));
-        }
+        self.compile_constraints(&wanted, update.offer_constraints.as_ref())
+            .map_err(|error| format!("'UpdateFramework' call is not valid: {error}"))?;
         Ok(())
     }
 
@@ -195,6 +187,10 @@ impl Master {
                 .map(|(_, ledger)| ledger)
                 .collect(),
             min_allocatable: min_allocatable(info),
+            // They were checked with the call that brought them, so they compile again.
+            constraints: self
+                .compile_constraints(&roles(info), record.offer_constraints.as_deref())
+                .unwrap_or_default(),
         }
     }
 

@@ -42,6 +42,7 @@ impl Master {
         validation::framework(info)?;
         let wanted = roles(info);
         validation::suppressed_roles(&wanted, &call.subscribe.suppressed_roles)?;
+        self.compile_constraints(&wanted, call.subscribe.offer_constraints.as_ref())?;
         if let Some(whitelist) = &self.config.role_whitelist
             && let Some(role) = wanted
                 .iter()

@@ -18,7 +18,7 @@ use crate::state::{AgentLive, FrameworkLive, Free, Index, Numbers, Timers};
 use crate::time::{Mono, Now};
 
 /// The master of a cluster.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Master {
     pub(crate) config: Arc<Config>,
     pub(crate) records: Records,
@@ -37,6 +37,8 @@ pub struct Master {
     pub(crate) permits_taken: u32,
     pub(crate) waiting_sessions: std::collections::VecDeque<crate::key::SessionKey>,
     pub(crate) completed_frameworks: std::collections::VecDeque<FrameworkKey>,
+    /// Saves work only: a restored core learns it again.
+    #[serde(skip)]
     pub(crate) known_resources: crate::reported::KnownResources,
 }
 
@@ -47,6 +49,7 @@ impl Master {
             min_allocatable: config.min_allocatable.clone(),
             excluded_fair_share_names: config.fair_sharing_excluded_resource_names.clone(),
             role_whitelist: config.role_whitelist.clone(),
+            gpus: config.gpus,
             ..mezz_sched::Config::default()
         });
         Self {

@@ -19,7 +19,7 @@ use crate::time::Wall;
 use crate::{validation, wire};
 
 /// The built-in framework's own state.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct NativeState {
     pub(crate) framework_id: String,
     /// Unset until it is first used.

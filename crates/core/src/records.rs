@@ -14,7 +14,7 @@ use crate::pages::Pages;
 use crate::time::Wall;
 
 /// Everything that a reader may see, at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Records {
     pub master: Arc<MasterRecord>,
     pub agents: Pages<AgentRecord>,
@@ -32,7 +32,7 @@ pub struct Records {
 }
 
 /// This master.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct MasterRecord {
     pub info: v1::MasterInfo,
     pub cluster_id: String,
@@ -43,7 +43,7 @@ pub struct MasterRecord {
 }
 
 /// Where an agent stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum AgentState {
     /// Known from the store, not yet back since this master leads.
     Recovered,
@@ -60,7 +60,7 @@ pub enum AgentState {
 }
 
 /// An agent. Unreachable and gone agents keep their record (bounded in number).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AgentRecord {
     pub key: AgentKey,
     pub id: Arc<str>,
@@ -101,7 +101,7 @@ impl AgentRecord {
 }
 
 /// Where a framework stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum FrameworkState {
     /// Subscribed.
     Active,
@@ -114,7 +114,7 @@ pub enum FrameworkState {
 }
 
 /// A framework.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FrameworkRecord {
     pub key: FrameworkKey,
     pub id: Arc<str>,
@@ -148,7 +148,7 @@ impl FrameworkRecord {
 }
 
 /// Which of the three lists of a framework a task is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum TaskList {
     /// Known to run, or terminal and not yet acknowledged.
     Live,
@@ -159,7 +159,7 @@ pub enum TaskList {
 }
 
 /// A task: a small header for filters and labels, and the wire record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TaskRecord {
     pub key: TaskKey,
     pub framework: FrameworkKey,
@@ -184,7 +184,7 @@ pub struct TaskRecord {
 }
 
 /// A custom executor that runs on an agent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ExecutorRecord {
     pub key: ExecutorKey,
     pub framework: FrameworkKey,
@@ -198,7 +198,7 @@ pub struct ExecutorRecord {
 }
 
 /// An outstanding offer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct OfferRecord {
     pub key: OfferKey,
     pub id: Arc<str>,
@@ -210,7 +210,7 @@ pub struct OfferRecord {
 }
 
 /// A native task that waits for a place.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PendingRecord {
     pub id: Box<str>,
     pub task: Arc<crate::native::NativeTask>,
@@ -221,7 +221,7 @@ pub struct PendingRecord {
 }
 
 /// What is known of a role.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RoleRecord {
     /// Unset: 1.
     pub weight: Option<f64>,

@@ -216,10 +216,17 @@ fn moment(timestamp: Option<f64>) -> Option<Wall> {
 type Held = (Arc<Resources>, Arc<str>);
 
 /// Sets of resources by their encoding: equal tasks share one, and it is parsed once.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct KnownResources {
     known: FxHashMap<Box<[u8]>, Held>,
     scratch: Vec<u8>,
+}
+
+impl PartialEq for KnownResources {
+    /// What is remembered saves work and changes no decision: two cores that differ in it are equal.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl KnownResources {

@@ -90,7 +90,10 @@ impl MasterOptions {
             ("authenticate_http_frameworks", "false".into()),
             ("authenticate_http_readonly", "false".into()),
             ("authenticate_http_readwrite", "false".into()),
-            ("filter_gpu_resources", "true".into()),
+            (
+                "filter_gpu_resources",
+                (config.gpus == mezz_core::GpuPolicy::Reserved).to_string(),
+            ),
             ("framework_sorter", "drf".into()),
             ("help", "false".into()),
             ("hostname", config.hostname.clone()),

@@ -119,6 +119,8 @@ fn config(settings: &MasterSettings) -> Config {
         role_whitelist: settings.roles.clone(),
         weights: settings.weights.clone(),
         fair_sharing_excluded_resource_names: settings.fair_sharing_excluded_resource_names.clone(),
+        constraint_regex_limits: settings.constraint_regex_limits,
+        gpus: settings.gpus,
         root_submissions: settings.root_submissions,
         max_completed_frameworks: settings.max_completed_frameworks,
         max_completed_tasks_per_framework: settings.max_completed_tasks_per_framework,
@@ -165,6 +167,8 @@ pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent
         gc_disk_headroom: settings.gc_disk_headroom,
         disk_watch_interval: settings.disk_watch_interval,
         fetcher_stall_timeout: settings.fetcher_stall_timeout,
+        fetcher_cache_size: settings.fetcher_cache_size,
+        fetcher_cache_dir: settings.fetcher_cache_dir,
         flags: settings
             .effective_flags
             .into_iter()

@@ -289,6 +289,39 @@ fn constraints(predicate: &Value) -> Value {
     ]}]}}})
 }
 
+/// Behaviour 41.
+#[test]
+fn new_offer_constraints_hide_agents_from_then_on() {
+    let lab = Lab::start();
+    for encoding in Encoding::BOTH {
+        let mut framework = lab.framework(encoding);
+        let offer = framework.next_offer();
+        let update = |framework: &Framework, predicate: &Value| {
+            let same = with(info("dev"), "id", id_of(framework));
+            let contents =
+                json!({"framework_info": same, "offer_constraints": constraints(predicate)});
+            let answer = framework.call("UPDATE_FRAMEWORK", Some(contents)).unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        };
+        update(&framework, &json!({"exists": {}}));
+        framework.decline(&offer, 0.0);
+        let events = framework.events_within(SILENCE);
+        assert!(
+            events.iter().all(|event| event["type"] != "OFFERS"),
+            "{events:?}"
+        );
+        update(&framework, &json!({"not_exists": {}}));
+        framework.next_offer();
+        let broken = constraints(&json!({"text_matches": {"regex": "[a-d"}}));
+        let same = with(info("dev"), "id", id_of(&framework));
+        let contents = json!({"framework_info": same, "offer_constraints": broken});
+        let answer = framework.call("UPDATE_FRAMEWORK", Some(contents)).unwrap();
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(answer.text().contains("Offer constraints are not valid"));
+        framework.accepted("TEARDOWN", None);
+    }
+}
+
 /// Behaviour 42.
 #[test]
 fn offer_constraints_for_a_role_without_subscription_are_refused() {

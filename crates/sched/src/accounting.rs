@@ -238,7 +238,7 @@ impl Scheduler {
         self.roles.apply(leaf, &delta, sign, &self.names);
         let subscribed = self
             .framework(framework)
-            .is_some_and(|entry| entry.roles.contains(&role));
+            .is_some_and(|entry| entry.roles.contains_key(&role));
         if sign == Sign::Minus && !subscribed {
             self.roles.forget_client(leaf);
         }

@@ -1,13 +1,13 @@
 //! One agent: what it has, who holds what of it, and what is left.
 
-use crate::config::{AgentSpec, Capability, FrameworkSpec};
+use crate::config::AgentSpec;
 use crate::filters::Filters;
-use crate::ids::{FrameworkIndex, Leaf};
+use crate::ids::{ClassIndex, FrameworkIndex, Leaf};
 use crate::scalars::{Delta, NameTable};
 use mezz_resource::{Quantities, Resource, Resources};
 
 /// Whether an agent or framework takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Activity {
     Active,
     Inactive,
@@ -20,7 +20,7 @@ impl Activity {
 }
 
 /// Whether what is left can go to anybody as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Texture {
     /// Unreserved, firm and unshared throughout.
     Plain,
@@ -29,7 +29,7 @@ pub(crate) enum Texture {
 }
 
 /// What the next cycle has to look at on an agent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Dirt {
     #[default]
     Clean,
@@ -40,13 +40,15 @@ pub(crate) enum Dirt {
 }
 
 /// An agent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Agent {
     pub(crate) spec: AgentSpec,
     pub(crate) activity: Activity,
     pub(crate) whitelisted: bool,
     pub(crate) remote: bool,
     pub(crate) has_gpus: bool,
+    /// Its kind; none only while it is added or removed.
+    pub(crate) class: Option<ClassIndex>,
     /// Not allocated to anybody.
     pub(crate) available: Resources,
     /// The scalars of `available`.
@@ -73,6 +75,7 @@ impl Agent {
             activity: Activity::Active,
             whitelisted: true,
             remote: false,
+            class: None,
             free: Delta::default(),
             texture: Texture::Plain,
             meets_minimum: false,
@@ -130,17 +133,10 @@ impl Agent {
         };
         self.meets_minimum = is_allocatable(&self.available, minimum);
     }
-
-    pub(crate) fn lacks_capability_for(&self, spec: &FrameworkSpec) -> bool {
-        // An agent that says nothing of itself is taken as one that can do everything.
-        self.spec.capabilities != crate::config::Capabilities::default()
-            && spec.capabilities.has(Capability::MultiRole)
-            && !self.spec.capabilities.has(Capability::MultiRole)
-    }
 }
 
 /// Resources by who has them, sorted.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Holdings(Vec<(FrameworkIndex, Resources)>);
 
 impl Holdings {

@@ -22,6 +22,7 @@ impl Scheduler {
         self.count_total(&entry.spec.total, Sign::Plus);
         grow(&mut self.agents, agent.slot());
         self.agents[agent.slot()] = Some(entry);
+        self.classify(agent);
         for (framework, resources) in used {
             self.charge(*framework, agent, resources);
         }
@@ -51,6 +52,7 @@ impl Scheduler {
         }
         self.refresh_agent(agent);
         self.count_total(&total, Sign::Minus);
+        self.declassify(agent);
         self.agents[agent.slot()] = None;
         self.mark_held_back();
     }
@@ -110,6 +112,7 @@ impl Scheduler {
     }
 
     fn after_agent_change(&mut self, agent: AgentIndex) {
+        self.classify(agent);
         self.refresh_agent(agent);
         self.clear_filters_on(agent);
         self.hopeless.clear();

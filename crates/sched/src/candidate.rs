@@ -2,7 +2,6 @@
 
 use crate::accounting::is_taken_by;
 use crate::agent::{Agent, Texture, is_allocatable};
-use crate::config::{Capability, GpuPolicy};
 use crate::ids::Leaf;
 use crate::quota::{Room, chop};
 use crate::scheduler::Scheduler;
@@ -17,6 +16,7 @@ pub(crate) enum Refusal {
     NeedsGpuCapability,
     OtherRegion,
     NeedsMultiRole,
+    Constrained,
     ReservedForOthers,
     OverLimit,
     HeldForGuarantees,
@@ -84,7 +84,9 @@ impl Scheduler {
         if agent.available.is_empty() {
             return Err(Refusal::NothingFree);
         }
-        self.check_match(agent, leaf)?;
+        if let Some(refusal) = self.mismatch(agent, leaf) {
+            return Err(refusal);
+        }
         let takeable = self.takeable(agent, &agent.available, leaf);
         if takeable.is_empty() {
             return Err(Refusal::ReservedForOthers);
@@ -117,27 +119,6 @@ impl Scheduler {
             return Err(Refusal::HeldForGuarantees);
         }
         Err(Refusal::OverLimit)
-    }
-
-    /// Whether the agent as such is for the framework.
-    pub(crate) fn check_match(&self, agent: &Agent, leaf: Leaf) -> Result<(), Refusal> {
-        let Some(framework) = self.framework(leaf.framework) else {
-            return Err(Refusal::Unusable);
-        };
-        let capabilities = framework.spec.capabilities;
-        if agent.has_gpus
-            && self.config.gpus == GpuPolicy::Reserved
-            && !capabilities.has(Capability::GpuResources)
-        {
-            return Err(Refusal::NeedsGpuCapability);
-        }
-        if agent.remote && !capabilities.has(Capability::RegionAware) {
-            return Err(Refusal::OtherRegion);
-        }
-        if agent.lacks_capability_for(&framework.spec) {
-            return Err(Refusal::NeedsMultiRole);
-        }
-        Ok(())
     }
 
     /// The part of a list on an agent that the framework may have in its role.

@@ -1,11 +1,13 @@
 //! What the ledger is told about itself, its agents and its frameworks.
 
+use crate::constraints::OfferConstraints;
 use mezz_proto::v1;
 use mezz_resource::{Quantities, Resources};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Whether agents with GPUs are kept for frameworks that ask for them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum GpuPolicy {
     /// Only frameworks with the capability see agents with GPUs.
     #[default]
@@ -15,7 +17,7 @@ pub enum GpuPolicy {
 }
 
 /// The settings of the ledger.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
     /// An offer must hold one of these; none at all means any non-empty offer.
     pub min_allocatable: Vec<Quantities>,
@@ -70,7 +72,7 @@ pub enum Capability {
 }
 
 /// A set of capabilities.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Capabilities(u16);
 
 impl Capabilities {
@@ -85,6 +87,13 @@ impl Capabilities {
     }
 }
 
+impl Capabilities {
+    /// The set as bits that mean nothing outside.
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
+    }
+}
+
 impl FromIterator<Capability> for Capabilities {
     fn from_iter<I: IntoIterator<Item = Capability>>(list: I) -> Self {
         list.into_iter().fold(Self::default(), Self::with)
@@ -92,7 +101,7 @@ impl FromIterator<Capability> for Capabilities {
 }
 
 /// A region and a zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FaultDomain {
     /// The region.
     pub region: String,
@@ -101,7 +110,7 @@ pub struct FaultDomain {
 }
 
 /// An agent.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AgentSpec {
     /// All that it has.
     pub total: Resources,
@@ -116,7 +125,7 @@ pub struct AgentSpec {
 }
 
 /// A framework.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FrameworkSpec {
     /// The roles that it subscribes with.
     pub roles: Vec<String>,
@@ -126,4 +135,6 @@ pub struct FrameworkSpec {
     pub capabilities: Capabilities,
     /// By role: an offer must hold one of these; an empty list takes any non-empty offer.
     pub min_allocatable: BTreeMap<String, Vec<Quantities>>,
+    /// Which agents it wants offers of.
+    pub constraints: Arc<OfferConstraints>,
 }

@@ -4,7 +4,7 @@
 
 use crate::agent::Dirt;
 use crate::candidate::{Refusal, Verdict};
-use crate::ids::{AgentIndex, Leaf};
+use crate::ids::{AgentIndex, Leaf, LeafNumber};
 use crate::scheduler::{Grant, Scheduler};
 use mezz_resource::Resources;
 use std::borrow::Cow;
@@ -143,8 +143,8 @@ impl Scheduler {
         let kept_for = self.earmarks.get(&agent).map(|earmark| earmark.leaf);
         let lacking = self.lacking_total();
         let (mut examined, mut short_of_quota) = (0, false);
-        let mut visit = |leaf: Leaf| {
-            if scope.includes(leaf) {
+        let mut visit = |leaf: Leaf, number: LeafNumber| {
+            if scope.includes(leaf) && self.is_match(agent, entry, number) {
                 examined += 1;
                 let room = self.room(leaf.role, lacking.as_deref());
                 let claims = pass == Pass::Everyone
@@ -175,7 +175,12 @@ impl Scheduler {
         };
         let step = match scope {
             // Without an earmark the order does not matter to a single one.
-            Scope::Only([leaf]) if kept_for.is_none() && self.wants(*leaf) => visit(*leaf),
+            Scope::Only([leaf]) if kept_for.is_none() && self.wants(*leaf) => {
+                match self.number(*leaf) {
+                    Some(number) => visit(*leaf, number),
+                    None => ControlFlow::Continue(()),
+                }
+            }
             Scope::Only([]) => ControlFlow::Continue(()),
             _ => self.roles.walk(&mut visit),
         };

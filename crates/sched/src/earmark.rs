@@ -12,7 +12,7 @@ use crate::scheduler::Scheduler;
 use mezz_resource::Quantities;
 
 /// An agent kept for somebody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Earmark {
     pub(crate) leaf: Leaf,
     pub(crate) until_ns: u64,
@@ -68,7 +68,7 @@ impl Scheduler {
             let Some(agent) = self.agent(index) else {
                 continue;
             };
-            if !agent.is_usable() || self.check_match(agent, leaf).is_err() {
+            if !agent.is_usable() || self.mismatch(agent, leaf).is_some() {
                 continue;
             }
             if is_allocatable(&self.takeable(agent, &agent.available, leaf), minimum) {

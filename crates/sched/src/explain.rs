@@ -16,6 +16,7 @@ struct Counts {
     gpu: usize,
     region: usize,
     multi_role: usize,
+    constrained: usize,
     reserved: usize,
     minimum: usize,
     over_limit: usize,
@@ -34,6 +35,7 @@ impl Counts {
             Refusal::NeedsGpuCapability => &mut self.gpu,
             Refusal::OtherRegion => &mut self.region,
             Refusal::NeedsMultiRole => &mut self.multi_role,
+            Refusal::Constrained => &mut self.constrained,
             Refusal::ReservedForOthers => &mut self.reserved,
             Refusal::BelowMinimum => &mut self.minimum,
             Refusal::OverLimit => &mut self.over_limit,
@@ -76,7 +78,7 @@ impl Scheduler {
         let index = self
             .roles
             .find(role)
-            .filter(|index| entry.roles.contains(index));
+            .filter(|index| entry.roles.contains_key(index));
         let index = index.ok_or_else(|| Reason::NotSubscribed {
             role: role.to_owned(),
         })?;
@@ -132,7 +134,7 @@ impl Scheduler {
         if self.hopeless.contains(&leaf) {
             reasons.push(Reason::NoAgentLargeEnough { minimum: minimum() });
         }
-        let counted: [(usize, &dyn Fn(usize) -> Reason); 12] = [
+        let counted: [(usize, &dyn Fn(usize) -> Reason); 13] = [
             (counts.ready, &|agents| Reason::Ready { agents }),
             (counts.declined, &|agents| Reason::Declined {
                 agents,
@@ -155,6 +157,7 @@ impl Scheduler {
             (counts.reserved, &|agents| Reason::ReservedForOthers {
                 agents,
             }),
+            (counts.constrained, &|agents| Reason::Constrained { agents }),
             (counts.gpu, &|agents| Reason::NeedsGpuCapability { agents }),
             (counts.region, &|agents| Reason::OtherRegion { agents }),
             (counts.multi_role, &|agents| Reason::NeedsMultiRole {

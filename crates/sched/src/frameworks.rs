@@ -2,7 +2,7 @@
 
 use crate::agent::Activity;
 use crate::config::FrameworkSpec;
-use crate::ids::{AgentIndex, FrameworkIndex, Leaf, RoleIndex, Slot, grow};
+use crate::ids::{AgentIndex, FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot, grow};
 use crate::scalars::Sign;
 use crate::scheduler::Scheduler;
 use crate::tree::Phase;
@@ -10,10 +10,11 @@ use mezz_resource::Quantities;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A framework.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Framework {
     pub(crate) spec: FrameworkSpec,
-    pub(crate) roles: BTreeSet<RoleIndex>,
+    /// Its roles, each with the number of the pair.
+    pub(crate) roles: BTreeMap<RoleIndex, LeafNumber>,
     pub(crate) suppressed: BTreeSet<RoleIndex>,
     pub(crate) minimums: BTreeMap<RoleIndex, Vec<Quantities>>,
     pub(crate) activity: Activity,
@@ -28,7 +29,7 @@ impl Scheduler {
         grow(&mut self.frameworks, framework.slot());
         self.frameworks[framework.slot()] = Some(Framework {
             spec: FrameworkSpec::default(),
-            roles: BTreeSet::new(),
+            roles: BTreeMap::new(),
             suppressed: BTreeSet::new(),
             minimums: BTreeMap::new(),
             activity: Activity::when(active),
@@ -62,17 +63,31 @@ impl Scheduler {
         let Some(entry) = self.framework_mut(framework) else {
             return;
         };
-        let wishes_changed =
-            entry.spec.capabilities != spec.capabilities || entry.minimums != minimums;
-        let left: Vec<RoleIndex> = entry.roles.difference(&roles).copied().collect();
+        let matches_changed = entry.spec.capabilities != spec.capabilities
+            || entry.spec.constraints != spec.constraints;
+        let wishes_changed = matches_changed || entry.minimums != minimums;
+        let left: Vec<RoleIndex> = entry.roles.keys().copied().collect();
         let unsuppressed: Vec<RoleIndex> =
             entry.suppressed.difference(&suppressed).copied().collect();
         entry.spec = spec;
-        entry.roles.clone_from(&roles);
         entry.suppressed = suppressed;
         entry.minimums = minimums;
-        for role in left {
-            self.unsubscribe(Leaf { framework, role });
+        for role in left.iter().filter(|role| !roles.contains(role)) {
+            self.unsubscribe(Leaf {
+                framework,
+                role: *role,
+            });
+        }
+        for role in &roles {
+            let leaf = Leaf {
+                framework,
+                role: *role,
+            };
+            if !left.contains(role) {
+                self.number_leaf(leaf);
+            } else if matches_changed {
+                self.match_numbered(leaf);
+            }
         }
         for role in unsuppressed {
             self.clear_filters_of(Leaf { framework, role });
@@ -95,7 +110,32 @@ impl Scheduler {
         role
     }
 
+    fn number_leaf(&mut self, leaf: Leaf) {
+        let number = self.leaves.add(leaf);
+        if let Some(entry) = self.framework_mut(leaf.framework) {
+            entry.roles.insert(leaf.role, number);
+        }
+        self.roles.number_client(leaf, number);
+        self.match_leaf(number);
+    }
+
+    fn match_numbered(&mut self, leaf: Leaf) {
+        if let Some(number) = self.number(leaf) {
+            self.match_leaf(number);
+        }
+    }
+
+    /// The number of a framework in a role that it subscribes with.
+    pub(crate) fn number(&self, leaf: Leaf) -> Option<LeafNumber> {
+        let framework = self.framework(leaf.framework)?;
+        framework.roles.get(&leaf.role).copied()
+    }
+
     fn unsubscribe(&mut self, leaf: Leaf) {
+        let entry = self.framework_mut(leaf.framework);
+        if let Some(number) = entry.and_then(|entry| entry.roles.remove(&leaf.role)) {
+            self.leaves.remove(number);
+        }
         self.silence(leaf);
         self.earmark_rests.remove(&leaf);
         self.hopeless.remove(&leaf);
@@ -119,9 +159,9 @@ impl Scheduler {
         for agent in self.agent_indices() {
             self.release_all(framework, agent);
         }
-        let entry = self.framework_mut(framework);
-        let roles = entry
-            .map(|entry| std::mem::take(&mut entry.roles))
+        let entry = self.framework(framework);
+        let roles: Vec<RoleIndex> = entry
+            .map(|entry| entry.roles.keys().copied().collect())
             .unwrap_or_default();
         for role in roles {
             self.unsubscribe(Leaf { framework, role });
@@ -163,7 +203,7 @@ impl Scheduler {
             return;
         };
         entry.activity = activity;
-        for role in entry.roles.clone() {
+        for role in entry.roles.keys().copied().collect::<Vec<_>>() {
             self.settle_phase(Leaf { framework, role });
         }
     }
@@ -196,16 +236,17 @@ impl Scheduler {
             return BTreeSet::new();
         };
         if roles.is_empty() {
-            return entry.roles.clone();
+            return entry.roles.keys().copied().collect();
         }
-        self.indices_of(roles, &entry.roles)
+        let subscribed = entry.roles.keys().copied().collect();
+        self.indices_of(roles, &subscribed)
     }
 
     /// Whether a framework should get offers in one of its roles.
     pub(crate) fn wants(&self, leaf: Leaf) -> bool {
         self.framework(leaf.framework).is_some_and(|entry| {
             entry.activity == Activity::Active
-                && entry.roles.contains(&leaf.role)
+                && entry.roles.contains_key(&leaf.role)
                 && !entry.suppressed.contains(&leaf.role)
                 && self.is_role_whitelisted(&self.roles.node(leaf.role).path)
         })
@@ -235,7 +276,7 @@ impl Scheduler {
         self.roles.set_phase(leaf, Phase::Idle);
         self.dirty_leaves.remove(&leaf);
         if self.framework(leaf.framework).is_none_or(|entry| {
-            entry.activity == Activity::Inactive || !entry.roles.contains(&leaf.role)
+            entry.activity == Activity::Inactive || !entry.roles.contains_key(&leaf.role)
         }) {
             self.clear_filters_of(leaf);
         }

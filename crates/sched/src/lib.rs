@@ -7,8 +7,11 @@
 mod accounting;
 mod agent;
 mod agents;
+mod bits;
 mod candidate;
+mod classes;
 mod config;
+mod constraints;
 mod cycle;
 mod earmark;
 mod explain;
@@ -16,6 +19,7 @@ mod filters;
 mod frameworks;
 mod ids;
 mod integrity;
+mod leaves;
 mod placement;
 mod quota;
 mod reason;
@@ -28,6 +32,9 @@ mod views;
 
 pub use config::{
     AgentSpec, Capabilities, Capability, Config, FaultDomain, FrameworkSpec, GpuPolicy,
+};
+pub use constraints::{
+    ConstraintError, ConstraintFault, OfferConstraints, PatternError, RegexLimits,
 };
 pub use ids::{AgentIndex, FrameworkIndex, RoleIndex};
 pub use placement::{Placement, Refusals};

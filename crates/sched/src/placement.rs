@@ -160,8 +160,8 @@ impl Scheduler {
         {
             return Some(Bar::Earmarked);
         }
-        match self.check_match(agent, leaf) {
-            Err(Refusal::OtherRegion) => Some(Bar::OtherRegion),
+        match self.mismatch(agent, leaf) {
+            Some(Refusal::OtherRegion) => Some(Bar::OtherRegion),
             _ => None,
         }
     }

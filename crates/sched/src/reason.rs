@@ -53,6 +53,11 @@ pub enum Reason {
         /// How many.
         agents: usize,
     },
+    /// Agents that the framework's offer constraints do not admit.
+    Constrained {
+        /// How many.
+        agents: usize,
+    },
     /// Agents whose free resources are reserved for others.
     ReservedForOthers {
         /// How many.
@@ -159,6 +164,11 @@ fn write_counted(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             "in another region, which the framework does not take (REGION_AWARE)",
         ),
         Reason::NeedsMultiRole { agents } => (*agents, are, "too old for several roles"),
+        Reason::Constrained { agents } => (
+            *agents,
+            are,
+            "kept away by the framework's offer constraints",
+        ),
         Reason::ReservedForOthers { agents } => {
             (*agents, have, "only resources that others have reserved")
         }

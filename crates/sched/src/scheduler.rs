@@ -1,10 +1,12 @@
 //! The state of the ledger and the marks of what the next cycle has to look at.
 
 use crate::agent::{Agent, Dirt};
+use crate::classes::Classes;
 use crate::config::Config;
 use crate::earmark::Earmark;
 use crate::frameworks::Framework;
 use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
+use crate::leaves::Leaves;
 use crate::scalars::{NameTable, Scalars, Sign};
 use crate::tree::RoleTree;
 use mezz_resource::Resources;
@@ -25,7 +27,7 @@ pub struct Grant {
 }
 
 /// What the cycles have cost so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Stats {
     /// Cycles run.
     pub cycles: u64,
@@ -40,13 +42,15 @@ pub struct Stats {
 }
 
 /// The fairness ledger.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scheduler {
     pub(crate) config: Config,
     pub(crate) names: NameTable,
     pub(crate) roles: RoleTree,
     pub(crate) agents: Vec<Option<Agent>>,
     pub(crate) frameworks: Vec<Option<Framework>>,
+    pub(crate) leaves: Leaves,
+    pub(crate) classes: Classes,
     /// How many roles have a quota.
     pub(crate) quotas: usize,
     /// How many of them guarantee something.
@@ -77,6 +81,8 @@ impl Scheduler {
             roles: RoleTree::new(),
             agents: Vec::new(),
             frameworks: Vec::new(),
+            leaves: Leaves::default(),
+            classes: Classes::default(),
             quotas: 0,
             guarantees: 0,
             free: BTreeSet::new(),

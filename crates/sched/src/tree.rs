@@ -6,7 +6,7 @@
 
 mod turns;
 
-use crate::ids::{FrameworkIndex, Leaf, RoleIndex, Slot};
+use crate::ids::{FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot};
 use crate::quota::QuotaRule;
 use crate::scalars::{Delta, NameTable, Scalars, Sign};
 use crate::share::{Share, UNIT_WEIGHT};
@@ -15,12 +15,13 @@ use std::sync::Arc;
 use turns::{Orders, Turns};
 
 pub(crate) use turns::Entry;
+use turns::Seat;
 
 /// The nameless parent of all top-level roles.
 pub(crate) const ROOT: RoleIndex = RoleIndex(0);
 
 /// What is held somewhere in the tree, and how often it was served.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Tally {
     pub(crate) held: Scalars,
     pub(crate) count: u64,
@@ -41,7 +42,7 @@ impl Tally {
 }
 
 /// Whether a client takes part in the turns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Phase {
     Active,
     #[default]
@@ -49,14 +50,15 @@ pub(crate) enum Phase {
 }
 
 /// A framework in one role.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Client {
     pub(crate) tally: Tally,
     pub(crate) phase: Phase,
+    number: LeafNumber,
 }
 
 /// A role.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct RoleNode {
     pub(crate) path: Arc<str>,
     pub(crate) parent: Option<RoleIndex>,
@@ -78,7 +80,7 @@ pub(crate) struct RoleNode {
     active_own: u32,
     active_subtree: u32,
     turns: Turns<Entry>,
-    client_turns: Turns<FrameworkIndex>,
+    client_turns: Turns<Seat>,
 }
 
 impl RoleNode {
@@ -115,7 +117,7 @@ impl RoleNode {
 }
 
 /// The tree.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct RoleTree {
     nodes: Vec<Option<RoleNode>>,
     vacant: Vec<RoleIndex>,
@@ -263,6 +265,12 @@ impl RoleTree {
         if active {
             self.list(parent, Entry::Role(role));
         }
+    }
+
+    /// Tells the number of a client before it takes part in the turns.
+    pub(crate) fn number_client(&mut self, leaf: Leaf, number: LeafNumber) {
+        let clients = &mut self.node_mut(leaf.role).clients;
+        clients.entry(leaf.framework).or_default().number = number;
     }
 
     /// Lets a client take part in the turns, or not.

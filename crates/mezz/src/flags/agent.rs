@@ -105,6 +105,17 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     )
     .default("1mins"),
     FlagSpec::built(
+        "fetcher_cache_size",
+        Kind::Bytes,
+        "How much the fetcher keeps of files that tasks mark with cache; 0B keeps none",
+    )
+    .default("2GB"),
+    FlagSpec::built(
+        "fetcher_cache_dir",
+        Kind::Path,
+        "Folder of that cache, emptied at start; each agent takes one of its own in it [default: in the agent's work folder]",
+    ),
+    FlagSpec::built(
         "advertise_port",
         PORT,
         "Port that others are told to connect to, when it is not the one listened on",
@@ -287,18 +298,6 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         Kind::Path,
         "the fetcher takes file and http(s) only",
     ),
-    FlagSpec::inert(
-        "fetcher_cache_dir",
-        Kind::Path,
-        "the fetcher keeps no cache yet",
-    )
-    .default("/tmp/mesos/fetch"),
-    FlagSpec::inert(
-        "fetcher_cache_size",
-        Kind::Bytes,
-        "the fetcher keeps no cache yet",
-    )
-    .default("2GB"),
     FlagSpec::inert(
         "gc_non_executor_container_sandboxes",
         Kind::Switch,

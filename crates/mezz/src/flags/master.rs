@@ -7,8 +7,6 @@ const AUTHENTICATOR: &str = "authentication is not built yet, so no authenticato
 const ZOOKEEPER: &str = "leadership over ZooKeeper is not built yet; one master runs alone";
 const REGISTRY: &str = "the embedded store has no such limit";
 const ALLOCATOR: &str = "shares are always those of the built-in hierarchical weighted DRF";
-const CONSTRAINTS: &str =
-    "offer constraints are matched by an engine of bounded cost that needs no such limit";
 
 /// Flags of the master besides the shared ones.
 pub(crate) const MASTER: &[FlagSpec] = &[
@@ -50,6 +48,24 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         Kind::Text,
         "Resource names, separated by commas, that do not count in the dominant share",
     ),
+    FlagSpec::built(
+        "offer_constraints_re2_max_mem",
+        Kind::Bytes,
+        "Memory that a regular expression in offer constraints may need",
+    )
+    .default("4KB"),
+    FlagSpec::built(
+        "offer_constraints_re2_max_program_size",
+        COUNT,
+        "Instructions that a regular expression in offer constraints may compile to",
+    )
+    .default("100"),
+    FlagSpec::built(
+        "filter_gpu_resources",
+        Kind::Switch,
+        "Whether agents with gpus are offered only to frameworks with the GPU_RESOURCES capability",
+    )
+    .default("true"),
     FlagSpec::built(
         "root_submissions",
         Kind::Switch,
@@ -153,12 +169,6 @@ pub(crate) const MASTER: &[FlagSpec] = &[
     FlagSpec::refused("role_sorter", Kind::Text, ALLOCATOR).default("drf"),
     FlagSpec::refused("framework_sorter", Kind::Text, ALLOCATOR).default("drf"),
     FlagSpec::refused(
-        "filter_gpu_resources",
-        Kind::Switch,
-        "offers with gpus always need the GPU_RESOURCES capability",
-    )
-    .default("true"),
-    FlagSpec::refused(
         "require_agent_domain",
         Kind::Switch,
         "fault domains are not built yet",
@@ -204,8 +214,6 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         "executors of an agent are not limited by number",
     )
     .aliases(&["max_executors_per_slave"]),
-    FlagSpec::inert("offer_constraints_re2_max_mem", Kind::Bytes, CONSTRAINTS).default("4KB"),
-    FlagSpec::inert("offer_constraints_re2_max_program_size", COUNT, CONSTRAINTS).default("100"),
     FlagSpec::inert(
         "publish_per_framework_metrics",
         Kind::Switch,

@@ -3,8 +3,8 @@
 //! The orders are kept up to date change by change; only when the totals of the cluster change are
 //! they computed anew, before the next cycle.
 
-use super::{Phase, ROOT, RoleNode, RoleTree, Tally};
-use crate::ids::{Leaf, RoleIndex, Slot};
+use super::{Client, Phase, ROOT, RoleNode, RoleTree, Tally};
+use crate::ids::{FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot};
 use crate::scalars::NameTable;
 use crate::share::{Share, UNIT_WEIGHT};
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
 /// One of the siblings that take turns below a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Entry {
     /// The frameworks of the role itself.
     Own,
@@ -20,8 +20,15 @@ pub(crate) enum Entry {
     Role(RoleIndex),
 }
 
+/// A framework among those of a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Seat {
+    pub(super) framework: FrameworkIndex,
+    pub(super) number: LeafNumber,
+}
+
 /// An item with the key that places it in the order.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Ranked<T> {
     share: Share,
     count: u64,
@@ -46,7 +53,7 @@ impl<T: Copy> Ranked<T> {
 }
 
 /// Items in the order of their turns.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Turns<T>(Vec<Ranked<T>>);
 
 impl<T> Default for Turns<T> {
@@ -78,8 +85,19 @@ impl<T: Copy + PartialEq> Turns<T> {
     }
 }
 
+fn seat(framework: FrameworkIndex, client: &Client) -> Seat {
+    Seat {
+        framework,
+        number: client.number,
+    }
+}
+
+fn by_framework(left: Seat, right: Seat) -> Ordering {
+    left.framework.cmp(&right.framework)
+}
+
 /// Whether the orders reflect the shares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Orders {
     Fresh,
     Stale,
@@ -206,9 +224,8 @@ impl RoleTree {
         let Some(client) = node.clients.get(&leaf.framework) else {
             return;
         };
-        let ranked = Ranked::new(&client.tally, leaf.framework);
-        node.client_turns
-            .insert(ranked, |left, right| left.cmp(&right));
+        let ranked = Ranked::new(&client.tally, seat(leaf.framework, client));
+        node.client_turns.insert(ranked, by_framework);
     }
 
     pub(super) fn unlist_client(&mut self, leaf: Leaf) {
@@ -219,9 +236,8 @@ impl RoleTree {
         let Some(client) = node.clients.get(&leaf.framework) else {
             return;
         };
-        let ranked = Ranked::new(&client.tally, leaf.framework);
-        node.client_turns
-            .remove(ranked, |left, right| left.cmp(&right));
+        let ranked = Ranked::new(&client.tally, seat(leaf.framework, client));
+        node.client_turns.remove(ranked, by_framework);
     }
 
     pub(super) fn retally_client(
@@ -272,10 +288,10 @@ impl RoleTree {
                 if client.phase == Phase::Active {
                     node.client_turns
                         .0
-                        .push(Ranked::new(&client.tally, *framework));
+                        .push(Ranked::new(&client.tally, seat(*framework, client)));
                 }
             }
-            node.client_turns.sort(|left, right| left.cmp(&right));
+            node.client_turns.sort(by_framework);
         }
         self.orders = Orders::Fresh;
         for slot in 0..self.nodes.len() {
@@ -300,14 +316,17 @@ impl RoleTree {
     }
 
     /// Visits the active clients in the order of their turns.
-    pub(crate) fn walk<B>(&self, visit: &mut impl FnMut(Leaf) -> ControlFlow<B>) -> ControlFlow<B> {
+    pub(crate) fn walk<B>(
+        &self,
+        visit: &mut impl FnMut(Leaf, LeafNumber) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         self.walk_node(ROOT, visit)
     }
 
     fn walk_node<B>(
         &self,
         role: RoleIndex,
-        visit: &mut impl FnMut(Leaf) -> ControlFlow<B>,
+        visit: &mut impl FnMut(Leaf, LeafNumber) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         let node = self.node(role);
         for ranked in &node.turns.0 {
@@ -315,10 +334,11 @@ impl RoleTree {
                 Entry::Role(child) => self.walk_node(child, visit)?,
                 Entry::Own => {
                     for client in &node.client_turns.0 {
-                        visit(Leaf {
-                            framework: client.item,
+                        let leaf = Leaf {
+                            framework: client.item.framework,
                             role,
-                        })?;
+                        };
+                        visit(leaf, client.item.number)?;
                     }
                 }
             }
@@ -333,7 +353,7 @@ impl RoleTree {
         anew.freshen(names);
         let order = |tree: &Self| {
             let mut leaves = Vec::new();
-            let _ = tree.walk(&mut |leaf| {
+            let _ = tree.walk(&mut |leaf, _| {
                 leaves.push(leaf);
                 ControlFlow::<()>::Continue(())
             });

@@ -1,0 +1,3 @@
+//! Workloads that are measured inside this process; each is an entry that a gate on instruction counts can call too.
+
+pub mod ledger;

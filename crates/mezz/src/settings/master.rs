@@ -1,0 +1,206 @@
+//! The settings of the master.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mezz_resource::Quantities;
+
+use super::{Listen, duration, listen, meaning, number, path, size};
+use crate::flags::{FlagError, Flags};
+
+/// Where the master keeps what must outlive it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Registry {
+    Memory,
+    Redb(PathBuf),
+}
+
+/// Everything the master needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MasterSettings {
+    pub(crate) listen: Listen,
+    pub(crate) registry: Registry,
+    pub(crate) work_dir: Option<PathBuf>,
+    pub(crate) cluster: Option<String>,
+    pub(crate) offer_timeout: Duration,
+    pub(crate) weights: BTreeMap<String, f64>,
+    pub(crate) roles: Option<BTreeSet<String>>,
+    /// Alternatives: one of them must be free.
+    pub(crate) min_allocatable: Vec<Quantities>,
+    pub(crate) fair_sharing_excluded_resource_names: BTreeSet<String>,
+    pub(crate) constraint_regex_limits: mezz_core::RegexLimits,
+    pub(crate) gpus: mezz_core::GpuPolicy,
+    pub(crate) root_submissions: bool,
+    pub(crate) agent_ping_timeout: Duration,
+    pub(crate) max_agent_ping_timeouts: u32,
+    pub(crate) agent_reregister_timeout: Duration,
+    pub(crate) max_completed_frameworks: usize,
+    pub(crate) max_completed_tasks_per_framework: usize,
+    pub(crate) max_unreachable_tasks_per_framework: usize,
+    pub(crate) max_operator_event_stream_subscribers: usize,
+    /// For `/flags`.
+    pub(crate) effective_flags: Vec<(String, String)>,
+}
+
+impl MasterSettings {
+    /// The settings that these flags mean.
+    pub(crate) fn from_flags(flags: &Flags) -> Result<Self, FlagError> {
+        let work_dir = path(flags, "work_dir");
+        let registry = registry(flags, work_dir.as_ref())?;
+        let mut effective_flags = flags.effective();
+        if flags.text("registry").is_none() {
+            let kind = if registry == Registry::Memory {
+                "in_memory"
+            } else {
+                "redb"
+            };
+            effective_flags.push(("registry".to_owned(), kind.to_owned()));
+        }
+        Ok(Self {
+            listen: listen(flags),
+            registry,
+            cluster: flags.text("cluster").map(str::to_owned),
+            offer_timeout: duration(flags, "offer_timeout"),
+            weights: weights(flags.text("weights").unwrap_or(""))?,
+            roles: flags.text("roles").map(names),
+            min_allocatable: min_allocatable(
+                flags.text("min_allocatable_resources").unwrap_or(""),
+            )?,
+            fair_sharing_excluded_resource_names: flags
+                .text("fair_sharing_excluded_resource_names")
+                .map(names)
+                .unwrap_or_default(),
+            constraint_regex_limits: mezz_core::RegexLimits {
+                max_mem: usize::try_from(size(flags, "offer_constraints_re2_max_mem"))
+                    .unwrap_or(usize::MAX),
+                max_program_size: number(flags, "offer_constraints_re2_max_program_size"),
+            },
+            gpus: if flags.switch("filter_gpu_resources") {
+                mezz_core::GpuPolicy::Reserved
+            } else {
+                mezz_core::GpuPolicy::Open
+            },
+            root_submissions: flags.switch("root_submissions"),
+            agent_ping_timeout: duration(flags, "agent_ping_timeout"),
+            max_agent_ping_timeouts: number(flags, "max_agent_ping_timeouts"),
+            agent_reregister_timeout: duration(flags, "agent_reregister_timeout"),
+            max_completed_frameworks: number(flags, "max_completed_frameworks"),
+            max_completed_tasks_per_framework: number(flags, "max_completed_tasks_per_framework"),
+            max_unreachable_tasks_per_framework: number(
+                flags,
+                "max_unreachable_tasks_per_framework",
+            ),
+            max_operator_event_stream_subscribers: number(
+                flags,
+                "max_operator_event_stream_subscribers",
+            ),
+            work_dir,
+            effective_flags,
+        })
+    }
+}
+
+fn registry(flags: &Flags, work_dir: Option<&PathBuf>) -> Result<Registry, FlagError> {
+    match (flags.text("registry"), work_dir) {
+        (Some("in_memory"), _) | (None, None) => Ok(Registry::Memory),
+        (_, Some(work_dir)) => Ok(Registry::Redb(work_dir.clone())),
+        (Some(kind), None) => Err(meaning(
+            "registry",
+            format!("{kind} keeps its state in a folder: give --work-dir as well"),
+        )),
+    }
+}
+
+fn names(text: &str) -> BTreeSet<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn weights(text: &str) -> Result<BTreeMap<String, f64>, FlagError> {
+    let mut weights = BTreeMap::new();
+    for pair in text
+        .split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+    {
+        let wrong = |why: &str| meaning("weights", format!("'{pair}' {why}"));
+        let (role, weight) = pair
+            .split_once('=')
+            .ok_or_else(|| wrong("is not of the form role=weight"))?;
+        let weight: f64 = weight
+            .trim()
+            .parse()
+            .map_err(|_| wrong("has a weight that is no number"))?;
+        if !(weight.is_finite() && weight > 0.0) {
+            return Err(wrong("has a weight that is not above zero"));
+        }
+        if weights.insert(role.trim().to_owned(), weight).is_some() {
+            return Err(wrong("names a role for the second time"));
+        }
+    }
+    Ok(weights)
+}
+
+fn min_allocatable(text: &str) -> Result<Vec<Quantities>, FlagError> {
+    Quantities::parse_alternatives(text)
+        .map_err(|error| meaning("min-allocatable-resources", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::flags;
+    use super::*;
+    use crate::flags::Daemon;
+
+    fn master(pairs: &[(&str, &str)]) -> Result<MasterSettings, String> {
+        MasterSettings::from_flags(&flags(Daemon::Master, pairs)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_master_without_flags_is_on_loopback_and_in_memory() {
+        let settings = master(&[]).expect("settings");
+        assert_eq!(settings.listen.address.to_string(), "127.0.0.1:5050");
+        assert_eq!(settings.listen.hostname, "localhost");
+        assert_eq!(settings.registry, Registry::Memory);
+        assert_eq!(settings.offer_timeout, Duration::from_mins(1));
+        let alternatives: Vec<String> = settings
+            .min_allocatable
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(alternatives, ["cpus:0.01", "mem:32"]);
+    }
+    #[test]
+    fn a_work_dir_makes_the_master_durable() {
+        assert_eq!(
+            master(&[("work_dir", "/d")]).expect("settings").registry,
+            Registry::Redb("/d".into())
+        );
+        assert_eq!(
+            master(&[("registry", "replicated_log")]).expect_err("an error"),
+            "--registry: replicated_log keeps its state in a folder: give --work-dir as well"
+        );
+    }
+    #[test]
+    fn weights_are_checked_one_by_one() {
+        assert_eq!(
+            master(&[("weights", "a=2, b/c=0.5")])
+                .expect("settings")
+                .weights
+                .get("b/c"),
+            Some(&0.5)
+        );
+        assert_eq!(
+            master(&[("weights", "a=0")]).expect_err("an error"),
+            "--weights: 'a=0' has a weight that is not above zero"
+        );
+        assert_eq!(
+            master(&[("weights", "a")]).expect_err("an error"),
+            "--weights: 'a' is not of the form role=weight"
+        );
+    }
+}
