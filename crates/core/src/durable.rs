@@ -138,7 +138,7 @@ impl Master {
         use crate::records::AgentState;
         let record = self.agent(key);
         StoredAgent {
-            info: (*record.info).clone(),
+            info: record.whole_info(),
             standing: match record.state {
                 AgentState::Recovered | AgentState::Connected | AgentState::Disconnected => 0,
                 AgentState::Unreachable => 1,

@@ -155,10 +155,12 @@ impl Master {
         };
         let key = AgentKey(self.free.agents.take());
         let id: Arc<str> = id.into();
+        let (info, declared) = AgentRecord::parted(stored.info);
         let record = AgentRecord {
             key,
             id: Arc::clone(&id),
-            info: Arc::new(stored.info),
+            info,
+            declared,
             ip: stored.ip.into(),
             state,
             deactivated: stored.deactivated,

@@ -78,10 +78,12 @@ impl Master {
     fn insert_agent(&mut self, id: &str, info: v1::AgentInfo, total: Resources) -> AgentKey {
         let key = AgentKey(self.free.agents.take());
         let id: Arc<str> = id.into();
+        let (info, declared) = AgentRecord::parted(info);
         let record = AgentRecord {
             key,
             id: Arc::clone(&id),
-            info: Arc::new(info),
+            info,
+            declared,
             ip: "127.0.0.1".into(),
             state: AgentState::Connected,
             deactivated: false,
@@ -245,8 +247,10 @@ impl Master {
         let key =
             known.unwrap_or_else(|| self.insert_agent(&id, register.agent.clone(), total.clone()));
         let now = self.now.wall;
+        let (info, declared) = AgentRecord::parted(register.agent);
         let record = self.agent_mut(key);
-        record.info = Arc::new(register.agent);
+        record.info = info;
+        record.declared = declared;
         record.total = Arc::new(total);
         record.state = AgentState::Connected;
         record.reregistered_at = Some(now);

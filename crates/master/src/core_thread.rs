@@ -174,7 +174,9 @@ impl CoreThread {
                 }
             }
             Event::SessionClosed(session) => {
-                self.sessions.remove(session);
+                if let Some(closed) = self.sessions.remove(session) {
+                    closed.close();
+                }
             }
             Event::Persisted(token) => {
                 crash_point("master.durable_before_release");

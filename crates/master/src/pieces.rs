@@ -11,10 +11,11 @@ use tokio::sync::oneshot;
 
 use crate::json::Json;
 
-/// Records that one unit of work renders.
-const UNIT: usize = 1_000;
+/// Records that one unit of work renders: long enough to be worth a hand-over, short enough that writing it to a socket
+/// does not hold up what else the connections' threads have to do.
+const UNIT: usize = 250;
 /// Units that are rendered ahead of what the reader has taken.
-const AHEAD: usize = 6;
+const AHEAD: usize = 8;
 /// Bytes that may wait for a reader.
 const WAITING_BYTES: usize = 4 << 20;
 /// A reader that takes nothing for so long is cut off: it holds the whole view.

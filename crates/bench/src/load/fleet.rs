@@ -191,7 +191,7 @@ impl Connection {
         let index = channel as usize - 1;
         match body {
             Body::Admitted(_) => {
-                out.ordered(channel, std::mem::take(&mut self.registrations[index]))
+                out.ordered(channel, std::mem::take(&mut self.registrations[index]));
             }
             Body::Registered(registered) => {
                 self.own_ids[index] = registered.agent_id.clone();
@@ -207,7 +207,7 @@ impl Connection {
             }
             Body::RunTasks(run) => self.on_run(out, channel, run),
             Body::AcknowledgeUpdate(acknowledged) => {
-                self.on_acknowledged(out, channel, &acknowledged)
+                self.on_acknowledged(out, channel, &acknowledged);
             }
             _ => {}
         }

@@ -52,7 +52,7 @@ pub(crate) fn fan_out(runtime: &Runtime, sockets: usize, length: usize) -> Resul
         }
     }
     for _ in 0..sockets {
-        finished.recv_timeout(Duration::from_secs(60))?;
+        finished.recv_timeout(Duration::from_mins(1))?;
     }
     Ok((sockets * ROUNDS) as f64 / started.elapsed().as_secs_f64())
 }

@@ -10,7 +10,7 @@ use super::shapes::{Burden, TaskShape, reregister};
 use super::{Load, runtime};
 use crate::measures::{Line, line};
 
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 
 pub(crate) fn measure(load: &Load) -> Result<Vec<Line>> {
     let few = resident(load, load.scaled(50_000), 2)?;

@@ -10,7 +10,7 @@ use super::shapes::{Burden, TaskShape, register, reregister};
 use super::{Load, floors, runtime};
 use crate::measures::{Line, line};
 
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 /// How long pings are watched.
 const STEADY: Duration = Duration::from_secs(30);
 

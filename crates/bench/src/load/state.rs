@@ -14,8 +14,10 @@ use super::shapes::{Burden, TaskShape, reregister};
 use super::{Load, runtime};
 use crate::measures::{Line, line, median, percentile};
 
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 const ROUNDS: usize = 5;
+/// Reads of the whole state beside which launches are timed.
+const READS: u64 = 10;
 
 pub(crate) fn measure(load: &Load) -> Result<Vec<Line>> {
     let runtime = runtime()?;
@@ -105,7 +107,12 @@ fn beside(master: &Master) -> Result<Line> {
         tasks: 200,
         ..run.clone()
     })?;
-    let mut alone = launcher.run(&run)?.to_running;
+    let mut alone = launcher
+        .run(&Launches {
+            tasks: 10_000,
+            ..run.clone()
+        })?
+        .to_running;
     let stop = Arc::new(AtomicBool::new(false));
     let reads = Arc::new(AtomicU64::new(0));
     let reader = {
@@ -118,10 +125,19 @@ fn beside(master: &Master) -> Result<Line> {
             Ok(())
         })
     };
-    let loaded = launcher.run(&run);
+    let mut loaded = Vec::new();
+    let mut failed = None;
+    while reads.load(Ordering::Relaxed) < READS && failed.is_none() {
+        match launcher.run(&run) {
+            Ok(outcome) => loaded.extend(outcome.to_running),
+            Err(error) => failed = Some(error),
+        }
+    }
     stop.store(true, Ordering::Relaxed);
     reader.join().expect("the reader does not panic")?;
-    let mut loaded = loaded?.to_running;
+    if let Some(error) = failed {
+        return Err(error);
+    }
     Ok(line(
         "ACCEPT to RUNNING beside readers of /state, against alone",
         format!(

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// One open stream.
 #[derive(Debug)]
@@ -17,7 +17,22 @@ pub(crate) struct Stream {
 impl Stream {
     /// Posts a SUBSCRIBE and reads the head of its answer.
     pub(crate) async fn open(address: &str, path: &str, media: &str, body: &[u8]) -> Result<Self> {
-        let mut socket = TcpStream::connect(address).await?;
+        Self::open_with_buffer(address, path, media, body, None).await
+    }
+
+    /// The same with a limit to what the kernel receives ahead.
+    pub(crate) async fn open_with_buffer(
+        address: &str,
+        path: &str,
+        media: &str,
+        body: &[u8],
+        receive_buffer: Option<u32>,
+    ) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(bytes) = receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        let mut socket = socket.connect(address.parse()?).await?;
         socket.set_nodelay(true)?;
         let mut request = format!(
             "POST {path} HTTP/1.1\r\nHost: {address}\r\nAccept: {media}\r\nContent-Type: {media}\r\nContent-Length: {}\r\n\r\n",

@@ -17,7 +17,7 @@ use crate::task_wire::{KnownTexts, write_v1};
 use crate::view::View;
 
 /// Tasks whose encodings one part of a protobuf answer holds.
-const PART: usize = 4_000;
+const PART: usize = 500;
 
 /// Which answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -197,7 +197,7 @@ pub(super) fn agent_info(record: &AgentRecord) -> v1::AgentInfo {
         }),
         // Every agent checkpoints; Mesos still tells so in its old field.
         checkpoint: Some(true),
-        ..(*record.info).clone()
+        ..record.whole_info()
     }
 }
 
