@@ -6,8 +6,10 @@
 mod agent_sessions;
 mod clock;
 mod core_thread;
+mod fact_ring;
 mod facts;
 mod inbox;
+mod indexes;
 mod json;
 mod leading;
 mod metrics;
@@ -16,6 +18,7 @@ mod open_streams;
 mod operator;
 mod options;
 mod pieces;
+mod recorder;
 mod release;
 mod replies;
 mod routes;
@@ -29,6 +32,7 @@ mod unversioned;
 mod view;
 
 pub use options::{LoggingControl, MasterOptions, VERSION};
+pub use recorder::{RECORDER_FOLDER, RecorderOptions, segments as recorded_segments};
 pub use start::{MasterEnd, MasterError, MasterHandle, run};
 
 /// Every crash point of this crate; a test visits each.

@@ -2,6 +2,7 @@
 
 mod agents;
 mod frameworks;
+mod registry;
 mod roles;
 mod state;
 mod summary;
@@ -55,6 +56,7 @@ pub(crate) enum Endpoint {
     Prometheus,
     SystemStats,
     LoggingToggle,
+    Registry,
 }
 
 /// Answers a request to one of the endpoints.
@@ -123,6 +125,9 @@ async fn answer(
                 return Err(not_built(request));
             }
             read(shared, request, |_, _, _| Ok(b"{}".to_vec())).await
+        }
+        Endpoint::Registry => {
+            led_read(shared, request, |_, view, _| Ok(registry::registry(view))).await
         }
         Endpoint::Teardown => teardown(shared, request).await,
     }
