@@ -185,6 +185,9 @@ impl AgentCore {
                 launch_id,
                 wait_status,
             } => self.on_container_exited(turn, launch_id, wait_status),
+            Event::ContainerVanished { launch_id } => {
+                self.on_container_vanished(turn, launch_id);
+            }
             Event::WardenLost { containers } => self.on_warden_lost(turn, &containers),
             Event::Stop(request) => self.on_stop(turn, request),
         }

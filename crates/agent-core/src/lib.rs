@@ -24,6 +24,7 @@ mod killing;
 mod launch;
 mod launching;
 mod model;
+mod reconfiguration;
 mod records;
 mod recovery;
 mod retiring;

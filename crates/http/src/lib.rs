@@ -6,6 +6,7 @@ pub mod body;
 pub mod client;
 pub mod files;
 pub mod files_http;
+pub mod logging_level;
 pub mod negotiate;
 pub mod query;
 pub mod request;

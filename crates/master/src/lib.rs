@@ -23,6 +23,7 @@ mod scheduler_stream;
 mod shared;
 mod start;
 mod timers;
+mod timings;
 mod unversioned;
 mod view;
 
