@@ -19,6 +19,9 @@ type Numbers = BTreeMap<String, f64>;
 pub(crate) fn snapshot(shared: &Shared, view: &View) -> Numbers {
     let mut numbers = Numbers::new();
     absent::zeros(&mut numbers);
+    shared.timings.show(|name, value| {
+        numbers.insert(name, value);
+    });
     for (name, value) in view.records.metrics.iter() {
         numbers.insert(name, value as f64);
     }

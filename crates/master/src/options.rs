@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mezz_core::config::Config;
@@ -15,8 +14,7 @@ use crate::recorder::RecorderOptions;
 /// The Mesos version that the APIs answer as; clients parse it as dotted integers.
 pub const VERSION: &str = "1.11.0";
 
-/// Changes the log level for a while: level (0 to 3) and for how long.
-pub type LoggingControl = Arc<dyn Fn(u32, Duration) + Send + Sync>;
+pub use mezz_http::logging_level::LoggingControl;
 
 /// What a master is started with.
 #[derive(Clone)]
@@ -29,6 +27,8 @@ pub struct MasterOptions {
     pub listen: SocketAddr,
     /// The address that others are told, when it is not the one listened on.
     pub advertise_ip: Option<IpAddr>,
+    /// The port that others are told, when it is not the one listened on.
+    pub advertise_port: Option<u16>,
     /// Flags as the user gave them; shown by `/flags` over the defaults.
     pub flags: BTreeMap<String, String>,
     /// Shown in `/flags`.
@@ -62,6 +62,7 @@ impl MasterOptions {
             backend,
             listen,
             advertise_ip: None,
+            advertise_port: None,
             flags: BTreeMap::new(),
             work_dir: None,
             log_file: None,
@@ -127,7 +128,7 @@ impl MasterOptions {
             ),
             ("min_allocatable_resources", minimum(config)),
             ("offer_timeout", nanoseconds(config.offer_timeout_ns)),
-            ("port", config.port.to_string()),
+            ("port", self.listen.port().to_string()),
             ("publish_per_framework_metrics", "true".into()),
             ("quiet", "false".into()),
             ("role_sorter", "drf".into()),

@@ -14,7 +14,6 @@ use mezz_proto::v1::master::response::get_frameworks::Framework;
 use mezz_proto::v1::master::{Response as Answer, response};
 use prost::Message as _;
 
-use super::logging_level;
 use crate::options::VERSION;
 use crate::shared::Shared;
 use crate::unversioned::{framework_ids, holdings};
@@ -55,7 +54,7 @@ pub(super) fn answer(shared: &Shared, view: &View, kind: CallType) -> Option<Ans
         }
         CallType::GetLoggingLevel => Answer {
             get_logging_level: Some(response::GetLoggingLevel {
-                level: logging_level(shared),
+                level: shared.logging.get(),
             }),
             ..of(response::Type::GetLoggingLevel)
         },

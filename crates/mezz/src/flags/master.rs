@@ -12,6 +12,11 @@ const ALLOCATOR: &str = "shares are always those of the built-in hierarchical we
 pub(crate) const MASTER: &[FlagSpec] = &[
     FlagSpec::built("port", PORT, "Port to listen on; 0 takes any free one").default("5050"),
     FlagSpec::built(
+        "advertise_port",
+        PORT,
+        "Port that others are told to connect to, when it is not the one listened on",
+    ),
+    FlagSpec::built(
         "cluster",
         Kind::Text,
         "Name of the cluster, shown by the web page and /state",
@@ -146,11 +151,6 @@ pub(crate) const MASTER: &[FlagSpec] = &[
     )
     .default("1000"),
     FlagSpec::refused("zk", Kind::Text, ZOOKEEPER),
-    FlagSpec::refused(
-        "advertise_port",
-        PORT,
-        "a master that is told to others under another port is not built yet",
-    ),
     FlagSpec::refused(
         "quorum",
         COUNT,
