@@ -43,5 +43,5 @@ pub mod validation;
 mod wire;
 
 pub use master::Master;
-pub use mezz_sched::{GpuPolicy, RegexLimits};
+pub use mezz_sched::{GpuPolicy, RegexLimits, Sorter};
 pub use wire::is_terminal;

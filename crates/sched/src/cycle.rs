@@ -4,9 +4,12 @@
 
 use crate::agent::Dirt;
 use crate::bits::Bits;
+use crate::config::Sorter;
+use crate::dice::Dice;
 use crate::ids::{AgentIndex, Leaf, Slot};
 use crate::scalars::Scalars;
 use crate::scheduler::{Grant, Scheduler};
+use crate::tree::Sorters;
 use crate::walk::Findings;
 use mezz_resource::Resources;
 use std::collections::BTreeSet;
@@ -64,6 +67,8 @@ pub(crate) struct Cycle {
     pub(crate) lacking: Option<Scalars>,
     /// Room for the set of those that an agent may be offered to.
     pub(crate) candidates: Bits,
+    /// None while all orders are by share.
+    pub(crate) chance: Option<(Sorters, Dice)>,
 }
 
 impl Scheduler {
@@ -78,12 +83,28 @@ impl Scheduler {
             considered: BTreeSet::new(),
             lacking: self.lacking_total(),
             candidates: Bits::default(),
+            chance: self.chance(),
         };
         self.round(&mut cycle, grants);
         // An earmark that was dropped on the way frees an agent, and what was given back makes room: ever less is left.
         while self.is_dirty() {
             self.round(&mut cycle, grants);
         }
+        if let Some((_, dice)) = cycle.chance {
+            self.dice = dice;
+        }
+    }
+
+    fn chance(&self) -> Option<(Sorters, Dice)> {
+        let sorters = Sorters {
+            roles: self.config.role_sorter,
+            frameworks: self.config.framework_sorter,
+        };
+        let by_share = Sorters {
+            roles: Sorter::Drf,
+            frameworks: Sorter::Drf,
+        };
+        (sorters != by_share).then_some((sorters, self.dice))
     }
 
     fn round(&mut self, cycle: &mut Cycle, grants: &mut Vec<Grant>) {

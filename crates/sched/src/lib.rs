@@ -13,6 +13,7 @@ mod classes;
 mod config;
 mod constraints;
 mod cycle;
+mod dice;
 mod earmark;
 mod explain;
 mod filters;
@@ -33,7 +34,7 @@ mod views;
 mod walk;
 
 pub use config::{
-    AgentSpec, Capabilities, Capability, Config, FaultDomain, FrameworkSpec, GpuPolicy,
+    AgentSpec, Capabilities, Capability, Config, FaultDomain, FrameworkSpec, GpuPolicy, Sorter,
 };
 pub use constraints::{
     ConstraintError, ConstraintFault, OfferConstraints, PatternError, RegexLimits,
