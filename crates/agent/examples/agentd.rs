@@ -62,6 +62,17 @@ fn options() -> AgentOptions {
             "--gc-delay-ms" => {
                 options.gc_delay = Duration::from_millis(value.parse().expect("a number"));
             }
+            "--gc-disk-headroom" => options.gc_disk_headroom = value.parse().expect("a number"),
+            "--disk-watch-interval-ms" => {
+                options.disk_watch_interval =
+                    Duration::from_millis(value.parse().expect("a number"));
+            }
+            "--max-log-bytes" => options.max_log_bytes = value.parse().expect("a number"),
+            "--max-log-files" => options.max_log_files = value.parse().expect("a number"),
+            "--fetcher-cache-size" => {
+                options.fetcher_cache_size = value.parse().expect("a number");
+            }
+            "--fetcher-cache-dir" => options.fetcher_cache_dir = Some(value.into()),
             other => panic!("unknown flag {other}"),
         }
     }

@@ -5,25 +5,31 @@
 
 mod archive;
 mod beneath;
+mod cache;
 mod source;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mezz_agent_core::{Event, Fetch, FetchOutcome, LaunchId};
 use mezz_launch_plan::Credentials;
 use mezz_proto::v1::command_info::Uri;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::accounts::Accounts;
 use crate::inbox::{Inbox, Input};
 use crate::launcher::make_sandbox;
 use archive::Kind;
 use beneath::Sandbox;
+use cache::{Key, Lease};
+use source::{Meter, blocking};
+
+pub(crate) use cache::Cache;
 
 /// So many fetches run at a time.
 const PARALLEL: usize = 8;
@@ -62,6 +68,11 @@ pub(crate) enum FetchError {
     Stalled(Duration),
     #[error("no longer wanted")]
     Canceled,
+    #[error("no room in the fetcher cache")]
+    NoRoom,
+    /// The failure of a download that several waited for.
+    #[error("{0}")]
+    Shared(Arc<str>),
 }
 
 /// How fetches are done.
@@ -78,16 +89,19 @@ pub(crate) struct FetchSettings {
 pub(crate) struct FetchCounters {
     pub(crate) succeeded: AtomicU64,
     pub(crate) failed: AtomicU64,
+    pub(crate) cache_total: AtomicU64,
+    pub(crate) cache_used: AtomicU64,
 }
 
 /// Starts fetches and can give them up.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     settings: Arc<FetchSettings>,
+    cache: Arc<Cache>,
     inbox: Arc<Inbox>,
     runtime: Handle,
     room: Arc<Semaphore>,
-    running: BTreeMap<LaunchId, Arc<AtomicBool>>,
+    running: BTreeMap<LaunchId, watch::Sender<bool>>,
     counters: Arc<FetchCounters>,
     accounts: Accounts,
 }
@@ -95,6 +109,7 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     pub(crate) fn new(
         settings: FetchSettings,
+        cache: Cache,
         inbox: Arc<Inbox>,
         runtime: Handle,
         counters: Arc<FetchCounters>,
@@ -103,6 +118,7 @@ impl Fetcher {
         let settings = Arc::new(settings);
         Self {
             settings,
+            cache: Arc::new(cache),
             inbox,
             runtime,
             room,
@@ -114,10 +130,9 @@ impl Fetcher {
 
     /// Begins a fetch; its end goes to the inbox.
     pub(crate) fn start(&mut self, fetch: Fetch) {
-        let canceled = Arc::new(AtomicBool::new(false));
-        self.running
-            .retain(|_, running| Arc::strong_count(running) > 1);
-        self.running.insert(fetch.launch_id, Arc::clone(&canceled));
+        let (cancel, canceled) = watch::channel(false);
+        self.running.retain(|_, running| !running.is_closed());
+        self.running.insert(fetch.launch_id, cancel);
         let owner = fetch.user.as_deref().map(|name| {
             self.accounts
                 .find(name)
@@ -126,6 +141,7 @@ impl Fetcher {
         });
         let job = Job {
             settings: Arc::clone(&self.settings),
+            cache: Arc::clone(&self.cache),
             canceled,
             written: AtomicU64::new(0),
         };
@@ -158,16 +174,22 @@ impl Fetcher {
     /// Gives a fetch up.
     pub(crate) fn cancel(&mut self, launch_id: LaunchId) {
         if let Some(canceled) = self.running.remove(&launch_id) {
-            canceled.store(true, Ordering::Relaxed);
+            canceled.send_replace(true);
         }
+    }
+
+    /// Leaves nothing behind.
+    pub(crate) fn finish(&self) {
+        self.cache.clear();
     }
 }
 
 /// One fetch of all files of a container.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) settings: Arc<FetchSettings>,
-    canceled: Arc<AtomicBool>,
+    settings: Arc<FetchSettings>,
+    cache: Arc<Cache>,
+    canceled: watch::Receiver<bool>,
     written: AtomicU64,
 }
 
@@ -185,7 +207,7 @@ impl Job {
         let sandbox = Arc::new(Sandbox::open(&path).map_err(|error| error.to_string())?);
         let job = Arc::new(self);
         for uri in &fetch.uris {
-            fetch_one(&job, &sandbox, uri)
+            fetch_one(&job, &sandbox, uri, fetch.user.as_deref())
                 .await
                 .map_err(|error| format!("Failed to fetch '{}': {error}", uri.value))?;
         }
@@ -197,13 +219,36 @@ impl Job {
             .map_err(|error| format!("Failed to chown the sandbox: {error}"))
     }
 
+    /// The file in the cache; `None` if it is to be fetched without.
+    async fn cached(&self, uri: &Uri, user: Option<&str>) -> Result<Option<Lease>, FetchError> {
+        let key = Key {
+            user: user.map(str::to_owned),
+            uri: uri.value.clone(),
+        };
+        let mut canceled = self.canceled.clone();
+        tokio::select! {
+            lease = self.cache.get(&self.settings, key) => lease,
+            _ = canceled.wait_for(|canceled| *canceled) => Err(FetchError::Canceled),
+        }
+    }
+}
+
+impl Meter for Job {
+    fn expect(&self, bytes: u64) -> Result<(), FetchError> {
+        let before = self.written.load(Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.settings.max_bytes {
+            return Err(FetchError::TooLarge(self.settings.max_bytes));
+        }
+        Ok(())
+    }
+
     /// Counts bytes against the cap, and notices that the fetch is no longer wanted.
-    pub(crate) fn count(&self, bytes: usize) -> Result<(), FetchError> {
+    fn count(&self, bytes: usize) -> Result<(), FetchError> {
         let before = self.written.fetch_add(bytes as u64, Ordering::Relaxed);
         if before + bytes as u64 > self.settings.max_bytes {
             return Err(FetchError::TooLarge(self.settings.max_bytes));
         }
-        if self.canceled.load(Ordering::Relaxed) {
+        if *self.canceled.borrow() {
             Err(FetchError::Canceled)
         } else {
             Ok(())
@@ -211,23 +256,45 @@ impl Job {
     }
 }
 
-async fn fetch_one(job: &Arc<Job>, sandbox: &Arc<Sandbox>, uri: &Uri) -> Result<(), FetchError> {
+async fn fetch_one(
+    job: &Arc<Job>,
+    sandbox: &Arc<Sandbox>,
+    uri: &Uri,
+    user: Option<&str>,
+) -> Result<(), FetchError> {
     let name = target_name(uri)?;
-    source::copy_into(job, sandbox, &uri.value, &name).await?;
-    let (job, sandbox) = (Arc::clone(job), Arc::clone(sandbox));
-    let (executable, extract) = (uri.executable.unwrap_or(false), uri.extract.unwrap_or(true));
-    let finish = move || {
-        if executable {
-            return Ok(sandbox.make_executable(&name)?);
-        }
-        match Kind::of(&name).filter(|_| extract) {
-            Some(kind) => archive::extract(&job, &sandbox, &name, kind),
-            None => Ok(()),
-        }
+    let executable = uri.executable.unwrap_or(false);
+    let archive = Kind::of(&name).filter(|_| !executable && uri.extract.unwrap_or(true));
+    let lease = if uri.cache.unwrap_or(false) {
+        job.cached(uri, user).await?
+    } else {
+        None
     };
-    tokio::task::spawn_blocking(finish)
-        .await
-        .map_err(|error| FetchError::Archive(error.to_string()))?
+    if lease.is_none() {
+        let (sandbox, name) = (Arc::clone(sandbox), name.clone());
+        let create = move || sandbox.create(&name);
+        source::copy_into(&job.settings, job, &uri.value, create).await?;
+    }
+    let (job, sandbox) = (Arc::clone(job), Arc::clone(sandbox));
+    blocking(move || {
+        if let Some(kind) = archive {
+            // An archive in the cache is not copied into the sandbox as well, as in Mesos.
+            let file = match &lease {
+                Some(lease) => File::open(lease.path())?,
+                None => sandbox.read(&name)?,
+            };
+            return archive::extract(&job, &sandbox, file, &name, kind);
+        }
+        if let Some(lease) = &lease {
+            let from = File::open(lease.path())?;
+            source::copy_whole(job.as_ref(), &from, &mut sandbox.create(&name)?)?;
+        }
+        if executable {
+            sandbox.make_executable(&name)?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Where the file goes in the sandbox.

@@ -1,18 +1,20 @@
-//! Collection of sandboxes that are no longer used, by age and by how full the disk is, one at a time.
+//! Collection of sandboxes that are no longer used, by age and by how full the disk is.
 //!
-//! Owns when a sandbox is deleted. Deleting is paced: thousands of deletions at once would slow launches down.
+//! Owns when a sandbox is deleted, and the thread that does it. Deleting is paced: thousands of deletions at once slow
+//! down everybody who makes files on the same file system.
+
+mod pace;
+mod removal;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::runtime::Handle;
-
-/// The rest between two deletions.
-const PAUSE: Duration = Duration::from_millis(5);
+use pace::{Going, Pace};
 
 /// How sandboxes are collected.
 #[derive(Clone, Debug)]
@@ -31,12 +33,18 @@ pub(crate) struct GarbageCounters {
     pub(crate) failed: AtomicU64,
 }
 
-type Queue = BTreeSet<(SystemTime, PathBuf)>;
+#[derive(Debug, Default)]
+struct Queue {
+    /// Since when each is unused.
+    waiting: BTreeSet<(SystemTime, PathBuf)>,
+    stopped: bool,
+}
 
 #[derive(Debug)]
 struct Shared {
     settings: GarbageSettings,
     queue: Mutex<Queue>,
+    stop: Condvar,
     counters: Arc<GarbageCounters>,
 }
 
@@ -44,14 +52,13 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct GarbageCollector {
     shared: Arc<Shared>,
-    task: tokio::task::JoinHandle<()>,
-    runtime: Handle,
     started: SystemTime,
 }
 
 impl Drop for GarbageCollector {
     fn drop(&mut self) {
-        self.task.abort();
+        self.shared.lock().stopped = true;
+        self.shared.stop.notify_all();
     }
 }
 
@@ -60,20 +67,21 @@ impl GarbageCollector {
     pub(crate) fn start(
         settings: GarbageSettings,
         counters: Arc<GarbageCounters>,
-        runtime: &Handle,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             settings,
             queue: Mutex::default(),
+            stop: Condvar::new(),
             counters,
         });
-        let task = runtime.spawn(collect(Arc::clone(&shared)));
-        Self {
+        let collecting = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("sandbox-gc".to_owned())
+            .spawn(move || collecting.collect())?;
+        Ok(Self {
             shared,
-            task,
-            runtime: runtime.clone(),
             started: SystemTime::now(),
-        }
+        })
     }
 
     /// A sandbox, relative to the work directory, has seen its last use.
@@ -85,23 +93,20 @@ impl GarbageCollector {
     }
 
     /// Finds sandboxes of earlier lives, off this thread; those in `used` stay.
-    pub(crate) fn adopt_leftovers(&self, used: BTreeSet<PathBuf>) {
+    pub(crate) fn adopt_leftovers(&self, used: BTreeSet<PathBuf>) -> io::Result<()> {
         let (shared, started) = (Arc::clone(&self.shared), self.started);
-        self.runtime.spawn_blocking(move || {
+        let adopt = move || {
             for path in sandboxes(&shared.settings.work_dir) {
-                let Ok(data) = fs::symlink_metadata(&path) else {
-                    continue;
-                };
                 // What this life has made is told to us when its time has come.
-                let made = data
-                    .created()
-                    .or_else(|_| data.modified())
-                    .unwrap_or(started);
-                if made < started && !used.contains(&path) {
-                    shared.insert(data.modified().unwrap_or(started), path);
+                if !used.contains(&path) && made(&path).is_some_and(|made| made < started) {
+                    shared.insert(last_use(&path).unwrap_or(started), path);
                 }
             }
-        });
+        };
+        std::thread::Builder::new()
+            .name("sandbox-gc-find".to_owned())
+            .spawn(adopt)
+            .map(drop)
     }
 }
 
@@ -112,47 +117,83 @@ impl Shared {
 
     fn insert(&self, since: SystemTime, path: PathBuf) {
         let mut queue = self.lock();
-        queue.insert((since, path));
+        queue.waiting.insert((since, path));
+        self.show(&queue);
+    }
+
+    fn show(&self, queue: &Queue) {
         self.counters
             .pending
-            .store(queue.len() as u64, Ordering::Relaxed);
+            .store(queue.waiting.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Sleeps unless, or until, there is an end to it.
+    fn rest(&self, rest: Duration) -> Going {
+        let queue = self.lock();
+        let waited = self
+            .stop
+            .wait_timeout_while(queue, rest, |queue| !queue.stopped);
+        let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if queue.stopped {
+            Going::Stopped
+        } else {
+            Going::On
+        }
     }
 
     /// The next sandbox whose time has come.
     fn next_due(&self, max_age: Duration) -> Option<PathBuf> {
         let mut queue = self.lock();
-        let (since, _) = queue.first()?;
+        let (since, _) = queue.waiting.first()?;
         if SystemTime::now().duration_since(*since).unwrap_or_default() < max_age {
             return None;
         }
-        let (_, path) = queue.pop_first()?;
-        self.counters
-            .pending
-            .store(queue.len() as u64, Ordering::Relaxed);
+        let (_, path) = queue.waiting.pop_first()?;
+        self.show(&queue);
         Some(path)
     }
-}
 
-async fn collect(shared: Arc<Shared>) {
-    // A short delay (as tests set it) must not wait for the next look at the disk.
-    let interval = shared
-        .settings
-        .interval
-        .min(shared.settings.delay.max(Duration::from_millis(50)));
-    loop {
-        tokio::time::sleep(interval).await;
-        let max_age = max_age(&shared.settings);
-        while let Some(path) = shared.next_due(max_age) {
-            let removing = path.clone();
-            let removed = tokio::task::spawn_blocking(move || remove(&removing)).await;
-            match removed {
-                Ok(Ok(())) => shared.counters.succeeded.fetch_add(1, Ordering::Relaxed),
-                failure => {
-                    tracing::warn!(path = %path.display(), ?failure, "cannot remove a sandbox");
-                    shared.counters.failed.fetch_add(1, Ordering::Relaxed)
+    fn collect(&self) {
+        // Whatever else the machine does goes first. A system that refuses this has no such order.
+        let _ = rustix::process::setpriority_process(None, 19);
+        // A short delay (as tests set it) must not wait for the next look at the disk.
+        let interval = self
+            .settings
+            .interval
+            .min(self.settings.delay.max(Duration::from_millis(50)));
+        while self.rest(interval) == Going::On {
+            let mut looked = std::time::Instant::now();
+            let mut allowed = max_age(&self.settings);
+            while let Some(path) = self.next_due(allowed) {
+                let mut pace = Pace::new(allowed.is_zero(), |rest| self.rest(rest));
+                self.remove(&path, &mut pace);
+                if pace.sandbox_done() == Going::Stopped {
+                    return;
                 }
-            };
-            tokio::time::sleep(PAUSE).await;
+                // What was deleted may have made enough room.
+                if looked.elapsed() >= interval {
+                    looked = std::time::Instant::now();
+                    allowed = max_age(&self.settings);
+                }
+            }
+        }
+    }
+
+    fn remove(&self, path: &Path, pace: &mut Pace<impl FnMut(Duration) -> Going>) {
+        match removal::remove_tree(path, pace) {
+            Ok(Going::On) => {
+                self.counters.succeeded.fetch_add(1, Ordering::Relaxed);
+            }
+            // The next life finds what is left.
+            Ok(Going::Stopped) => return,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "cannot remove a sandbox");
+                self.counters.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        if let Some(framework) = path.parent() {
+            // It may hold other sandboxes, and is made again by the next launch.
+            let _ = fs::remove_dir(framework);
         }
     }
 }
@@ -165,23 +206,31 @@ pub(crate) fn max_age(settings: &GarbageSettings) -> Duration {
         .mul_f64((1.0 - settings.headroom - usage).clamp(0.0, 1.0))
 }
 
+/// Sandboxes are many small files: a disk without room for more of them is as full as one without room for bytes.
 fn disk_usage(path: &Path) -> Option<f64> {
     let disk = rustix::fs::statvfs(path).ok()?;
-    (disk.f_blocks > 0).then(|| 1.0 - disk.f_bavail as f64 / disk.f_blocks as f64)
+    let used = |free: u64, all: u64| (all > 0).then(|| 1.0 - free as f64 / all as f64);
+    let bytes = used(disk.f_bavail, disk.f_blocks)?;
+    Some(used(disk.f_favail, disk.f_files).map_or(bytes, |files| files.max(bytes)))
 }
 
-/// Removes the sandbox, and its framework's folder if that is empty then.
-fn remove(path: &Path) -> std::io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    if let Some(framework) = path.parent() {
-        // It may hold other sandboxes, and is made again by the next launch.
-        let _ = fs::remove_dir(framework);
-    }
-    Ok(())
+fn made(sandbox: &Path) -> Option<SystemTime> {
+    let data = fs::symlink_metadata(sandbox).ok()?;
+    data.created().or_else(|_| data.modified()).ok()
+}
+
+/// As far as can be told after a restart: a task that wrote until its end was used until then.
+fn last_use(sandbox: &Path) -> Option<SystemTime> {
+    [
+        sandbox.to_owned(),
+        sandbox.join("stdout"),
+        sandbox.join("stderr"),
+    ]
+    .iter()
+    .filter_map(|path| fs::symlink_metadata(path).ok()?.modified().ok())
+    .max()
+    // A clock that was set back must not keep it for ever.
+    .map(|used| used.min(SystemTime::now()))
 }
 
 /// Every `sandboxes/FRAMEWORK/CONTAINER`.

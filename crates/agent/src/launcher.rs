@@ -7,16 +7,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
-use mezz_agent_core::{Command, Launch, Survival};
+use mezz_agent_core::{Command, Launch, Role, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan, Place,
-    PlanError, Privilege, SandboxContent,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan,
+    OutputSpec, Place, PlanError, Privilege, SandboxContent,
 };
 use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::io::Errno;
 
 use crate::accounts::Accounts;
 use crate::local_disk::{self, LocalDisk};
+use crate::log_rotation::LogRuleError;
 
 /// Why a container cannot be started. The text becomes the task's message.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,8 @@ pub(crate) enum LaunchError {
     Outside { path: PathBuf },
     #[error("Failed to launch container: {0}")]
     Plan(#[from] PlanError),
+    #[error("Failed to launch container: {0}")]
+    Logs(#[from] LogRuleError),
 }
 
 /// Makes sandboxes and plans.
@@ -126,6 +129,9 @@ fn spec(launch: Launch, sandbox: PathBuf) -> ContainerSpec {
     let mut spec = ContainerSpec::new(LaunchId(launch.launch_id.0), command, sandbox);
     spec.environment = vec![launch.environment];
     spec.user = launch.user;
+    if launch.role == Role::Probe {
+        spec.stdio.stdout = OutputSpec::SandboxFile("stderr".to_owned());
+    }
     spec.sandbox_content = if launch.fetched {
         SandboxContent::Fetched
     } else {
@@ -175,9 +181,7 @@ fn make_quickly(kept: &mut Option<(PathBuf, OwnedFd)>, path: &Path) -> Made {
 pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Result<()> {
     match DirBuilder::new().mode(0o755).create(path) {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().mode(0o755).recursive(true).create(path)?;
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_with_parents(path)?,
         Err(error)
             if error.kind() == io::ErrorKind::AlreadyExists
                 && fs::symlink_metadata(path)?.is_dir() => {}
@@ -187,4 +191,17 @@ pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Resu
         Some(owner) => std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)),
         None => Ok(()),
     }
+}
+
+/// The collector may take the empty folder above away again between two steps.
+fn make_with_parents(path: &Path) -> io::Result<()> {
+    const ATTEMPTS: u32 = 5;
+    let make = || DirBuilder::new().mode(0o755).recursive(true).create(path);
+    for _ in 1..ATTEMPTS {
+        match make() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            made => return made,
+        }
+    }
+    make()
 }

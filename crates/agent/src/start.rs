@@ -1,26 +1,29 @@
 //! Starting an agent, and the handle by which its process holds it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use mezz_agent_core::{AgentCore, Config, Event, Recovery, StopRequest};
+use mezz_agent_core::{AgentCore, Event, Recovery, StopRequest};
 use mezz_http::server::{ServerHandle, ServerOptions, serve};
-use mezz_proto::v1::AgentInfo;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use crate::driver::{AgentExit, Driver, TurnState};
 use crate::exits::Exits;
-use crate::fetch::{FetchCounters, FetchSettings, Fetcher};
-use crate::garbage::{GarbageCollector, GarbageCounters, GarbageSettings};
+use crate::fetch::{Cache, FetchCounters, Fetcher};
+use crate::garbage::{GarbageCollector, GarbageCounters};
 use crate::host::{self, ResourceOptionError};
 use crate::http::AgentHttp;
 use crate::inbox::{Inbox, Input};
 use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
+use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
 use crate::options::AgentOptions;
+use crate::probes::Prober;
+use crate::settings::{self, agent_info, config, fetch_cache, fetch_settings, garbage_settings};
 use crate::streams::ExecutorStreams;
 use crate::usage::UsageRequests;
 use crate::warden_link::{WardenLink, WardenLinkError};
@@ -52,6 +55,14 @@ pub enum StartError {
     /// The warden.
     #[error(transparent)]
     Warden(#[from] WardenLinkError),
+    /// The folder of the fetcher cache.
+    #[error("--fetcher-cache-dir: {}: {source}", path.display())]
+    FetcherCache {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The system refused something that every agent needs.
     #[error("cannot start: {0}")]
     System(std::io::Error),
@@ -131,14 +142,14 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     let address = listener.local_addr().map_err(StartError::System)?;
     let advertised = advertised(&options, address);
     let inbox = Inbox::new().map_err(StartError::System)?;
-    let fetch_counters = Arc::new(FetchCounters::default());
-    let garbage_counters = Arc::new(GarbageCounters::default());
-    let runtime = Handle::current();
+    let rotation = LogRotation::new(LogLimits::new(options.max_log_bytes, options.max_log_files));
+    rotation.start().map_err(StartError::System)?;
     let parts = Parts {
-        runtime,
+        runtime: Handle::current(),
         advertised,
-        fetch_counters,
-        garbage_counters,
+        fetch_counters: Arc::default(),
+        garbage_counters: Arc::default(),
+        rotation,
     };
     let options = Arc::new(options);
     let starting = {
@@ -148,14 +159,7 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     let prepared = starting
         .await
         .map_err(|error| StartError::System(std::io::Error::other(error)))??;
-    let http = AgentHttp::new(
-        Arc::clone(&inbox),
-        &options,
-        &prepared.work_dir,
-        &parts.garbage_counters,
-        &parts.fetch_counters,
-        advertised,
-    );
+    let http = AgentHttp::new(Arc::clone(&inbox), &options, &prepared.work_dir, &parts);
     let server =
         serve(listener, Arc::new(http), ServerOptions::default()).map_err(StartError::System)?;
     let (registered_in, registered) = watch::channel(None);
@@ -171,12 +175,14 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     })
 }
 
+/// What the core's thread and the HTTP API share.
 #[derive(Clone)]
-struct Parts {
+pub(crate) struct Parts {
     runtime: Handle,
-    advertised: SocketAddr,
-    fetch_counters: Arc<FetchCounters>,
-    garbage_counters: Arc<GarbageCounters>,
+    pub(crate) advertised: SocketAddr,
+    pub(crate) fetch_counters: Arc<FetchCounters>,
+    pub(crate) garbage_counters: Arc<GarbageCounters>,
+    pub(crate) rotation: LogRotation,
 }
 
 /// What had to be opened before anything could start.
@@ -187,6 +193,7 @@ struct Prepared {
     launcher: Launcher,
     core: AgentCore,
     recovery: Recovery,
+    fetch_cache: Cache,
 }
 
 fn advertised(options: &AgentOptions, bound: SocketAddr) -> SocketAddr {
@@ -216,7 +223,7 @@ fn prepare(
     };
     let (warden, containers) = WardenLink::open(&work_dir, options.warden_program.clone())?;
     let facts = mezz_warden::host::facts(work_dir.scope());
-    say_what_is_not_enforced(&facts);
+    settings::say_what_is_not_enforced(&facts);
     let launcher = Launcher::new(facts, work_dir.path().to_owned());
     let core = AgentCore::new(config(options, agent, parts.advertised, &work_dir));
     let recovery = Recovery {
@@ -224,6 +231,7 @@ fn prepare(
         boot_id: host::boot_id(),
         containers,
     };
+    let fetch_cache = fetch_cache(options, &work_dir, &parts.fetch_counters)?;
     Ok(Prepared {
         work_dir,
         journal,
@@ -231,72 +239,8 @@ fn prepare(
         launcher,
         core,
         recovery,
+        fetch_cache,
     })
-}
-
-fn agent_info(
-    options: &AgentOptions,
-    advertised: SocketAddr,
-    work_dir: &WorkDir,
-) -> Result<AgentInfo, StartError> {
-    Ok(AgentInfo {
-        hostname: host::hostname(options.hostname.as_deref(), advertised.ip()),
-        port: Some(i32::from(advertised.port())),
-        resources: host::resources(
-            options.resources.as_deref(),
-            &options.default_role,
-            work_dir.path(),
-        )?,
-        attributes: host::attributes(options.attributes.as_deref())?,
-        ..AgentInfo::default()
-    })
-}
-
-fn config(
-    options: &AgentOptions,
-    agent: AgentInfo,
-    advertised: SocketAddr,
-    work_dir: &WorkDir,
-) -> Config {
-    let path = work_dir.path().to_string_lossy().into_owned();
-    let mut config = Config::new(
-        agent,
-        path,
-        advertised.ip().to_string(),
-        advertised.port(),
-        host::seed(),
-    );
-    config.switch_user = options.switch_user && rustix::process::geteuid().is_root();
-    config
-        .executor_environment
-        .clone_from(&options.executor_environment);
-    config.registration_backoff_factor = options.registration_backoff_factor;
-    config.executor_registration_timeout = options.executor_registration_timeout;
-    config.executor_reregistration_timeout = options.executor_reregistration_timeout;
-    config.executor_shutdown_grace_period = options.executor_shutdown_grace_period;
-    config.recovery_timeout = options.recovery_timeout;
-    config.recover = options.recover;
-    config.reconfiguration = options.reconfiguration_policy;
-    config
-}
-
-/// Once, at start: a user who relies on what is not there should know.
-fn say_what_is_not_enforced(facts: &mezz_launch_plan::HostFacts) {
-    use mezz_launch_plan::{PidNamespaces, Privilege};
-    let by_cgroup = facts.cgroup_v2.is_some() || facts.freezer_v1.is_some();
-    if let Privilege::User { uid } = facts.privilege {
-        tracing::warn!(
-            uid,
-            "not root: tasks run as this user whatever user they name; cpus, mem and disk are accounted, not enforced"
-        );
-    } else {
-        tracing::info!("cpus, mem and disk are accounted, not enforced");
-    }
-    if !by_cgroup && facts.pid_namespaces == PidNamespaces::Unavailable {
-        tracing::warn!(
-            "no usable cgroup and no pid namespaces: a task that leaves its session is found by its environment only"
-        );
-    }
 }
 
 impl Prepared {
@@ -315,6 +259,7 @@ impl Prepared {
             launcher,
             core,
             recovery,
+            fetch_cache,
         } = self;
         let live = recovery
             .containers
@@ -334,15 +279,17 @@ impl Prepared {
             launcher,
             fetcher: Fetcher::new(
                 fetch_settings(options, &work_dir),
+                fetch_cache,
                 Arc::clone(inbox),
                 parts.runtime.clone(),
                 Arc::clone(&parts.fetch_counters),
             ),
+            prober: Prober::new(Arc::clone(inbox), parts.runtime.clone()),
             garbage: GarbageCollector::start(
                 garbage_settings(options, &work_dir),
                 Arc::clone(&parts.garbage_counters),
-                &parts.runtime,
-            ),
+            )?,
+            rotation: parts.rotation.clone(),
             streams: ExecutorStreams::default(),
             exits: Exits::default(),
             usage: UsageRequests::default(),
@@ -362,24 +309,5 @@ impl Prepared {
             let _ = finish.send(exit);
         })?;
         Ok(())
-    }
-}
-
-fn fetch_settings(options: &AgentOptions, work_dir: &WorkDir) -> FetchSettings {
-    FetchSettings {
-        work_dir: work_dir.path().to_owned(),
-        frameworks_home: options.frameworks_home.clone(),
-        stall_timeout: options.fetcher_stall_timeout,
-        max_bytes: options.fetcher_max_bytes,
-    }
-}
-
-/// How the sandboxes of this agent are collected.
-pub(crate) fn garbage_settings(options: &AgentOptions, work_dir: &WorkDir) -> GarbageSettings {
-    GarbageSettings {
-        work_dir: work_dir.path().to_owned(),
-        delay: options.gc_delay,
-        headroom: options.gc_disk_headroom,
-        interval: options.disk_watch_interval,
     }
 }

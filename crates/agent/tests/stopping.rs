@@ -3,8 +3,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::TaskState;
 use rustix::process::Signal;
@@ -74,32 +72,4 @@ async fn without_a_work_directory_nothing_is_left() {
     assert!(agent.wait().await.success());
     assert!(!is_running("sleep 4646"));
     assert!(!std::path::Path::new(&work_dir).exists());
-}
-
-#[tokio::test]
-async fn sandboxes_of_ended_tasks_are_collected_after_their_delay() {
-    let mut master = FakeMaster::start().await;
-    let agent = Agent::start(&master.address, None, &[("--gc-delay-ms", "400")]);
-    let mut link = master.accept().await;
-    link.run(
-        &framework(true),
-        vec![shell("gone", "true"), shell("stays", "exec sleep 60")],
-    );
-    link.finish(&["gone"]).await;
-    let path = "/files/browse?path=/frameworks/fw-0000/executors/";
-    assert_eq!(agent.get(&format!("{path}gone/runs/latest")).await.0, 200);
-    for _ in 0..500 {
-        if agent.get(&format!("{path}gone/runs/latest")).await.0 == 404 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(agent.get(&format!("{path}gone/runs/latest")).await.0, 404);
-    assert_eq!(agent.get(&format!("{path}stays/runs/latest")).await.0, 200);
-    assert!(
-        agent.json("/metrics/snapshot").await["gc/path_removals_succeeded"]
-            .as_f64()
-            .unwrap()
-            >= 1.0
-    );
 }

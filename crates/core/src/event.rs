@@ -7,7 +7,7 @@ use crate::key::{Generation, RequestKey, SessionKey, StreamKey, Token};
 use crate::native::NativeCall;
 
 /// Something that the shell tells the core.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Event {
     /// A SUBSCRIBE that passed the transport checks; its answer is already an open stream.
     Subscribe(Box<Subscribe>),
@@ -45,7 +45,7 @@ pub enum Event {
 }
 
 /// A framework asks for its stream.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Subscribe {
     pub stream: StreamKey,
     /// The `Mesos-Stream-Id` that the shell made up and sent.
@@ -57,7 +57,7 @@ pub struct Subscribe {
 }
 
 /// A scheduler call other than SUBSCRIBE, already validated by [`crate::validation::scheduler_call`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SchedulerCall {
     pub request: RequestKey,
     /// The `Mesos-Stream-Id` header.
@@ -67,7 +67,7 @@ pub struct SchedulerCall {
 }
 
 /// An operator's call that changes something; reads never enter the core.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct OperatorCall {
     pub request: RequestKey,
     pub principal: Option<String>,
@@ -75,7 +75,7 @@ pub struct OperatorCall {
 }
 
 /// What an operator may change.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum OperatorAction {
     Teardown { framework_id: String },
     UpdateWeights(Vec<v1::WeightInfo>),
@@ -85,7 +85,7 @@ pub enum OperatorAction {
 }
 
 /// Leadership, with what the store held.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Elected {
     pub epoch: u64,
     /// A fresh random UUID: the id of this incarnation and the prefix of the ids that it gives.
@@ -97,7 +97,9 @@ pub struct Elected {
 }
 
 /// What a timer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum TimerKey {
     /// An allocation cycle is due.
     Allocate,
@@ -111,4 +113,8 @@ pub enum TimerKey {
     Reregister(crate::key::AgentKey),
     /// The oldest outstanding offers have reached `offer_timeout`.
     OfferTimeout,
+    /// The turn of an agent whose removal is paced.
+    Removal(crate::key::AgentKey),
+    /// Agents lost long ago, and too many of them, are forgotten.
+    RegistryCollection,
 }

@@ -4,6 +4,7 @@
 //! source: time and randomness are inputs. It is `Clone` and comparable, so that it can be simulated and replayed.
 
 mod accept;
+mod agent_loss;
 mod calls;
 pub mod config;
 mod conservation;
@@ -33,8 +34,11 @@ pub mod pages;
 mod reconcile;
 pub mod records;
 mod registration;
+mod reported;
 mod returning;
+mod serde_forms;
 mod sessions;
+mod snapshot;
 mod state;
 mod tasks;
 pub mod time;
@@ -44,4 +48,5 @@ mod wire;
 
 pub use master::Master;
 pub use mezz_sched::{GpuPolicy, RegexLimits, Sorter};
+pub use snapshot::RestoreError;
 pub use wire::is_terminal;

@@ -64,8 +64,9 @@ counters! {
 }
 
 /// The counters of the master.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Metrics {
+    #[serde(with = "crate::serde_forms::array")]
     values: [u64; COUNTERS.len()],
     /// `task_<state>/source_<source>/reason_<reason>` of terminal updates.
     reasons: Arc<BTreeMap<String, u64>>,
@@ -105,7 +106,7 @@ impl Metrics {
 }
 
 /// Counters of one framework: calls and events by their Mesos type number, offers, operations, terminal states.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FrameworkMetrics {
     /// Index: `Call.Type` number.
     pub calls: [u32; 18],

@@ -3,7 +3,7 @@
 use mezz_proto::v1;
 
 /// A call to the built-in framework.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum NativeCall {
     /// Place and run one task; answered with `TaskAccepted` once it is durable.
     Run(Box<NativeTask>),
@@ -16,7 +16,7 @@ pub enum NativeCall {
 }
 
 /// A task as the user wants it; the core adds id and agent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct NativeTask {
     /// Shown name; also the stem of the id when `id` is unset.
     pub name: String,

@@ -12,7 +12,7 @@ type Page<T> = [Option<Arc<T>>; PAGE];
 type Chunk<T> = [Option<Arc<Page<T>>>; CHUNK];
 
 /// A growable array of optional records with cheap clones.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Pages<T> {
     chunks: Vec<Arc<Chunk<T>>>,
     len: usize,
@@ -25,6 +25,24 @@ impl<T> Clone for Pages<T> {
             len: self.len,
         }
     }
+}
+
+/// Equal are those with the same records in the same slots, whatever pages they have.
+impl<T: PartialEq> PartialEq for Pages<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len
+            && self
+                .changes_since(other)
+                .all(|change| change.before == change.after)
+    }
+}
+
+/// One slot in which two states of the same pages differ.
+#[derive(Debug)]
+pub struct Change<'a, T> {
+    pub slot: usize,
+    pub before: Option<&'a Arc<T>>,
+    pub after: Option<&'a Arc<T>>,
 }
 
 impl<T> Default for Pages<T> {
@@ -87,6 +105,33 @@ impl<T> Pages<T> {
             })
     }
 
+    /// The slots that do not hold the very same record as earlier, in slot order. What both share is skipped by pages,
+    /// so that this costs what changed.
+    pub fn changes_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = Change<'a, T>> {
+        let chunks = self.chunks.len().max(before.chunks.len());
+        (0..chunks)
+            .map(|c| (c, before.chunks.get(c), self.chunks.get(c)))
+            .filter(|(_, before, after)| !is_same(*before, *after))
+            .flat_map(|(c, before, after)| {
+                (0..CHUNK).map(move |p| {
+                    let page = |chunk: Option<&'a Arc<Chunk<T>>>| chunk?[p].as_ref();
+                    (c * CHUNK + p, page(before), page(after))
+                })
+            })
+            .filter(|(_, before, after)| !is_same(*before, *after))
+            .flat_map(|(index, before, after)| {
+                (0..PAGE).map(move |r| {
+                    let record = |page: Option<&'a Arc<Page<T>>>| page?[r].as_ref();
+                    Change {
+                        slot: index * PAGE + r,
+                        before: record(before),
+                        after: record(after),
+                    }
+                })
+            })
+            .filter(|change| !is_same(change.before, change.after))
+    }
+
     fn slot(&mut self, index: usize) -> &mut Option<Arc<T>> {
         let chunk_index = index / (PAGE * CHUNK);
         while self.chunks.len() <= chunk_index {
@@ -107,6 +152,14 @@ impl<T: Clone> Pages<T> {
     }
 }
 
+fn is_same<T>(before: Option<&Arc<T>>, after: Option<&Arc<T>>) -> bool {
+    match (before, after) {
+        (None, None) => true,
+        (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+        _ => false,
+    }
+}
+
 fn make_mut_array<E: Clone, const N: usize>(
     array: &mut Arc<[Option<E>; N]>,
 ) -> &mut [Option<E>; N] {
@@ -114,7 +167,7 @@ fn make_mut_array<E: Clone, const N: usize>(
 }
 
 /// Hands out the lowest free slots of a [`Pages`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Slots {
     free: Vec<u32>,
     next: u32,
@@ -158,5 +211,25 @@ mod tests {
         assert_eq!(pages.len(), 9_999);
         assert_eq!(pages.iter().count(), 9_999);
         assert!(Arc::ptr_eq(view.get(1).unwrap(), pages.get(1).unwrap()));
+        let changed: Vec<usize> = pages
+            .changes_since(&view)
+            .map(|change| change.slot)
+            .collect();
+        assert_eq!(changed, [5_000, 6_000]);
+    }
+
+    #[test]
+    fn pages_that_once_held_more_equal_those_that_never_did() {
+        let mut grown = Pages::default();
+        let mut small = Pages::default();
+        grown.insert(9_000, 1);
+        assert_ne!(grown, small);
+        grown.remove(9_000);
+        assert_eq!(grown, small);
+        grown.insert(3, 1);
+        small.insert(3, 2);
+        assert_ne!(grown, small);
+        small.insert(3, 1);
+        assert_eq!(grown, small);
     }
 }

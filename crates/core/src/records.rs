@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mezz_proto::v1;
 use mezz_resource::Resources;
+use prost::Message as _;
 
 use crate::key::{AgentKey, ExecutorKey, FrameworkKey, OfferKey, TaskKey};
 use crate::metrics::{FrameworkMetrics, Metrics};
@@ -14,7 +15,7 @@ use crate::pages::Pages;
 use crate::time::Wall;
 
 /// Everything that a reader may see, at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Records {
     pub master: Arc<MasterRecord>,
     pub agents: Pages<AgentRecord>,
@@ -32,7 +33,7 @@ pub struct Records {
 }
 
 /// This master.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct MasterRecord {
     pub info: v1::MasterInfo,
     pub cluster_id: String,
@@ -43,7 +44,7 @@ pub struct MasterRecord {
 }
 
 /// Where an agent stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum AgentState {
     /// Known from the store, not yet back since this master leads.
     Recovered,
@@ -60,11 +61,13 @@ pub enum AgentState {
 }
 
 /// An agent. Unreachable and gone agents keep their record (bounded in number).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AgentRecord {
     pub key: AgentKey,
     pub id: Arc<str>,
+    /// Without its resources: `declared` holds them encoded, since decoded ones take more room than all the rest.
     pub info: Arc<v1::AgentInfo>,
+    pub declared: Bytes,
     /// Where its own HTTP API is reached, with `info.port`.
     pub ip: Arc<str>,
     pub state: AgentState,
@@ -85,6 +88,24 @@ pub struct AgentRecord {
 }
 
 impl AgentRecord {
+    /// Parts what an agent says of itself into `info` and `declared`.
+    pub fn parted(mut info: v1::AgentInfo) -> (Arc<v1::AgentInfo>, Bytes) {
+        let declared = v1::AgentInfo {
+            resources: std::mem::take(&mut info.resources),
+            ..v1::AgentInfo::default()
+        };
+        (Arc::new(info), declared.encode_to_vec().into())
+    }
+
+    /// What the agent says of itself, as it said it.
+    pub fn whole_info(&self) -> v1::AgentInfo {
+        let declared = v1::AgentInfo::decode(&*self.declared);
+        v1::AgentInfo {
+            resources: declared.unwrap_or_default().resources,
+            ..(*self.info).clone()
+        }
+    }
+
     /// The libprocess-style address that old clients cut apart: `slave(1)@ip:port`.
     pub fn pid(&self) -> String {
         format!(
@@ -101,7 +122,7 @@ impl AgentRecord {
 }
 
 /// Where a framework stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum FrameworkState {
     /// Subscribed.
     Active,
@@ -114,7 +135,7 @@ pub enum FrameworkState {
 }
 
 /// A framework.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FrameworkRecord {
     pub key: FrameworkKey,
     pub id: Arc<str>,
@@ -148,7 +169,7 @@ impl FrameworkRecord {
 }
 
 /// Which of the three lists of a framework a task is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum TaskList {
     /// Known to run, or terminal and not yet acknowledged.
     Live,
@@ -159,7 +180,7 @@ pub enum TaskList {
 }
 
 /// A task: a small header for filters and labels, and the wire record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TaskRecord {
     pub key: TaskKey,
     pub framework: FrameworkKey,
@@ -184,7 +205,7 @@ pub struct TaskRecord {
 }
 
 /// A custom executor that runs on an agent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ExecutorRecord {
     pub key: ExecutorKey,
     pub framework: FrameworkKey,
@@ -198,7 +219,7 @@ pub struct ExecutorRecord {
 }
 
 /// An outstanding offer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct OfferRecord {
     pub key: OfferKey,
     pub id: Arc<str>,
@@ -210,7 +231,7 @@ pub struct OfferRecord {
 }
 
 /// A native task that waits for a place.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PendingRecord {
     pub id: Box<str>,
     pub task: Arc<crate::native::NativeTask>,
@@ -221,7 +242,7 @@ pub struct PendingRecord {
 }
 
 /// What is known of a role.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RoleRecord {
     /// Unset: 1.
     pub weight: Option<f64>,

@@ -16,21 +16,29 @@ use crate::pages::Slots;
 use crate::time::Mono;
 
 /// From names to keys. Looked up, never iterated.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Index {
+    #[serde(with = "crate::serde_forms::sorted")]
     pub(crate) frameworks: FxHashMap<Arc<str>, FrameworkKey>,
+    #[serde(with = "crate::serde_forms::sorted")]
     pub(crate) agents: FxHashMap<Arc<str>, AgentKey>,
+    #[serde(with = "crate::serde_forms::sorted")]
     pub(crate) offers: FxHashMap<Arc<str>, OfferKey>,
+    #[serde(with = "crate::serde_forms::sorted")]
     pub(crate) tasks: FxHashMap<(FrameworkKey, Box<str>), TaskKey>,
+    #[serde(with = "crate::serde_forms::sorted")]
     pub(crate) executors: FxHashMap<(AgentKey, FrameworkKey, Box<str>), ExecutorKey>,
     /// By the token of its first registration; the agent's own token tells whether the entry still holds.
+    #[serde(with = "crate::serde_forms::sorted")]
     pub(crate) registrations: FxHashMap<Bytes, AgentKey>,
+    #[serde(with = "crate::serde_forms::sorted")]
     pub(crate) sessions: FxHashMap<SessionKey, SessionState>,
+    #[serde(with = "crate::serde_forms::sorted")]
     pub(crate) streams: FxHashMap<StreamKey, FrameworkKey>,
 }
 
 /// Free slots of the record pages.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Free {
     pub(crate) agents: Slots,
     pub(crate) frameworks: Slots,
@@ -41,7 +49,7 @@ pub(crate) struct Free {
 }
 
 /// Where an agent's session stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum SessionState {
     /// It said hello and waits for a permit.
     Waiting,
@@ -52,14 +60,14 @@ pub(crate) enum SessionState {
 }
 
 /// The open stream of a framework.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Connection {
     pub(crate) stream: StreamKey,
     pub(crate) stream_id: String,
 }
 
 /// A framework beyond its record.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct FrameworkLive {
     pub(crate) connection: Option<Connection>,
     pub(crate) tasks: BTreeSet<TaskKey>,
@@ -70,17 +78,19 @@ pub(crate) struct FrameworkLive {
 }
 
 /// A kill that waits for its agent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct PendingKill {
     pub(crate) policy: Option<v1::KillPolicy>,
 }
 
 /// An agent beyond its record.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AgentLive {
     /// The write that holds its registration: nothing of it is offered before.
     pub(crate) registered: Token,
     pub(crate) session: Option<SessionKey>,
+    /// What the store holds of it, and since which write.
+    pub(crate) stored: Option<(Bytes, Token)>,
     /// What it named itself by when it had no id.
     pub(crate) registration_token: Option<Bytes>,
     pub(crate) tasks: BTreeSet<TaskKey>,
@@ -95,16 +105,20 @@ pub(crate) struct AgentLive {
 }
 
 /// Timers by key, and outstanding offers by age.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Timers {
     pub(crate) armed: BTreeMap<TimerKey, (Generation, Mono)>,
     pub(crate) next_generation: u64,
+    /// The next allocation cycle waits for nothing: a framework has used an offer and lacks the rest of it.
+    pub(crate) allocate_now: bool,
     /// Outstanding offers, oldest first; ended ones are skipped.
     pub(crate) offers: VecDeque<(Mono, Arc<str>)>,
+    /// Before this no other agent is made unreachable, where that is paced.
+    pub(crate) next_removal: Mono,
 }
 
 /// Numbers that ids are made of.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Numbers {
     pub(crate) framework: u64,
     pub(crate) agent: u64,

@@ -35,11 +35,10 @@ fn number<T: TryFrom<u64>>(flags: &Flags, name: &str) -> T {
         .expect("the table gives every number that is read a default, and bounds what is given")
 }
 
-fn size(flags: &Flags, name: &str) -> usize {
-    let bytes = flags
+fn size(flags: &Flags, name: &str) -> u64 {
+    flags
         .bytes(name)
-        .expect("the table gives every size that is read a default, and checks what is given");
-    usize::try_from(bytes).unwrap_or(usize::MAX)
+        .expect("the table gives every size that is read a default, and checks what is given")
 }
 
 fn path(flags: &Flags, name: &str) -> Option<PathBuf> {

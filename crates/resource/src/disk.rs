@@ -7,7 +7,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 /// The kinds of disk sources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum DiskSourceKind {
     /// A folder.
     Path,
@@ -20,7 +22,9 @@ pub enum DiskSourceKind {
 }
 
 /// Where a disk comes from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct DiskSource {
     /// The kind.
     pub kind: DiskSourceKind,
@@ -39,7 +43,7 @@ pub struct DiskSource {
 }
 
 /// A persistent volume.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Persistence {
     /// Unique within the role on its agent.
     pub id: String,
@@ -51,7 +55,7 @@ pub struct Persistence {
 ///
 /// Two disks are equal when source and persistence id are: how a volume is mounted is a matter of
 /// each use, and its creator is a note.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Disk {
     /// Where it comes from; none is the agent's work directory.
     pub source: Option<DiskSource>,

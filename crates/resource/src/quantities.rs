@@ -23,7 +23,18 @@ pub enum QuantitiesError {
 }
 
 /// Quantities sorted by name, without zeros.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Quantities(Vec<(Name, Scalar)>);
 
 impl Quantities {

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A closed range; `begin <= end` holds for every range inside [`Ranges`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Range {
     /// The first value.
     pub begin: u64,
@@ -13,7 +15,9 @@ pub struct Range {
 }
 
 /// Sorted and coalesced ranges; cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Ranges(Arc<[Range]>);
 
 impl Default for Ranges {

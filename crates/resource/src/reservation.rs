@@ -3,7 +3,9 @@
 use std::fmt;
 
 /// How a reservation came to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum ReservationKind {
     /// Given with the agent's resources.
     Static,
@@ -12,7 +14,18 @@ pub enum ReservationKind {
 }
 
 /// Free-form labels, sorted, since their order means nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Labels(Vec<(String, Option<String>)>);
 
 impl Labels {
@@ -47,7 +60,9 @@ impl fmt::Display for Labels {
 }
 
 /// One level of a reservation stack.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Reservation {
     /// Static or dynamic.
     pub kind: ReservationKind,

@@ -10,7 +10,9 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A resource name; the order of the variants is the order in which lists are printed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Name {
     /// `cpus`
     Cpus,
@@ -60,7 +62,9 @@ impl fmt::Display for Name {
 }
 
 /// The value of a resource.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Value {
     /// A quantity.
     Scalar(Scalar),
@@ -119,7 +123,19 @@ impl Value {
 }
 
 /// Whether the resource may be taken back at any time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub enum Tenure {
     /// Kept until given back.
     #[default]
@@ -129,7 +145,19 @@ pub enum Tenure {
 }
 
 /// Whether several tasks may use the same resource at once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub enum Sharing {
     /// One user.
     #[default]
@@ -139,7 +167,18 @@ pub enum Sharing {
 }
 
 /// What a plain `cpus:4` does not have.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Traits {
     /// The reservation stack; the last one is in force.
     pub reservations: Vec<Reservation>,
@@ -154,7 +193,9 @@ pub struct Traits {
 }
 
 /// One resource.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Resource {
     name: Name,
     allocation_role: Option<Arc<str>>,

@@ -12,7 +12,18 @@ use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 
 /// A canonical list of resources.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Resources(Vec<Resource>);
 
 impl Resources {

@@ -10,7 +10,7 @@ use mezz_resource::{Quantities, Resource, Resources};
 use std::sync::Arc;
 
 /// Whether an agent or framework takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Activity {
     Active,
     Inactive,
@@ -23,7 +23,7 @@ impl Activity {
 }
 
 /// Whether what is left can go to anybody as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Texture {
     /// Unreserved, firm and unshared throughout.
     Plain,
@@ -32,7 +32,7 @@ pub(crate) enum Texture {
 }
 
 /// What the next cycle has to look at on an agent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Dirt {
     #[default]
     Clean,
@@ -43,7 +43,7 @@ pub(crate) enum Dirt {
 }
 
 /// An agent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Agent {
     pub(crate) spec: AgentSpec,
     pub(crate) activity: Activity,
@@ -200,7 +200,7 @@ impl Agent {
 }
 
 /// Resources by who has them, sorted.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Holdings(Vec<(FrameworkIndex, Resources)>);
 
 impl Holdings {

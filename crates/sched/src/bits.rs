@@ -1,7 +1,7 @@
 //! Sets of small numbers, one bit each.
 
 /// A set of small numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {

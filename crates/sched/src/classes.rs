@@ -13,7 +13,7 @@ use prost::Message;
 use std::collections::BTreeMap;
 
 /// What all agents of a kind have in common.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Class {
     key: Vec<u8>,
     /// Without resources and host name.
@@ -26,7 +26,7 @@ pub(crate) struct Class {
 }
 
 /// All kinds of agents.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Classes {
     entries: Vec<Option<Class>>,
     vacant: Vec<ClassIndex>,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Whether agents with GPUs are kept for frameworks that ask for them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum GpuPolicy {
     /// Only frameworks with the capability see agents with GPUs.
     #[default]
@@ -17,7 +17,7 @@ pub enum GpuPolicy {
 }
 
 /// By what the turns of roles, or of the frameworks of a role, are ordered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Sorter {
     /// The smallest dominant share first.
     #[default]
@@ -27,7 +27,7 @@ pub enum Sorter {
 }
 
 /// The settings of the ledger.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
     /// An offer must hold one of these; none at all means any non-empty offer.
     pub min_allocatable: Vec<Quantities>,
@@ -88,7 +88,7 @@ pub enum Capability {
 }
 
 /// A set of capabilities.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Capabilities(u16);
 
 impl Capabilities {
@@ -117,7 +117,7 @@ impl FromIterator<Capability> for Capabilities {
 }
 
 /// A region and a zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FaultDomain {
     /// The region.
     pub region: String,
@@ -126,7 +126,7 @@ pub struct FaultDomain {
 }
 
 /// An agent.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AgentSpec {
     /// All that it has.
     pub total: Resources,
@@ -141,7 +141,7 @@ pub struct AgentSpec {
 }
 
 /// A framework.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FrameworkSpec {
     /// The roles that it subscribes with.
     pub roles: Vec<String>,

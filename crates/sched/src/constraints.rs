@@ -56,7 +56,7 @@ pub enum ConstraintFault {
 }
 
 /// The constraints of one framework, by role.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct OfferConstraints {
     by_role: BTreeMap<String, Vec<Group>>,
 }
@@ -64,13 +64,13 @@ pub struct OfferConstraints {
 /// All of these must hold.
 type Group = Vec<Constraint>;
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Constraint {
     selector: Selector,
     predicate: Predicate,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum Selector {
     Attribute(String),
     Hostname,
@@ -78,7 +78,7 @@ enum Selector {
     Zone,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 enum Predicate {
     Exists,
     NotExists,

@@ -76,6 +76,7 @@ impl Scheduler {
     pub fn allocate(&mut self, now_ns: u64, grants: &mut Vec<Grant>) {
         self.expire_filters(now_ns);
         self.expire_earmarks(now_ns);
+        self.expire_wishes(now_ns);
         self.roles.freshen(&self.names);
         self.stats.cycles += 1;
         let mut cycle = Cycle {
@@ -164,6 +165,11 @@ impl Scheduler {
             while self.free.has(agent.slot()) {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, part)) => {
+                        let wished = match pass {
+                            Pass::Everyone => self.wished_instead(agent, leaf, cycle),
+                            Pass::Claims => None,
+                        };
+                        let (agent, part) = wished.unwrap_or((agent, part));
                         grants.push(self.grant(agent, leaf, part));
                         // A grant never makes guarantees lack more.
                         if cycle.lacking.is_some() {

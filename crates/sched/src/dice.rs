@@ -1,7 +1,7 @@
 //! Chance that is a part of the state: the same seed gives the same numbers, wherever and whenever.
 
 /// A generator of numbers that look random (SplitMix64).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Dice(u64);
 
 impl Dice {

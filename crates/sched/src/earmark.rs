@@ -12,7 +12,7 @@ use crate::scheduler::Scheduler;
 use mezz_resource::Quantities;
 
 /// An agent kept for somebody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Earmark {
     pub(crate) leaf: Leaf,
     pub(crate) until_ns: u64,

@@ -5,7 +5,7 @@ use crate::scheduler::Scheduler;
 use mezz_resource::Resources;
 
 /// One refusal on one agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Filter {
     pub(crate) leaf: Leaf,
     pub(crate) until_ns: u64,
@@ -13,11 +13,11 @@ pub(crate) struct Filter {
 }
 
 /// The refusals on one agent, sorted by who declined.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Filters(Vec<Filter>, Vec<Repeat>);
 
 /// How often somebody declined just this set in a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Repeat {
     leaf: Leaf,
     times: u32,

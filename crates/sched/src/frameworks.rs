@@ -10,7 +10,7 @@ use mezz_resource::Quantities;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A framework.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Framework {
     pub(crate) spec: FrameworkSpec,
     /// Its roles, each with the number of the pair.
@@ -182,6 +182,7 @@ impl Scheduler {
             self.unsubscribe(Leaf { framework, role });
         }
         self.relieve_all();
+        self.wishes.remove(&framework);
         self.frameworks[framework.slot()] = None;
     }
 

@@ -4,7 +4,7 @@ use crate::bits::Bits;
 use crate::ids::{AgentIndex, Leaf, LeafNumber, Slot, grow};
 
 /// A framework in one of its roles.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct LeafEntry {
     pub(crate) leaf: Leaf,
     /// The agents that its constraints admit, when they look at host names.
@@ -12,7 +12,7 @@ pub(crate) struct LeafEntry {
 }
 
 /// All frameworks in all of their roles.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Leaves {
     entries: Vec<Option<LeafEntry>>,
     vacant: Vec<LeafNumber>,

@@ -25,6 +25,7 @@ mod leaves;
 mod placement;
 mod quota;
 mod reason;
+mod request;
 mod roles;
 mod scalars;
 mod scheduler;

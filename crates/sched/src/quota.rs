@@ -42,7 +42,7 @@ pub struct Quota {
 }
 
 /// A quota by the places of the name table.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct QuotaRule {
     pub(crate) guarantees: Vec<(usize, i64)>,
     pub(crate) limits: Vec<(usize, i64)>,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 const FIXED: [Name; 4] = [Name::Cpus, Name::Mem, Name::Disk, Name::Gpus];
 
 /// The place of each scalar name.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct NameTable {
     names: Vec<Name>,
     excluded: BTreeSet<String>,
@@ -92,7 +92,7 @@ impl NameTable {
 }
 
 /// The scalar amounts of a list of resources.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Delta {
     /// All of them.
     pub(crate) all: Scalars,
@@ -101,7 +101,7 @@ pub(crate) struct Delta {
 }
 
 /// Amounts by the places of a [`NameTable`], in thousandths.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Scalars {
     head: [i64; FIXED.len()],
     rest: Vec<i64>,

@@ -10,6 +10,7 @@ use crate::frameworks::Framework;
 use crate::held_back::HeldBack;
 use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
 use crate::leaves::Leaves;
+use crate::request::Wishes;
 use crate::scalars::{NameTable, Scalars, Sign};
 use crate::tree::RoleTree;
 use mezz_resource::Resources;
@@ -30,7 +31,7 @@ pub struct Grant {
 }
 
 /// What the cycles have cost so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Stats {
     /// Cycles run.
     pub cycles: u64,
@@ -45,7 +46,7 @@ pub struct Stats {
 }
 
 /// The fairness ledger.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scheduler {
     pub(crate) config: Config,
     pub(crate) names: NameTable,
@@ -73,6 +74,7 @@ pub struct Scheduler {
     pub(crate) earmark_rests: BTreeMap<Leaf, u64>,
     /// Those for whom no agent is large enough.
     pub(crate) hopeless: BTreeSet<Leaf>,
+    pub(crate) wishes: BTreeMap<FrameworkIndex, Wishes>,
     pub(crate) dice: Dice,
     pub(crate) stats: Stats,
 }
@@ -107,6 +109,7 @@ impl Scheduler {
             earmarks: BTreeMap::new(),
             earmark_rests: BTreeMap::new(),
             hopeless: BTreeSet::new(),
+            wishes: BTreeMap::new(),
             dice: Dice::default(),
             stats: Stats::default(),
         }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 pub(crate) const UNIT_WEIGHT: u64 = 1_000_000;
 
 /// A dominant share divided by a weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Share {
     part: u64,
     whole: u64,

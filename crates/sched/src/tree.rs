@@ -23,7 +23,7 @@ pub(crate) use turns::{Entry, Visitor};
 pub(crate) const ROOT: RoleIndex = RoleIndex(0);
 
 /// What is held somewhere in the tree, and how often it was served.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Tally {
     pub(crate) held: Scalars,
     pub(crate) count: u64,
@@ -44,7 +44,7 @@ impl Tally {
 }
 
 /// Whether a client takes part in the turns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Phase {
     Active,
     #[default]
@@ -52,7 +52,7 @@ pub(crate) enum Phase {
 }
 
 /// A framework in one role.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Client {
     pub(crate) tally: Tally,
     pub(crate) phase: Phase,
@@ -60,7 +60,7 @@ pub(crate) struct Client {
 }
 
 /// A role.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct RoleNode {
     pub(crate) path: Arc<str>,
     pub(crate) parent: Option<RoleIndex>,
@@ -125,7 +125,7 @@ impl RoleNode {
 }
 
 /// The tree.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct RoleTree {
     nodes: Vec<Option<RoleNode>>,
     vacant: Vec<RoleIndex>,

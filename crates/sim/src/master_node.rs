@@ -103,8 +103,26 @@ impl World {
             self.fail(format!("master: {broken}\nafter {told:?}"));
             return;
         }
+        let every = self.settings.restore_every;
+        if every > 0 && self.summary.events.is_multiple_of(every) {
+            self.restore_master();
+        }
         for effect in effects.list {
             self.master_effect(effect);
+        }
+    }
+
+    fn restore_master(&mut self) {
+        let Some(core) = self.master.core.as_mut() else {
+            return;
+        };
+        let snapshot = core.snapshot();
+        match Master::from_snapshot(&snapshot) {
+            Ok(restored) if restored == **core && restored.snapshot() == snapshot => {
+                **core = restored;
+            }
+            Ok(_) => self.fail("a restored master differs from the one that was written".into()),
+            Err(error) => self.fail(error.to_string()),
         }
     }
 
@@ -305,7 +323,7 @@ impl World {
                 stream,
                 stream_id,
                 principal: None,
-                subscribe,
+                subscribe: *subscribe,
             })));
         }
         let request = self.request();

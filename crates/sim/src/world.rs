@@ -19,6 +19,8 @@ pub struct Settings {
     pub chaos_s: u64,
     /// Print the trace as it grows.
     pub verbose: bool,
+    /// After every so many events the master goes on as what its snapshot restores; 0: never.
+    pub restore_every: u64,
 }
 
 impl Default for Settings {
@@ -26,6 +28,7 @@ impl Default for Settings {
         Self {
             chaos_s: 120,
             verbose: false,
+            restore_every: 0,
         }
     }
 }

@@ -20,8 +20,17 @@ fn number(name: &str) -> Option<u64> {
 
 fn run(seed: u64, verbose: bool) -> Result<Summary, String> {
     let usual = Settings::default();
-    let chaos_s = number("MEZZ_SIM_CHAOS").unwrap_or(usual.chaos_s);
-    let settings = Settings { chaos_s, verbose };
+    run_with(
+        seed,
+        Settings {
+            chaos_s: number("MEZZ_SIM_CHAOS").unwrap_or(usual.chaos_s),
+            verbose,
+            ..usual
+        },
+    )
+}
+
+fn run_with(seed: u64, settings: Settings) -> Result<Summary, String> {
     catch_unwind(AssertUnwindSafe(|| World::new(seed, settings).run()))
         .unwrap_or_else(|_| Err("a core panicked; see above".into()))
 }
@@ -81,4 +90,19 @@ fn seeds_that_failed_once_do_not_fail_again() {
 #[test]
 fn a_seed_gives_the_same_run_twice() {
     assert_eq!(run(7, false), run(7, false));
+}
+
+#[test]
+fn a_master_restored_from_its_snapshot_goes_on_the_same() {
+    for seed in 0..6 {
+        let restored = Settings {
+            restore_every: 1 + seed * 17,
+            ..Settings::default()
+        };
+        assert_eq!(
+            run_with(seed, restored),
+            run_with(seed, Settings::default()),
+            "seed {seed}"
+        );
+    }
 }

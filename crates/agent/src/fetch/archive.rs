@@ -1,5 +1,6 @@
 //! Extraction of archives beneath the sandbox.
 
+use std::fs::File;
 use std::io::{BufReader, Read};
 
 use super::beneath::{Sandbox, is_inside};
@@ -44,14 +45,14 @@ impl Kind {
     }
 }
 
-/// Extracts `name` into the sandbox; the archive itself stays.
+/// Extracts the archive, whose place in the sandbox would be `name`, into the sandbox.
 pub(super) fn extract(
     job: &Job,
     sandbox: &Sandbox,
+    file: File,
     name: &str,
     kind: Kind,
 ) -> Result<(), FetchError> {
-    let file = sandbox.read(name)?;
     match kind {
         Kind::Zip => extract_zip(job, sandbox, file),
         Kind::Gzip => {
@@ -119,7 +120,7 @@ fn target(entry: &tar::Entry<'_, impl Read>, path: &str) -> Result<String, Fetch
     Ok(String::from_utf8_lossy(&target).into_owned())
 }
 
-fn extract_zip(job: &Job, sandbox: &Sandbox, file: std::fs::File) -> Result<(), FetchError> {
+fn extract_zip(job: &Job, sandbox: &Sandbox, file: File) -> Result<(), FetchError> {
     let broken = |error: zip::result::ZipError| FetchError::Archive(error.to_string());
     let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(broken)?;
     for index in 0..archive.len() {

@@ -1,26 +1,47 @@
 //! Where the bytes of an URI come from: the host's files or an HTTP server.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use super::beneath::Sandbox;
-use super::{FetchError, FetchSettings, Job};
+use super::{FetchError, FetchSettings};
 
-/// Copies what the URI names to `name` in the sandbox.
-pub(super) async fn copy_into(
-    job: &Arc<Job>,
-    sandbox: &Arc<Sandbox>,
+/// Counts what is written, and can forbid it.
+pub(super) trait Meter: Send + Sync + 'static {
+    /// So much is announced.
+    fn expect(&self, bytes: u64) -> Result<(), FetchError>;
+    /// So much comes now.
+    fn count(&self, bytes: usize) -> Result<(), FetchError>;
+}
+
+/// Copies what the URI names into the file that `create` makes once there is something to copy.
+pub(super) async fn copy_into<M: Meter>(
+    settings: &FetchSettings,
+    meter: &Arc<M>,
     uri: &str,
-    name: &str,
+    create: impl FnOnce() -> io::Result<File> + Send + 'static,
 ) -> Result<(), FetchError> {
-    match uri.split_once("://") {
-        Some(("http" | "https", _)) => download(job, sandbox, uri, name).await,
-        Some(("file", path)) => copy_file(job, sandbox, file_path(path)?, name).await,
-        Some((scheme, _)) => Err(FetchError::Scheme(scheme.to_owned())),
-        None => copy_file(job, sandbox, plain_path(&job.settings, uri)?, name).await,
-    }
+    let path = match uri.split_once("://") {
+        Some(("http" | "https", _)) => {
+            return download(settings.stall_timeout, meter.as_ref(), uri, create).await;
+        }
+        Some(("file", path)) => file_path(path)?,
+        Some((scheme, _)) => return Err(FetchError::Scheme(scheme.to_owned())),
+        None => plain_path(settings, uri)?,
+    };
+    let meter = Arc::clone(meter);
+    blocking(move || copy_file(meter.as_ref(), path, create)).await
+}
+
+/// Runs something off the runtime's own threads.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
+) -> Result<T, FetchError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| FetchError::Archive(error.to_string()))?
 }
 
 /// `file:///path` and `file://localhost/path`.
@@ -44,45 +65,55 @@ fn plain_path(settings: &FetchSettings, uri: &str) -> Result<PathBuf, FetchError
         .ok_or(FetchError::NoFrameworksHome)
 }
 
-async fn copy_file(
-    job: &Arc<Job>,
-    sandbox: &Arc<Sandbox>,
+fn copy_file(
+    meter: &impl Meter,
     from: PathBuf,
-    name: &str,
+    create: impl FnOnce() -> io::Result<File>,
 ) -> Result<(), FetchError> {
-    let (job, sandbox, name) = (Arc::clone(job), Arc::clone(sandbox), name.to_owned());
-    let copy = move || {
-        let mut from = File::open(from)?;
-        if !from.metadata()?.is_file() {
-            return Err(FetchError::Io(std::io::Error::other("not a regular file")));
-        }
-        pour(&job, &mut from, &mut sandbox.create(&name)?)
-    };
-    tokio::task::spawn_blocking(copy)
-        .await
-        .map_err(|error| FetchError::Archive(error.to_string()))?
+    let mut from = File::open(from)?;
+    let data = from.metadata()?;
+    if !data.is_file() {
+        return Err(FetchError::Io(io::Error::other("not a regular file")));
+    }
+    meter.expect(data.len())?;
+    pour(meter, &mut from, &mut create()?)
 }
 
 /// Copies everything, counted.
-pub(super) fn pour(job: &Job, from: &mut impl Read, to: &mut impl Write) -> Result<(), FetchError> {
+pub(super) fn pour(
+    meter: &impl Meter,
+    from: &mut impl Read,
+    to: &mut impl Write,
+) -> Result<(), FetchError> {
     let mut buffer = vec![0; 128 << 10];
     loop {
         let count = from.read(&mut buffer)?;
         if count == 0 {
             return Ok(());
         }
-        job.count(count)?;
+        meter.count(count)?;
         to.write_all(&buffer[..count])?;
     }
 }
 
+/// Copies everything within the kernel, counted piece by piece; file systems that can share the blocks.
+pub(super) fn copy_whole(meter: &impl Meter, from: &File, to: &mut File) -> Result<(), FetchError> {
+    const PIECE: u64 = 8 << 20;
+    loop {
+        let count = io::copy(&mut from.take(PIECE), to)?;
+        meter.count(usize::try_from(count).unwrap_or(usize::MAX))?;
+        if count < PIECE {
+            return Ok(());
+        }
+    }
+}
+
 async fn download(
-    job: &Arc<Job>,
-    sandbox: &Arc<Sandbox>,
+    stall: Duration,
+    meter: &impl Meter,
     uri: &str,
-    name: &str,
+    create: impl FnOnce() -> io::Result<File>,
 ) -> Result<(), FetchError> {
-    let stall = job.settings.stall_timeout;
     let stalled = |_| FetchError::Stalled(stall);
     let request = client()?.get(uri).send();
     let mut response = tokio::time::timeout(stall, request)
@@ -95,13 +126,16 @@ async fn download(
             response.status()
         )));
     }
-    let mut file = sandbox.create(name)?;
+    if let Some(bytes) = response.content_length() {
+        meter.expect(bytes)?;
+    }
+    let mut file = create()?;
     while let Some(piece) = tokio::time::timeout(stall, response.chunk())
         .await
         .map_err(stalled)?
         .map_err(|error| plain(&error))?
     {
-        job.count(piece.len())?;
+        meter.count(piece.len())?;
         file.write_all(&piece)?;
     }
     Ok(())

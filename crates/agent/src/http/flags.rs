@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use mezz_resource::format_duration;
 
 use crate::options::{AgentOptions, RecoverMode};
+use crate::settings;
+use crate::work_dir::WorkDir;
 
 /// Names and values, all text.
 #[derive(Clone, Debug)]
 pub(crate) struct Flags(BTreeMap<String, String>);
 
 impl Flags {
-    pub(super) fn new(options: &AgentOptions, work_dir: &Path, address: SocketAddr) -> Self {
+    pub(super) fn new(options: &AgentOptions, work_dir: &WorkDir, address: SocketAddr) -> Self {
         let recover = match options.recover {
             RecoverMode::Reconnect => "reconnect",
             RecoverMode::Cleanup => "cleanup",
@@ -36,6 +37,16 @@ impl Flags {
             (
                 "executor_shutdown_grace_period",
                 format_duration(options.executor_shutdown_grace_period),
+            ),
+            (
+                "fetcher_cache_dir",
+                settings::fetch_cache_folder(options, work_dir)
+                    .display()
+                    .to_string(),
+            ),
+            (
+                "fetcher_cache_size",
+                format!("{}B", options.fetcher_cache_size),
             ),
             (
                 "fetcher_stall_timeout",
@@ -63,7 +74,7 @@ impl Flags {
                 format_duration(options.registration_backoff_factor),
             ),
             ("switch_user", options.switch_user.to_string()),
-            ("work_dir", work_dir.display().to_string()),
+            ("work_dir", work_dir.path().display().to_string()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

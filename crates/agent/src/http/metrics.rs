@@ -33,8 +33,6 @@ pub(super) async fn snapshot(agent: &AgentHttp) -> Result<Value, Response> {
 }
 
 const NEVER: &[&str] = &[
-    "containerizer/fetcher/cache_size_total_bytes",
-    "containerizer/fetcher/cache_size_used_bytes",
     "containerizer/mesos/container_destroy_errors",
     "containerizer/mesos/provisioner/bind/remove_rootfs_errors",
     "containerizer/mesos/provisioner/remove_container_errors",
@@ -146,6 +144,14 @@ fn daemon(agent: &AgentHttp, records: &AgentRecords, metrics: &mut BTreeMap<&'st
         (
             "containerizer/fetcher/task_fetches_failed",
             load(&agent.fetch.failed),
+        ),
+        (
+            "containerizer/fetcher/cache_size_total_bytes",
+            load(&agent.fetch.cache_total),
+        ),
+        (
+            "containerizer/fetcher/cache_size_used_bytes",
+            load(&agent.fetch.cache_used),
         ),
         ("gc/path_removals_pending", load(&agent.garbage.pending)),
         ("gc/path_removals_succeeded", load(&agent.garbage.succeeded)),

@@ -105,6 +105,29 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     )
     .default("1mins"),
     FlagSpec::built(
+        "fetcher_cache_size",
+        Kind::Bytes,
+        "How much the fetcher keeps of files that tasks mark with cache; 0B keeps none",
+    )
+    .default("2GB"),
+    FlagSpec::built(
+        "fetcher_cache_dir",
+        Kind::Path,
+        "Folder of that cache, emptied at start; each agent takes one of its own in it [default: in the agent's work folder]",
+    ),
+    FlagSpec::built(
+        "max_log_size",
+        Kind::Bytes,
+        "Length at which the output files of tasks are rotated, unless a task sets CONTAINER_LOGGER_MAX_STDOUT_SIZE or _STDERR_SIZE; 0B never rotates",
+    )
+    .default("0B"),
+    FlagSpec::built(
+        "max_log_files",
+        Kind::Count(0, 1000),
+        "Older pieces of an output file that are kept beside it",
+    )
+    .default("2"),
+    FlagSpec::built(
         "advertise_port",
         PORT,
         "Port that others are told to connect to, when it is not the one listened on",
@@ -205,7 +228,7 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     FlagSpec::refused(
         "container_logger",
         Kind::Text,
-        "only output files in the sandbox are built",
+        "output goes to files in the sandbox; --max-log-size rotates them",
     ),
     FlagSpec::refused("network_cni_plugins_dir", Kind::Path, CNI),
     FlagSpec::refused("network_cni_config_dir", Kind::Path, CNI),
@@ -287,18 +310,6 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         Kind::Path,
         "the fetcher takes file and http(s) only",
     ),
-    FlagSpec::inert(
-        "fetcher_cache_dir",
-        Kind::Path,
-        "the fetcher keeps no cache yet",
-    )
-    .default("/tmp/mesos/fetch"),
-    FlagSpec::inert(
-        "fetcher_cache_size",
-        Kind::Bytes,
-        "the fetcher keeps no cache yet",
-    )
-    .default("2GB"),
     FlagSpec::inert(
         "gc_non_executor_container_sandboxes",
         Kind::Switch,

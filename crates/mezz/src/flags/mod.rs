@@ -8,10 +8,12 @@ mod resolve;
 mod shared;
 pub(crate) mod spec;
 pub(crate) mod value;
+mod values;
 
 use spec::{FlagSpec, Kind};
 
-pub(crate) use resolve::{FlagError, Flags, Given, Origin, resolve};
+pub(crate) use resolve::{FlagError, Given, Origin, resolve};
+pub(crate) use values::Flags;
 
 /// A role of the binary that takes daemon flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

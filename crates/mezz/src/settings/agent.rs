@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Listen, duration, listen, meaning, path};
+use super::{Listen, duration, listen, meaning, number, path, size};
 use crate::flags::{FlagError, Flags};
 
 /// What an agent does at its start with tasks that still run.
@@ -34,6 +34,10 @@ pub(crate) struct AgentSettings {
     pub(crate) gc_disk_headroom: f64,
     pub(crate) disk_watch_interval: Duration,
     pub(crate) fetcher_stall_timeout: Duration,
+    pub(crate) fetcher_cache_size: u64,
+    pub(crate) fetcher_cache_dir: Option<PathBuf>,
+    pub(crate) max_log_bytes: u64,
+    pub(crate) max_log_files: u32,
     pub(crate) recovery_timeout: Duration,
     pub(crate) recover: Recover,
     /// For `/flags`.
@@ -64,6 +68,10 @@ impl AgentSettings {
             gc_disk_headroom: headroom(flags)?,
             disk_watch_interval: duration(flags, "disk_watch_interval"),
             fetcher_stall_timeout: duration(flags, "fetcher_stall_timeout"),
+            fetcher_cache_size: size(flags, "fetcher_cache_size"),
+            fetcher_cache_dir: path(flags, "fetcher_cache_dir"),
+            max_log_bytes: size(flags, "max_log_size"),
+            max_log_files: number(flags, "max_log_files"),
             recovery_timeout: duration(flags, "recovery_timeout"),
             recover: if flags.text("recover") == Some("cleanup") {
                 Recover::Cleanup

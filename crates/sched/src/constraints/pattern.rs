@@ -14,7 +14,7 @@ use thiserror::Error;
 const BYTES_PER_BYTE: usize = 4;
 
 /// How large a regular expression may become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RegexLimits {
     /// Bytes, as RE2 counts them.
     pub max_mem: usize,
@@ -59,8 +59,9 @@ pub enum PatternError {
     },
 }
 
-/// A compiled expression.
-#[derive(Debug, Clone)]
+/// A compiled expression; in a snapshot it is its text.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub(super) struct Pattern {
     source: String,
     regex: meta::Regex,
@@ -69,6 +70,25 @@ pub(super) struct Pattern {
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.source == other.source
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.source
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = PatternError;
+
+    /// The limits held when the pattern was taken from its framework.
+    fn try_from(source: String) -> Result<Self, PatternError> {
+        let unlimited = RegexLimits {
+            max_mem: usize::MAX,
+            max_program_size: usize::MAX,
+        };
+        Self::compile(&source, unlimited)
     }
 }
 

@@ -58,7 +58,7 @@ impl RoleTree {
         let children: Vec<(u128, RoleIndex)> = children.collect();
         let sum = own.unwrap_or(0) + children.iter().map(|(weight, _)| weight).sum::<u128>();
         // Divided first, so that no product leaves 128 bits: 2^96 times a weight could.
-        let part = |weight: u128| (chance >> 32) * weight / sum.max(1) << 32;
+        let part = |weight: u128| ((chance >> 32) * weight / sum.max(1)) << 32;
         if let Some(weight) = own {
             into.push((part(weight), role));
         }

@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
 /// One of the siblings that take turns below a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Entry {
     /// The frameworks of the role itself.
     Own,
@@ -21,14 +21,14 @@ pub(crate) enum Entry {
 }
 
 /// A framework among those of a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Seat {
     pub(super) framework: FrameworkIndex,
     pub(super) number: LeafNumber,
 }
 
 /// An item with the key that places it in the order.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Ranked<T> {
     share: Share,
     count: u64,
@@ -53,7 +53,7 @@ impl<T: Copy> Ranked<T> {
 }
 
 /// Items in the order of their turns.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Turns<T>(Vec<Ranked<T>>);
 
 impl<T> Default for Turns<T> {
@@ -148,7 +148,7 @@ fn by_framework(left: Seat, right: Seat) -> Ordering {
 }
 
 /// Whether the orders reflect the shares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Orders {
     Fresh,
     Stale,

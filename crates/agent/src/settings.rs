@@ -1,0 +1,122 @@
+//! What the options of an agent mean to each of its parts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mezz_agent_core::Config;
+use mezz_proto::v1::AgentInfo;
+
+use crate::fetch::{Cache, FetchCounters, FetchSettings};
+use crate::garbage::GarbageSettings;
+use crate::host;
+use crate::options::AgentOptions;
+use crate::start::StartError;
+use crate::work_dir::WorkDir;
+
+pub(crate) fn agent_info(
+    options: &AgentOptions,
+    advertised: SocketAddr,
+    work_dir: &WorkDir,
+) -> Result<AgentInfo, StartError> {
+    Ok(AgentInfo {
+        hostname: host::hostname(options.hostname.as_deref(), advertised.ip()),
+        port: Some(i32::from(advertised.port())),
+        resources: host::resources(
+            options.resources.as_deref(),
+            &options.default_role,
+            work_dir.path(),
+        )?,
+        attributes: host::attributes(options.attributes.as_deref())?,
+        ..AgentInfo::default()
+    })
+}
+
+pub(crate) fn config(
+    options: &AgentOptions,
+    agent: AgentInfo,
+    advertised: SocketAddr,
+    work_dir: &WorkDir,
+) -> Config {
+    let path = work_dir.path().to_string_lossy().into_owned();
+    let mut config = Config::new(
+        agent,
+        path,
+        advertised.ip().to_string(),
+        advertised.port(),
+        host::seed(),
+    );
+    config.switch_user = options.switch_user && rustix::process::geteuid().is_root();
+    config
+        .executor_environment
+        .clone_from(&options.executor_environment);
+    config.registration_backoff_factor = options.registration_backoff_factor;
+    config.executor_registration_timeout = options.executor_registration_timeout;
+    config.executor_reregistration_timeout = options.executor_reregistration_timeout;
+    config.executor_shutdown_grace_period = options.executor_shutdown_grace_period;
+    config.recovery_timeout = options.recovery_timeout;
+    config.recover = options.recover;
+    config.reconfiguration = options.reconfiguration_policy;
+    config
+}
+
+/// Once, at start: a user who relies on what is not there should know.
+pub(crate) fn say_what_is_not_enforced(facts: &mezz_launch_plan::HostFacts) {
+    use mezz_launch_plan::{PidNamespaces, Privilege};
+    let by_cgroup = facts.cgroup_v2.is_some() || facts.freezer_v1.is_some();
+    if let Privilege::User { uid } = facts.privilege {
+        tracing::warn!(
+            uid,
+            "not root: tasks run as this user whatever user they name; cpus, mem and disk are accounted, not enforced"
+        );
+    } else {
+        tracing::info!("cpus, mem and disk are accounted, not enforced");
+    }
+    tracing::info!("limits of tasks are taken and shown, not enforced");
+    if !by_cgroup && facts.pid_namespaces == PidNamespaces::Unavailable {
+        tracing::warn!(
+            "no usable cgroup and no pid namespaces: a task that leaves its session is found by its environment only"
+        );
+    }
+}
+
+pub(crate) fn fetch_settings(options: &AgentOptions, work_dir: &WorkDir) -> FetchSettings {
+    FetchSettings {
+        work_dir: work_dir.path().to_owned(),
+        frameworks_home: options.frameworks_home.clone(),
+        stall_timeout: options.fetcher_stall_timeout,
+        max_bytes: options.fetcher_max_bytes,
+    }
+}
+
+/// A folder of this agent's own, since it is emptied.
+pub(crate) fn fetch_cache_folder(options: &AgentOptions, work_dir: &WorkDir) -> PathBuf {
+    match &options.fetcher_cache_dir {
+        Some(shared) => shared.join(work_dir.scope()),
+        None => work_dir.path().join("fetch"),
+    }
+}
+
+pub(crate) fn fetch_cache(
+    options: &AgentOptions,
+    work_dir: &WorkDir,
+    counters: &Arc<FetchCounters>,
+) -> Result<Cache, StartError> {
+    let path = fetch_cache_folder(options, work_dir);
+    Cache::open(
+        path.clone(),
+        options.fetcher_cache_size,
+        Arc::clone(counters),
+    )
+    .map_err(|source| StartError::FetcherCache { path, source })
+}
+
+/// How the sandboxes of this agent are collected.
+pub(crate) fn garbage_settings(options: &AgentOptions, work_dir: &WorkDir) -> GarbageSettings {
+    GarbageSettings {
+        work_dir: work_dir.path().to_owned(),
+        delay: options.gc_delay,
+        headroom: options.gc_disk_headroom,
+        interval: options.disk_watch_interval,
+    }
+}
