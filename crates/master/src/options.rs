@@ -100,7 +100,7 @@ impl MasterOptions {
                 "filter_gpu_resources",
                 (config.gpus == mezz_core::GpuPolicy::Reserved).to_string(),
             ),
-            ("framework_sorter", "drf".into()),
+            ("framework_sorter", sorter(config.framework_sorter)),
             ("help", "false".into()),
             ("hostname", config.hostname.clone()),
             ("hostname_lookup", "false".into()),
@@ -131,7 +131,7 @@ impl MasterOptions {
             ("port", self.listen.port().to_string()),
             ("publish_per_framework_metrics", "true".into()),
             ("quiet", "false".into()),
-            ("role_sorter", "drf".into()),
+            ("role_sorter", sorter(config.role_sorter)),
             ("root_submissions", config.root_submissions.to_string()),
             ("version", "false".into()),
         ]
@@ -143,6 +143,13 @@ impl MasterOptions {
         }
         flags.extend(self.flags.clone());
         flags
+    }
+}
+
+fn sorter(sorter: mezz_core::Sorter) -> String {
+    match sorter {
+        mezz_core::Sorter::Drf => "drf".to_owned(),
+        mezz_core::Sorter::Random => "random".to_owned(),
     }
 }
 

@@ -131,6 +131,8 @@ fn config(settings: &MasterSettings) -> Config {
         fair_sharing_excluded_resource_names: settings.fair_sharing_excluded_resource_names.clone(),
         constraint_regex_limits: settings.constraint_regex_limits,
         gpus: settings.gpus,
+        role_sorter: settings.role_sorter,
+        framework_sorter: settings.framework_sorter,
         root_submissions: settings.root_submissions,
         max_completed_frameworks: settings.max_completed_frameworks,
         max_completed_tasks_per_framework: settings.max_completed_tasks_per_framework,

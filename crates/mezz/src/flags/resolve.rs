@@ -321,12 +321,15 @@ mod tests {
              runs alone; leave it out"
         );
         assert_eq!(
-            error(Daemon::Master, "role_sorter", "random"),
-            "--role-sorter=random on the command line cannot be honoured: shares are always those of the built-in hierarchical \
-             weighted DRF; only 'drf' can be given"
+            error(Daemon::Master, "allocator", "other"),
+            "--allocator=other on the command line cannot be honoured: the ledger is always the built-in hierarchical one; \
+             only 'hierarchical' can be given"
         );
-        resolve(Daemon::Master, vec![on_command_line("role_sorter", "drf")])
-            .expect("the default is true");
+        resolve(
+            Daemon::Master,
+            vec![on_command_line("allocator", "hierarchical")],
+        )
+        .expect("the default is true");
     }
 
     #[test]
