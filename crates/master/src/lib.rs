@@ -6,6 +6,7 @@
 mod agent_sessions;
 mod clock;
 mod core_thread;
+mod direct_calls;
 mod fact_ring;
 mod facts;
 mod inbox;

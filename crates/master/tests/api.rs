@@ -21,10 +21,10 @@ fn subscribe_call() -> v1::scheduler::Call {
     };
     v1::scheduler::Call {
         r#type: Some(v1::scheduler::call::Type::Subscribe as i32),
-        subscribe: Some(v1::scheduler::call::Subscribe {
+        subscribe: Some(Box::new(v1::scheduler::call::Subscribe {
             framework_info: info,
             ..v1::scheduler::call::Subscribe::default()
-        }),
+        })),
         ..v1::scheduler::Call::default()
     }
 }

@@ -1,7 +1,10 @@
 //! Facts as the native API tells them.
 
-use mezz_core::fact::{AgentRemoval, Fact, OfferEnd};
+use std::borrow::Cow;
+
+use mezz_core::fact::{AgentRemoval, Fact, OfferEnd, decoded};
 use mezz_core::time::Wall;
+use mezz_proto::v1;
 use serde_json::{Value, json};
 
 use super::values::rfc3339;
@@ -46,31 +49,33 @@ pub(super) fn kind(fact: &Fact) -> &'static str {
 }
 
 /// The task that an event is about.
-pub(super) fn task_id(fact: &Fact) -> Option<&str> {
+pub(super) fn task_id(fact: &Fact) -> Option<String> {
     match fact {
-        Fact::TaskAdded { wire, .. } => Some(&wire.task_id.value),
-        Fact::TaskUpdated { status, .. } => Some(&status.task_id.value),
+        Fact::TaskAdded { wire, .. } => Some(decoded::<v1::Task>(wire).task_id.value),
+        Fact::TaskUpdated { status, .. } => Some(decoded::<v1::TaskStatus>(status).task_id.value),
         _ => None,
     }
 }
 
 /// The framework that an event is about.
-pub(super) fn framework_id(kept: &KeptFact) -> Option<&str> {
+pub(super) fn framework_id(kept: &KeptFact) -> Option<Cow<'_, str>> {
     match &*kept.fact {
-        Fact::TaskAdded { wire, .. } => Some(&wire.framework_id.value),
-        Fact::TaskUpdated { framework_id, .. } => Some(framework_id),
-        Fact::FrameworkRemoved { info, .. } => info.id.as_ref().map(|id| id.value.as_str()),
-        _ => kept.framework_id.as_deref(),
+        Fact::TaskAdded { wire, .. } => Some(decoded::<v1::Task>(wire).framework_id.value.into()),
+        Fact::TaskUpdated { framework_id, .. } => Some((&**framework_id).into()),
+        Fact::FrameworkRemoved { info, .. } => info.id.as_ref().map(|id| id.value.as_str().into()),
+        _ => kept.framework_id.as_deref().map(Cow::from),
     }
 }
 
 /// The agent that an event is about.
-pub(super) fn agent_id(kept: &KeptFact) -> Option<&str> {
+pub(super) fn agent_id(kept: &KeptFact) -> Option<Cow<'_, str>> {
     match &*kept.fact {
-        Fact::TaskAdded { wire, .. } => Some(&wire.agent_id.value),
-        Fact::TaskUpdated { status, .. } => status.agent_id.as_ref().map(|id| id.value.as_str()),
-        Fact::AgentRemoved { agent_id, .. } => Some(agent_id),
-        _ => kept.agent_id.as_deref(),
+        Fact::TaskAdded { wire, .. } => Some(decoded::<v1::Task>(wire).agent_id.value.into()),
+        Fact::TaskUpdated { status, .. } => decoded::<v1::TaskStatus>(status)
+            .agent_id
+            .map(|id| id.value.into()),
+        Fact::AgentRemoved { agent_id, .. } => Some(agent_id.as_str().into()),
+        _ => kept.agent_id.as_deref().map(Cow::from),
     }
 }
 
@@ -83,23 +88,36 @@ pub(super) fn event(kept: &KeptFact, at: Wall) -> Value {
     event
 }
 
+fn task_added(task: &v1::Task) -> Value {
+    json!({
+        "task_id": task.task_id.value,
+        "framework_id": task.framework_id.value,
+        "agent_id": task.agent_id.value,
+        "name": task.name,
+        "state": task.state().as_str_name(),
+    })
+}
+
+fn task_updated(framework_id: &str, status: &v1::TaskStatus, state: v1::TaskState) -> Value {
+    json!({
+        "task_id": status.task_id.value,
+        "framework_id": framework_id,
+        "agent_id": status.agent_id.as_ref().map(|id| &id.value),
+        "state": state.as_str_name(),
+        "message": status.message,
+        "reason": status.reason.map(|_| status.reason().as_str_name()),
+    })
+}
+
 fn details(kept: &KeptFact) -> Value {
     match &*kept.fact {
-        Fact::TaskAdded { wire, .. } => json!({
-            "task_id": wire.task_id.value,
-            "framework_id": wire.framework_id.value,
-            "agent_id": wire.agent_id.value,
-            "name": wire.name,
-            "state": wire.state().as_str_name(),
-        }),
-        Fact::TaskUpdated { status, state, .. } => json!({
-            "task_id": status.task_id.value,
-            "framework_id": framework_id(kept),
-            "agent_id": agent_id(kept),
-            "state": state.as_str_name(),
-            "message": status.message,
-            "reason": status.reason.map(|_| status.reason().as_str_name()),
-        }),
+        Fact::TaskAdded { wire, .. } => task_added(&decoded(wire)),
+        Fact::TaskUpdated {
+            framework_id,
+            status,
+            state,
+            ..
+        } => task_updated(framework_id, &decoded(status), *state),
         Fact::AgentAdded { .. }
         | Fact::AgentReregistered { .. }
         | Fact::AgentDisconnected { .. }

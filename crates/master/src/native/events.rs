@@ -73,14 +73,16 @@ impl Wanted {
     }
 
     fn has(&self, kept: &KeptFact) -> bool {
-        let any = |values: &[String], is: Option<&str>| {
-            values.is_empty() || is.is_some_and(|is| values.iter().any(|value| value == is))
-        };
-        any(&self.types, Some(kind(&kept.fact)))
-            && any(&self.tasks, task_id(&kept.fact))
-            && any(&self.frameworks, framework_id(kept))
-            && any(&self.agents, agent_id(kept))
+        fits(&self.types, || Some(kind(&kept.fact)))
+            && fits(&self.tasks, || task_id(&kept.fact))
+            && fits(&self.frameworks, || framework_id(kept))
+            && fits(&self.agents, || agent_id(kept))
     }
+}
+
+/// Whether a selector takes what an event has; that is looked up only for a selector that asks.
+fn fits<T: AsRef<str>>(values: &[String], has: impl FnOnce() -> Option<T>) -> bool {
+    values.is_empty() || has().is_some_and(|has| values.iter().any(|value| value == has.as_ref()))
 }
 
 /// Answers in the mode that is asked for.
