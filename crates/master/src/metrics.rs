@@ -97,6 +97,15 @@ fn agents(numbers: &mut Numbers, view: &View) {
     for (name, count) in counts {
         numbers.insert(format!("master/slaves_{name}"), count);
     }
+    agent_resources(numbers, &total, &used, &offered);
+}
+
+fn agent_resources(
+    numbers: &mut Numbers,
+    total: &Resources,
+    used: &Resources,
+    offered: &Resources,
+) {
     for name in ["cpus", "gpus", "mem", "disk"] {
         gauges(numbers, name, &total.non_revocable(), &used.non_revocable());
         gauges(

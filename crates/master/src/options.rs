@@ -76,8 +76,41 @@ impl MasterOptions {
     /// All flags with their values as Mesos names and prints them.
     pub(crate) fn shown_flags(&self) -> BTreeMap<String, String> {
         let config = &self.config;
-        let nanoseconds = |ns: u64| format_duration(Duration::from_nanos(ns));
         let mut flags: BTreeMap<String, String> = [
+            ("allocator", "hierarchical".into()),
+            ("authenticate_agents", "false".into()),
+            ("authenticate_frameworks", "false".into()),
+            ("authenticate_http_frameworks", "false".into()),
+            ("authenticate_http_readonly", "false".into()),
+            ("authenticate_http_readwrite", "false".into()),
+            (
+                "filter_gpu_resources",
+                (config.gpus == mezz_core::GpuPolicy::Reserved).to_string(),
+            ),
+            ("min_allocatable_resources", minimum(config)),
+            ("port", self.listen.port().to_string()),
+            ("publish_per_framework_metrics", "true".into()),
+            ("quiet", "false".into()),
+            ("role_sorter", sorter(config.role_sorter)),
+            ("root_submissions", config.root_submissions.to_string()),
+            ("version", "false".into()),
+        ]
+        .into_iter()
+        .chain(self.shown_limits())
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        if let Some(folder) = &self.work_dir {
+            flags.insert("work_dir".into(), folder.to_string_lossy().into_owned());
+        }
+        flags.extend(self.flags.clone());
+        flags
+    }
+
+    /// The flags that are times and bounds.
+    fn shown_limits(&self) -> Vec<(&'static str, String)> {
+        let config = &self.config;
+        let nanoseconds = |ns: u64| format_duration(Duration::from_nanos(ns));
+        vec![
             (
                 "agent_ping_timeout",
                 nanoseconds(config.agent_ping_timeout_ns),
@@ -89,16 +122,6 @@ impl MasterOptions {
             (
                 "allocation_interval",
                 nanoseconds(config.allocation_coalescing_ns),
-            ),
-            ("allocator", "hierarchical".into()),
-            ("authenticate_agents", "false".into()),
-            ("authenticate_frameworks", "false".into()),
-            ("authenticate_http_frameworks", "false".into()),
-            ("authenticate_http_readonly", "false".into()),
-            ("authenticate_http_readwrite", "false".into()),
-            (
-                "filter_gpu_resources",
-                (config.gpus == mezz_core::GpuPolicy::Reserved).to_string(),
             ),
             ("framework_sorter", sorter(config.framework_sorter)),
             ("help", "false".into()),
@@ -126,23 +149,8 @@ impl MasterOptions {
                 "max_unreachable_tasks_per_framework",
                 config.max_unreachable_tasks_per_framework.to_string(),
             ),
-            ("min_allocatable_resources", minimum(config)),
             ("offer_timeout", nanoseconds(config.offer_timeout_ns)),
-            ("port", self.listen.port().to_string()),
-            ("publish_per_framework_metrics", "true".into()),
-            ("quiet", "false".into()),
-            ("role_sorter", sorter(config.role_sorter)),
-            ("root_submissions", config.root_submissions.to_string()),
-            ("version", "false".into()),
         ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-        if let Some(folder) = &self.work_dir {
-            flags.insert("work_dir".into(), folder.to_string_lossy().into_owned());
-        }
-        flags.extend(self.flags.clone());
-        flags
     }
 }
 

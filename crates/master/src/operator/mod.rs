@@ -2,6 +2,7 @@
 
 mod large;
 mod reads;
+mod role_reads;
 mod stream;
 
 use std::sync::Arc;
