@@ -228,7 +228,7 @@ fn a_field_that_is_not_supported_is_named_in_the_refusal() {
     bench.run(
         framework(true, &[]),
         [TaskInfo {
-            health_check: Some(HealthCheck::default()),
+            health_check: Some(Box::default()),
             ..command_task("t")
         }],
     );

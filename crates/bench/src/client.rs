@@ -71,10 +71,10 @@ pub(crate) fn subscribe(
     stream.set_nodelay(true)?;
     let call = Call {
         r#type: Some(call::Type::Subscribe as i32),
-        subscribe: Some(call::Subscribe {
+        subscribe: Some(Box::new(call::Subscribe {
             framework_info: info,
             ..call::Subscribe::default()
-        }),
+        })),
         ..Call::default()
     };
     let body = encoding.encode(&call);

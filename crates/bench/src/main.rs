@@ -58,7 +58,7 @@ fn main() -> Result<()> {
 /// What needs no programs: these are measured within this process.
 fn in_this_process(name: &str, options: &Options) -> Option<Vec<measures::Line>> {
     match name {
-        "cycle" => Some(cycles::cycles(options.rounds)),
+        "cycle" => Some(cycles::cycles(options.rounds, &options.only)),
         _ => None,
     }
 }

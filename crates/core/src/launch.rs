@@ -150,9 +150,9 @@ impl Master {
             self.admit_executor(framework, agent, role, info, demand.executor);
         }
         let wire_task = self.wire_task(framework, &task, &demand.task);
-        // The agent reports them to the next master, which has nothing else to tell the role from.
-        task.resources.clone_from(&wire_task.resources);
         self.insert_task(framework, agent, role, &wire_task, demand.task, effects);
+        // The agent reports them to the next master, which has nothing else to tell the role from.
+        task.resources = wire_task.resources;
         self.numbers.launch_token += 1;
         agent::RunTask {
             launch_token: self.numbers.launch_token,
@@ -332,6 +332,7 @@ impl Master {
             finished_at: first_status(task, wire::is_terminal),
             wire: task.encode_to_vec().into(),
         };
+        let wire = record.wire.clone();
         self.records.tasks.insert(key.index(), record);
         self.index.tasks.insert((framework, id), key);
         self.framework_live(framework).tasks.insert(key);
@@ -348,13 +349,7 @@ impl Master {
         {
             record.task_count += 1;
         }
-        self.emit(
-            Fact::TaskAdded {
-                task: key,
-                wire: Box::new(task.clone()),
-            },
-            effects,
-        );
+        self.emit(Fact::TaskAdded { task: key, wire }, effects);
         key
     }
 

@@ -348,7 +348,7 @@ pub(crate) fn task_info(id: &str, task: &NativeTask, resources: &Resources) -> v
         },
         resources: resources.to_proto(),
         command: Some(task.command.clone()),
-        container: task.container.clone(),
+        container: task.container.clone().map(Box::new),
         labels: task.labels.clone(),
         kill_policy: task.kill_policy,
         ..v1::TaskInfo::default()
@@ -363,7 +363,7 @@ fn native_task(stored: &StoredNativeTask) -> NativeTask {
         resources: stored.task.resources.clone(),
         port_count: stored.port_count,
         command: stored.task.command.clone().unwrap_or_default(),
-        container: stored.task.container.clone(),
+        container: stored.task.container.as_deref().cloned(),
         labels: stored.task.labels.clone(),
         kill_policy: stored.task.kill_policy,
     }

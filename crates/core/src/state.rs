@@ -107,6 +107,8 @@ pub(crate) struct AgentLive {
 pub(crate) struct Timers {
     pub(crate) armed: BTreeMap<TimerKey, (Generation, Mono)>,
     pub(crate) next_generation: u64,
+    /// The next allocation cycle waits for nothing: a framework has used an offer and lacks the rest of it.
+    pub(crate) allocate_now: bool,
     /// Outstanding offers, oldest first; ended ones are skipped.
     pub(crate) offers: VecDeque<(Mono, Arc<str>)>,
     /// Before this no other agent is made unreachable, where that is paced.

@@ -236,7 +236,7 @@ fn executor_of_task(executor: &v1::ExecutorInfo) -> Result<(), String> {
     }
     self::command(command)
         .map_err(|error| format!("Executor's `CommandInfo` is invalid: {error}"))?;
-    container(executor.container.as_ref(), "executor.container")
+    container(executor.container.as_deref(), "executor.container")
 }
 
 fn command(command: &v1::CommandInfo) -> Result<(), String> {
@@ -283,7 +283,7 @@ fn not_built(task: &v1::TaskInfo) -> Result<(), String> {
     if !task.limits.is_empty() {
         return missing("limits");
     }
-    container(task.container.as_ref(), "container")
+    container(task.container.as_deref(), "container")
 }
 
 /// `{type: MESOS}` without content is accepted; content waits for its issue.

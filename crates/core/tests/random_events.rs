@@ -122,7 +122,7 @@ fn task_info(world: &World, dice: &mut Dice) -> v1::TaskInfo {
         dice.pick(&RESOURCES),
     );
     if dice.roll(3) == 0 {
-        info.executor = Some(executor(world, dice));
+        info.executor = Some(Box::new(executor(world, dice)));
         info.command = dice.pick(&[None, info.command.clone()]);
     }
     if dice.roll(9) == 0 {
@@ -233,10 +233,10 @@ fn fill(world: &World, dice: &mut Dice, call: &mut Call) -> call::Type {
         }
         9 => dice.pick(&[call::Type::Suppress, call::Type::Revive]),
         10 => {
-            call.update_framework = Some(call::UpdateFramework {
+            call.update_framework = Some(Box::new(call::UpdateFramework {
                 framework_info: info(world, dice),
                 ..call::UpdateFramework::default()
-            });
+            }));
             call::Type::UpdateFramework
         }
         _ => call::Type::Teardown,

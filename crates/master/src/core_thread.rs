@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
 use crate::open_streams::OpenStreams;
+use crate::recorder::Recorder;
 use crate::release::{Destination, Release};
 use crate::scheduler_stream::SchedulerStream;
 use crate::timers::Timers;
@@ -40,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) view: Arc<ViewCell>,
     pub(crate) hub: Arc<FactHub>,
     pub(crate) open_streams: Arc<OpenStreams>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// Why the thread ended.
@@ -70,6 +72,7 @@ pub(crate) struct CoreThread {
     requests: FxHashMap<RequestKey, oneshot::Sender<Reply>>,
     /// Sessions with bodies that were not handed over yet.
     unflushed: Vec<SessionKey>,
+    recorder: Option<Recorder>,
     ended: Option<Ended>,
 }
 
@@ -92,6 +95,7 @@ impl CoreThread {
             sessions: FxHashMap::default(),
             requests: FxHashMap::default(),
             unflushed: Vec::new(),
+            recorder: parts.recorder,
             ended: None,
         }
     }
@@ -115,6 +119,9 @@ impl CoreThread {
                 }
                 for stream in self.streams.values() {
                     stream.sender.end();
+                }
+                if let Some(recorder) = self.recorder {
+                    recorder.finish(self.core);
                 }
                 return ended;
             }
@@ -209,7 +216,13 @@ impl CoreThread {
         }
         let now = self.clock.now();
         let mut effects = std::mem::take(&mut self.effects);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.begin(now, &event);
+        }
         self.core.handle(now, event, &mut effects);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.end(&effects.list);
+        }
         self.views.touch();
         for effect in effects.list.drain(..) {
             self.perform(effect);
@@ -358,9 +371,12 @@ impl CoreThread {
             self.handle(event);
         }
         self.flush_sessions();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.settle(&self.core);
+        }
         let durable = self.release.durable();
         while let Some(published) = self.views.settle(self.core.records(), durable, self.issued) {
-            if !published.facts.is_empty() && self.hub.is_watched() {
+            if !published.facts.is_empty() {
                 self.hub.publish(published.view, published.facts);
             }
             for (sender, reply) in published.replies {

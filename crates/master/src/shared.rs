@@ -91,6 +91,11 @@ impl Shared {
             .clone()
     }
 
+    /// Whether this master leads.
+    pub(crate) fn leader_is_me(&self) -> bool {
+        *self.leader.read().unwrap_or_else(PoisonError::into_inner) == Leader::Me
+    }
+
     /// Sets who leads.
     pub(crate) fn set_leader(&self, leader: Leader) {
         *self.leader.write().unwrap_or_else(PoisonError::into_inner) = leader;

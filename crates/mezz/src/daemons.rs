@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::Context;
 use mezz_agent::{AgentExit, AgentHandle, AgentOptions, AgentStopper, RecoverMode, StopRequest};
 use mezz_core::config::Config;
-use mezz_master::{LoggingControl, MasterEnd, MasterHandle, MasterOptions};
+use mezz_master::{
+    LoggingControl, MasterEnd, MasterHandle, MasterOptions, RECORDER_FOLDER, RecorderOptions,
+};
 use mezz_store::Backend;
 use tokio::sync::watch;
 
@@ -65,6 +67,7 @@ pub(crate) async fn start_master(
         Arc::new(move |level: u32, lasting: Duration| logging.raise(level, lasting));
     let options = MasterOptions {
         config: config(&settings),
+        recorder: recorder(&settings),
         advertise_ip: settings.listen.advertise_ip,
         // The port in effect is the one that was bound, which the master itself knows.
         flags: settings
@@ -81,6 +84,14 @@ pub(crate) async fn start_master(
         handle: mezz_master::run(options)
             .await
             .context("the master cannot start")?,
+    })
+}
+
+fn recorder(settings: &MasterSettings) -> Option<RecorderOptions> {
+    let folder = settings.work_dir.as_ref()?.join(RECORDER_FOLDER);
+    (settings.recorder_bytes > 0).then_some(RecorderOptions {
+        folder,
+        max_bytes: settings.recorder_bytes,
     })
 }
 
@@ -174,6 +185,8 @@ pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent
         fetcher_stall_timeout: settings.fetcher_stall_timeout,
         fetcher_cache_size: settings.fetcher_cache_size,
         fetcher_cache_dir: settings.fetcher_cache_dir,
+        max_log_bytes: settings.max_log_bytes,
+        max_log_files: settings.max_log_files,
         flags: settings
             .effective_flags
             .into_iter()

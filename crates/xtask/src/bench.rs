@@ -34,11 +34,16 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<ExitCode> {
             for (name, what) in MEASUREMENTS {
                 println!("{name:9} {what}");
             }
+            println!(
+                "{:9} instruction counts of the hot paths, against the committed ones (--renew writes them)",
+                "instructions"
+            );
             println!("{:9} {SEEDS} seeds of the simulated cluster", "sim");
             println!("{:9} all measurements, one after another", "all");
             Ok(ExitCode::SUCCESS)
         }
         Some("sim") => simulate(root),
+        Some("instructions") => crate::instructions::run(root, &arguments[1..]),
         Some("all") => measure(root, &[]),
         Some(name) if MEASUREMENTS.iter().any(|(own, _)| *own == name) => measure(root, arguments),
         Some(name) => bail!("no benchmark is named `{name}`; `cargo xtask bench` lists them"),

@@ -99,13 +99,13 @@ pub(super) fn write_task(json: &mut Json, view: &View, record: &TaskRecord) {
             json.key("labels")
                 .array(|json| labels.labels.iter().for_each(|label| json.message(label)));
         }
-        if let Some(discovery) = &wire.discovery {
+        if let Some(discovery) = wire.discovery.as_deref() {
             json.key("discovery").message(discovery);
         }
-        if let Some(container) = &wire.container {
+        if let Some(container) = wire.container.as_deref() {
             json.key("container").message(container);
         }
-        if let Some(check) = &wire.health_check {
+        if let Some(check) = wire.health_check.as_deref() {
             json.key("health_check").message(check);
         }
     });

@@ -22,6 +22,12 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         "Where durable state lives: in_memory, or redb (in --work-dir; replicated_log is taken to mean it) [default: redb with --work-dir, else in_memory]",
     ),
     FlagSpec::built(
+        "recorder_size",
+        Kind::Bytes,
+        "How much of what the master decided is kept in --work-dir for `mezz replay`; 0B keeps nothing",
+    )
+    .default("128MB"),
+    FlagSpec::built(
         "offer_timeout",
         DURATION,
         "An offer that is not answered within this time is rescinded",

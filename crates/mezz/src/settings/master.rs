@@ -46,6 +46,8 @@ pub(crate) struct MasterSettings {
     pub(crate) registry_max_agent_age: Duration,
     pub(crate) registry_max_agent_count: usize,
     pub(crate) max_operator_event_stream_subscribers: usize,
+    /// What the flight recorder may keep; 0: nothing.
+    pub(crate) recorder_bytes: u64,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -112,6 +114,7 @@ impl MasterSettings {
                 flags,
                 "max_operator_event_stream_subscribers",
             ),
+            recorder_bytes: size(flags, "recorder_size"),
             work_dir,
             effective_flags,
         })
