@@ -220,6 +220,59 @@ fn assert_says(client: &Client, path: &str, body: &str, words: &str) {
     assert!(text.contains(words), "{body}: {text}");
 }
 
+/// A path, a body, and what the refusal says.
+const MASTER_REFUSALS: &[(&str, &str, &str)] = &[
+    (
+        "/api/v1/scheduler",
+        r#"{"type":"SUBSCRIBE"}"#,
+        "Expecting 'subscribe'",
+    ),
+    (
+        "/api/v1/scheduler",
+        r#"{"type":"KILL","framework_id":{"value":"f"},"kill":{}}"#,
+        "kill.task_id",
+    ),
+    (
+        "/api/v1/scheduler",
+        r#"{"type":"ACCEPT","framework_id":{},"accept":{}}"#,
+        "framework_id.value",
+    ),
+    ("/api/v1/scheduler", r#"{"type":"KILL",}"#, "line 1"),
+    (
+        "/api/v1",
+        r#"{"type":"READ_FILE","read_file":{"path":"/x"}}"#,
+        "read_file.offset",
+    ),
+    (
+        "/api/v1",
+        r#"{"type":"UPDATE_WEIGHTS","update_weights":{"weight_infos":[{"role":"a"}]}}"#,
+        "weight_infos[0].weight",
+    ),
+    (
+        "/v1/tasks",
+        r#"{"command":"x","cpus":-1}"#,
+        "cpus: -1 is negative",
+    ),
+    (
+        "/v1/tasks",
+        r#"{"command":"x","nmae":"y"}"#,
+        "did you mean 'name'",
+    ),
+];
+
+const AGENT_REFUSALS: &[(&str, &str, &str)] = &[
+    (
+        "/api/v1/executor",
+        r#"{"type":"SUBSCRIBE"}"#,
+        "executor_id, framework_id",
+    ),
+    (
+        "/api/v1",
+        r#"{"type":"READ_FILE","read_file":{"offset":1}}"#,
+        "read_file.path",
+    ),
+];
+
 #[test]
 fn a_refusal_names_the_field() {
     let lab = Lab::start();
@@ -246,58 +299,10 @@ fn a_refusal_names_the_field() {
     ] {
         assert_says(&master, "/api/v1/scheduler", &info(field), &words);
     }
-    for (path, body, words) in [
-        (
-            "/api/v1/scheduler",
-            r#"{"type":"SUBSCRIBE"}"#,
-            "Expecting 'subscribe'",
-        ),
-        (
-            "/api/v1/scheduler",
-            r#"{"type":"KILL","framework_id":{"value":"f"},"kill":{}}"#,
-            "kill.task_id",
-        ),
-        (
-            "/api/v1/scheduler",
-            r#"{"type":"ACCEPT","framework_id":{},"accept":{}}"#,
-            "framework_id.value",
-        ),
-        ("/api/v1/scheduler", r#"{"type":"KILL",}"#, "line 1"),
-        (
-            "/api/v1",
-            r#"{"type":"READ_FILE","read_file":{"path":"/x"}}"#,
-            "read_file.offset",
-        ),
-        (
-            "/api/v1",
-            r#"{"type":"UPDATE_WEIGHTS","update_weights":{"weight_infos":[{"role":"a"}]}}"#,
-            "weight_infos[0].weight",
-        ),
-        (
-            "/v1/tasks",
-            r#"{"command":"x","cpus":-1}"#,
-            "cpus: -1 is negative",
-        ),
-        (
-            "/v1/tasks",
-            r#"{"command":"x","nmae":"y"}"#,
-            "did you mean 'name'",
-        ),
-    ] {
+    for (path, body, words) in MASTER_REFUSALS {
         assert_says(&master, path, body, words);
     }
-    for (path, body, words) in [
-        (
-            "/api/v1/executor",
-            r#"{"type":"SUBSCRIBE"}"#,
-            "executor_id, framework_id",
-        ),
-        (
-            "/api/v1",
-            r#"{"type":"READ_FILE","read_file":{"offset":1}}"#,
-            "read_file.path",
-        ),
-    ] {
+    for (path, body, words) in AGENT_REFUSALS {
         assert_says(&agent, path, body, words);
     }
 }
