@@ -4,7 +4,7 @@
 
 mod lab;
 
-use lab::{Lab, amount, answer, executor_task, scalar, sleeper, task, with, without};
+use lab::{Lab, amount, executor_task, scalar, sleeper, task, with, without};
 use mezz_testkit::framework::{Acknowledging, Framework, framework_info};
 use mezz_testkit::wait::eventually;
 use mezz_testkit::{Daemon, Encoding};

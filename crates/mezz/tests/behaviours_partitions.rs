@@ -4,11 +4,11 @@
 
 mod lab;
 
-use lab::{Lab, 
-    IMPATIENT, SILENCE, answer, executor_task, heal, ids, info, partition, reconcile, running,
+use lab::{
+    IMPATIENT, Lab, SILENCE, answer, executor_task, heal, ids, info, partition, reconcile, running,
     task, unaware, with,
 };
-use mezz_testkit::framework::{Acknowledging, Framework};
+use mezz_testkit::framework::Acknowledging;
 use mezz_testkit::wait::eventually;
 use mezz_testkit::{Daemon, Encoding};
 use serde_json::{Value, json};

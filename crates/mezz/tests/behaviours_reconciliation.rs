@@ -4,8 +4,8 @@
 
 mod lab;
 
-use lab::{Lab, 
-    SILENCE, answer, heal, info, partition, reconcile, running, sleeper, task, unaware, with,
+use lab::{
+    Lab, SILENCE, answer, heal, info, partition, reconcile, running, sleeper, task, unaware, with,
 };
 use mezz_testkit::Encoding;
 use mezz_testkit::framework::Acknowledging;

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const MISSES: usize = 4;
 
 /// Agents by the role whose quota bears on them; the root stands for the guarantees of all.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct HeldBack {
     by_role: BTreeMap<RoleIndex, Waiting>,
     /// The roles that have more room than before.
@@ -23,7 +23,7 @@ pub(crate) struct HeldBack {
 }
 
 /// The agents of one role, and where the last search ended.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Waiting {
     agents: Bits,
     next: usize,
