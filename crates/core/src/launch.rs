@@ -60,6 +60,7 @@ impl Master {
         }
         let taken = allocated(&task.resources, role)
             .map_err(|error| format!("Task uses invalid resources: {error}"))?;
+        validation::limits(&task.limits, &taken, &self.agent(agent).capabilities)?;
         let executor = match &task.executor {
             None => None,
             Some(executor) => self.executor_demand(framework, agent, role, executor)?,
