@@ -10,7 +10,7 @@ use crate::key::{AgentKey, FrameworkKey, OfferKey, TaskKey};
 /// Something that happened. Keys can be resolved in the view published with the fact.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Fact {
-    /// `wire` is an encoded `mesos.v1.Task`, shared with the record: most facts are read by nobody.
+    /// `wire` is its encoded `mesos.v1.Task`, shared with the record: most facts are read by nobody.
     TaskAdded {
         task: TaskKey,
         wire: bytes::Bytes,
@@ -86,7 +86,7 @@ pub enum OfferEnd {
     Discarded,
 }
 
-/// Reads a task or a status out of a fact.
-pub fn decoded<M: prost::Message + Default>(encoded: &bytes::Bytes) -> M {
-    M::decode(encoded.clone()).expect("the core encoded it")
+/// Reads a task or a status out of a fact; none when an agent reported a task whose body is no such message.
+pub fn decoded<M: prost::Message + Default>(encoded: &bytes::Bytes) -> Option<M> {
+    M::decode(encoded.clone()).ok()
 }

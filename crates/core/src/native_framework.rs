@@ -14,6 +14,7 @@ use crate::key::{AgentKey, FrameworkKey, RequestKey, TaskKey};
 use crate::master::Master;
 use crate::native::{NativeCall, NativeTask};
 use crate::records::{AgentState, FrameworkState, TaskList};
+use crate::reported::NewTask;
 use crate::time::Wall;
 use crate::{validation, wire};
 
@@ -250,11 +251,13 @@ impl Master {
         let taken = resources.allocated_to(&role);
         if self.agent(agent).state == AgentState::Unreachable {
             wire_task.state = v1::TaskState::TaskUnreachable as i32;
-            let key = self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+            let new = NewTask::of(&wire_task);
+            let key = self.insert_task(framework, agent, &role, new, Arc::new(taken), effects);
             self.list_unreachable(key, framework, agent);
         } else {
             self.charge(framework, agent, &taken);
-            self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+            let new = NewTask::of(&wire_task);
+            self.insert_task(framework, agent, &role, new, Arc::new(taken), effects);
         }
         self.native_specs.insert(id.into(), task);
         Ok(())

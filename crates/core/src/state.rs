@@ -89,6 +89,8 @@ pub(crate) struct AgentLive {
     /// The write that holds its registration: nothing of it is offered before.
     pub(crate) registered: Token,
     pub(crate) session: Option<SessionKey>,
+    /// What the store holds of it, and since which write.
+    pub(crate) stored: Option<(Bytes, Token)>,
     /// What it named itself by when it had no id.
     pub(crate) registration_token: Option<Bytes>,
     pub(crate) tasks: BTreeSet<TaskKey>,

@@ -491,10 +491,11 @@ fn with_status(
     status: &v1::TaskStatus,
     before: Option<v1::TaskState>,
 ) -> wire::Appended {
-    if before != Some(status.state()) {
+    let decoded = (before == Some(status.state())).then(|| v1::Task::decode(wire.clone()));
+    // What an agent reported was read only as far as its header: the rest of it may be anything.
+    let Some(Ok(mut task)) = decoded else {
         return wire::append_status(wire, state, status);
-    }
-    let mut task = v1::Task::decode(wire.clone()).expect("the record was encoded here");
+    };
     task.statuses.pop();
     wire::append_status(&task.encode_to_vec(), state, status)
 }

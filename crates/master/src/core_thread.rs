@@ -181,7 +181,9 @@ impl CoreThread {
                 }
             }
             Event::SessionClosed(session) => {
-                self.sessions.remove(session);
+                if let Some(closed) = self.sessions.remove(session) {
+                    closed.close();
+                }
             }
             Event::Persisted(token) => {
                 crash_point("master.durable_before_release");

@@ -51,8 +51,10 @@ pub(super) fn kind(fact: &Fact) -> &'static str {
 /// The task that an event is about.
 pub(super) fn task_id(fact: &Fact) -> Option<String> {
     match fact {
-        Fact::TaskAdded { wire, .. } => Some(decoded::<v1::Task>(wire).task_id.value),
-        Fact::TaskUpdated { status, .. } => Some(decoded::<v1::TaskStatus>(status).task_id.value),
+        Fact::TaskAdded { wire, .. } => decoded(wire).map(|task: v1::Task| task.task_id.value),
+        Fact::TaskUpdated { status, .. } => {
+            decoded(status).map(|status: v1::TaskStatus| status.task_id.value)
+        }
         _ => None,
     }
 }
@@ -60,7 +62,9 @@ pub(super) fn task_id(fact: &Fact) -> Option<String> {
 /// The framework that an event is about.
 pub(super) fn framework_id(kept: &KeptFact) -> Option<Cow<'_, str>> {
     match &*kept.fact {
-        Fact::TaskAdded { wire, .. } => Some(decoded::<v1::Task>(wire).framework_id.value.into()),
+        Fact::TaskAdded { wire, .. } => {
+            decoded(wire).map(|task: v1::Task| task.framework_id.value.into())
+        }
         Fact::TaskUpdated { framework_id, .. } => Some((&**framework_id).into()),
         Fact::FrameworkRemoved { info, .. } => info.id.as_ref().map(|id| id.value.as_str().into()),
         _ => kept.framework_id.as_deref().map(Cow::from),
@@ -70,9 +74,11 @@ pub(super) fn framework_id(kept: &KeptFact) -> Option<Cow<'_, str>> {
 /// The agent that an event is about.
 pub(super) fn agent_id(kept: &KeptFact) -> Option<Cow<'_, str>> {
     match &*kept.fact {
-        Fact::TaskAdded { wire, .. } => Some(decoded::<v1::Task>(wire).agent_id.value.into()),
-        Fact::TaskUpdated { status, .. } => decoded::<v1::TaskStatus>(status)
-            .agent_id
+        Fact::TaskAdded { wire, .. } => {
+            decoded(wire).map(|task: v1::Task| task.agent_id.value.into())
+        }
+        Fact::TaskUpdated { status, .. } => decoded(status)
+            .and_then(|status: v1::TaskStatus| status.agent_id)
             .map(|id| id.value.into()),
         Fact::AgentRemoved { agent_id, .. } => Some(agent_id.as_str().into()),
         _ => kept.agent_id.as_deref().map(Cow::from),
@@ -111,13 +117,13 @@ fn task_updated(framework_id: &str, status: &v1::TaskStatus, state: v1::TaskStat
 
 fn details(kept: &KeptFact) -> Value {
     match &*kept.fact {
-        Fact::TaskAdded { wire, .. } => task_added(&decoded(wire)),
+        Fact::TaskAdded { wire, .. } => task_added(&decoded(wire).unwrap_or_default()),
         Fact::TaskUpdated {
             framework_id,
             status,
             state,
             ..
-        } => task_updated(framework_id, &decoded(status), *state),
+        } => task_updated(framework_id, &decoded(status).unwrap_or_default(), *state),
         Fact::AgentAdded { .. }
         | Fact::AgentReregistered { .. }
         | Fact::AgentDisconnected { .. }
