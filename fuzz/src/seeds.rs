@@ -258,7 +258,7 @@ pub(crate) fn master_greeting() -> Vec<Vec<u8>> {
             ..task("t")
         },
         v1::TaskInfo {
-            executor: Some(executor),
+            executor: Some(executor.into()),
             ..task("u")
         },
     ];

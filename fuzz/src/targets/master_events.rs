@@ -137,7 +137,7 @@ impl World {
                 stream: StreamKey(stream),
                 stream_id: stream.to_string(),
                 principal: None,
-                subscribe,
+                subscribe: *subscribe,
             })));
         }
     }
