@@ -16,7 +16,7 @@ pub(crate) fn unsupported_in_task(task: &TaskInfo) -> Option<String> {
             executor: None,
             ..
         } => "command",
-        _ => return unsupported_parts("", task.command.as_ref(), task.container.as_ref()),
+        _ => return unsupported_parts("", task.command.as_ref(), task.container.as_deref()),
     };
     Some(field.to_owned())
 }
@@ -39,7 +39,7 @@ pub(crate) fn unsupported_in_executor(executor: &ExecutorInfo) -> Option<String>
     unsupported_parts(
         "executor.",
         executor.command.as_ref(),
-        executor.container.as_ref(),
+        executor.container.as_deref(),
     )
 }
 

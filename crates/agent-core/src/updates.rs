@@ -45,7 +45,7 @@ impl AgentCore {
         };
         let mut status = status.into_status(&entry.id);
         if is_from_executor(&status) {
-            status.check_status = entry.info.check.as_ref().map(empty_status);
+            status.check_status = entry.info.check.as_deref().map(empty_status);
         }
         self.take_update(turn, task, status)
     }

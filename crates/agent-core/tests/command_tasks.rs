@@ -230,11 +230,11 @@ fn a_field_that_is_not_supported_is_named_in_the_refusal() {
     bench.run(
         framework(true, &[]),
         [TaskInfo {
-            container: Some(ContainerInfo {
+            container: Some(Box::new(ContainerInfo {
                 r#type: container_info::Type::Mesos.into(),
                 hostname: Some("h".to_owned()),
                 ..ContainerInfo::default()
-            }),
+            })),
             ..command_task("t")
         }],
     );

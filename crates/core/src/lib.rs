@@ -34,6 +34,7 @@ pub mod pages;
 mod reconcile;
 pub mod records;
 mod registration;
+mod reported;
 mod returning;
 mod serde_forms;
 mod sessions;

@@ -227,7 +227,7 @@ pub fn task(task: &v1::TaskInfo) -> Result<(), String> {
         self::command(command)
             .map_err(|error| format!("Task's `CommandInfo` is invalid: {error}"))?;
     }
-    container(task.container.as_ref(), "container")
+    container(task.container.as_deref(), "container")
 }
 
 fn executor_of_task(executor: &v1::ExecutorInfo) -> Result<(), String> {
@@ -247,7 +247,7 @@ fn executor_of_task(executor: &v1::ExecutorInfo) -> Result<(), String> {
     }
     self::command(command)
         .map_err(|error| format!("Executor's `CommandInfo` is invalid: {error}"))?;
-    container(executor.container.as_ref(), "executor.container")
+    container(executor.container.as_deref(), "executor.container")
 }
 
 fn command(command: &v1::CommandInfo) -> Result<(), String> {

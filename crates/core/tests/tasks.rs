@@ -201,7 +201,7 @@ fn tasks_that_break_a_rule_get_an_error_that_names_it() {
     let mut elsewhere = task("elsewhere", &agent_id, "cpus:1");
     elsewhere.agent_id.value = "x".into();
     let mut checked = task("checked", &agent_id, "cpus:1");
-    checked.health_check = Some(v1::HealthCheck::default());
+    checked.health_check = Some(Box::new(v1::HealthCheck::default()));
     let tasks = vec![
         task("big", &agent_id, "cpus:10000;mem:1"),
         task("a/b", &agent_id, "cpus:1"),

@@ -25,12 +25,12 @@ impl AgentCore {
         if !is_watched(&entry.info) {
             return;
         }
-        let grace = entry.info.health_check.as_ref().map_or(0, grace_ns);
+        let grace = entry.info.health_check.as_deref().map_or(0, grace_ns);
         entry.checks = Some(Box::new(Checks {
             started_wall_ns: turn.now.wall_ns,
             grace_ends_ns: turn.now.mono_ns.saturating_add(grace),
             health: Health::default(),
-            status: entry.info.check.as_ref().map(empty_status),
+            status: entry.info.check.as_deref().map(empty_status),
             under_way: BTreeMap::new(),
         }));
         let info = Arc::clone(&entry.info);
@@ -54,7 +54,7 @@ impl AgentCore {
             return self.begin_checks(turn, task);
         };
         let age = turn.now.wall_ns.saturating_sub(checks.started_wall_ns);
-        let grace = entry.info.health_check.as_ref().map_or(0, grace_ns);
+        let grace = entry.info.health_check.as_deref().map_or(0, grace_ns);
         checks.grace_ends_ns = turn.now.mono_ns.saturating_add(grace.saturating_sub(age));
         let info = Arc::clone(&entry.info);
         for purpose in Purpose::ALL {

@@ -27,7 +27,7 @@ pub(crate) fn health(limit: u32) -> HealthCheck {
 
 pub(crate) fn with_health(check: HealthCheck) -> TaskInfo {
     TaskInfo {
-        health_check: Some(check),
+        health_check: Some(Box::new(check)),
         ..command_task("t")
     }
 }
@@ -47,7 +47,7 @@ pub(crate) fn command_check() -> CheckInfo {
 
 pub(crate) fn with_check(check: CheckInfo) -> TaskInfo {
     TaskInfo {
-        check: Some(check),
+        check: Some(Box::new(check)),
         ..command_task("t")
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn executor_task(id: &str, executor: &str) -> TaskInfo {
     };
     TaskInfo {
         command: None,
-        executor: Some(info),
+        executor: Some(Box::new(info)),
         ..command_task(id)
     }
 }

@@ -244,13 +244,13 @@ fn shown_task(task: &v1::Task) -> Value {
     if let Some(labels) = &task.labels {
         shown["labels"] = label_list(labels);
     }
-    if let Some(discovery) = &task.discovery {
+    if let Some(discovery) = task.discovery.as_deref() {
         shown["discovery"] = to_value(discovery);
     }
-    if let Some(container) = &task.container {
+    if let Some(container) = task.container.as_deref() {
         shown["container"] = to_value(container);
     }
-    if let Some(check) = &task.health_check {
+    if let Some(check) = task.health_check.as_deref() {
         shown["health_check"] = to_value(check);
     }
     shown
