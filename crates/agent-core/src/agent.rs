@@ -1,17 +1,17 @@
 //! The state machine's entry: owns the whole state and hands each event to the part it belongs to.
 
-use crate::checks::Begun;
 use crate::config::Config;
 use crate::effect::{Durability, Effect, Fact};
 use crate::event::{Event, Now};
 use crate::ids::{LaunchId, ProbeId, StreamId, TaskSerial};
 use crate::journal::{ExecutorKind, Record};
 use crate::model::{
-    Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase, KnownFramework, Task, TaskKey,
+    Begun, Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase, KnownFramework, Task,
+    TaskKey,
 };
 use crate::records::{AgentRecords, Counters, FrameworkRecord};
 use crate::rng::Rng;
-use crate::session::Session;
+use crate::session_state::Session;
 use crate::slab::Slab;
 use crate::timers::{TimerKey, Timers};
 use crate::tokens::LaunchTokens;

@@ -175,7 +175,7 @@ impl AgentCore {
                 self.container_vanished(turn, executor);
             }
         }
-        self.on_probes_lost(turn);
+        self.on_probes_lost(turn, &known);
         for (launch_id, state) in known {
             match state {
                 KnownContainerState::Running { pid } => {

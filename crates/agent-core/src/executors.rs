@@ -6,7 +6,7 @@ use crate::environment::{duration, executor_environment};
 use crate::executor_api::event_of;
 use crate::journal::{ExecutorKind, Record};
 use crate::killing::KillOrder;
-use crate::model::{Container, Delivery, ExecutorKey, FrameworkKey, Termination};
+use crate::model::{Container, Delivery, ExecutorKey, FrameworkKey, TaskKey, Termination};
 use crate::records::ExecutorState;
 use crate::status::{NewStatus, duration_text, is_terminal};
 use crate::timers::TimerKey;
@@ -291,6 +291,48 @@ impl AgentCore {
         );
     }
 
+    fn tell_of_exit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        executor: ExecutorKey,
+        id: ExecutorId,
+        wait_status: i32,
+    ) {
+        if let Some(framework_id) = self.framework_id_of(executor) {
+            let framework_id = FrameworkId {
+                value: framework_id.as_ref().to_owned(),
+            };
+            self.tell_master(
+                turn,
+                Body::ExecutorExited(ExecutorExited {
+                    framework_id,
+                    executor_id: id,
+                    status: wait_status,
+                }),
+            );
+        }
+    }
+
+    fn end_tasks(&mut self, turn: &mut Turn<'_>, tasks: &[TaskKey], termination: &Termination) {
+        for task in tasks.iter().copied() {
+            if self
+                .tasks
+                .get(task)
+                .is_some_and(|task| !is_terminal(task.state))
+            {
+                self.update(
+                    turn,
+                    task,
+                    NewStatus::of_agent(
+                        termination.state,
+                        termination.reason,
+                        termination.message.clone(),
+                    ),
+                );
+            }
+        }
+    }
+
     /// The process of a custom executor is gone: so are its tasks.
     pub(crate) fn custom_executor_ended(
         &mut self,
@@ -315,23 +357,7 @@ impl AgentCore {
         let id = ExecutorId {
             value: entry.id.as_ref().to_owned(),
         };
-        for task in tasks {
-            if self
-                .tasks
-                .get(task)
-                .is_some_and(|task| !is_terminal(task.state))
-            {
-                self.update(
-                    turn,
-                    task,
-                    NewStatus::of_agent(
-                        termination.state,
-                        termination.reason,
-                        termination.message.clone(),
-                    ),
-                );
-            }
-        }
+        self.end_tasks(turn, &tasks, &termination);
         self.checkpoint(turn, framework, Record::ExecutorEnded { launch_id });
         if let Some(stream) = stream {
             self.streams.remove(&stream);
@@ -345,19 +371,7 @@ impl AgentCore {
             self.timers.cancel(key);
         }
         self.container_gone(turn, executor);
-        if let Some(framework_id) = self.framework_id_of(executor) {
-            let framework_id = FrameworkId {
-                value: framework_id.as_ref().to_owned(),
-            };
-            self.tell_master(
-                turn,
-                Body::ExecutorExited(ExecutorExited {
-                    framework_id,
-                    executor_id: id,
-                    status: wait_status,
-                }),
-            );
-        }
+        self.tell_of_exit(turn, executor, id, wait_status);
         self.retire(turn, executor);
         self.end_recovery_if_complete(turn);
     }

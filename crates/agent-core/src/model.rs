@@ -1,6 +1,6 @@
 //! The state of frameworks, executors and tasks on this agent: plain data, no decisions.
 
-use crate::checks::Checks;
+use crate::checks::{Checks, Purpose};
 use crate::ids::{ContainerId, LaunchId, StreamId, TaskSerial};
 use crate::journal::{ExecutorKind, KillCause};
 use crate::records::{ExecutorRecord, ExecutorState, FrameworkRecord, TaskRecord};
@@ -171,6 +171,21 @@ pub(crate) struct Task {
     pub(crate) kill: Option<Kill>,
     /// Of a command task that runs, and is checked or limited in time.
     pub(crate) checks: Option<Box<Checks>>,
+}
+
+/// A probe that was begun and has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// Whose result it is; nobody's once it took too long or its task needs it no more.
+    pub(crate) of: Option<(TaskKey, Purpose)>,
+    pub(crate) by: ProbedBy,
+}
+
+/// Who carries a probe out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProbedBy {
+    Warden,
+    Shell,
 }
 
 /// A kill that was begun.

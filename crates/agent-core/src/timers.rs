@@ -67,6 +67,16 @@ impl Timers {
         Some(key)
     }
 
+    /// Both orders hold the same.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let queued = |(key, at): (&TimerKey, &u64)| self.queue.contains(&(*at, *key));
+        if self.queue.len() == self.deadlines.len() && self.deadlines.iter().all(queued) {
+            Ok(())
+        } else {
+            Err("the queue of timers does not hold their deadlines".to_owned())
+        }
+    }
+
     /// The shell's timer has fired.
     pub(crate) fn disarm(&mut self) {
         self.armed = None;

@@ -4,7 +4,9 @@
 
 mod lab;
 
+use lab::checks::file_of;
 use lab::{Lab, SILENCE, capable, info, sleeper, task, with};
+use mezz_testkit::wait::eventually;
 use mezz_testkit::{Encoding, Framework};
 use serde_json::json;
 
@@ -163,11 +165,15 @@ fn a_second_kill_shortens_the_grace_of_the_first() {
         let stubborn = task(
             &offer,
             "t",
-            "trap '' TERM; while :; do sleep 0.1; done",
+            "trap '' TERM; echo ready; while :; do sleep 0.1; done",
             0.1,
         );
         framework.launch(&offer, &[stubborn]);
         framework.wait_for("t", "TASK_RUNNING");
+        eventually("the task ignores SIGTERM", || {
+            let said = file_of(&lab, &framework, "t", "stdout");
+            said.contains("ready").then_some(())
+        });
         let kill = |framework: &Framework, nanoseconds: i64| {
             let policy = json!({"grace_period": {"nanoseconds": nanoseconds}});
             let contents = json!({"task_id": {"value": "t"}, "kill_policy": policy});

@@ -131,8 +131,12 @@ impl World {
             return;
         };
         let mut effects = Vec::new();
+        let told = event.clone();
         core.handle(now, event, &mut effects);
         self.summary.events += 1;
+        if let Err(broken) = core.check_invariants() {
+            return self.fail(format!("agent {agent}: {broken}\nafter {told:?}"));
+        }
         let life = self.agents[agent].life;
         for effect in effects {
             if let Some(fuse) = &mut self.agents[agent].fuse {

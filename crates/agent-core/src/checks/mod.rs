@@ -9,7 +9,6 @@ mod probing;
 mod terms;
 
 use crate::ids::ProbeId;
-use crate::model::TaskKey;
 use health::Health;
 use mezz_proto::v1::{CheckInfo, CheckStatusInfo};
 use std::collections::BTreeMap;
@@ -28,21 +27,6 @@ pub(crate) struct Checks {
     /// What the framework was told last, if the task has a check.
     pub(crate) status: Option<CheckStatusInfo>,
     pub(crate) under_way: BTreeMap<Purpose, ProbeId>,
-}
-
-/// A probe that was begun and has not ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Begun {
-    /// Whose result it is; nobody's once it took too long or its task needs it no more.
-    pub(crate) of: Option<(TaskKey, Purpose)>,
-    pub(crate) by: ProbedBy,
-}
-
-/// Who carries a probe out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ProbedBy {
-    Warden,
-    Shell,
 }
 
 /// What is told of a check of which nothing is known yet.

@@ -2,13 +2,14 @@
 
 use super::health::Health;
 use super::terms::{Found, Pace, Target, completion_ns, grace_ns, is_watched};
-use super::{Begun, Checks, ProbedBy, Purpose, empty_status};
+use super::{Checks, Purpose, empty_status};
 use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
 use crate::environment::probe_environment;
+use crate::event::KnownContainerState;
 use crate::ids::{LaunchId, ProbeId};
 use crate::launch::{Launch, Role, Survival};
-use crate::model::{Container, TaskKey};
+use crate::model::{Begun, Container, ProbedBy, TaskKey};
 use crate::probe::{Probe, ProbeOutcome};
 use crate::timers::TimerKey;
 use mezz_proto::v1::CommandInfo;
@@ -236,11 +237,17 @@ impl AgentCore {
     }
 
     /// What a warden ran that is no more says nothing about the tasks: each is probed again in its time.
-    pub(crate) fn on_probes_lost(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn on_probes_lost(
+        &mut self,
+        turn: &mut Turn<'_>,
+        known: &BTreeMap<LaunchId, KnownContainerState>,
+    ) {
         let lost: Vec<ProbeId> = self
             .probes
             .iter()
-            .filter(|(_, begun)| begun.by == ProbedBy::Warden)
+            .filter(|(id, begun)| {
+                begun.by == ProbedBy::Warden && !known.contains_key(&LaunchId::from(**id))
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in lost {

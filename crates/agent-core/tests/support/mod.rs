@@ -225,6 +225,7 @@ impl Bench {
     pub(crate) fn event(&mut self, event: Event) {
         let mut effects = Vec::new();
         self.core.handle(self.now, event, &mut effects);
+        assert_eq!(self.core.check_invariants(), Ok(()));
         for effect in &effects {
             match effect {
                 Effect::Checkpoint { records, .. } => self.journal.extend(records.iter().cloned()),
