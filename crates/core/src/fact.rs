@@ -5,17 +5,20 @@ use mezz_proto::v1;
 
 use crate::key::{AgentKey, FrameworkKey, OfferKey, TaskKey};
 
-/// Something that happened. Keys can be resolved in the view published with the fact.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+/// Something that happened. Keys can be resolved in the view published with the fact. Its serialized form is there to be
+/// compared, and leaves out what the records say as well.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub enum Fact {
     TaskAdded {
         task: TaskKey,
+        #[serde(skip)]
         wire: Box<v1::Task>,
     },
     /// `state` is the newest state known; `status` the update that told it.
     TaskUpdated {
         task: TaskKey,
         framework_id: String,
+        #[serde(skip)]
         status: Box<v1::TaskStatus>,
         state: v1::TaskState,
     },
@@ -47,6 +50,7 @@ pub enum Fact {
     },
     FrameworkRemoved {
         framework: FrameworkKey,
+        #[serde(skip)]
         info: Box<v1::FrameworkInfo>,
     },
     OfferSent {
@@ -67,7 +71,7 @@ pub enum Fact {
 }
 
 /// Why an agent left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum AgentRemoval {
     Unreachable,
     Unregistered,
@@ -75,7 +79,7 @@ pub enum AgentRemoval {
 }
 
 /// How an offer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum OfferEnd {
     Accepted,
     Declined,
