@@ -106,6 +106,24 @@ impl ExecutorRecord {
         })
     }
 
+    /// The variables that the framework gave its command; a later entry of a name wins.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let command = match &self.given_info {
+            Some(info) => info.command.as_ref(),
+            None => self
+                .first_task()
+                .and_then(|task| task.info.command.as_ref()),
+        };
+        let list = command.and_then(|command| command.environment.as_ref());
+        let variables = list.iter().flat_map(|list| &list.variables);
+        variables
+            .map(|variable| {
+                let value = variable.value.clone().unwrap_or_default();
+                (variable.name.clone(), value)
+            })
+            .collect()
+    }
+
     fn first_task(&self) -> Option<&TaskRecord> {
         self.tasks
             .first()

@@ -92,7 +92,9 @@ fn unsupported_in_container(container: &ContainerInfo) -> Option<&'static str> {
         ContainerInfo {
             mesos: Some(mesos), ..
         } if mesos.image.is_some() => Some("container.mesos.image"),
-        ContainerInfo { network_infos, .. } if !network_infos.is_empty() => {
+        ContainerInfo { network_infos, .. }
+            if network_infos.iter().any(|network| network.name.is_some()) =>
+        {
             Some("container.network_infos")
         }
         ContainerInfo {

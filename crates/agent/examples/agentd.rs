@@ -67,6 +67,8 @@ fn options() -> AgentOptions {
                 options.disk_watch_interval =
                     Duration::from_millis(value.parse().expect("a number"));
             }
+            "--max-log-bytes" => options.max_log_bytes = value.parse().expect("a number"),
+            "--max-log-files" => options.max_log_files = value.parse().expect("a number"),
             "--fetcher-cache-size" => {
                 options.fetcher_cache_size = value.parse().expect("a number");
             }

@@ -19,6 +19,7 @@ use crate::garbage::GarbageCollector;
 use crate::inbox::{ExecutorAnswer, Inbox, Input};
 use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
+use crate::log_rotation::LogRotation;
 use crate::master_link::MasterLink;
 use crate::streams::{Encoding, ExecutorStreams};
 use crate::usage::UsageRequests;
@@ -56,6 +57,7 @@ pub(crate) struct Driver {
     pub(crate) launcher: Launcher,
     pub(crate) fetcher: Fetcher,
     pub(crate) garbage: GarbageCollector,
+    pub(crate) rotation: LogRotation,
     pub(crate) streams: ExecutorStreams,
     pub(crate) exits: Exits,
     pub(crate) usage: UsageRequests,
@@ -290,6 +292,7 @@ impl Driver {
             } => {
                 let launch_id = LaunchId(launch_id.0);
                 self.state.live.remove(&launch_id);
+                self.rotation.forget(launch_id);
                 let message = format!("Failed to launch container: {message}");
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
             }
@@ -297,6 +300,7 @@ impl Driver {
                 crash_point("agent.exited");
                 let launch_id = LaunchId(exit.launch_id.0);
                 let wait_status = exit.status.raw();
+                self.rotation.forget(launch_id);
                 self.handle(Event::ContainerExited {
                     launch_id,
                     wait_status,
@@ -346,6 +350,7 @@ impl Driver {
     pub(crate) fn finish(self, keeping: crate::work_dir::Keeping) {
         self.master.finish();
         self.fetcher.finish();
+        self.rotation.stop();
         let idle = self.state.live.is_empty();
         match keeping {
             crate::work_dir::Keeping::Temporary => self.warden.release(),

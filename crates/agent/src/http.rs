@@ -28,7 +28,9 @@ use crate::fetch::FetchCounters;
 use crate::garbage::{GarbageCounters, GarbageSettings};
 use crate::host;
 use crate::inbox::Inbox;
+use crate::log_rotation::LogRotation;
 use crate::options::AgentOptions;
+use crate::start::Parts;
 use crate::work_dir::WorkDir;
 
 /// The Mesos version that we stand for.
@@ -71,6 +73,7 @@ pub(crate) struct AgentHttp {
     pub(crate) garbage_settings: GarbageSettings,
     pub(crate) garbage: Arc<GarbageCounters>,
     pub(crate) fetch: Arc<FetchCounters>,
+    pub(crate) rotation: LogRotation,
     pub(crate) start_time: f64,
     recovery_seconds: std::sync::OnceLock<f64>,
     pub(crate) logging: logging::LoggingLevel,
@@ -81,20 +84,19 @@ impl AgentHttp {
         inbox: Arc<Inbox>,
         options: &AgentOptions,
         work_dir: &WorkDir,
-        garbage: &Arc<GarbageCounters>,
-        fetch: &Arc<FetchCounters>,
-        address: SocketAddr,
+        parts: &Parts,
     ) -> Self {
         Self {
             router: router(),
             files: sandbox_files::files(&inbox, work_dir.path()),
             inbox,
-            flags: flags::Flags::new(options, work_dir, address),
-            address,
+            flags: flags::Flags::new(options, work_dir, parts.advertised),
+            address: parts.advertised,
             work_dir: work_dir.path().to_owned(),
             garbage_settings: crate::settings::garbage_settings(options, work_dir),
-            garbage: Arc::clone(garbage),
-            fetch: Arc::clone(fetch),
+            garbage: Arc::clone(&parts.garbage_counters),
+            fetch: Arc::clone(&parts.fetch_counters),
+            rotation: parts.rotation.clone(),
             start_time: clock::wall_seconds(),
             recovery_seconds: std::sync::OnceLock::new(),
             logging: logging::LoggingLevel::default(),

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use crate::accounts::Accounts;
 use crate::local_disk::{self, LocalDisk};
+use crate::log_rotation::LogRuleError;
 
 /// Why a container cannot be started. The text becomes the task's message.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,8 @@ pub(crate) enum LaunchError {
     Outside { path: PathBuf },
     #[error("Failed to launch container: {0}")]
     Plan(#[from] PlanError),
+    #[error("Failed to launch container: {0}")]
+    Logs(#[from] LogRuleError),
 }
 
 /// Makes sandboxes and plans.

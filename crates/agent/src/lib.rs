@@ -15,6 +15,7 @@ mod inbox;
 mod journal;
 mod launcher;
 mod local_disk;
+mod log_rotation;
 mod master_link;
 mod options;
 mod perform;

@@ -64,6 +64,10 @@ pub struct AgentOptions {
     pub fetcher_cache_dir: Option<PathBuf>,
     /// The largest file that the fetcher makes, extracted files together.
     pub fetcher_max_bytes: u64,
+    /// How long an output file may grow before it is rotated; 0 is no limit.
+    pub max_log_bytes: u64,
+    /// How many older pieces of an output file are kept.
+    pub max_log_files: u32,
     /// Flags as `/flags` shows them, beside those that this struct holds.
     pub flags: BTreeMap<String, String>,
     /// The binary that serves the hidden verb `warden`; by default the running one.
@@ -100,6 +104,8 @@ impl Default for AgentOptions {
             fetcher_cache_size: 2 << 30,
             fetcher_cache_dir: None,
             fetcher_max_bytes: 64 << 30,
+            max_log_bytes: 0,
+            max_log_files: 2,
             flags: BTreeMap::new(),
             warden_program: None,
         }

@@ -1,10 +1,11 @@
 //! What each effect means outside.
 
-use mezz_agent_core::{Durability, Effect, Event, Fact, Launch};
+use mezz_agent_core::{Durability, Effect, Event, ExecutorRecord, Fact, Launch};
 use mezz_launch_plan::LaunchId;
 use mezz_warden::{Request, SignalScope, crash_point};
 
 use crate::driver::{AgentExit, Driver, DriverError};
+use crate::launcher::LaunchError;
 
 impl Driver {
     /// Performs everything in hand: all checkpoints in one append, then the rest in order.
@@ -83,9 +84,18 @@ impl Driver {
 
     fn launch(&mut self, launch: Launch) {
         let launch_id = launch.launch_id;
+        let environment = launch.environment.iter();
+        let limits = self
+            .rotation
+            .limits(environment.map(|(name, value)| (name.as_str(), value.as_str())));
+        let sandbox = self.launcher.sandbox(&launch.sandbox);
         crash_point("agent.before_sandbox");
-        match self.launcher.prepare(launch) {
-            Ok(plan) => {
+        let prepared = limits
+            .map_err(LaunchError::from)
+            .and_then(|limits| Ok((self.launcher.prepare(launch)?, limits)));
+        match prepared {
+            Ok((plan, limits)) => {
+                self.rotation.watch(launch_id, &sandbox, limits);
                 crash_point("agent.after_sandbox");
                 self.state.live.insert(launch_id);
                 self.state.requests.push(Request::Launch(Box::new(plan)));
@@ -121,6 +131,9 @@ impl Driver {
                     .frameworks
                     .iter()
                     .flat_map(|framework| &framework.executors);
+                executors
+                    .clone()
+                    .for_each(|executor| self.rotate_again(executor));
                 let used = executors
                     .map(|executor| self.launcher.sandbox(&executor.sandbox))
                     .collect();
@@ -135,6 +148,21 @@ impl Driver {
             Fact::MasterLost { reason } => tracing::warn!(reason, "no session with a master"),
             Fact::RefusedByMaster { message } => tracing::error!(message, "refused by the master"),
             Fact::Ignored { message } => tracing::debug!(message, "ignored"),
+        }
+    }
+
+    /// A container of an earlier life keeps its limits. It was launched, so they can be followed.
+    fn rotate_again(&self, executor: &ExecutorRecord) {
+        if executor.pid.is_none() {
+            return;
+        }
+        let variables = executor.environment();
+        let pairs = variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        if let Ok(limits) = self.rotation.limits(pairs) {
+            let sandbox = self.launcher.sandbox(&executor.sandbox);
+            self.rotation.watch(executor.launch_id, &sandbox, limits);
         }
     }
 }

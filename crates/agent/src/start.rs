@@ -19,6 +19,7 @@ use crate::http::AgentHttp;
 use crate::inbox::{Inbox, Input};
 use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
+use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
 use crate::options::AgentOptions;
 use crate::settings::{self, agent_info, config, fetch_cache, fetch_settings, garbage_settings};
@@ -140,14 +141,14 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     let address = listener.local_addr().map_err(StartError::System)?;
     let advertised = advertised(&options, address);
     let inbox = Inbox::new().map_err(StartError::System)?;
-    let fetch_counters = Arc::new(FetchCounters::default());
-    let garbage_counters = Arc::new(GarbageCounters::default());
-    let runtime = Handle::current();
+    let rotation = LogRotation::new(LogLimits::new(options.max_log_bytes, options.max_log_files));
+    rotation.start().map_err(StartError::System)?;
     let parts = Parts {
-        runtime,
+        runtime: Handle::current(),
         advertised,
-        fetch_counters,
-        garbage_counters,
+        fetch_counters: Arc::default(),
+        garbage_counters: Arc::default(),
+        rotation,
     };
     let options = Arc::new(options);
     let starting = {
@@ -157,14 +158,7 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     let prepared = starting
         .await
         .map_err(|error| StartError::System(std::io::Error::other(error)))??;
-    let http = AgentHttp::new(
-        Arc::clone(&inbox),
-        &options,
-        &prepared.work_dir,
-        &parts.garbage_counters,
-        &parts.fetch_counters,
-        advertised,
-    );
+    let http = AgentHttp::new(Arc::clone(&inbox), &options, &prepared.work_dir, &parts);
     let server =
         serve(listener, Arc::new(http), ServerOptions::default()).map_err(StartError::System)?;
     let (registered_in, registered) = watch::channel(None);
@@ -180,12 +174,14 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     })
 }
 
+/// What the core's thread and the HTTP API share.
 #[derive(Clone)]
-struct Parts {
+pub(crate) struct Parts {
     runtime: Handle,
-    advertised: SocketAddr,
-    fetch_counters: Arc<FetchCounters>,
-    garbage_counters: Arc<GarbageCounters>,
+    pub(crate) advertised: SocketAddr,
+    pub(crate) fetch_counters: Arc<FetchCounters>,
+    pub(crate) garbage_counters: Arc<GarbageCounters>,
+    pub(crate) rotation: LogRotation,
 }
 
 /// What had to be opened before anything could start.
@@ -291,6 +287,7 @@ impl Prepared {
                 garbage_settings(options, &work_dir),
                 Arc::clone(&parts.garbage_counters),
             )?,
+            rotation: parts.rotation.clone(),
             streams: ExecutorStreams::default(),
             exits: Exits::default(),
             usage: UsageRequests::default(),

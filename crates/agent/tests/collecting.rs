@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use support::{Agent, FakeMaster, framework, shell};
 
-const HOUR_MS: &str = "3600000";
+/// So long that only a disk without any room makes something old of what was just used.
+const LONG_MS: &str = "3600000000";
 
 /// Every sandbox in the work directory.
 fn sandboxes(work_dir: &Path) -> Vec<PathBuf> {
@@ -42,7 +43,7 @@ async fn metric(agent: &Agent, name: &str) -> f64 {
 }
 
 fn make_old(sandbox: &Path) {
-    let long_ago = SystemTime::now() - Duration::from_hours(2);
+    let long_ago = SystemTime::now() - Duration::from_hours(2000);
     for path in [
         sandbox.join("stdout"),
         sandbox.join("stderr"),
@@ -89,7 +90,7 @@ async fn a_full_disk_is_cleared_before_the_delay_has_passed() {
     let work_dir = tempfile::tempdir().unwrap();
     // With everything as headroom the disk is always too full.
     let options = [
-        ("--gc-delay-ms", HOUR_MS),
+        ("--gc-delay-ms", LONG_MS),
         ("--gc-disk-headroom", "1"),
         ("--disk-watch-interval-ms", "50"),
     ];
@@ -113,7 +114,7 @@ async fn after_a_restart_sandboxes_are_collected_by_their_last_use() {
     let mut master = FakeMaster::start().await;
     let work_dir = tempfile::tempdir().unwrap();
     let options = [
-        ("--gc-delay-ms", HOUR_MS),
+        ("--gc-delay-ms", LONG_MS),
         ("--disk-watch-interval-ms", "50"),
     ];
     let mut agent = Agent::start(&master.address, Some(work_dir.path()), &options);
@@ -128,16 +129,14 @@ async fn after_a_restart_sandboxes_are_collected_by_their_last_use() {
         ],
     );
     link.finish(&tasks[..2]).await;
-    let state = agent.json("/state").await;
+    let mut executors = [Vec::new(), Vec::new()];
+    // Their updates must have been acknowledged, or they are still used.
+    while executors[0].len() < 2 {
+        let state = agent.json("/state").await;
+        executors = ["completed_executors", "executors"]
+            .map(|kind| state["frameworks"][0][kind].as_array().unwrap().clone());
+    }
     agent.crash();
-    let executors = ["completed_executors", "executors"].map(|kind| {
-        let framework = [&state["frameworks"], &state["completed_frameworks"]];
-        framework
-            .iter()
-            .flat_map(|list| list.as_array().unwrap())
-            .flat_map(|framework| framework[kind].as_array().unwrap().clone())
-            .collect::<Vec<_>>()
-    });
     let sandbox = |task: &str| {
         let all = executors.iter().flatten();
         let mut ours = all.filter(|executor| executor["id"] == task);
@@ -149,7 +148,7 @@ async fn after_a_restart_sandboxes_are_collected_by_their_last_use() {
     make_old(&old);
     make_old(&wrote);
     make_old(&runs);
-    fs::write(wrote.join("stdout"), "still here an hour ago").unwrap();
+    fs::write(wrote.join("stdout"), "still here a moment ago").unwrap();
     let _agent = Agent::start(&master.address, Some(work_dir.path()), &options);
     until("the oldest is gone", || !old.exists()).await;
     assert!(wrote.exists(), "it was written to a moment ago");

@@ -58,6 +58,7 @@ impl Master {
             self.set_ledger_weight(&role, weight);
         }
         self.refresh_roles();
+        self.plan_collection(effects);
     }
 
     fn master_record(&self, elected: &Elected, cluster_id: String) -> MasterRecord {

@@ -4,6 +4,7 @@
 //! source: time and randomness are inputs. It is `Clone` and comparable, so that it can be simulated and replayed.
 
 mod accept;
+mod agent_loss;
 mod calls;
 pub mod config;
 mod conservation;

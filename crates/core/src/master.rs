@@ -120,6 +120,8 @@ impl Master {
             TimerKey::Ping(agent) => self.on_ping_due(agent, effects),
             TimerKey::Reregister(agent) => self.on_reregister_timeout(agent, effects),
             TimerKey::OfferTimeout => self.on_offer_timeout(effects),
+            TimerKey::Removal(agent) => self.on_removal_due(agent, effects),
+            TimerKey::RegistryCollection => self.collect_lost_agents(effects),
         }
     }
 

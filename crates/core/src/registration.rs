@@ -133,6 +133,7 @@ impl Master {
             });
         }
         self.cancel_timer(TimerKey::Reregister(key), effects);
+        self.cancel_removal(key, effects);
         let at = self.now.mono.after(self.config.agent_ping_timeout_ns);
         self.set_timer(TimerKey::Ping(key), at, effects);
     }

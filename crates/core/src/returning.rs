@@ -194,9 +194,11 @@ impl Master {
             .get(&(framework, task.task_id.value.as_str().into()))
             .copied();
         let list = known.and_then(|key| self.task(key)).map(|task| task.list);
-        let elsewhere = known
-            .and_then(|key| self.task(key))
-            .is_some_and(|task| task.agent != agent && task.list != TaskList::Completed);
+        let elsewhere = known.and_then(|key| self.task(key)).is_some_and(|task| {
+            task.agent != agent
+                && task.list != TaskList::Completed
+                && self.agent(task.agent).state != AgentState::Removed
+        });
         if elsewhere {
             // The framework launched this id twice, once under another master: the copy known first stays.
             if !is_terminal(task.state()) {

@@ -109,6 +109,8 @@ pub(crate) struct Timers {
     pub(crate) next_generation: u64,
     /// Outstanding offers, oldest first; ended ones are skipped.
     pub(crate) offers: VecDeque<(Mono, Arc<str>)>,
+    /// Before this no other agent is made unreachable, where that is paced.
+    pub(crate) next_removal: Mono,
 }
 
 /// Numbers that ids are made of.

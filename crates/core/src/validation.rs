@@ -312,8 +312,9 @@ fn container(container: Option<&v1::ContainerInfo>, field: &str) -> Result<(), S
     if container
         .network_infos
         .iter()
-        .any(|network| network.name.is_some() || !network.port_mappings.is_empty())
+        .any(|network| network.name.is_some())
     {
+        // Without a name it is the host's network, on which port mappings mean nothing, as in Mesos.
         return missing("network_infos");
     }
     if container.linux_info.is_some() {

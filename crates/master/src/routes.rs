@@ -60,6 +60,7 @@ impl Api {
             ("/metrics", Endpoint::Prometheus),
             ("/system/stats.json", Endpoint::SystemStats),
             ("/logging/toggle", Endpoint::LoggingToggle),
+            ("/registrar(1)/registry", Endpoint::Registry),
         ] {
             router = router.route(path, Target::Unversioned(endpoint));
         }

@@ -136,6 +136,11 @@ fn config(settings: &MasterSettings) -> Config {
         max_completed_frameworks: settings.max_completed_frameworks,
         max_completed_tasks_per_framework: settings.max_completed_tasks_per_framework,
         max_unreachable_tasks_per_framework: settings.max_unreachable_tasks_per_framework,
+        agent_removal_interval_ns: settings.agent_removal_interval.map(nanoseconds),
+        recovery_agent_removal_limit: settings.recovery_agent_removal_limit,
+        registry_gc_interval_ns: nanoseconds(settings.registry_gc_interval),
+        registry_max_agent_age_ns: nanoseconds(settings.registry_max_agent_age),
+        registry_max_agent_count: settings.registry_max_agent_count,
         mezz_version: env!("CARGO_PKG_VERSION").to_owned(),
         ..Config::default()
     }
@@ -180,6 +185,8 @@ pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent
         fetcher_stall_timeout: settings.fetcher_stall_timeout,
         fetcher_cache_size: settings.fetcher_cache_size,
         fetcher_cache_dir: settings.fetcher_cache_dir,
+        max_log_bytes: settings.max_log_bytes,
+        max_log_files: settings.max_log_files,
         flags: settings
             .effective_flags
             .into_iter()

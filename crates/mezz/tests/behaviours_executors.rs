@@ -151,6 +151,28 @@ fn a_field_of_a_task_that_is_not_built_is_refused_by_its_name() {
     }
 }
 
+/// A network without a name is the host's, with or without a mapping of ports.
+#[test]
+fn a_container_on_the_hosts_network_is_launched() {
+    let lab = Lab::start();
+    for encoding in Encoding::BOTH {
+        let mut framework = lab.framework(encoding);
+        let offer = framework.next_offer();
+        let mapping = json!([{"host_port": 31_000, "container_port": 8888}]);
+        let container = json!({"type": "MESOS", "network_infos": [{"port_mappings": mapping}]});
+        let task = with(task(&offer, "t", "exit 0", 0.1), "container", container);
+        framework.launch(&offer, &[task]);
+        framework.wait_for("t", "TASK_FINISHED");
+        let offer = framework.next_offer();
+        let named = json!({"type": "MESOS", "network_infos": [{"name": "blue"}]});
+        framework.launch(&offer, &[with(sleeper(&offer, "u"), "container", named)]);
+        let status = framework.wait_for("u", "TASK_ERROR");
+        let message = status["message"].as_str().unwrap();
+        assert!(message.contains("container.network_infos"), "{message}");
+        framework.accepted("TEARDOWN", None);
+    }
+}
+
 /// Behaviour 94.
 #[test]
 fn a_long_grace_does_not_delay_a_task_that_obeys() {

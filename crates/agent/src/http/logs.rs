@@ -1,16 +1,14 @@
 //! `GET /v1/tasks/{framework}/{task}/logs`: the output of a task as lines of JSON, followed to its end if wanted.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+mod tail;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use mezz_agent_core::{AgentRecords, ExecutorKind, LaunchId};
-use mezz_http::files::{Location, open_in};
 use mezz_http::query::Query;
 use mezz_http::request::segments;
 use mezz_http::stream::{StreamError, StreamLimits, StreamSender, stream};
@@ -21,6 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{AgentHttp, shown};
 use crate::inbox::Inbox;
+use crate::log_rotation::LogRotation;
+use tail::{Output, Rest, Tail};
 
 /// How long a follower waits for a task that the agent does not know yet.
 const ARRIVAL: Duration = Duration::from_secs(30);
@@ -28,8 +28,6 @@ const ARRIVAL: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 /// How often the task is looked at while somebody follows.
 const LOOK_AT_TASK: Duration = Duration::from_millis(250);
-/// The longest piece of output in one record.
-const PIECE_BYTES: usize = 48 << 10;
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +67,7 @@ pub(super) async fn answer(
     let source = Source {
         inbox: Arc::clone(&agent.inbox),
         work_dir: agent.work_dir.clone(),
+        rotation: agent.rotation.clone(),
         framework: framework.clone(),
         task: task.clone(),
     };
@@ -131,6 +130,7 @@ fn wanted(query: &Query) -> Result<Wanted, String> {
 struct Source {
     inbox: Arc<Inbox>,
     work_dir: PathBuf,
+    rotation: LogRotation,
     framework: String,
     task: String,
 }
@@ -200,7 +200,13 @@ impl Source {
         let mut tails: Vec<Tail> = Vec::new();
         for (name, on) in [("stdout", wanted.stdout), ("stderr", wanted.stderr)] {
             if on {
-                tails.push(Tail::new(name, &found.sandbox, &wanted));
+                let output = Output {
+                    name,
+                    launch_id: found.launch_id,
+                    last: wanted.tail,
+                    offset: wanted.offset,
+                };
+                tails.push(Tail::new(output, &found.sandbox, &self.rotation));
             }
         }
         if !wanted.follow {
@@ -254,114 +260,6 @@ impl Source {
     }
 }
 
-/// What to do with a character whose end is not there yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
-    /// Wait for its end.
-    Whole,
-    /// Nothing more will come.
-    All,
-}
-
-/// One output file being read.
-#[derive(Debug)]
-struct Tail {
-    name: &'static str,
-    location: Location,
-    file: Option<File>,
-    offset: u64,
-    last: Option<usize>,
-}
-
-impl Tail {
-    fn new(name: &'static str, sandbox: &Path, wanted: &Wanted) -> Self {
-        // A task may have put a link in the file's place: it is resolved inside the sandbox.
-        let location = Location {
-            root: sandbox.to_owned(),
-            relative: PathBuf::from(name),
-        };
-        Self {
-            name,
-            location,
-            file: None,
-            offset: wanted.offset.unwrap_or(0),
-            last: wanted.tail,
-        }
-    }
-
-    /// The next piece, if there is one.
-    fn next(&mut self, rest: Rest) -> Option<Value> {
-        if self.file.is_none() {
-            self.file = Some(open_in(&self.location).ok()?);
-        }
-        let file = self.file.as_ref()?;
-        if let Some(lines) = self.last.take() {
-            self.offset = last_lines(file, lines).unwrap_or(0);
-        }
-        let mut piece = vec![0; PIECE_BYTES];
-        let count = file.read_at(&mut piece, self.offset).ok()?;
-        piece.truncate(count);
-        if count == 0 {
-            // Rotated by copy and truncate: what is new begins at the front.
-            if file.metadata().is_ok_and(|data| data.len() < self.offset) {
-                self.offset = 0;
-            }
-            return None;
-        }
-        let (record, taken) = record(self.name, self.offset, &piece, rest)?;
-        self.offset += taken as u64;
-        Some(record)
-    }
-}
-
-/// The record of a piece, and how much of it was taken; `None` to wait for the end of a character.
-fn record(name: &str, offset: u64, piece: &[u8], rest: Rest) -> Option<(Value, usize)> {
-    let text = match std::str::from_utf8(piece) {
-        Ok(text) => Some(text),
-        Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => {
-            std::str::from_utf8(&piece[..error.valid_up_to()]).ok()
-        }
-        Err(error) if error.error_len().is_none() && rest == Rest::Whole => return None,
-        Err(_) => None,
-    };
-    if let Some(text) = text {
-        return Some((
-            json!({ "stream": name, "offset": offset, "data": text }),
-            text.len(),
-        ));
-    }
-    let encoded = base64::engine::general_purpose::STANDARD.encode(piece);
-    Some((
-        json!({ "stream": name, "offset": offset, "base64": encoded }),
-        piece.len(),
-    ))
-}
-
-/// Where the last `lines` lines begin.
-fn last_lines(file: &File, lines: usize) -> std::io::Result<u64> {
-    let length = file.metadata()?.len();
-    let mut end = length;
-    let mut left = lines;
-    let mut block = vec![0; 64 << 10];
-    while end > 0 {
-        let begin = end.saturating_sub(block.len() as u64);
-        let piece = &mut block[..usize::try_from(end - begin).unwrap_or(0)];
-        file.read_exact_at(piece, begin)?;
-        for (index, byte) in piece.iter().enumerate().rev() {
-            let at = begin + index as u64;
-            // The newline that ends the last line begins no line.
-            if *byte == b'\n' && at + 1 < length {
-                left = left.saturating_sub(1);
-                if left == 0 {
-                    return Ok(at + 1);
-                }
-            }
-        }
-        end = begin;
-    }
-    Ok(if lines == 0 { length } else { 0 })
-}
-
 async fn pump(tails: &mut [Tail], sender: &StreamSender, rest: Rest) -> Result<(), StreamError> {
     loop {
         let mut idle = true;
@@ -381,34 +279,4 @@ fn line(value: &Value) -> Bytes {
     let mut text = value.to_string().into_bytes();
     text.push(b'\n');
     text.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    #[test]
-    fn a_character_cut_in_two_is_waited_for_and_other_bytes_come_as_base64() {
-        let text = "né".as_bytes();
-        assert_eq!(record("stdout", 0, &text[..2], Rest::Whole).unwrap().1, 1);
-        assert!(record("stdout", 1, &text[1..2], Rest::Whole).is_none());
-        let (value, taken) = record("stdout", 1, &text[1..2], Rest::All).unwrap();
-        assert_eq!((value["base64"].as_str(), taken), (Some("ww=="), 1));
-        let (value, _) = record("stderr", 7, b"\xff\xfe", Rest::Whole).unwrap();
-        assert_eq!(
-            value,
-            json!({ "stream": "stderr", "offset": 7, "base64": "//4=" })
-        );
-    }
-
-    #[test]
-    fn the_last_lines_are_found_with_and_without_a_final_newline() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"one\ntwo\nthree\n").unwrap();
-        assert_eq!(last_lines(&file, 2).unwrap(), 4);
-        assert_eq!(last_lines(&file, 9).unwrap(), 0);
-        file.write_all(b"four").unwrap();
-        assert_eq!(last_lines(&file, 2).unwrap(), 8);
-    }
 }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod frameworks;
+mod registry;
 mod roles;
 mod state;
 mod summary;
@@ -51,6 +52,7 @@ pub(crate) enum Endpoint {
     Prometheus,
     SystemStats,
     LoggingToggle,
+    Registry,
 }
 
 /// Answers a request to one of the endpoints.
@@ -119,6 +121,9 @@ async fn answer(
                 return Err(not_built(request));
             }
             read(shared, request, |_, _, _| Ok(b"{}".to_vec())).await
+        }
+        Endpoint::Registry => {
+            led_read(shared, request, |_, view, _| Ok(registry::registry(view))).await
         }
         Endpoint::Teardown => teardown(shared, request).await,
     }

@@ -116,6 +116,18 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "Folder of that cache, emptied at start; each agent takes one of its own in it [default: in the agent's work folder]",
     ),
     FlagSpec::built(
+        "max_log_size",
+        Kind::Bytes,
+        "Length at which the output files of tasks are rotated, unless a task sets CONTAINER_LOGGER_MAX_STDOUT_SIZE or _STDERR_SIZE; 0B never rotates",
+    )
+    .default("0B"),
+    FlagSpec::built(
+        "max_log_files",
+        Kind::Count(0, 1000),
+        "Older pieces of an output file that are kept beside it",
+    )
+    .default("2"),
+    FlagSpec::built(
         "advertise_port",
         PORT,
         "Port that others are told to connect to, when it is not the one listened on",
@@ -216,7 +228,7 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     FlagSpec::refused(
         "container_logger",
         Kind::Text,
-        "only output files in the sandbox are built",
+        "output goes to files in the sandbox; --max-log-size rotates them",
     ),
     FlagSpec::refused("network_cni_plugins_dir", Kind::Path, CNI),
     FlagSpec::refused("network_cni_config_dir", Kind::Path, CNI),

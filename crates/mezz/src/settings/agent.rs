@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Listen, duration, listen, meaning, path, size};
+use super::{Listen, duration, listen, meaning, number, path, size};
 use crate::flags::{FlagError, Flags};
 
 /// What an agent does at its start with tasks that still run.
@@ -36,6 +36,8 @@ pub(crate) struct AgentSettings {
     pub(crate) fetcher_stall_timeout: Duration,
     pub(crate) fetcher_cache_size: u64,
     pub(crate) fetcher_cache_dir: Option<PathBuf>,
+    pub(crate) max_log_bytes: u64,
+    pub(crate) max_log_files: u32,
     pub(crate) recovery_timeout: Duration,
     pub(crate) recover: Recover,
     /// For `/flags`.
@@ -68,6 +70,8 @@ impl AgentSettings {
             fetcher_stall_timeout: duration(flags, "fetcher_stall_timeout"),
             fetcher_cache_size: size(flags, "fetcher_cache_size"),
             fetcher_cache_dir: path(flags, "fetcher_cache_dir"),
+            max_log_bytes: size(flags, "max_log_size"),
+            max_log_files: number(flags, "max_log_files"),
             recovery_timeout: duration(flags, "recovery_timeout"),
             recover: if flags.text("recover") == Some("cleanup") {
                 Recover::Cleanup
