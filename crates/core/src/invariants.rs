@@ -185,6 +185,7 @@ impl Master {
         })
     }
 
+    /// Adds the timers that an agent in its state has to have, and those that it may have.
     fn timers_of_agent(
         &self,
         agent: &AgentRecord,
