@@ -1,7 +1,8 @@
 //! What can happen to an agent, as the shell tells it.
 
-use crate::ids::{LaunchId, RequestId, StreamId};
+use crate::ids::{LaunchId, ProbeId, RequestId, StreamId};
 use crate::journal::Record;
+use crate::probe::ProbeOutcome;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::executor;
 
@@ -69,6 +70,13 @@ pub enum Event {
         launch_id: LaunchId,
         /// Raw wait(2) status.
         wait_status: i32,
+    },
+    /// A [`crate::Effect::Probe`] ended.
+    Probed {
+        /// Which.
+        id: ProbeId,
+        /// How.
+        outcome: ProbeOutcome,
     },
     /// The warden itself died: it and what it knew are gone (containers may be reported again after a new `List`).
     WardenLost {

@@ -37,6 +37,7 @@ pub mod pages;
 mod reconcile;
 pub mod records;
 mod registration;
+mod reported;
 mod returning;
 mod serde_forms;
 mod sessions;

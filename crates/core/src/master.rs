@@ -36,6 +36,9 @@ pub struct Master {
     pub(crate) permits_taken: u32,
     pub(crate) waiting_sessions: std::collections::VecDeque<crate::key::SessionKey>,
     pub(crate) completed_frameworks: std::collections::VecDeque<FrameworkKey>,
+    /// Saves work only: a restored core learns it again.
+    #[serde(skip)]
+    pub(crate) known_resources: crate::reported::KnownResources,
 }
 
 impl Master {
@@ -64,6 +67,7 @@ impl Master {
             permits_taken: 0,
             waiting_sessions: std::collections::VecDeque::new(),
             completed_frameworks: std::collections::VecDeque::new(),
+            known_resources: crate::reported::KnownResources::default(),
         }
     }
 

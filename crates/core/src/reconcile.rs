@@ -162,9 +162,9 @@ impl Master {
             };
             let event = v1::scheduler::Event {
                 r#type: Some(v1::scheduler::event::Type::UpdateOperationStatus as i32),
-                update_operation_status: Some(v1::scheduler::event::UpdateOperationStatus {
-                    status,
-                }),
+                update_operation_status: Some(Box::new(
+                    v1::scheduler::event::UpdateOperationStatus { status },
+                )),
                 ..v1::scheduler::Event::default()
             };
             self.send_event(framework, event, effects);

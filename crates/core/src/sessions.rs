@@ -323,6 +323,7 @@ impl Master {
             self.agent(agent).info.hostname.clone(),
         );
         let token = self.forget_agent(&id, effects);
+        self.agent_live(agent).stored = None;
         self.end_agent_tasks(
             agent,
             v1::TaskState::TaskLost,

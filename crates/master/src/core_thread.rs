@@ -181,7 +181,9 @@ impl CoreThread {
                 }
             }
             Event::SessionClosed(session) => {
-                self.sessions.remove(session);
+                if let Some(closed) = self.sessions.remove(session) {
+                    closed.close();
+                }
             }
             Event::Persisted(token) => {
                 crash_point("master.durable_before_release");
@@ -376,7 +378,7 @@ impl CoreThread {
         }
         let durable = self.release.durable();
         while let Some(published) = self.views.settle(self.core.records(), durable, self.issued) {
-            if !published.facts.is_empty() && self.hub.is_watched() {
+            if !published.facts.is_empty() {
                 self.hub.publish(published.view, published.facts);
             }
             for (sender, reply) in published.replies {
