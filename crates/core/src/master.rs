@@ -12,9 +12,8 @@ use crate::effect::{Effect, Effects, Reply, StoreOperation};
 use crate::event::{Event, TimerKey};
 use crate::fact::Fact;
 use crate::key::{AgentKey, FrameworkKey, Generation, RequestKey, StreamKey, Token};
-use crate::native_framework::NativeState;
 use crate::records::{AgentRecord, FrameworkRecord, Records};
-use crate::state::{AgentLive, FrameworkLive, Free, Index, Numbers, Timers};
+use crate::state::{AgentLive, FrameworkLive, Free, Index, NativeState, Numbers, Timers};
 use crate::time::{Mono, Now};
 
 /// The master of a cluster.

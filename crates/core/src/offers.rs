@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use mezz_proto::v1;
 
+use crate::accounts::{agent_sched_key, discharge, discharge_merged};
 use crate::effect::Effects;
 use crate::event::TimerKey;
 use crate::fact::{Fact, OfferEnd};
 use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, OfferKey, Token};
-use crate::launch::{discharge, discharge_merged};
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::OfferRecord;
@@ -310,8 +310,4 @@ impl Master {
             self.set_timer(TimerKey::OfferTimeout, due, effects);
         }
     }
-}
-
-pub(crate) fn agent_sched_key(key: AgentKey) -> mezz_sched::AgentIndex {
-    mezz_sched::AgentIndex(key.0)
 }
