@@ -40,14 +40,14 @@ fn checked_task(id: &str, pick: usize) -> TaskInfo {
     let health_check = support::checks::health(u32::try_from(pick % 3).unwrap());
     let check = support::checks::command_check();
     TaskInfo {
-        health_check: Some(HealthCheck {
+        health_check: Some(Box::new(HealthCheck {
             interval_seconds: Some(1e6),
             ..health_check
-        }),
-        check: Some(CheckInfo {
+        })),
+        check: Some(Box::new(CheckInfo {
             interval_seconds: Some(1e6),
             ..check
-        }),
+        })),
         max_completion_time: pick.is_multiple_of(2).then_some(DurationInfo {
             nanoseconds: 30_000_000_000,
         }),
