@@ -31,6 +31,7 @@ mod launch;
 mod launching;
 mod model;
 mod probe;
+mod reconfiguration;
 mod records;
 mod recovery;
 mod replay;

@@ -8,6 +8,7 @@ use crate::executors::nanoseconds;
 use crate::ids::LaunchId;
 use crate::journal::ExecutorKind;
 use crate::model::{Container, ExecutorKey};
+use crate::reconfiguration;
 use crate::records::ExecutorState;
 use crate::replay::Replay;
 use crate::status::{NewStatus, duration_text, is_terminal};
@@ -34,16 +35,20 @@ impl AgentCore {
             self.identity.boot_id = recovery.boot_id;
             self.record_identity(turn);
         }
-        if let Some(field) = replay.changed_field(&self.config) {
+        let was = replay.agent.as_deref();
+        if let Some(change) = was.and_then(|was| reconfiguration::refused(was, &self.config)) {
             if !rebooted {
                 let message = format!(
-                    "this agent's {field} changed since it registered as {}: restore it, or start with another work directory",
+                    "this agent's {change} since it registered as {}: restore it, or start with another work directory",
                     self.agent_id().unwrap_or_default()
                 );
                 self.stop(turn, 1, message);
                 return;
             }
             self.forget_everything();
+            self.record_identity(turn);
+        } else if was.is_some_and(|was| *was != *self.identity.agent) {
+            // What the next start compares with.
             self.record_identity(turn);
         }
         let containers = if rebooted {

@@ -2,7 +2,6 @@
 
 use crate::agent::{AgentCore, Turn};
 use crate::checks::Checks;
-use crate::config::{Config, ReconfigurationPolicy};
 use crate::ids::{LaunchId, TaskSerial};
 use crate::journal::{ExecutorKind, Record};
 use crate::model::{Container, Delivery, FrameworkTraits, Kill, KnownFramework, Task, TaskKey};
@@ -19,27 +18,7 @@ pub(crate) struct Replay {
     /// Terminal and acknowledged, or of a forgotten framework.
     over: BTreeSet<TaskSerial>,
     /// As it was registered.
-    agent: Option<Arc<AgentInfo>>,
-}
-
-impl Replay {
-    /// What of the agent's description is not as it was registered, if that matters.
-    pub(crate) fn changed_field(&self, config: &Config) -> Option<&'static str> {
-        let old = self
-            .agent
-            .as_ref()
-            .filter(|_| config.reconfiguration == ReconfigurationPolicy::Equal)?;
-        let new = &config.agent;
-        if old.hostname != new.hostname {
-            Some("hostname")
-        } else if old.resources != new.resources {
-            Some("resources")
-        } else if old.attributes != new.attributes {
-            Some("attributes")
-        } else {
-            (old.domain != new.domain).then_some("domain")
-        }
-    }
+    pub(crate) agent: Option<Arc<AgentInfo>>,
 }
 
 impl AgentCore {

@@ -9,10 +9,10 @@ use v1::task_status::Reason;
 
 use crate::effect::Effects;
 use crate::fact::Fact;
-use crate::key::{AgentKey, ExecutorKey, FrameworkKey, TaskKey};
+use crate::key::{AgentKey, FrameworkKey, TaskKey};
 use crate::master::Master;
 use crate::metrics::Counter;
-use crate::records::{ExecutorRecord, TaskList, TaskRecord};
+use crate::records::{TaskList, TaskRecord};
 use crate::reported::NewTask;
 use crate::validation;
 use crate::wire;
@@ -90,49 +90,6 @@ impl Master {
         }
     }
 
-    fn executor_demand(
-        &self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        role: &str,
-        executor: &v1::ExecutorInfo,
-    ) -> Result<Option<Resources>, String> {
-        let own = &self.framework(framework).id;
-        if let Some(id) = executor
-            .framework_id
-            .as_ref()
-            .filter(|id| *id.value != **own)
-        {
-            return Err(format!(
-                "ExecutorInfo has an invalid FrameworkID (Actual: {} vs Expected: {own})",
-                id.value
-            ));
-        }
-        if let Some(running) = self.running_executor(framework, agent, &executor.executor_id.value)
-        {
-            if *running.info != *executor {
-                return Err(format!(
-                    "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID.\nExisting ExecutorInfo: {:?}\nExecutorInfo: {:?}",
-                    running.info, executor
-                ));
-            }
-            return Ok(None);
-        }
-        let resources = allocated(&executor.resources, role)
-            .map_err(|error| format!("Executor uses invalid resources: {error}"))?;
-        Ok(Some(resources))
-    }
-
-    pub(crate) fn running_executor(
-        &self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        id: &str,
-    ) -> Option<&Arc<ExecutorRecord>> {
-        let key = self.index.executors.get(&(agent, framework, id.into()))?;
-        self.records.executors.get(key.index())
-    }
-
     /// Makes the records of a task that passed all checks, and what the agent is told. Its resources are in the
     /// ledger already, as part of the offer.
     pub(crate) fn admit_task(
@@ -159,110 +116,6 @@ impl Master {
             launch_token: self.numbers.launch_token,
             task,
         }
-    }
-
-    fn admit_executor(
-        &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        role: &Arc<str>,
-        info: &v1::ExecutorInfo,
-        resources: Option<Resources>,
-    ) {
-        let running = self.running_executor(framework, agent, &info.executor_id.value);
-        if running.is_none() {
-            let resources = resources.unwrap_or_default();
-            self.insert_executor(framework, agent, role, info.clone(), resources);
-        }
-    }
-
-    pub(crate) fn insert_executor(
-        &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        role: &Arc<str>,
-        info: v1::ExecutorInfo,
-        resources: Resources,
-    ) -> ExecutorKey {
-        let task_count = self.tasks_of_executor(framework, agent, &info.executor_id.value);
-        let key = ExecutorKey(self.free.executors.take());
-        let id: Box<str> = info.executor_id.value.as_str().into();
-        self.index
-            .executors
-            .insert((agent, framework, id.clone()), key);
-        self.framework_live(framework).executors.insert(key);
-        self.agent_live(agent).executors.insert(key);
-        let record = ExecutorRecord {
-            key,
-            framework,
-            agent,
-            id,
-            role: Arc::clone(role),
-            info: Arc::new(info),
-            resources: Arc::new(resources),
-            task_count,
-        };
-        self.records.executors.insert(key.index(), record);
-        key
-    }
-
-    /// Tasks of an earlier run of the same executor may still be live when a new one begins.
-    fn tasks_of_executor(&self, framework: FrameworkKey, agent: AgentKey, id: &str) -> u32 {
-        let Some(live) = self.agents.get(&agent) else {
-            return 0;
-        };
-        let count = live
-            .tasks
-            .iter()
-            .filter_map(|key| self.task(*key))
-            .filter(|task| task.framework == framework && !wire::is_terminal(task.state))
-            .filter(|task| task.executor_id.as_deref() == Some(id))
-            .count();
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
-    /// Forgets an executor and gives its own resources back.
-    pub(crate) fn remove_executor(&mut self, key: ExecutorKey) {
-        let Some(executor) = self.records.executors.remove(key.index()) else {
-            return;
-        };
-        self.free.executors.give(key.0);
-        self.index
-            .executors
-            .remove(&(executor.agent, executor.framework, executor.id.clone()));
-        self.framework_live(executor.framework)
-            .executors
-            .remove(&key);
-        self.agent_live(executor.agent).executors.remove(&key);
-        self.release(executor.framework, executor.agent, &executor.resources);
-    }
-
-    /// Counts what a task or an executor holds; the ledger hears of it from the caller.
-    pub(crate) fn charge(
-        &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        resources: &Resources,
-    ) {
-        self.agent_mut(agent).used += resources;
-        self.framework_mut(framework).used += resources;
-    }
-
-    /// Gives back what a task or an executor held.
-    pub(crate) fn release(
-        &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        resources: &Resources,
-    ) {
-        discharge(&mut self.agent_mut(agent).used, resources);
-        discharge_merged(&mut self.framework_mut(framework).used, resources);
-        self.sched.mark_unused(
-            crate::frameworks::sched_key(framework),
-            crate::offers::agent_sched_key(agent),
-            resources,
-        );
-        self.recover(framework, agent, resources, None);
     }
 
     fn wire_task(
@@ -416,23 +269,4 @@ pub(crate) fn allocated(
     role: &str,
 ) -> Result<Resources, mezz_resource::ResourceError> {
     Ok(Resources::from_proto(resources)?.allocated_to(&role.into()))
-}
-
-/// What can be added up over agents: ports and sets of one agent have nothing to do with those of another.
-pub(crate) fn scalars(resources: &Resources) -> Resources {
-    resources.filter(|resource| resource.as_scalar().is_some())
-}
-
-/// Takes a part out of an account. All of it is there, unless two tasks hold the same ports: one that was counted as
-/// lost and came back, and one that was started in its place.
-pub(crate) fn discharge(account: &mut Resources, part: &Resources) {
-    if !account.subtract_assign(part) {
-        let _ = account.subtract_available(part);
-    }
-}
-
-/// Takes a part out of an account of several agents. The same ports of two agents are one range in it, as in Mesos,
-/// so what another agent's part has taken with it is not missed.
-pub(crate) fn discharge_merged(account: &mut Resources, part: &Resources) {
-    account.subtract_available(part);
 }

@@ -1,7 +1,6 @@
 //! The built-in framework: its tasks are placed with the full view of the cluster, without an offer round trip,
 //! and are durable before anybody is told that they were taken.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mezz_proto::v1;
@@ -17,19 +16,6 @@ use crate::records::{AgentState, FrameworkState, TaskList};
 use crate::reported::NewTask;
 use crate::time::Wall;
 use crate::{validation, wire};
-
-/// The built-in framework's own state.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct NativeState {
-    pub(crate) framework_id: String,
-    /// Unset until it is first used.
-    pub(crate) framework: Option<FrameworkKey>,
-    /// Slots of pending records, in the order of arrival.
-    pub(crate) pending: BTreeMap<u64, u32>,
-    pub(crate) next_arrival: u64,
-    /// Roles that its tasks have named.
-    pub(crate) roles: std::collections::BTreeSet<String>,
-}
 
 impl Master {
     pub(crate) fn on_native(

@@ -10,6 +10,7 @@ use mezz_proto::agent_protocol::refused::Action;
 use mezz_proto::v1;
 use mezz_resource::Resources;
 
+use crate::accounts::agent_sched_key;
 use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
 use crate::fact::Fact;
@@ -17,7 +18,6 @@ use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, SessionKey, Token};
 use crate::master::Master;
 use crate::metrics::Counter;
-use crate::offers::agent_sched_key;
 use crate::records::{AgentRecord, AgentState};
 use crate::reported::Reported;
 use crate::state::SessionState;

@@ -127,3 +127,16 @@ pub(crate) struct Numbers {
     pub(crate) native_task: u64,
     pub(crate) token: u64,
 }
+
+/// The built-in framework's own state.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct NativeState {
+    pub(crate) framework_id: String,
+    /// Unset until it is first used.
+    pub(crate) framework: Option<FrameworkKey>,
+    /// Slots of pending records, in the order of arrival.
+    pub(crate) pending: BTreeMap<u64, u32>,
+    pub(crate) next_arrival: u64,
+    /// Roles that its tasks have named.
+    pub(crate) roles: BTreeSet<String>,
+}

@@ -148,7 +148,7 @@ fn stalled_reader(runtime: &Runtime, master: &Master, launcher: &mut Launcher) -
     let (mut tasks, step) = (0, 5_000);
     let mut seen = 0_u64;
     // Until what the kernel and the master keep for it is full.
-    while tasks < 40_000 {
+    while tasks < 120_000 {
         tasks += step;
         launcher.run(&Launches {
             tasks: step,

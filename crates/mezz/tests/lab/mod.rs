@@ -232,3 +232,60 @@ pub fn ids(tasks: &Value) -> Vec<&str> {
         .filter_map(|task| task["id"].as_str())
         .collect()
 }
+
+/// A master that gives a lost agent up within a fraction of a second.
+pub const IMPATIENT: [&str; 3] = [
+    "--agent-ping-timeout=100ms",
+    "--max-agent-ping-timeouts=2",
+    "--agent-reregister-timeout=300ms",
+];
+
+/// A framework without the capability to hear of partitions.
+pub fn unaware() -> Value {
+    capable(info("dev"), &["MULTI_ROLE"])
+}
+
+/// Asks for the state of a task and returns the answer.
+pub fn reconcile(framework: &mut Framework, task: &str, agent: Option<&Value>) -> Value {
+    let mut asked = json!({"task_id": {"value": task}});
+    if let Some(agent) = agent {
+        asked["agent_id"] = agent.clone();
+    }
+    framework.accepted("RECONCILE", Some(json!({"tasks": [asked]})));
+    answer(framework, task)
+}
+
+/// The next answer about a task that the master made by itself.
+pub fn answer(framework: &mut Framework, task: &str) -> Value {
+    loop {
+        let status = framework.wait_for_event("UPDATE")["update"]["status"].clone();
+        if status["task_id"]["value"] == task && status["source"] == "SOURCE_MASTER" {
+            return status;
+        }
+    }
+}
+
+/// A framework whose task `t` runs, and the offer that it was launched on.
+pub fn running(lab: &Lab, info: &Value) -> (Framework, Value) {
+    let mut framework = lab.framework_with(Encoding::Json, info);
+    let offer = framework.next_offer();
+    framework.launch(&offer, &[sleeper(&offer, "t")]);
+    framework.wait_for("t", "TASK_RUNNING");
+    (framework, offer)
+}
+
+/// Stops the agent as a partition does, until it is given up.
+pub fn partition(lab: &Lab) {
+    lab.agent
+        .as_ref()
+        .unwrap()
+        .signal(rustix::process::Signal::STOP);
+}
+
+/// Lets the agent go on.
+pub fn heal(lab: &Lab) {
+    lab.agent
+        .as_ref()
+        .unwrap()
+        .signal(rustix::process::Signal::CONT);
+}
