@@ -190,6 +190,9 @@ impl AgentCore {
                 wait_status,
             } => self.on_container_exited(turn, launch_id, wait_status),
             Event::Probed { id, outcome } => self.on_probed(turn, id, outcome),
+            Event::ContainerVanished { launch_id } => {
+                self.on_container_vanished(turn, launch_id);
+            }
             Event::WardenLost { containers } => self.on_warden_lost(turn, &containers),
             Event::Stop(request) => self.on_stop(turn, request),
         }

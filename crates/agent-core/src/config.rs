@@ -48,6 +48,10 @@ pub struct Config {
     pub recover: RecoverMode,
     /// What to do when the agent's description has changed since its registration.
     pub reconfiguration: ReconfigurationPolicy,
+    /// How often custom executors hear that the agent is there.
+    pub executor_heartbeat_interval: Duration,
+    /// Ended executors of a framework that are remembered.
+    pub max_completed_executors_per_framework: usize,
     /// Unacknowledged frames that we accept from the master.
     pub window: u32,
 }
@@ -66,6 +70,8 @@ pub enum RecoverMode {
 pub enum ReconfigurationPolicy {
     /// Refuse to start; after a reboot start as a new agent.
     Equal,
+    /// Go on under the old id if nothing was taken away; otherwise as with [`Self::Equal`].
+    Additive,
     /// Go on under the old id with what is said now.
     Any,
 }
@@ -97,6 +103,8 @@ impl Config {
             recovery_timeout: Duration::from_mins(15),
             recover: RecoverMode::Reconnect,
             reconfiguration: ReconfigurationPolicy::Equal,
+            executor_heartbeat_interval: Duration::from_mins(30),
+            max_completed_executors_per_framework: 150,
             window: 1024,
         }
     }

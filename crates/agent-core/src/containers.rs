@@ -188,6 +188,21 @@ impl AgentCore {
         }
     }
 
+    pub(crate) fn on_container_vanished(&mut self, turn: &mut Turn<'_>, launch_id: LaunchId) {
+        let Some((executor, _)) = self.launched(launch_id) else {
+            return;
+        };
+        // What has ended in an ordinary way is said to be gone too.
+        if self.executors.get(executor).is_some_and(|entry| {
+            matches!(
+                entry.container,
+                Container::Launching | Container::Running { .. }
+            )
+        }) {
+            self.container_vanished(turn, executor);
+        }
+    }
+
     /// A container ended, and nobody knows how.
     pub(crate) fn container_vanished(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
         let entry = self

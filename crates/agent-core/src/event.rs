@@ -78,7 +78,12 @@ pub enum Event {
         /// How.
         outcome: ProbeOutcome,
     },
-    /// The warden itself died: it and what it knew are gone (containers may be reported again after a new `List`).
+    /// Nothing is left of a container, and nobody can say how it ended.
+    ContainerVanished {
+        /// Which.
+        launch_id: LaunchId,
+    },
+    /// The warden itself died; this is what the next one has taken up or knows the end of.
     WardenLost {
         /// What a new warden knows.
         containers: Vec<KnownContainer>,

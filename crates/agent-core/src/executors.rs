@@ -18,8 +18,6 @@ use mezz_proto::v1::{ExecutorId, ExecutorInfo, FrameworkId, TaskState};
 use std::sync::Arc;
 use std::time::Duration;
 
-const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(30);
-
 impl AgentCore {
     pub(crate) fn add_custom_executor(
         &mut self,
@@ -289,7 +287,7 @@ impl AgentCore {
             TimerKey::ExecutorHeartbeat(executor),
             turn.now
                 .mono_ns
-                .saturating_add(nanoseconds(HEARTBEAT_INTERVAL)),
+                .saturating_add(nanoseconds(self.config.executor_heartbeat_interval)),
         );
     }
 

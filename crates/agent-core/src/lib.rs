@@ -26,6 +26,7 @@ mod launch;
 mod launching;
 mod model;
 mod probe;
+mod reconfiguration;
 mod records;
 mod recovery;
 mod retiring;

@@ -2,7 +2,7 @@
 
 use crate::agent::{AgentCore, EndCause, Identity, Phase, Turn};
 use crate::checks::Checks;
-use crate::config::{Config, ReconfigurationPolicy, RecoverMode};
+use crate::config::RecoverMode;
 use crate::effect::{Effect, Fact};
 use crate::event::{KnownContainer, KnownContainerState, Recovery};
 use crate::executors::nanoseconds;
@@ -10,6 +10,7 @@ use crate::ids::{LaunchId, TaskSerial};
 use crate::journal::{ExecutorKind, Record};
 use crate::launching::NO_LAUNCH;
 use crate::model::{Container, Delivery, ExecutorKey, Kill, KnownFramework, Task, TaskKey};
+use crate::reconfiguration;
 use crate::records::ExecutorState;
 use crate::status::{NewStatus, duration_text, is_terminal, state_of};
 use crate::timers::TimerKey;
@@ -26,26 +27,6 @@ struct Replay {
     over: BTreeSet<TaskSerial>,
     /// As it was registered.
     agent: Option<Arc<AgentInfo>>,
-}
-
-impl Replay {
-    /// What of the agent's description is not as it was registered, if that matters.
-    fn changed_field(&self, config: &Config) -> Option<&'static str> {
-        let old = self
-            .agent
-            .as_ref()
-            .filter(|_| config.reconfiguration == ReconfigurationPolicy::Equal)?;
-        let new = &config.agent;
-        if old.hostname != new.hostname {
-            Some("hostname")
-        } else if old.resources != new.resources {
-            Some("resources")
-        } else if old.attributes != new.attributes {
-            Some("attributes")
-        } else {
-            (old.domain != new.domain).then_some("domain")
-        }
-    }
 }
 
 impl AgentCore {
@@ -65,16 +46,20 @@ impl AgentCore {
             self.identity.boot_id = recovery.boot_id;
             self.record_identity(turn);
         }
-        if let Some(field) = replay.changed_field(&self.config) {
+        let was = replay.agent.as_deref();
+        if let Some(change) = was.and_then(|was| reconfiguration::refused(was, &self.config)) {
             if !rebooted {
                 let message = format!(
-                    "this agent's {field} changed since it registered as {}: restore it, or start with another work directory",
+                    "this agent's {change} since it registered as {}: restore it, or start with another work directory",
                     self.agent_id().unwrap_or_default()
                 );
                 self.stop(turn, 1, message);
                 return;
             }
             self.forget_everything();
+            self.record_identity(turn);
+        } else if was.is_some_and(|was| *was != *self.identity.agent) {
+            // What the next start compares with.
             self.record_identity(turn);
         }
         let containers = if rebooted {

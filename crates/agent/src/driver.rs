@@ -339,7 +339,11 @@ impl Driver {
             Reply::ReexecFailed { message } => {
                 tracing::warn!(message, "the warden could not be replaced in place");
             }
-            Reply::Welcome { .. } | Reply::Listing { .. } | Reply::TreeGone { .. } => {}
+            Reply::TreeGone { launch_id } => {
+                let launch_id = LaunchId(launch_id.0);
+                self.handle(Event::ContainerVanished { launch_id });
+            }
+            Reply::Welcome { .. } | Reply::Listing { .. } => {}
         }
     }
 

@@ -31,6 +31,7 @@ pub use driver::AgentExit;
 pub use host::ResourceOptionError;
 pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
+pub use mezz_http::logging_level::LoggingControl;
 pub use options::{AgentOptions, ReconfigurationPolicy, RecoverMode};
 pub use start::{AgentHandle, AgentStopper, StartError, run};
 pub use warden_link::WardenLinkError;

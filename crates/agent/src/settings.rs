@@ -56,6 +56,8 @@ pub(crate) fn config(
     config.executor_shutdown_grace_period = options.executor_shutdown_grace_period;
     config.recovery_timeout = options.recovery_timeout;
     config.recover = options.recover;
+    config.executor_heartbeat_interval = options.executor_heartbeat_interval;
+    config.max_completed_executors_per_framework = options.max_completed_executors_per_framework;
     config.reconfiguration = options.reconfiguration_policy;
     config
 }

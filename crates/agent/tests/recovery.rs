@@ -86,35 +86,6 @@ async fn an_unacknowledged_update_is_sent_again_after_a_crash() {
 }
 
 #[tokio::test]
-async fn the_death_of_the_warden_fails_its_tasks_and_the_agent_goes_on_with_another() {
-    let mut master = FakeMaster::start().await;
-    let work_dir = tempfile::tempdir().unwrap();
-    let agent = Agent::start(&master.address, Some(work_dir.path()), &[]);
-    let mut link = master.accept().await;
-    link.run(&framework(true), vec![shell("orphan", "exec sleep 4747")]);
-    link.until("orphan", TaskState::TaskRunning).await;
-    let warden = rustix::process::Pid::from_raw(agent.warden()).unwrap();
-    rustix::process::kill_process(warden, rustix::process::Signal::KILL).unwrap();
-    let seen = link.finish(&["orphan"]).await;
-    assert_eq!(
-        seen["orphan"].last().unwrap().state(),
-        TaskState::TaskFailed
-    );
-    link.run(&framework(true), vec![shell("next", "true")]);
-    let seen = link.finish(&["next"]).await;
-    assert_eq!(
-        seen["next"].last().unwrap().state(),
-        TaskState::TaskFinished
-    );
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let left = std::process::Command::new("pgrep")
-        .args(["-f", "sleep 4747"])
-        .output()
-        .unwrap();
-    assert!(left.stdout.is_empty(), "the orphan goes on");
-}
-
-#[tokio::test]
 async fn tasks_of_frameworks_that_do_not_checkpoint_end_with_the_agent() {
     let mut master = FakeMaster::start().await;
     let work_dir = tempfile::tempdir().unwrap();

@@ -16,6 +16,8 @@ const SIZES: [(u32, u32, &str); 4] = [
 
 /// The CPU time that this thread has used, as the kernel's scheduler counts it.
 fn cpu_time() -> Duration {
+    // The kernel brings its count up to date when a thread yields.
+    std::thread::yield_now();
     let counts = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = counts.split(' ').next().and_then(|text| text.parse().ok());
     Duration::from_nanos(nanoseconds.unwrap_or(0))

@@ -7,6 +7,7 @@ mod cycles;
 mod framework;
 mod load;
 mod measures;
+mod mesos_allocator;
 
 use std::time::Duration;
 
@@ -14,7 +15,15 @@ use anyhow::{Context, Result, bail};
 
 fn main() -> Result<()> {
     let options = Options::parse(std::env::args().skip(1))?;
-    let all = ["cycle", "launches", "latency", "run", "memory", "idle"];
+    let all = [
+        "cycle",
+        "mesos-allocator",
+        "launches",
+        "latency",
+        "run",
+        "memory",
+        "idle",
+    ];
     let wanted: Vec<&str> = if options.names.is_empty() {
         all.to_vec()
     } else {
@@ -70,6 +79,7 @@ fn main() -> Result<()> {
 fn in_this_process(name: &str, options: &Options) -> Option<Vec<measures::Line>> {
     match name {
         "cycle" => Some(cycles::cycles(options.rounds, &options.only)),
+        "mesos-allocator" => Some(mesos_allocator::all()),
         _ => None,
     }
 }

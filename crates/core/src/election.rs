@@ -57,6 +57,11 @@ impl Master {
             let weight = *self.role_mut(&role).weight.get_or_insert(weight);
             self.set_ledger_weight(&role, weight);
         }
+        // Chance is a part of the state: what the same master does can be done again.
+        let id = elected.master_id.bytes();
+        self.sched.seed(id.fold(0, |seed: u64, byte| {
+            seed.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte)
+        }));
         self.refresh_roles();
         self.plan_collection(effects);
     }

@@ -47,6 +47,6 @@ pub mod validation;
 mod wire;
 
 pub use master::Master;
-pub use mezz_sched::{GpuPolicy, RegexLimits};
+pub use mezz_sched::{GpuPolicy, RegexLimits, Sorter};
 pub use snapshot::RestoreError;
 pub use wire::is_terminal;

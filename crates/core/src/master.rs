@@ -50,6 +50,8 @@ impl Master {
             excluded_fair_share_names: config.fair_sharing_excluded_resource_names.clone(),
             role_whitelist: config.role_whitelist.clone(),
             gpus: config.gpus,
+            role_sorter: config.role_sorter,
+            framework_sorter: config.framework_sorter,
             ..mezz_sched::Config::default()
         });
         Self {
@@ -106,7 +108,7 @@ impl Master {
         let reply = match self.explain(id) {
             Some(reasons) => Reply::Explained(reasons),
             None => Reply::NotFound(format!(
-                "no pending task, framework or role has the id '{id}'"
+                "no task, framework, role or agent has the id '{id}'"
             )),
         };
         effects.reply(request, reply);

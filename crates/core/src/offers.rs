@@ -19,6 +19,8 @@ use crate::wire;
 
 /// What a decline without `filters` refuses for.
 const DEFAULT_REFUSE_SECONDS: f64 = 5.0;
+/// How long the advice of a REQUEST holds.
+const REQUEST_NS: u64 = 60 * SECOND_NS;
 const MAX_REFUSE_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 
 /// The span of a refusal in nanoseconds: negative and NaN count as the default, more than a year as a year.
@@ -250,6 +252,22 @@ impl Master {
                 self.return_offer(key, OfferEnd::Declined, Some(refuse), effects);
             }
         }
+    }
+
+    /// Advice on which agents the framework would like next; requests that name no known agent say nothing.
+    pub(crate) fn on_request(
+        &mut self,
+        framework: FrameworkKey,
+        request: &v1::scheduler::call::Request,
+    ) {
+        self.records.metrics.count(Counter::MessagesResourceRequest);
+        let named = request.requests.iter().filter_map(|one| {
+            let id = one.agent_id.as_ref()?;
+            self.index.agents.get(id.value.as_str()).copied()
+        });
+        let agents: Vec<_> = named.map(agent_sched_key).collect();
+        let until = self.now.mono.after(REQUEST_NS);
+        self.sched.request(sched_key(framework), &agents, until.0);
     }
 
     /// An outstanding offer of this framework by its id.

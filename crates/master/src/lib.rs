@@ -29,6 +29,7 @@ mod shared;
 mod start;
 mod task_wire;
 mod timers;
+mod timings;
 mod unversioned;
 mod view;
 

@@ -10,6 +10,7 @@ use mezz_core::key::RequestKey;
 use mezz_core::time::Wall;
 use mezz_http::client::Client;
 use mezz_http::files::Files;
+use mezz_http::logging_level::LoggingLevel;
 use tokio::sync::oneshot;
 
 use crate::facts::FactHub;
@@ -17,6 +18,7 @@ use crate::inbox::{Inbox, Input};
 use crate::open_streams::OpenStreams;
 use crate::options::MasterOptions;
 use crate::pieces::Readers;
+use crate::timings::Timings;
 use crate::view::{View, ViewCell};
 
 /// Who leads, as far as this master knows.
@@ -44,7 +46,8 @@ pub(crate) struct Shared {
     pub(crate) files: Files,
     pub(crate) client: Client,
     pub(crate) leader: RwLock<Leader>,
-    pub(crate) logging_level: AtomicU64,
+    pub(crate) logging: LoggingLevel,
+    pub(crate) timings: Arc<Timings>,
     numbers: AtomicU64,
 }
 
@@ -55,6 +58,7 @@ impl Shared {
         view: Arc<ViewCell>,
         hub: Arc<FactHub>,
     ) -> Self {
+        let logging = LoggingLevel::new(options.logging.clone());
         let files = Files::new();
         if let Some(log) = &options.log_file {
             files.attach("/master/log", log.clone());
@@ -71,7 +75,8 @@ impl Shared {
             files,
             client: Client::new(),
             leader: RwLock::default(),
-            logging_level: AtomicU64::new(0),
+            logging,
+            timings: Arc::default(),
             numbers: AtomicU64::new(1),
         }
     }

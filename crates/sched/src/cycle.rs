@@ -4,9 +4,12 @@
 
 use crate::agent::Dirt;
 use crate::bits::Bits;
+use crate::config::Sorter;
+use crate::dice::Dice;
 use crate::ids::{AgentIndex, Leaf, Slot};
 use crate::scalars::Scalars;
 use crate::scheduler::{Grant, Scheduler};
+use crate::tree::Sorters;
 use crate::walk::Findings;
 use mezz_resource::Resources;
 use std::collections::BTreeSet;
@@ -64,6 +67,8 @@ pub(crate) struct Cycle {
     pub(crate) lacking: Option<Scalars>,
     /// Room for the set of those that an agent may be offered to.
     pub(crate) candidates: Bits,
+    /// None while all orders are by share.
+    pub(crate) chance: Option<(Sorters, Dice)>,
 }
 
 impl Scheduler {
@@ -71,6 +76,7 @@ impl Scheduler {
     pub fn allocate(&mut self, now_ns: u64, grants: &mut Vec<Grant>) {
         self.expire_filters(now_ns);
         self.expire_earmarks(now_ns);
+        self.expire_wishes(now_ns);
         self.roles.freshen(&self.names);
         self.stats.cycles += 1;
         let mut cycle = Cycle {
@@ -78,12 +84,28 @@ impl Scheduler {
             considered: BTreeSet::new(),
             lacking: self.lacking_total(),
             candidates: Bits::default(),
+            chance: self.chance(),
         };
         self.round(&mut cycle, grants);
         // An earmark that was dropped on the way frees an agent, and what was given back makes room: ever less is left.
         while self.is_dirty() {
             self.round(&mut cycle, grants);
         }
+        if let Some((_, dice)) = cycle.chance {
+            self.dice = dice;
+        }
+    }
+
+    fn chance(&self) -> Option<(Sorters, Dice)> {
+        let sorters = Sorters {
+            roles: self.config.role_sorter,
+            frameworks: self.config.framework_sorter,
+        };
+        let by_share = Sorters {
+            roles: Sorter::Drf,
+            frameworks: Sorter::Drf,
+        };
+        (sorters != by_share).then_some((sorters, self.dice))
     }
 
     fn round(&mut self, cycle: &mut Cycle, grants: &mut Vec<Grant>) {
@@ -143,6 +165,11 @@ impl Scheduler {
             while self.free.has(agent.slot()) {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, part)) => {
+                        let wished = match pass {
+                            Pass::Everyone => self.wished_instead(agent, leaf, cycle),
+                            Pass::Claims => None,
+                        };
+                        let (agent, part) = wished.unwrap_or((agent, part));
                         grants.push(self.grant(agent, leaf, part));
                         // A grant never makes guarantees lack more.
                         if cycle.lacking.is_some() {

@@ -182,6 +182,7 @@ impl Scheduler {
             self.unsubscribe(Leaf { framework, role });
         }
         self.relieve_all();
+        self.wishes.remove(&framework);
         self.frameworks[framework.slot()] = None;
     }
 

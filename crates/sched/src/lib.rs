@@ -13,6 +13,7 @@ mod classes;
 mod config;
 mod constraints;
 mod cycle;
+mod dice;
 mod earmark;
 mod explain;
 mod filters;
@@ -24,6 +25,7 @@ mod leaves;
 mod placement;
 mod quota;
 mod reason;
+mod request;
 mod roles;
 mod scalars;
 mod scheduler;
@@ -33,7 +35,7 @@ mod views;
 mod walk;
 
 pub use config::{
-    AgentSpec, Capabilities, Capability, Config, FaultDomain, FrameworkSpec, GpuPolicy,
+    AgentSpec, Capabilities, Capability, Config, FaultDomain, FrameworkSpec, GpuPolicy, Sorter,
 };
 pub use constraints::{
     ConstraintError, ConstraintFault, OfferConstraints, PatternError, RegexLimits,

@@ -4,11 +4,13 @@ use crate::agent::{Agent, Dirt};
 use crate::bits::Bits;
 use crate::classes::Classes;
 use crate::config::Config;
+use crate::dice::Dice;
 use crate::earmark::Earmark;
 use crate::frameworks::Framework;
 use crate::held_back::HeldBack;
 use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
 use crate::leaves::Leaves;
+use crate::request::Wishes;
 use crate::scalars::{NameTable, Scalars, Sign};
 use crate::tree::RoleTree;
 use mezz_resource::Resources;
@@ -72,6 +74,8 @@ pub struct Scheduler {
     pub(crate) earmark_rests: BTreeMap<Leaf, u64>,
     /// Those for whom no agent is large enough.
     pub(crate) hopeless: BTreeSet<Leaf>,
+    pub(crate) wishes: BTreeMap<FrameworkIndex, Wishes>,
+    pub(crate) dice: Dice,
     pub(crate) stats: Stats,
 }
 
@@ -105,8 +109,15 @@ impl Scheduler {
             earmarks: BTreeMap::new(),
             earmark_rests: BTreeMap::new(),
             hopeless: BTreeSet::new(),
+            wishes: BTreeMap::new(),
+            dice: Dice::default(),
             stats: Stats::default(),
         }
+    }
+
+    /// Sets what all chance follows from.
+    pub fn seed(&mut self, seed: u64) {
+        self.dice = Dice::new(seed);
     }
 
     /// The settings.

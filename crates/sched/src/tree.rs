@@ -4,6 +4,7 @@
 //! path. A role that has frameworks of its own and child roles competes with its children as the
 //! entry [`Entry::Own`], of weight 1.
 
+mod chance;
 mod turns;
 
 use crate::ids::{FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot};
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use turns::{Orders, Turns};
 
+pub(crate) use chance::Sorters;
 use turns::Seat;
 pub(crate) use turns::{Entry, Visitor};
 

@@ -54,6 +54,7 @@ impl Scheduler {
         let matching = self.matching(agent)?;
         let mut candidates = std::mem::take(&mut cycle.candidates);
         let any = candidates.assign_difference(&self.leaves.active, matching, &agent.refused);
+        let mut chance = cycle.chance;
         let kept_for = self.earmarks.get(&index).map(|earmark| earmark.leaf);
         let mut walk = Walk {
             sched: self,
@@ -74,8 +75,12 @@ impl Scheduler {
                 None => ControlFlow::Continue(()),
             },
             Scope::Only([]) => ControlFlow::Continue(()),
-            _ => self.roles.walk(&mut walk),
+            _ => match &mut chance {
+                None => self.roles.walk(&mut walk),
+                Some((sorters, dice)) => self.roles.walk_by_chance(*sorters, dice, &mut walk),
+            },
         };
+        cycle.chance = chance;
         cycle.candidates = candidates;
         end.break_value()
     }

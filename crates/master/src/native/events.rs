@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::event_json::{agent_id, event, framework_id, kind, task_id};
+use super::given::Given;
 use super::modes::{Accepted, Format, accepted, has_tag, last_event_id};
-use super::parameters::Given;
 use crate::fact_ring::{KeptBatch, KeptFact, OutOfReach};
 use crate::indexes::base;
 use crate::shared::Shared;

@@ -14,7 +14,7 @@ use mezz_proto::v1;
 use prost::Message as _;
 use serde_json::json;
 
-use super::parameters::Given;
+use super::given::Given;
 use super::problems::problem;
 use super::tasks::{Found, find, framework_id};
 use crate::shared::Shared;

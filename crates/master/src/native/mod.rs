@@ -2,6 +2,7 @@
 
 mod event_json;
 mod events;
+mod given;
 mod lists;
 mod logs;
 mod modes;
@@ -30,7 +31,8 @@ use mezz_http::{Request, Response};
 
 use crate::leading::require_leader;
 use crate::shared::Shared;
-use parameters::{Given, Parameter};
+use given::Given;
+use parameters::Parameter;
 use problems::{allow, as_problem, not_found};
 use rows::Kind;
 use subject::Subject;

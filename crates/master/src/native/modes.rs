@@ -9,7 +9,7 @@ use mezz_http::negotiate::allows;
 use mezz_http::{Request, Response, respond};
 use tokio::time::Instant;
 
-use super::parameters::Given;
+use super::given::Given;
 use super::problems::{bad_request, problem};
 use super::subject::{Read, Subject};
 use super::watch;

@@ -7,8 +7,8 @@ use mezz_core::native::NativeCall;
 use mezz_http::{Request, Response, respond};
 use serde_json::json;
 
+use super::given::Given;
 use super::new_task::{nanoseconds, parse};
-use super::parameters::Given;
 use super::problems::{bad_request, refused, unreadable};
 use super::tasks::{Found, find, framework_id};
 use crate::shared::Shared;

@@ -6,8 +6,8 @@ use mezz_core::records::{
 use mezz_proto::v1;
 use prost::Message as _;
 
+use super::given::Given;
 use super::lists::{agent_state, framework_state};
-use super::parameters::Given;
 use crate::view::View;
 
 /// The selectors of a query. Values of one selector are alternatives; different selectors all have to hold.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mezz_http::Response;
 use serde_json::{Value, json};
 
+use super::given::Given;
 use super::openapi;
-use super::parameters::Given;
 use super::problems::not_found;
 use super::rows::{Kind, List, read_cursor};
 use super::selection::Selection;

@@ -2,10 +2,10 @@
 
 mod large;
 mod reads;
+mod role_reads;
 mod stream;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -21,7 +21,7 @@ use mezz_proto::v1::master::{Call, response};
 use crate::leading::require_leader;
 use crate::scheduler_api::decode;
 use crate::shared::Shared;
-use crate::unversioned::{STREAMED_RECORDS, change, set_logging_level};
+use crate::unversioned::{STREAMED_RECORDS, change};
 use v1::master::Response as Answer;
 
 /// Answers one call.
@@ -52,7 +52,11 @@ async fn answer(shared: &Arc<Shared>, request: &mut Request) -> Result<Response,
             let duration = Duration::from_nanos(
                 u64::try_from(wanted.duration.nanoseconds).unwrap_or_default(),
             );
-            set_logging_level(shared, wanted.level, duration)
+            shared
+                .logging
+                .set(wanted.level, duration)
+                .map_err(respond::bad_request)?;
+            Ok(respond::ok())
         }
         Type::GetState => read_large(shared, large::Large::State, accepted, request).await,
         Type::GetTasks => read_large(shared, large::Large::Tasks, accepted, request).await,
@@ -258,9 +262,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
-}
-
-/// The present log level.
-fn logging_level(shared: &Shared) -> u32 {
-    u32::try_from(shared.logging_level.load(Ordering::Relaxed)).unwrap_or_default()
 }

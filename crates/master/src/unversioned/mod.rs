@@ -15,8 +15,6 @@ pub(crate) use system::system_numbers;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use http::{Method, StatusCode};
 use mezz_core::event::{Event, OperatorAction, OperatorCall};
@@ -84,7 +82,9 @@ async fn answer(
         }
         Endpoint::Prometheus => prometheus(shared, request),
         Endpoint::SystemStats => read(shared, request, |_, _, _| Ok(system::stats())).await,
-        Endpoint::LoggingToggle => logging_toggle(shared, request),
+        Endpoint::LoggingToggle => shared
+            .logging
+            .toggle(request, mezz_resource::parse_duration),
         Endpoint::State => {
             read_large(shared, request, |shared, view, _| {
                 state::state(shared, view)
@@ -245,56 +245,6 @@ fn prometheus(shared: &Shared, request: &Request) -> Result<Response, Response> 
         "text/plain; version=0.0.4",
         text,
     ))
-}
-
-/// `/logging/toggle?level=N&duration=D`; without parameters it tells the present level.
-fn logging_toggle(shared: &Shared, request: &Request) -> Result<Response, Response> {
-    let query = request.query();
-    let (level, duration) = match (query.get("level"), query.get("duration")) {
-        (None, None) => {
-            let level = shared.logging_level.load(Ordering::Relaxed);
-            return Ok(respond::with_type(
-                StatusCode::OK,
-                "text/plain",
-                format!("{level}\n"),
-            ));
-        }
-        (Some(_), None) => {
-            return Err(respond::bad_request(
-                "Expecting 'duration=value' in query.\n",
-            ));
-        }
-        (None, Some(_)) => return Err(respond::bad_request("Expecting 'level=value' in query.\n")),
-        (Some(level), Some(duration)) => (level, duration),
-    };
-    let level: u32 = level.parse().map_err(|_| {
-        respond::bad_request(format!(
-            "Failed to parse level: '{level}' is not a number.\n"
-        ))
-    })?;
-    let duration = mezz_resource::parse_duration(duration)
-        .map_err(|error| respond::bad_request(format!("Failed to parse duration: {error}.\n")))?;
-    set_logging_level(shared, level, duration)
-}
-
-/// Changes the log level for a while.
-pub(crate) fn set_logging_level(
-    shared: &Shared,
-    level: u32,
-    duration: Duration,
-) -> Result<Response, Response> {
-    if level > 3 {
-        return Err(respond::bad_request(format!(
-            "Invalid level '{level}': levels are 0 to 3.\n"
-        )));
-    }
-    shared
-        .logging_level
-        .store(u64::from(level), Ordering::Relaxed);
-    if let Some(control) = &shared.options.logging {
-        control(level, duration);
-    }
-    Ok(respond::ok())
 }
 
 async fn teardown(shared: &Arc<Shared>, request: &mut Request) -> Result<Response, Response> {

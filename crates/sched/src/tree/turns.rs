@@ -366,6 +366,12 @@ impl RoleTree {
         }
     }
 
+    /// The active frameworks of a role, in the order of their turns.
+    pub(super) fn seats(&self, role: RoleIndex) -> impl Iterator<Item = Seat> + '_ {
+        let turns = &self.node(role).client_turns.0;
+        turns.iter().map(|ranked| ranked.item)
+    }
+
     /// Visits the active clients in the order of their turns.
     pub(crate) fn walk<V: Visitor>(&self, visitor: &mut V) -> ControlFlow<V::End> {
         self.walk_node(ROOT, visitor)

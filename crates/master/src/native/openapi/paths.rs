@@ -20,19 +20,27 @@ const NO_LEADER: (&str, &str) = (
 /// All paths.
 pub(super) fn paths() -> Value {
     let mut paths = Map::new();
+    add_lists(&mut paths);
+    add_tasks(&mut paths);
+    add_others(&mut paths);
+    Value::Object(paths)
+}
+
+const OF_TASKS: &str =
+    "Lists tasks of every framework; without `all` or `state` only those that have not ended.";
+
+fn add_lists(paths: &mut Map<String, Value>) {
+    let refusals = [BAD_QUERY, NOT_ACCEPTABLE, NO_LEADER];
+    let of_frameworks = "Lists frameworks, those that have ended too.";
+    let of_offers = "Lists the offers that frameworks hold.";
     for (name, element, selectors, about) in [
-        (
-            "tasks",
-            "Task",
-            parameters::TASKS,
-            "Lists tasks of every framework; without `all` or `state` only those that have not ended.",
-        ),
+        ("tasks", "Task", parameters::TASKS, OF_TASKS),
         ("agents", "Agent", parameters::AGENTS, "Lists agents."),
         (
             "frameworks",
             "Framework",
             parameters::FRAMEWORKS,
-            "Lists frameworks, those that have ended too.",
+            of_frameworks,
         ),
         (
             "roles",
@@ -40,20 +48,13 @@ pub(super) fn paths() -> Value {
             parameters::ROLES,
             "Lists roles with their shares.",
         ),
-        (
-            "offers",
-            "Offer",
-            parameters::OFFERS,
-            "Lists the offers that frameworks hold.",
-        ),
+        ("offers", "Offer", parameters::OFFERS, of_offers),
     ] {
         let schema = json!({ "type": "array", "items": reference(element) });
         let tables = [selectors, parameters::PAGE, parameters::POLL];
-        let refusals = [BAD_QUERY, NOT_ACCEPTABLE, NO_LEADER];
         let get = read(about, &[], &tables, &schema, &refusals);
         paths.insert(format!("/v1/{name}"), json!({ "get": get }));
     }
-    paths["/v1/tasks"]["post"] = post_task();
     for (name, element, about) in [
         ("agents", "Agent", "Shows one agent."),
         ("frameworks", "Framework", "Shows one framework."),
@@ -63,49 +64,41 @@ pub(super) fn paths() -> Value {
         let get = one(about, &[("id", "Its id; for a role its name.")], element);
         paths.insert(format!("/v1/{name}/{{id}}"), json!({ "get": get }));
     }
+}
+
+fn add_tasks(paths: &mut Map<String, Value>) {
+    paths["/v1/tasks"]["post"] = post_task();
+    let id = ("id", "The task's id.");
+    let framework = ("framework_id", "Its framework's id.");
     for (path, ids) in [
-        ("/v1/tasks/{id}", &[("id", "The task's id.")][..]),
-        (
-            "/v1/tasks/{framework_id}/{id}",
-            &[
-                ("framework_id", "Its framework's id."),
-                ("id", "The task's id."),
-            ][..],
-        ),
+        ("/v1/tasks/{id}", &[id][..]),
+        ("/v1/tasks/{framework_id}/{id}", &[framework, id][..]),
     ] {
         let get = one("Shows one task.", ids, "TaskDetails");
         let item = json!({ "get": get, "delete": delete_task(ids) });
         paths.insert(path.to_owned(), item);
         paths.insert(format!("{path}/logs"), json!({ "get": logs(ids) }));
     }
+}
+
+fn add_others(paths: &mut Map<String, Value>) {
     let about = "Says why something got nothing yet, or is in the state that it is in.";
-    let ids = [(
+    let id = (
         "id",
         "Id of a task, framework, agent or offer, or the name of a role.",
-    )];
-    paths.insert(
-        "/v1/why/{id}".to_owned(),
-        json!({ "get": one(about, &ids, "Why") }),
     );
+    let why = json!({ "get": one(about, &[id], "Why") });
+    paths.insert("/v1/why/{id}".to_owned(), why);
     paths.insert("/v1/events".to_owned(), json!({ "get": events() }));
+    let document = json!({ "type": "object" });
+    let refusals = [BAD_QUERY, NOT_ACCEPTABLE];
     for (path, about, schema) in [
         ("/v1/version", "Tells the version.", reference("Version")),
-        (
-            "/v1/openapi.json",
-            "This document.",
-            json!({ "type": "object" }),
-        ),
+        ("/v1/openapi.json", "This document.", document),
     ] {
-        let get = read(
-            about,
-            &[],
-            &[parameters::POLL],
-            &schema,
-            &[BAD_QUERY, NOT_ACCEPTABLE],
-        );
+        let get = read(about, &[], &[parameters::POLL], &schema, &refusals);
         paths.insert(path.to_owned(), json!({ "get": get }));
     }
-    Value::Object(paths)
 }
 
 fn reference(name: &str) -> Value {
