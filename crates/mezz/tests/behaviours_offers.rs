@@ -4,7 +4,7 @@
 
 mod lab;
 
-use lab::{Lab, SILENCE, amount, capable, info, sleeper, task, with};
+use lab::{Lab, SILENCE, amount, capable, info, sleeper, task};
 use mezz_testkit::framework::{Framework, framework_info};
 use mezz_testkit::{Daemon, Encoding};
 use serde_json::{Value, json};

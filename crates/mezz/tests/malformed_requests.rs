@@ -248,11 +248,7 @@ const MASTER_REFUSALS: &[(&str, &str, &str)] = &[
         r#"{"type":"UPDATE_WEIGHTS","update_weights":{"weight_infos":[{"role":"a"}]}}"#,
         "weight_infos[0].weight",
     ),
-    (
-        "/v1/tasks",
-        r#"{"command":"x","cpus":-1}"#,
-        "cpus: -1 is negative",
-    ),
+    ("/v1/tasks", r#"{"command":"x","cpus":-1}"#, "cpus: -1 is"),
     (
         "/v1/tasks",
         r#"{"command":"x","nmae":"y"}"#,
