@@ -82,7 +82,7 @@ fn task() -> v1::TaskInfo {
             value: Some("exec /opt/shop/bin/web --listen 0.0.0.0:$PORT0 --name \"front\"".into()),
             user: Some("shop".into()),
             environment: Some(v1::Environment {
-                variables: (0..6).map(variable).collect(),
+                variables: (0..10).map(variable).collect(),
             }),
             ..v1::CommandInfo::default()
         }),
