@@ -4,6 +4,7 @@
 //! callback for each framework, as one here ends with a list of grants. What an allocation is there, a cycle over all
 //! agents, is asked for here by touching a quota.
 
+use mezz_proto::v1;
 use mezz_resource::{Quantities, Resources};
 use mezz_sched::{
     AgentIndex, AgentSpec, Capability, Config, FrameworkIndex, FrameworkSpec, Grant, Scheduler,
@@ -23,7 +24,7 @@ struct Lab {
 }
 
 impl Lab {
-    fn new(agents: u32, frameworks: u32, agent: &str) -> Self {
+    fn new(agents: u32, frameworks: u32, agent: &Resources) -> Self {
         let mut lab = Self {
             sched: Scheduler::new(Config::default()),
             grants: Vec::new(),
@@ -39,10 +40,9 @@ impl Lab {
             };
             lab.sched.add_framework(FrameworkIndex(index), spec, true);
         }
-        let total = resources(agent);
         for index in 0..agents {
             lab.sched
-                .add_agent(AgentIndex(index), spec(total.clone()), &[]);
+                .add_agent(AgentIndex(index), spec(agent.clone()), &[]);
         }
         lab
     }
@@ -106,7 +106,12 @@ pub(crate) fn all() -> Vec<Line> {
         (1_000, 200, "42 ms; 1600 ms"),
         (10_000, 50, "415 ms; above 1090 ms (stopped)"),
     ] {
-        lines.push(decline("DeclineOffers", AGENT, (agents, frameworks), mesos));
+        lines.push(decline(
+            "DeclineOffers",
+            &resources(AGENT),
+            (agents, frameworks),
+            mesos,
+        ));
     }
     for (agents, frameworks, mesos) in [
         (1_000, 50, "44 ms; 417 ms"),
@@ -114,7 +119,7 @@ pub(crate) fn all() -> Vec<Line> {
     ] {
         lines.push(decline(
             "ResourceLabels",
-            LABELLED,
+            &labelled(),
             (agents, frameworks),
             mesos,
         ));
@@ -134,7 +139,7 @@ pub(crate) fn all() -> Vec<Line> {
 
 /// Every agent is added, then given revocable resources; a cycle follows each.
 fn add_and_update(agents: u32, frameworks: u32, mesos: &str) -> Line {
-    let mut lab = Lab::new(0, frameworks, AGENT);
+    let mut lab = Lab::new(0, frameworks, &resources(AGENT));
     let total = resources("cpus:2;mem:1024");
     let (added, ()) = timed(|| {
         for index in 0..agents {
@@ -143,8 +148,11 @@ fn add_and_update(agents: u32, frameworks: u32, mesos: &str) -> Line {
             lab.cycle();
         }
     });
-    let more = r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":10},"revocable":{}}]"#;
-    let more = total + resources(more);
+    let revocable = v1::Resource {
+        revocable: Some(v1::resource::RevocableInfo::default()),
+        ..scalar("cpus", 10.0)
+    };
+    let more = total + from_wire(&[revocable]);
     let (updated, ()) = timed(|| {
         for index in 0..agents {
             lab.sched
@@ -160,18 +168,47 @@ fn add_and_update(agents: u32, frameworks: u32, mesos: &str) -> Line {
     row("AddAndUpdateSlave", agents, frameworks, value, mesos)
 }
 
-/// Two dynamic reservations with labels beside the rest.
-const LABELLED: &str = r#"[
- {"name":"cpus","type":"SCALAR","scalar":{"value":16}},
- {"name":"mem","type":"SCALAR","scalar":{"value":2048}},
- {"name":"cpus","type":"SCALAR","scalar":{"value":4},"reservations":[{"type":"DYNAMIC","role":"other","labels":{"labels":[{"key":"a","value":"1"}]}}]},
- {"name":"mem","type":"SCALAR","scalar":{"value":1024},"reservations":[{"type":"DYNAMIC","role":"other","labels":{"labels":[{"key":"a","value":"1"}]}}]},
- {"name":"cpus","type":"SCALAR","scalar":{"value":4},"reservations":[{"type":"DYNAMIC","role":"other","labels":{"labels":[{"key":"b","value":"2"}]}}]},
- {"name":"mem","type":"SCALAR","scalar":{"value":1024},"reservations":[{"type":"DYNAMIC","role":"other","labels":{"labels":[{"key":"b","value":"2"}]}}]}
-]"#;
+/// Two dynamic reservations with labels of their own, beside the rest.
+fn labelled() -> Resources {
+    let reserved = |name: &str, amount: f64, key: &str| v1::Resource {
+        reservations: vec![v1::resource::ReservationInfo {
+            r#type: Some(v1::resource::reservation_info::Type::Dynamic as i32),
+            role: Some("other".to_owned()),
+            labels: Some(v1::Labels {
+                labels: vec![v1::Label {
+                    key: key.to_owned(),
+                    value: Some("value".to_owned()),
+                }],
+            }),
+            ..v1::resource::ReservationInfo::default()
+        }],
+        ..scalar(name, amount)
+    };
+    from_wire(&[
+        scalar("cpus", 16.0),
+        scalar("mem", 2048.0),
+        reserved("cpus", 4.0, "a"),
+        reserved("mem", 1024.0, "a"),
+        reserved("cpus", 4.0, "b"),
+        reserved("mem", 1024.0, "b"),
+    ])
+}
+
+fn scalar(name: &str, value: f64) -> v1::Resource {
+    v1::Resource {
+        name: name.to_owned(),
+        r#type: v1::value::Type::Scalar as i32,
+        scalar: Some(v1::value::Scalar { value }),
+        ..v1::Resource::default()
+    }
+}
+
+fn from_wire(list: &[v1::Resource]) -> Resources {
+    Resources::from_proto(list).expect("well-formed resources")
+}
 
 /// Everybody declines everything until all is refused: the first cycle, and one over refusals only.
-fn decline(test: &str, agent: &str, (agents, frameworks): (u32, u32), mesos: &str) -> Line {
+fn decline(test: &str, agent: &Resources, (agents, frameworks): (u32, u32), mesos: &str) -> Line {
     let mut lab = Lab::new(agents, frameworks, agent);
     let (first, _) = timed(|| lab.cycle());
     lab.give_back(Some(REFUSAL_NS));
@@ -190,7 +227,7 @@ fn decline(test: &str, agent: &str, (agents, frameworks): (u32, u32), mesos: &st
 
 /// A fifth of the frameworks after the other falls silent: the longest cycle, and one when all are silent.
 fn suppress(agents: u32, frameworks: u32, mesos: &str) -> Line {
-    let mut lab = Lab::new(agents, frameworks, AGENT);
+    let mut lab = Lab::new(agents, frameworks, &resources(AGENT));
     lab.cycle();
     let mut longest = std::time::Duration::ZERO;
     for part in 0..4 {
@@ -215,7 +252,7 @@ fn suppress(agents: u32, frameworks: u32, mesos: &str) -> Line {
 
 /// A quota for each of as many roles as frameworks; all agents are added, with a cycle after each.
 fn quota(agents: u32, frameworks: u32, mesos: &str) -> Line {
-    let mut lab = Lab::new(0, 0, AGENT);
+    let mut lab = Lab::new(0, 0, &resources(AGENT));
     for index in 0..frameworks {
         let role = format!("role{index}");
         let limits = Quantities::parse("cpus:100000;mem:100000000").expect("well-formed");

@@ -6,6 +6,7 @@
 
 mod chance;
 mod turns;
+mod visit;
 
 use crate::ids::{FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot};
 use crate::quota::QuotaRule;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 use turns::{Orders, Turns};
 
 pub(crate) use chance::Sorters;
+pub(crate) use turns::Entry;
 use turns::Seat;
-pub(crate) use turns::{Entry, Visitor};
+pub(crate) use visit::Visitor;
 
 /// The nameless parent of all top-level roles.
 pub(crate) const ROOT: RoleIndex = RoleIndex(0);

@@ -18,6 +18,11 @@ const MEASUREMENTS: &[(&str, &str)] = &[
         "ACCEPT to TASK_RUNNING, freed resource to new offer",
     ),
     ("run", "`mezz run -- true`"),
+    ("cycle", "a whole allocation cycle; one freed agent"),
+    (
+        "mesos-allocator",
+        "the allocator benchmarks of Mesos with their parameters",
+    ),
     ("memory", "memory of agent and master for each running task"),
     (
         "idle",

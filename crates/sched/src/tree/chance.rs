@@ -1,6 +1,7 @@
 //! The order of turns by chance instead of by share: weighted among roles, even among the frameworks of a role.
 
-use super::turns::{Seat, Visitor};
+use super::turns::Seat;
+use super::visit::Visitor;
 use super::{ROOT, RoleTree};
 use crate::config::Sorter;
 use crate::dice::Dice;

@@ -3,6 +3,7 @@
 //! The orders are kept up to date change by change; only when the totals of the cluster change are
 //! they computed anew, before the next cycle.
 
+use super::visit::Visitor;
 use super::{Client, Phase, ROOT, RoleNode, RoleTree, Tally};
 use crate::ids::{FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot};
 use crate::scalars::NameTable;
@@ -105,34 +106,6 @@ impl<T: Copy + PartialEq> Turns<T> {
 
     fn sort(&mut self, tie: impl Fn(T, T) -> Ordering) {
         self.0.sort_by(|left, right| left.compare(right, &tie));
-    }
-}
-
-/// Who walks the turns.
-pub(crate) trait Visitor {
-    /// What the walk may end with.
-    type End;
-
-    /// Whether the frameworks of a role and its subtree are worth a visit.
-    fn enter(&mut self, role: RoleIndex, node: &RoleNode) -> bool;
-
-    /// One framework in its role has its turn.
-    fn visit(&mut self, leaf: Leaf, number: LeafNumber) -> ControlFlow<Self::End>;
-}
-
-/// Notes the order itself.
-struct Order(Vec<Leaf>);
-
-impl Visitor for Order {
-    type End = ();
-
-    fn enter(&mut self, _: RoleIndex, _: &RoleNode) -> bool {
-        true
-    }
-
-    fn visit(&mut self, leaf: Leaf, _: LeafNumber) -> ControlFlow<()> {
-        self.0.push(leaf);
-        ControlFlow::Continue(())
     }
 }
 
@@ -398,18 +371,5 @@ impl RoleTree {
             }
         }
         ControlFlow::Continue(())
-    }
-
-    /// Whether the cached shares and orders are what they would be if computed anew.
-    pub(crate) fn is_consistent(&self, names: &NameTable) -> bool {
-        let mut anew = self.clone();
-        anew.orders = Orders::Stale;
-        anew.freshen(names);
-        let order = |tree: &Self| {
-            let mut order = Order(Vec::new());
-            let _ = tree.walk(&mut order);
-            order.0
-        };
-        self.orders == Orders::Stale || order(self) == order(&anew)
     }
 }
