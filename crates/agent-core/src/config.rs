@@ -3,6 +3,14 @@
 use mezz_proto::v1::AgentInfo;
 use std::time::Duration;
 
+/// What every agent of this version can do, in Mesos's names.
+pub const CAPABILITIES: [&str; 4] = [
+    "MULTI_ROLE",
+    "HIERARCHICAL_ROLE",
+    "RESERVATION_REFINEMENT",
+    "TASK_RESOURCE_LIMITS",
+];
+
 /// Settings and facts that hold for one life of the agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -81,9 +89,7 @@ impl Config {
             agent,
             mezz_version: env!("CARGO_PKG_VERSION").to_owned(),
             mesos_version: "1.11.0".to_owned(),
-            capabilities: ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"]
-                .map(str::to_owned)
-                .to_vec(),
+            capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
             work_dir: work_dir.into(),
             ip: ip.into(),
             port,

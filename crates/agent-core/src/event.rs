@@ -1,7 +1,8 @@
 //! What can happen to an agent, as the shell tells it.
 
-use crate::ids::{LaunchId, RequestId, StreamId};
+use crate::ids::{LaunchId, ProbeId, RequestId, StreamId};
 use crate::journal::Record;
+use crate::probe::ProbeOutcome;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::executor;
 
@@ -74,6 +75,13 @@ pub enum Event {
     ContainerVanished {
         /// Which.
         launch_id: LaunchId,
+    },
+    /// A [`crate::Effect::Probe`] ended.
+    Probed {
+        /// Which.
+        id: ProbeId,
+        /// How.
+        outcome: ProbeOutcome,
     },
     /// The warden itself died; this is what the next one has taken up or knows the end of.
     WardenLost {

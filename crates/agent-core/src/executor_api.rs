@@ -291,11 +291,11 @@ impl AgentCore {
             .get(executor)
             .expect("only called for an executor that is there");
         for task in entry.tasks.iter().filter_map(|task| self.tasks.get(*task)) {
-            let Some(grace_ns) = task.kill_grace_ns.filter(|_| !is_terminal(task.state)) else {
+            let Some(kill) = task.kill.filter(|_| !is_terminal(task.state)) else {
                 continue;
             };
             let grace_period = Some(DurationInfo {
-                nanoseconds: i64::try_from(grace_ns).unwrap_or(i64::MAX),
+                nanoseconds: i64::try_from(kill.grace_ns).unwrap_or(i64::MAX),
             });
             let mut event = event_of(event::Type::Kill);
             event.kill = Some(Kill {

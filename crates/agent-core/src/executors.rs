@@ -5,7 +5,7 @@ use crate::effect::Effect;
 use crate::environment::{duration, executor_environment};
 use crate::executor_api::event_of;
 use crate::journal::{ExecutorKind, Record};
-use crate::killing::Announce;
+use crate::killing::KillOrder;
 use crate::model::{Container, Delivery, ExecutorKey, FrameworkKey, Termination};
 use crate::records::ExecutorState;
 use crate::status::{NewStatus, duration_text, is_terminal};
@@ -172,7 +172,7 @@ impl AgentCore {
             return;
         };
         if entry.kind == ExecutorKind::Command {
-            self.kill_command_task(turn, executor, None, Announce::Never);
+            self.kill_command_task(turn, executor, KillOrder::SHUT_DOWN);
             return;
         }
         if matches!(

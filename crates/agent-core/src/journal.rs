@@ -4,7 +4,9 @@
 
 use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
 use bytes::Bytes;
-use mezz_proto::v1::{AgentInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus};
+use mezz_proto::v1::{
+    AgentInfo, CheckStatusInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus,
+};
 use prost::Message;
 use std::sync::Arc;
 
@@ -76,6 +78,15 @@ pub enum Record {
         serial: TaskSerial,
         /// The grace period in force.
         grace_ns: u64,
+        /// On whose account.
+        cause: KillCause,
+    },
+    /// What the checks of a command task have found out; the newest one holds.
+    Checked {
+        /// Of which task.
+        serial: TaskSerial,
+        /// All of it.
+        state: CheckState,
     },
     /// A status update is held until it is acknowledged.
     Update {
@@ -100,6 +111,31 @@ pub enum ExecutorKind {
     Command,
     /// A process of the framework that speaks the executor API.
     Custom,
+}
+
+/// On whose account a task is killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KillCause {
+    /// The framework's, the master's or the operator's.
+    #[default]
+    Asked,
+    /// Its health check failed too often.
+    Unhealthy,
+    /// It has run for longer than it may.
+    Overdue,
+}
+
+/// What the checks of a task have found out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CheckState {
+    /// When the task began to run, since 1970.
+    pub started_wall_ns: u64,
+    /// Its health check has passed at least once.
+    pub ever_healthy: bool,
+    /// How often it has failed since it passed last.
+    pub failures: u32,
+    /// What the framework was told last of its check.
+    pub status: Option<CheckStatusInfo>,
 }
 
 /// Why bytes are not a record.
@@ -158,6 +194,16 @@ struct Line {
     grace_ns: Option<u64>,
     #[prost(uint32, optional, tag = "17")]
     executor_kind: Option<u32>,
+    #[prost(uint32, optional, tag = "18")]
+    kill_cause: Option<u32>,
+    #[prost(uint64, optional, tag = "19")]
+    started_wall_ns: Option<u64>,
+    #[prost(bool, optional, tag = "20")]
+    ever_healthy: Option<bool>,
+    #[prost(uint32, optional, tag = "21")]
+    failures: Option<u32>,
+    #[prost(message, optional, tag = "22")]
+    check_status: Option<CheckStatusInfo>,
 }
 
 impl Record {
@@ -213,9 +259,23 @@ impl Record {
                 uint32::encode(17, &u32::from(*kind == ExecutorKind::Custom), out);
             }
             Self::RegistrationToken { token } => prost::encoding::bytes::encode(12, token, out),
-            Self::KillRequested { serial, grace_ns } => {
+            Self::KillRequested {
+                serial,
+                grace_ns,
+                cause,
+            } => {
                 uint64::encode(3, &serial.0, out);
                 uint64::encode(16, grace_ns, out);
+                uint32::encode(18, &cause_number(*cause), out);
+            }
+            Self::Checked { serial, state } => {
+                uint64::encode(3, &serial.0, out);
+                uint64::encode(19, &state.started_wall_ns, out);
+                prost::encoding::bool::encode(20, &state.ever_healthy, out);
+                uint32::encode(21, &state.failures, out);
+                if let Some(status) = &state.status {
+                    message::encode(22, status, out);
+                }
             }
             Self::Update { serial, status } => {
                 uint64::encode(3, &serial.0, out);
@@ -247,6 +307,7 @@ impl Record {
             Self::Update { .. } => 8,
             Self::Acknowledged { .. } => 9,
             Self::RegistrationToken { .. } => 10,
+            Self::Checked { .. } => 11,
         }
     }
 
@@ -298,6 +359,8 @@ impl Record {
             7 => Self::KillRequested {
                 serial: serial?,
                 grace_ns: line.grace_ns.ok_or(missing("grace_ns"))?,
+                // Journals of earlier versions know of one cause only.
+                cause: cause_of(line.kill_cause.unwrap_or(0)),
             },
             8 => Self::Update {
                 serial: serial?,
@@ -310,8 +373,33 @@ impl Record {
             10 => Self::RegistrationToken {
                 token: line.uuid.ok_or(missing("token"))?,
             },
+            11 => Self::Checked {
+                serial: serial?,
+                state: CheckState {
+                    started_wall_ns: line.started_wall_ns.ok_or(missing("started_wall_ns"))?,
+                    ever_healthy: line.ever_healthy.unwrap_or_default(),
+                    failures: line.failures.unwrap_or_default(),
+                    status: line.check_status,
+                },
+            },
             other => return Err(RecordError::UnknownKind(other)),
         })
+    }
+}
+
+fn cause_number(cause: KillCause) -> u32 {
+    match cause {
+        KillCause::Asked => 0,
+        KillCause::Unhealthy => 1,
+        KillCause::Overdue => 2,
+    }
+}
+
+fn cause_of(number: u32) -> KillCause {
+    match number {
+        1 => KillCause::Unhealthy,
+        2 => KillCause::Overdue,
+        _ => KillCause::Asked,
     }
 }
 

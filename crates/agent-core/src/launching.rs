@@ -5,7 +5,7 @@ use crate::effect::Effect;
 use crate::environment::command_task_environment;
 use crate::ids::{ContainerId, LaunchId, Uuid};
 use crate::journal::{ExecutorKind, Record};
-use crate::launch::{Command, Fetch, Launch, Survival};
+use crate::launch::{Command, Fetch, Launch, Role, Survival};
 use crate::model::{
     Container, Delivery, Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase,
     FrameworkTraits, KnownFramework, Task, TaskKey,
@@ -233,12 +233,13 @@ impl AgentCore {
             environment,
             user,
             sandbox,
+            role: Role::Main,
             fetched: !command.uris.is_empty(),
             survival,
         })));
     }
 
-    fn user_of(&self, executor: ExecutorKey, command: &CommandInfo) -> Option<String> {
+    pub(crate) fn user_of(&self, executor: ExecutorKey, command: &CommandInfo) -> Option<String> {
         if !self.config.switch_user {
             return None;
         }
@@ -505,7 +506,7 @@ impl AgentCore {
     }
 }
 
-fn command_form(command: &CommandInfo) -> Command {
+pub(crate) fn command_form(command: &CommandInfo) -> Command {
     let value = command.value.clone().unwrap_or_default();
     if command.shell.unwrap_or(true) {
         Command::Shell(value)

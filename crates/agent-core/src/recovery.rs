@@ -1,6 +1,7 @@
 //! Coming back to life: from journal and warden list to the state before, and from the state to the shortest journal.
 
 use crate::agent::{AgentCore, EndCause, Identity, Phase, Turn};
+use crate::checks::Checks;
 use crate::config::RecoverMode;
 use crate::effect::{Effect, Fact};
 use crate::event::{KnownContainer, KnownContainerState, Recovery};
@@ -8,7 +9,7 @@ use crate::executors::nanoseconds;
 use crate::ids::{LaunchId, TaskSerial};
 use crate::journal::{ExecutorKind, Record};
 use crate::launching::NO_LAUNCH;
-use crate::model::{Container, Delivery, ExecutorKey, KnownFramework, Task, TaskKey};
+use crate::model::{Container, Delivery, ExecutorKey, Kill, KnownFramework, Task, TaskKey};
 use crate::reconfiguration;
 use crate::records::ExecutorState;
 use crate::status::{NewStatus, duration_text, is_terminal, state_of};
@@ -156,21 +157,22 @@ impl AgentCore {
             }
             Record::TaskLaunched { .. } => self.replay_task(replay, record),
             Record::RegistrationToken { token } => self.registration_token = Some(token),
-            Record::KillRequested { serial, grace_ns } => {
-                if let Some(task) = replay
-                    .tasks
-                    .get(&serial)
-                    .and_then(|key| self.tasks.get_mut(*key))
-                {
-                    task.kill_grace_ns = Some(grace_ns);
+            Record::KillRequested {
+                serial,
+                grace_ns,
+                cause,
+            } => {
+                if let Some(task) = self.replayed(replay, serial) {
+                    task.kill = Some(Kill { grace_ns, cause });
+                }
+            }
+            Record::Checked { serial, state } => {
+                if let Some(task) = self.replayed(replay, serial) {
+                    task.checks = Some(Box::new(Checks::recovered(state)));
                 }
             }
             Record::Update { serial, status } => {
-                if let Some(task) = replay
-                    .tasks
-                    .get(&serial)
-                    .and_then(|key| self.tasks.get_mut(*key))
-                {
+                if let Some(task) = self.replayed(replay, serial) {
                     task.append_update(status);
                 }
             }
@@ -178,6 +180,11 @@ impl AgentCore {
                 self.replay_acknowledgement(turn, replay, serial, &uuid);
             }
         }
+    }
+
+    fn replayed(&mut self, replay: &Replay, serial: TaskSerial) -> Option<&mut Task> {
+        let key = replay.tasks.get(&serial)?;
+        self.tasks.get_mut(*key)
     }
 
     fn replay_identity(
@@ -427,23 +434,24 @@ impl AgentCore {
         if entry.kind == ExecutorKind::Custom {
             return;
         }
-        let Some(task) = self
-            .command_task(executor)
-            .and_then(|task| self.tasks.get(task))
-        else {
+        let Some(key) = self.command_task(executor) else {
             return;
         };
-        let (grace_ns, state) = (task.kill_grace_ns, task.state);
-        if matches!(state, TaskState::TaskStaging | TaskState::TaskStarting) && grace_ns.is_none() {
+        let task = self.tasks.get(key).expect("a command executor's task");
+        let (kill, state) = (task.kill, task.state);
+        if matches!(state, TaskState::TaskStaging | TaskState::TaskStarting) && kill.is_none() {
             self.on_command_task_started(turn, executor);
             return;
         }
         let entry = self.executors.get_mut(executor).expect("just seen");
         entry.state = ExecutorState::Running;
-        if let Some(grace_ns) = grace_ns {
-            entry.state = ExecutorState::Terminating;
-            entry.kill_began_ns = Some(turn.now.mono_ns);
-            self.begin_kill(turn, executor, grace_ns);
+        match kill {
+            Some(kill) => {
+                entry.state = ExecutorState::Terminating;
+                entry.kill_began_ns = Some(turn.now.mono_ns);
+                self.begin_kill(turn, executor, kill.grace_ns);
+            }
+            None => self.resume_checks(turn, key),
         }
     }
 
@@ -586,9 +594,14 @@ impl AgentCore {
             serial,
             status: Arc::clone(status),
         }));
-        records.extend(
-            task.kill_grace_ns
-                .map(|grace_ns| Record::KillRequested { serial, grace_ns }),
-        );
+        records.extend(task.kill.map(|kill| Record::KillRequested {
+            serial,
+            grace_ns: kill.grace_ns,
+            cause: kill.cause,
+        }));
+        records.extend(task.checks.as_ref().map(|checks| Record::Checked {
+            serial,
+            state: checks.state(),
+        }));
     }
 }

@@ -8,16 +8,6 @@ use mezz_proto::v1::{CommandInfo, ContainerInfo, ExecutorInfo, TaskInfo};
 /// The first field of a task that is not supported, if any.
 pub(crate) fn unsupported_in_task(task: &TaskInfo) -> Option<String> {
     let field = match task {
-        TaskInfo {
-            health_check: Some(_),
-            ..
-        } => "health_check",
-        TaskInfo { check: Some(_), .. } => "check",
-        TaskInfo {
-            max_completion_time: Some(_),
-            ..
-        } => "max_completion_time",
-        TaskInfo { limits, .. } if !limits.is_empty() => "limits",
         TaskInfo { resources, .. } if resources.iter().any(|resource| resource.disk.is_some()) => {
             "resources.disk"
         }
@@ -26,7 +16,7 @@ pub(crate) fn unsupported_in_task(task: &TaskInfo) -> Option<String> {
             executor: None,
             ..
         } => "command",
-        _ => return unsupported_parts("", task.command.as_ref(), task.container.as_ref()),
+        _ => return unsupported_parts("", task.command.as_ref(), task.container.as_deref()),
     };
     Some(field.to_owned())
 }
@@ -49,7 +39,7 @@ pub(crate) fn unsupported_in_executor(executor: &ExecutorInfo) -> Option<String>
     unsupported_parts(
         "executor.",
         executor.command.as_ref(),
-        executor.container.as_ref(),
+        executor.container.as_deref(),
     )
 }
 
@@ -92,7 +82,9 @@ fn unsupported_in_container(container: &ContainerInfo) -> Option<&'static str> {
         ContainerInfo {
             mesos: Some(mesos), ..
         } if mesos.image.is_some() => Some("container.mesos.image"),
-        ContainerInfo { network_infos, .. } if !network_infos.is_empty() => {
+        ContainerInfo { network_infos, .. }
+            if network_infos.iter().any(|network| network.name.is_some()) =>
+        {
             Some("container.network_infos")
         }
         ContainerInfo {

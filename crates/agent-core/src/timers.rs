@@ -1,5 +1,6 @@
 //! All deadlines of the agent behind one wake-up.
 
+use crate::checks::Purpose;
 use crate::model::{ExecutorKey, TaskKey};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,10 @@ pub(crate) enum TimerKey {
     UpdateRetry(TaskKey),
     /// A command task has had its grace.
     KillGrace(ExecutorKey),
+    /// A task is to be probed, or its probe has had its time.
+    Probe(TaskKey, Purpose),
+    /// A task has run for as long as it may.
+    Completion(TaskKey),
     /// A custom executor has had its time to subscribe.
     ExecutorRegistration(ExecutorKey),
     /// A custom executor has had its time to end.

@@ -6,10 +6,12 @@ use crate::model::{ExecutorKey, FrameworkKey, TaskKey};
 use crate::records::{
     AgentRecords, ExecutorRecord, FrameworkRecord, RegistrationState, TaskRecord,
 };
+use bytes::Bytes;
 use mezz_proto::agent_protocol::Reregister;
 use mezz_proto::v1::{
     AgentInfo, CommandInfo, ExecutorId, ExecutorInfo, FrameworkId, Task, TaskInfo,
 };
+use prost::Message as _;
 use std::sync::Arc;
 
 /// Up to here Mesos shows a command whole.
@@ -124,8 +126,9 @@ impl AgentCore {
                 continue;
             }
             message.frameworks.push(framework.info.as_ref().clone());
-            let of_framework =
-                |task: &TaskRecord, executor_id| task.to_task(&framework.id, agent_id, executor_id);
+            let of_framework = |task: &TaskRecord, executor_id| {
+                encoded(&task.to_task(&framework.id, agent_id, executor_id))
+            };
             for executor in framework
                 .executors
                 .values()
@@ -189,11 +192,16 @@ impl AgentCore {
     }
 }
 
+/// A task as a registration carries it.
+fn encoded(task: &Task) -> Bytes {
+    task.encode_to_vec().into()
+}
+
 fn completed_tasks<'a>(
     executors: impl Iterator<Item = &'a Arc<ExecutorRecord>>,
     framework_id: &str,
     agent_id: &str,
-) -> Vec<Task> {
+) -> Vec<Bytes> {
     executors
         .flat_map(|executor| {
             let given = executor
@@ -204,7 +212,7 @@ fn completed_tasks<'a>(
             executor
                 .completed
                 .iter()
-                .map(move |task| task.to_task(framework_id, agent_id, executor_id))
+                .map(move |task| encoded(&task.to_task(framework_id, agent_id, executor_id)))
         })
         .collect()
 }

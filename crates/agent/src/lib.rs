@@ -19,6 +19,7 @@ mod log_rotation;
 mod master_link;
 mod options;
 mod perform;
+mod probes;
 mod settings;
 mod start;
 mod streams;

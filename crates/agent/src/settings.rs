@@ -74,6 +74,7 @@ pub(crate) fn say_what_is_not_enforced(facts: &mezz_launch_plan::HostFacts) {
     } else {
         tracing::info!("cpus, mem and disk are accounted, not enforced");
     }
+    tracing::info!("limits of tasks are taken and shown, not enforced");
     if !by_cgroup && facts.pid_namespaces == PidNamespaces::Unavailable {
         tracing::warn!(
             "no usable cgroup and no pid namespaces: a task that leaves its session is found by its environment only"

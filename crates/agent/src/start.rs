@@ -22,6 +22,7 @@ use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
 use crate::options::AgentOptions;
+use crate::probes::Prober;
 use crate::settings::{self, agent_info, config, fetch_cache, fetch_settings, garbage_settings};
 use crate::streams::ExecutorStreams;
 use crate::usage::UsageRequests;
@@ -294,6 +295,7 @@ impl Prepared {
                 parts.runtime.clone(),
                 Arc::clone(&parts.fetch_counters),
             ),
+            prober: Prober::new(Arc::clone(inbox), parts.runtime.clone()),
             garbage: GarbageCollector::start(
                 garbage_settings(options, &work_dir),
                 Arc::clone(&parts.garbage_counters),

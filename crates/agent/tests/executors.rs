@@ -16,13 +16,13 @@ fn executor_task(id: &str, executor: &str, command: &str) -> v1::TaskInfo {
         ..v1::CommandInfo::default()
     };
     task.command = None;
-    task.executor = Some(v1::ExecutorInfo {
+    task.executor = Some(Box::new(v1::ExecutorInfo {
         executor_id: v1::ExecutorId {
             value: executor.into(),
         },
         command: Some(command),
         ..v1::ExecutorInfo::default()
-    });
+    }));
     task
 }
 

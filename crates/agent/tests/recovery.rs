@@ -9,6 +9,14 @@ use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::TaskState;
 use support::{Agent, FakeMaster, framework, shell, states};
 
+/// The tasks that a registration carries.
+fn reported(registration: &mezz_proto::agent_protocol::Reregister) -> Vec<mezz_proto::v1::Task> {
+    let tasks = registration.tasks.iter();
+    tasks
+        .map(|task| prost::Message::decode(&**task).unwrap())
+        .collect()
+}
+
 #[tokio::test]
 async fn tasks_outlive_a_crash_and_their_ends_are_reported() {
     let mut master = FakeMaster::start().await;
@@ -38,8 +46,7 @@ async fn tasks_outlive_a_crash_and_their_ends_are_reported() {
         support::AGENT
     );
     assert!(
-        registration
-            .tasks
+        reported(registration)
             .iter()
             .any(|task| task.task_id.value == "long" && task.state() == TaskState::TaskRunning)
     );
@@ -165,8 +172,7 @@ async fn crash_once(master: &mut FakeMaster, work_dir: &std::path::Path, point: 
     let _again = Agent::start(&master.address, Some(work_dir), &[]);
     let mut link = master.accept().await;
     let known: Vec<String> = match &link.registration {
-        Body::Reregister(registration) => registration
-            .tasks
+        Body::Reregister(registration) => reported(registration)
             .iter()
             .map(|task| task.task_id.value.clone())
             .collect(),

@@ -56,6 +56,7 @@ pub(crate) struct Calls {
     head: String,
     encoding: Encoding,
     framework_id: Option<v1::FrameworkId>,
+    stream_id: String,
     pending: Vec<u8>,
     /// Answers that were not 202.
     pub(crate) refused: Arc<AtomicU64>,
@@ -71,10 +72,10 @@ pub(crate) fn subscribe(
     stream.set_nodelay(true)?;
     let call = Call {
         r#type: Some(call::Type::Subscribe as i32),
-        subscribe: Some(call::Subscribe {
+        subscribe: Some(Box::new(call::Subscribe {
             framework_info: info,
             ..call::Subscribe::default()
-        }),
+        })),
         ..Call::default()
     };
     let body = encoding.encode(&call);
@@ -119,6 +120,7 @@ pub(crate) fn subscribe(
             head,
             encoding,
             framework_id: Some(framework_id),
+            stream_id,
             pending: Vec::new(),
             refused,
         },
@@ -193,6 +195,16 @@ impl Events {
 }
 
 impl Calls {
+    /// The id of the framework, as the master gave it.
+    pub(crate) fn framework_id(&self) -> &str {
+        self.framework_id.as_ref().map_or("", |id| &id.value)
+    }
+
+    /// The id of the stream that the calls belong to.
+    pub(crate) fn stream_id(&self) -> &str {
+        &self.stream_id
+    }
+
     /// Queues a call; [`Calls::flush`] sends what is queued in one write.
     pub(crate) fn queue(&mut self, kind: call::Type, fill: impl FnOnce(&mut Call)) {
         let mut call = Call {

@@ -121,10 +121,12 @@ pub(crate) fn drive(run: Run) -> Result<Outcome> {
 impl Driver {
     fn on_event(&mut self, event: v1::scheduler::Event) {
         if let Some(offers) = event.offers {
-            if let Some(at) = self.freed_at.take() {
+            self.offers.extend(offers.offers);
+            if self.fits() > 0
+                && let Some(at) = self.freed_at.take()
+            {
                 self.outcome.to_offer.push(at.elapsed());
             }
-            self.offers.extend(offers.offers);
         }
         if let Some(rescind) = event.rescind {
             self.offers.retain(|offer| offer.id != rescind.offer_id);
@@ -167,7 +169,7 @@ impl Driver {
                     );
                     self.outcome.failed += 1;
                 }
-                if self.offers.is_empty() {
+                if self.fits() == 0 {
                     self.freed_at = Some(Instant::now());
                 }
             }
@@ -193,17 +195,12 @@ impl Driver {
         {
             return;
         }
+        // What is too small for a task is kept: together with what comes it may do.
+        let count = room.min(self.run.batch).min(self.fits());
+        if count == 0 {
+            return;
+        }
         let offers = std::mem::take(&mut self.offers);
-        let cpus: f64 = offers
-            .iter()
-            .flat_map(|offer| &offer.resources)
-            .filter(|r| r.name == "cpus")
-            .filter_map(|r| r.scalar.as_ref())
-            .map(|s| s.value)
-            .sum();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let fits = (cpus / self.run.cpus) as usize;
-        let count = room.min(self.run.batch).min(fits);
         let agent_id = offers[0].agent_id.clone();
         let now = Instant::now();
         let tasks = (0..count).map(|_| self.task(&agent_id, now)).collect();
@@ -221,6 +218,22 @@ impl Driver {
         };
         self.calls
             .queue(call::Type::Accept, |call| call.accept = Some(accept));
+    }
+
+    /// How many tasks what is offered has room for.
+    fn fits(&self) -> usize {
+        let cpus: f64 = self
+            .offers
+            .iter()
+            .flat_map(|offer| &offer.resources)
+            .filter(|r| r.name == "cpus")
+            .filter_map(|r| r.scalar.as_ref())
+            .map(|s| s.value)
+            .sum();
+        // Offers are exact in thousandths; their sum is not.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let fits = (cpus / self.run.cpus + 1e-6) as usize;
+        fits
     }
 
     fn task(&mut self, agent_id: &v1::AgentId, now: Instant) -> v1::TaskInfo {

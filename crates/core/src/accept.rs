@@ -70,6 +70,7 @@ impl Master {
             .map(|filters| refuse_ns(Some(filters)))
             .filter(|span_ns| *span_ns > 0);
         let only_decline = accept.operations.is_empty();
+        let first_token = self.numbers.launch_token;
         for operation in accept.operations {
             self.apply_operation(&mut acceptance, operation, effects);
         }
@@ -87,6 +88,11 @@ impl Master {
             refused
         };
         self.recover(framework, agent, &acceptance.remaining, filter);
+        // A framework that launches one task an ACCEPT waits for what is left of each. Its own round trip bounds the
+        // cycles; a queue of native tasks, which every cycle goes through, is looked at no oftener than bursts allow.
+        if self.numbers.launch_token > first_token && self.native.pending.is_empty() {
+            self.timers.allocate_now = true;
+        }
     }
 
     fn count_operations(&mut self, framework: FrameworkKey, operations: &[v1::offer::Operation]) {

@@ -33,7 +33,7 @@ impl Master {
                 .update_framework
                 .take()
                 .expect("validated: the sub-message of the type is present");
-            return self.on_update_framework(request, framework, update, effects);
+            return self.on_update_framework(request, framework, *update, effects);
         }
         effects.reply(request, Reply::Accepted);
         self.on_asynchronous_call(framework, kind, body, effects);

@@ -9,6 +9,9 @@ use crate::time::{MILLISECOND_NS, SECOND_NS};
 /// The weights that the ledger can tell apart.
 pub const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-6..=1e9;
 
+/// A hundred percent, as limits are counted.
+pub const WHOLE: u32 = 10_000;
+
 /// The configuration of the core. Defaults are Mesos's where it has them.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
@@ -36,6 +39,14 @@ pub struct Config {
     pub max_completed_frameworks: usize,
     pub max_completed_tasks_per_framework: usize,
     pub max_unreachable_tasks_per_framework: usize,
+    /// The least time between two agents that are made unreachable; none where they are not paced.
+    pub agent_removal_interval_ns: Option<u64>,
+    /// The share of known agents, in hundredths of a percent, that may stay away after a failover.
+    pub recovery_agent_removal_limit: u32,
+    pub registry_gc_interval_ns: u64,
+    pub registry_max_agent_age_ns: u64,
+    /// Holds for unreachable agents and for those marked gone, each.
+    pub registry_max_agent_count: usize,
     /// Agents that may re-register at the same time.
     pub registration_permits: u32,
     pub mezz_version: String,
@@ -64,6 +75,11 @@ impl Default for Config {
             max_completed_frameworks: 50,
             max_completed_tasks_per_framework: 1000,
             max_unreachable_tasks_per_framework: 1000,
+            agent_removal_interval_ns: None,
+            recovery_agent_removal_limit: WHOLE,
+            registry_gc_interval_ns: 900 * SECOND_NS,
+            registry_max_agent_age_ns: 14 * 24 * 3600 * SECOND_NS,
+            registry_max_agent_count: 102_400,
             registration_permits: 256,
             mezz_version: String::new(),
         }

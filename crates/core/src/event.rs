@@ -113,4 +113,8 @@ pub enum TimerKey {
     Reregister(crate::key::AgentKey),
     /// The oldest outstanding offers have reached `offer_timeout`.
     OfferTimeout,
+    /// The turn of an agent whose removal is paced.
+    Removal(crate::key::AgentKey),
+    /// Agents lost long ago, and too many of them, are forgotten.
+    RegistryCollection,
 }

@@ -1,6 +1,8 @@
 //! Facts: typed records of what happened, in the past tense, in one numbered order. They are the one
 //! source of the operator event stream, the native watch, metrics, audit and the live view.
 
+use std::sync::Arc;
+
 use mezz_proto::v1;
 
 use crate::key::{AgentKey, FrameworkKey, OfferKey, TaskKey};
@@ -8,15 +10,16 @@ use crate::key::{AgentKey, FrameworkKey, OfferKey, TaskKey};
 /// Something that happened. Keys can be resolved in the view published with the fact.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Fact {
+    /// `wire` is its encoded `mesos.v1.Task`, shared with the record: most facts are read by nobody.
     TaskAdded {
         task: TaskKey,
-        wire: Box<v1::Task>,
+        wire: bytes::Bytes,
     },
-    /// `state` is the newest state known; `status` the update that told it.
+    /// `state` is the newest state known; `status` the update that told it, an encoded `mesos.v1.TaskStatus`.
     TaskUpdated {
         task: TaskKey,
-        framework_id: String,
-        status: Box<v1::TaskStatus>,
+        framework_id: Arc<str>,
+        status: bytes::Bytes,
         state: v1::TaskState,
     },
     AgentAdded {
@@ -81,4 +84,9 @@ pub enum OfferEnd {
     Declined,
     Rescinded,
     Discarded,
+}
+
+/// Reads a task or a status out of a fact; none when an agent reported a task whose body is no such message.
+pub fn decoded<M: prost::Message + Default>(encoded: &bytes::Bytes) -> Option<M> {
+    M::decode(encoded.clone()).ok()
 }

@@ -187,8 +187,27 @@ impl Master {
 
     fn check_timers(&self) -> Result<(), String> {
         let mut expected = BTreeSet::new();
-        let mut allowed = BTreeSet::from([TimerKey::Allocate, TimerKey::OfferTimeout]);
+        let mut allowed = BTreeSet::from([
+            TimerKey::Allocate,
+            TimerKey::OfferTimeout,
+            TimerKey::RegistryCollection,
+        ]);
         for (_, agent) in self.records.agents.iter() {
+            let removal = TimerKey::Removal(agent.key);
+            let waits = self.timers.armed.contains_key(&removal);
+            if waits
+                && matches!(
+                    agent.state,
+                    AgentState::Recovered | AgentState::Disconnected
+                )
+            {
+                allowed.extend([
+                    removal,
+                    TimerKey::Reregister(agent.key),
+                    TimerKey::Ping(agent.key),
+                ]);
+                continue;
+            }
             match agent.state {
                 AgentState::Recovered => {
                     expected.insert(TimerKey::Reregister(agent.key));
@@ -198,6 +217,7 @@ impl Master {
                     allowed.insert(TimerKey::Ping(agent.key));
                 }
                 AgentState::Connected => {
+                    allowed.insert(removal);
                     expected.insert(TimerKey::Ping(agent.key));
                 }
                 AgentState::Unreachable | AgentState::Gone | AgentState::Removed => {}

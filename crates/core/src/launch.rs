@@ -5,7 +5,6 @@ use std::sync::Arc;
 use mezz_proto::agent_protocol as agent;
 use mezz_proto::v1;
 use mezz_resource::Resources;
-use prost::Message;
 use v1::task_status::Reason;
 
 use crate::effect::Effects;
@@ -14,7 +13,7 @@ use crate::key::{AgentKey, ExecutorKey, FrameworkKey, TaskKey};
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::{ExecutorRecord, TaskList, TaskRecord};
-use crate::time::Wall;
+use crate::reported::NewTask;
 use crate::validation;
 use crate::wire;
 
@@ -60,6 +59,7 @@ impl Master {
         }
         let taken = allocated(&task.resources, role)
             .map_err(|error| format!("Task uses invalid resources: {error}"))?;
+        validation::limits(&task.limits, &taken, &self.agent(agent).capabilities)?;
         let executor = match &task.executor {
             None => None,
             Some(executor) => self.executor_demand(framework, agent, role, executor)?,
@@ -150,9 +150,10 @@ impl Master {
             self.admit_executor(framework, agent, role, info, demand.executor);
         }
         let wire_task = self.wire_task(framework, &task, &demand.task);
+        let new = NewTask::of(&wire_task);
+        self.insert_task(framework, agent, role, new, Arc::new(demand.task), effects);
         // The agent reports them to the next master, which has nothing else to tell the role from.
-        task.resources.clone_from(&wire_task.resources);
-        self.insert_task(framework, agent, role, &wire_task, demand.task, effects);
+        task.resources = wire_task.resources;
         self.numbers.launch_token += 1;
         agent::RunTask {
             launch_token: self.numbers.launch_token,
@@ -296,65 +297,53 @@ impl Master {
         }
     }
 
-    /// Makes a live task record from its wire form.
+    /// Makes a live task record.
     pub(crate) fn insert_task(
         &mut self,
         framework: FrameworkKey,
         agent: AgentKey,
         role: &Arc<str>,
-        task: &v1::Task,
-        resources: Resources,
+        task: NewTask,
+        resources: Arc<Resources>,
         effects: &mut Effects,
     ) -> TaskKey {
-        let id: Box<str> = task.task_id.value.as_str().into();
+        let id = task.id;
         if let Some(former) = self.index.tasks.get(&(framework, id.clone())).copied() {
             self.forget_completed_task(framework, former);
         }
         let key = TaskKey(self.free.tasks.take());
-        let update_uuid = task
-            .status_update_uuid
+        let executor = task
+            .executor_id
             .as_ref()
-            .and_then(|uuid| uuid.as_ref().try_into().ok());
+            .filter(|_| !wire::is_terminal(task.state))
+            .and_then(|id| self.index.executors.get(&(agent, framework, id.clone())));
+        if let Some(record) = executor.and_then(|key| self.records.executors.get_mut(key.index())) {
+            record.task_count += 1;
+        }
         let record = TaskRecord {
             key,
             framework,
             agent,
             id: id.clone(),
             role: Arc::clone(role),
-            executor_id: task.executor_id.as_ref().map(|id| id.value.as_str().into()),
-            state: task.state(),
+            executor_id: task.executor_id,
+            state: task.state,
             list: TaskList::Live,
-            resources: Arc::new(resources),
-            update_state: task.status_update_state.map(|_| task.status_update_state()),
-            update_uuid,
-            created_at: first_status(task, |_| true).unwrap_or(self.now.wall),
-            started_at: first_status(task, |state| state == v1::TaskState::TaskRunning),
-            finished_at: first_status(task, wire::is_terminal),
-            wire: task.encode_to_vec().into(),
+            resources,
+            update_state: task.update_state,
+            update_uuid: task.update_uuid,
+            created_at: task.first_at.unwrap_or(self.now.wall),
+            started_at: task.started_at,
+            finished_at: task.finished_at,
+            wire: task.wire.clone(),
         };
         self.records.tasks.insert(key.index(), record);
         self.index.tasks.insert((framework, id), key);
         self.framework_live(framework).tasks.insert(key);
         self.agent_live(agent).tasks.insert(key);
         self.agent_mut(agent).task_count += 1;
-        if !wire::is_terminal(task.state())
-            && let Some(id) = &task.executor_id
-            && let Some(executor) = self
-                .index
-                .executors
-                .get(&(agent, framework, id.value.as_str().into()))
-                .copied()
-            && let Some(record) = self.records.executors.get_mut(executor.index())
-        {
-            record.task_count += 1;
-        }
-        self.emit(
-            Fact::TaskAdded {
-                task: key,
-                wire: Box::new(task.clone()),
-            },
-            effects,
-        );
+        let wire = task.wire;
+        self.emit(Fact::TaskAdded { task: key, wire }, effects);
         key
     }
 
@@ -427,24 +416,6 @@ pub(crate) fn allocated(
     role: &str,
 ) -> Result<Resources, mezz_resource::ResourceError> {
     Ok(Resources::from_proto(resources)?.allocated_to(&role.into()))
-}
-
-/// When a task that an agent reports first had a status like this, by the agent's clock.
-pub(crate) fn first_status(
-    task: &v1::Task,
-    wanted: impl Fn(v1::TaskState) -> bool,
-) -> Option<Wall> {
-    let status = task.statuses.iter().find(|status| wanted(status.state()))?;
-    let seconds = status
-        .timestamp
-        .filter(|seconds| (0.0..1e10).contains(seconds))?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bounded just before"
-    )]
-    let nanoseconds = (seconds * 1e9) as u64;
-    Some(Wall(nanoseconds))
 }
 
 /// What can be added up over agents: ports and sets of one agent have nothing to do with those of another.

@@ -4,6 +4,7 @@
 //! source: time and randomness are inputs. It is `Clone` and comparable, so that it can be simulated and replayed.
 
 mod accept;
+mod agent_loss;
 mod calls;
 pub mod config;
 mod conservation;
@@ -33,6 +34,7 @@ pub mod pages;
 mod reconcile;
 pub mod records;
 mod registration;
+mod reported;
 mod returning;
 mod serde_forms;
 mod sessions;

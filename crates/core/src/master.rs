@@ -37,6 +37,9 @@ pub struct Master {
     pub(crate) permits_taken: u32,
     pub(crate) waiting_sessions: std::collections::VecDeque<crate::key::SessionKey>,
     pub(crate) completed_frameworks: std::collections::VecDeque<FrameworkKey>,
+    /// Saves work only: a restored core learns it again.
+    #[serde(skip)]
+    pub(crate) known_resources: crate::reported::KnownResources,
 }
 
 impl Master {
@@ -65,6 +68,7 @@ impl Master {
             permits_taken: 0,
             waiting_sessions: std::collections::VecDeque::new(),
             completed_frameworks: std::collections::VecDeque::new(),
+            known_resources: crate::reported::KnownResources::default(),
         }
     }
 
@@ -120,6 +124,8 @@ impl Master {
             TimerKey::Ping(agent) => self.on_ping_due(agent, effects),
             TimerKey::Reregister(agent) => self.on_reregister_timeout(agent, effects),
             TimerKey::OfferTimeout => self.on_offer_timeout(effects),
+            TimerKey::Removal(agent) => self.on_removal_due(agent, effects),
+            TimerKey::RegistryCollection => self.collect_lost_agents(effects),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::key::{AgentKey, FrameworkKey, RequestKey, TaskKey};
 use crate::master::Master;
 use crate::native::{NativeCall, NativeTask};
 use crate::records::{AgentState, FrameworkState, TaskList};
+use crate::reported::NewTask;
 use crate::time::Wall;
 use crate::{validation, wire};
 
@@ -250,11 +251,13 @@ impl Master {
         let taken = resources.allocated_to(&role);
         if self.agent(agent).state == AgentState::Unreachable {
             wire_task.state = v1::TaskState::TaskUnreachable as i32;
-            let key = self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+            let new = NewTask::of(&wire_task);
+            let key = self.insert_task(framework, agent, &role, new, Arc::new(taken), effects);
             self.list_unreachable(key, framework, agent);
         } else {
             self.charge(framework, agent, &taken);
-            self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+            let new = NewTask::of(&wire_task);
+            self.insert_task(framework, agent, &role, new, Arc::new(taken), effects);
         }
         self.native_specs.insert(id.into(), task);
         Ok(())
@@ -348,7 +351,7 @@ pub(crate) fn task_info(id: &str, task: &NativeTask, resources: &Resources) -> v
         },
         resources: resources.to_proto(),
         command: Some(task.command.clone()),
-        container: task.container.clone(),
+        container: task.container.clone().map(Box::new),
         labels: task.labels.clone(),
         kill_policy: task.kill_policy,
         ..v1::TaskInfo::default()
@@ -363,7 +366,7 @@ fn native_task(stored: &StoredNativeTask) -> NativeTask {
         resources: stored.task.resources.clone(),
         port_count: stored.port_count,
         command: stored.task.command.clone().unwrap_or_default(),
-        container: stored.task.container.clone(),
+        container: stored.task.container.as_deref().cloned(),
         labels: stored.task.labels.clone(),
         kill_policy: stored.task.kill_policy,
     }

@@ -194,12 +194,12 @@ impl Master {
             .insert((framework, pending.id.clone()), key);
         self.list_completed(framework, key);
         self.count_terminal(framework, &status);
-        let framework_id = self.native.framework_id.clone();
+        let framework_id = self.native.framework_id.as_str().into();
         self.emit(
             Fact::TaskUpdated {
                 task: key,
                 framework_id,
-                status: Box::new(status),
+                status: status.encode_to_vec().into(),
                 state,
             },
             effects,

@@ -42,8 +42,14 @@ impl Master {
         if self.records.master.elected_at.is_none() {
             return;
         }
+        let at_once = std::mem::take(&mut self.timers.allocate_now);
         let due = if self.sched.is_dirty() {
-            Some(self.now.mono.after(self.config.allocation_coalescing_ns))
+            let wait_ns = if at_once {
+                0
+            } else {
+                self.config.allocation_coalescing_ns
+            };
+            Some(self.now.mono.after(wait_ns))
         } else {
             self.sched.next_deadline().map(Mono)
         };

@@ -61,7 +61,9 @@ impl Master {
             .map(|task| task.agent);
         let agent = unreachable_agent
             .or_else(|| agent_id.and_then(|id| self.index.agents.get(id).copied()));
-        let state = agent.map(|agent| self.agent(agent).state);
+        let state = agent
+            .map(|agent| self.agent(agent).state)
+            .filter(|state| *state != AgentState::Removed);
         let recovering = match (agent_id, state) {
             (_, Some(state)) => state == AgentState::Recovered,
             (Some(_), None) => false,
@@ -160,9 +162,9 @@ impl Master {
             };
             let event = v1::scheduler::Event {
                 r#type: Some(v1::scheduler::event::Type::UpdateOperationStatus as i32),
-                update_operation_status: Some(v1::scheduler::event::UpdateOperationStatus {
-                    status,
-                }),
+                update_operation_status: Some(Box::new(
+                    v1::scheduler::event::UpdateOperationStatus { status },
+                )),
                 ..v1::scheduler::Event::default()
             };
             self.send_event(framework, event, effects);

@@ -8,6 +8,7 @@ use mezz_proto::agent_protocol::refused::Action;
 use mezz_proto::v1;
 use v1::task_status::Reason;
 
+use crate::agent_loss::Loss;
 use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
 use crate::fact::{AgentRemoval, Fact};
@@ -53,7 +54,10 @@ impl Master {
 
     fn on_registered_body(&mut self, agent: AgentKey, body: Body, effects: &mut Effects) {
         match body {
-            Body::Pong(agent::Pong {}) => self.agent_live(agent).missed_pings = 0,
+            Body::Pong(agent::Pong {}) => {
+                self.agent_live(agent).missed_pings = 0;
+                self.cancel_removal(agent, effects);
+            }
             Body::StatusUpdate(update) => self.on_status_update(agent, update, effects),
             Body::ExecutorMessage(message) => self.on_executor_message(agent, message, effects),
             Body::ExecutorExited(exited) => self.on_executor_exited(agent, exited, effects),
@@ -210,8 +214,10 @@ impl Master {
             return;
         }
         let live = self.agent_live(agent);
-        if live.missed_pings >= self.config.max_agent_ping_timeouts {
-            return self.mark_unreachable(agent, Counter::SlaveRemovalsUnhealthy, effects);
+        if live.missed_pings >= self.config.max_agent_ping_timeouts
+            && self.lose_agent(agent, effects) == Loss::Done
+        {
+            return;
         }
         self.agent_live(agent).missed_pings += 1;
         let ping = agent::Ping {
@@ -220,41 +226,6 @@ impl Master {
         self.send_agent(agent, Body::Ping(ping), None, effects);
         let at = self.now.mono.after(self.config.agent_ping_timeout_ns);
         self.set_timer(TimerKey::Ping(agent), at, effects);
-    }
-
-    pub(crate) fn on_reregister_timeout(&mut self, agent: AgentKey, effects: &mut Effects) {
-        let state = self
-            .records
-            .agents
-            .get(agent.index())
-            .map(|record| record.state);
-        if state == Some(AgentState::Recovered) {
-            self.records.metrics.count(Counter::RecoverySlaveRemovals);
-        }
-        if matches!(
-            state,
-            Some(AgentState::Recovered | AgentState::Disconnected)
-        ) {
-            self.mark_unreachable(agent, Counter::SlaveRemovalsUnhealthy, effects);
-        }
-    }
-
-    fn mark_unreachable(&mut self, agent: AgentKey, counter: Counter, effects: &mut Effects) {
-        self.records
-            .metrics
-            .count(Counter::SlaveUnreachableScheduled);
-        self.records
-            .metrics
-            .count(Counter::SlaveUnreachableCompleted);
-        self.take_agent_out(agent, AgentState::Unreachable, counter, effects);
-        let token = self.persist_agent(agent, effects);
-        let tasks: Vec<_> = self.agent_live(agent).tasks.iter().copied().collect();
-        for key in tasks {
-            self.make_task_unreachable(key, token, effects);
-        }
-        self.remove_agent_executors(agent);
-        self.emit(Fact::AgentUnreachable { agent }, effects);
-        self.announce_agent_loss(agent, AgentRemoval::Unreachable, token, effects);
     }
 
     /// Common to every way of losing an agent: no session, no offers, nothing in the ledger.
@@ -276,6 +247,7 @@ impl Master {
         }
         self.cancel_timer(TimerKey::Ping(agent), effects);
         self.cancel_timer(TimerKey::Reregister(agent), effects);
+        self.cancel_timer(TimerKey::Removal(agent), effects);
         self.rescind_agent_offers(agent, effects);
         self.sched.remove_agent(agent_sched_key(agent));
         let now = self.now.wall;
@@ -351,6 +323,7 @@ impl Master {
             self.agent(agent).info.hostname.clone(),
         );
         let token = self.forget_agent(&id, effects);
+        self.agent_live(agent).stored = None;
         self.end_agent_tasks(
             agent,
             v1::TaskState::TaskLost,

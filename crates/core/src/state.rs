@@ -89,6 +89,8 @@ pub(crate) struct AgentLive {
     /// The write that holds its registration: nothing of it is offered before.
     pub(crate) registered: Token,
     pub(crate) session: Option<SessionKey>,
+    /// What the store holds of it, and since which write.
+    pub(crate) stored: Option<(Bytes, Token)>,
     /// What it named itself by when it had no id.
     pub(crate) registration_token: Option<Bytes>,
     pub(crate) tasks: BTreeSet<TaskKey>,
@@ -107,8 +109,12 @@ pub(crate) struct AgentLive {
 pub(crate) struct Timers {
     pub(crate) armed: BTreeMap<TimerKey, (Generation, Mono)>,
     pub(crate) next_generation: u64,
+    /// The next allocation cycle waits for nothing: a framework has used an offer and lacks the rest of it.
+    pub(crate) allocate_now: bool,
     /// Outstanding offers, oldest first; ended ones are skipped.
     pub(crate) offers: VecDeque<(Mono, Arc<str>)>,
+    /// Before this no other agent is made unreachable, where that is paced.
+    pub(crate) next_removal: Mono,
 }
 
 /// Numbers that ids are made of.

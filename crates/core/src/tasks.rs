@@ -1,5 +1,6 @@
 //! The life of a task record: updates, acknowledgements, kills, ends that the master decides.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use mezz_proto::agent_protocol as agent;
@@ -82,15 +83,15 @@ impl Master {
             return;
         };
         let now = self.now.wall;
-        let mut kept = status.clone();
-        kept.data = None;
+        let kept = without_data(status);
         let task = self
             .records
             .tasks
             .get_mut(key.index())
             .expect("it was just seen");
         let state = if is_terminal(before) { before } else { latest };
-        task.wire = with_status(&task.wire, state, &kept, task.update_state);
+        let appended = with_status(&task.wire, state, &kept, task.update_state);
+        task.wire = appended.task;
         task.update_state = Some(kept.state());
         task.update_uuid = kept
             .uuid
@@ -112,12 +113,12 @@ impl Master {
             self.count_terminal(framework, &kept);
         }
         let framework = self.task(key).expect("it was just seen").framework;
-        let framework_id = self.framework(framework).id.to_string();
+        let framework_id = Arc::clone(&self.framework(framework).id);
         self.emit(
             Fact::TaskUpdated {
                 task: key,
                 framework_id,
-                status: Box::new(kept),
+                status: appended.status,
                 state,
             },
             effects,
@@ -471,6 +472,17 @@ impl Master {
     }
 }
 
+/// A status as it is kept: what an executor sent along is between it and its framework.
+fn without_data(status: &v1::TaskStatus) -> Cow<'_, v1::TaskStatus> {
+    if status.data.is_none() {
+        return Cow::Borrowed(status);
+    }
+    Cow::Owned(v1::TaskStatus {
+        data: None,
+        ..status.clone()
+    })
+}
+
 /// Appends a status to a wire record. As in Mesos, an update of the same state as the one before replaces it, so that
 /// health updates of a long run do not pile up.
 fn with_status(
@@ -478,15 +490,12 @@ fn with_status(
     state: v1::TaskState,
     status: &v1::TaskStatus,
     before: Option<v1::TaskState>,
-) -> bytes::Bytes {
-    if before != Some(status.state()) {
-        return wire::append_status(wire, state, Some((status, status.uuid.as_deref())));
-    }
-    let mut task = v1::Task::decode(wire.clone()).expect("the record was encoded here");
-    task.state = state as i32;
+) -> wire::Appended {
+    let decoded = (before == Some(status.state())).then(|| v1::Task::decode(wire.clone()));
+    // What an agent reported was read only as far as its header: the rest of it may be anything.
+    let Some(Ok(mut task)) = decoded else {
+        return wire::append_status(wire, state, status);
+    };
     task.statuses.pop();
-    task.statuses.push(status.clone());
-    task.status_update_state = Some(status.state);
-    task.status_update_uuid.clone_from(&status.uuid);
-    task.encode_to_vec().into()
+    wire::append_status(&task.encode_to_vec(), state, status)
 }

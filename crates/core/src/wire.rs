@@ -1,7 +1,8 @@
 //! Making the messages that frameworks receive. Knows shapes, decides nothing.
 
+use bytes::Bytes;
 use mezz_proto::v1;
-use prost::Message;
+use prost::{Message, encoding};
 use v1::scheduler::event::Type;
 use v1::scheduler::{Event, event};
 use v1::task_status::{Reason, Source};
@@ -40,7 +41,7 @@ pub(crate) fn subscribed(
         master_info: Some(master.clone()),
     };
     Event {
-        subscribed: Some(subscribed),
+        subscribed: Some(Box::new(subscribed)),
         ..event(Type::Subscribed)
     }
 }
@@ -83,7 +84,7 @@ pub(crate) fn operation_error(
         ..v1::OperationStatus::default()
     };
     Event {
-        update_operation_status: Some(event::UpdateOperationStatus { status }),
+        update_operation_status: Some(Box::new(event::UpdateOperationStatus { status })),
         ..event(Type::UpdateOperationStatus)
     }
 }
@@ -216,36 +217,45 @@ pub(crate) fn offer(
     }
 }
 
+/// Numbers of the fields of `mesos.v1.Task` that change during its life.
+mod task_field {
+    pub(super) const STATE: u32 = 6;
+    pub(super) const STATUSES: u32 = 8;
+    pub(super) const STATUS_UPDATE_STATE: u32 = 9;
+    pub(super) const STATUS_UPDATE_UUID: u32 = 10;
+}
+
+/// A task's record with one more status, and that status in its encoded form, which is a part of the same bytes.
+pub(crate) struct Appended {
+    pub(crate) task: Bytes,
+    pub(crate) status: Bytes,
+}
+
 /// Appends a status to an encoded task: concatenated encodings merge, repeated fields append, the last scalar wins.
 pub(crate) fn append_status(
     wire: &[u8],
     state: v1::TaskState,
-    status: Option<(&v1::TaskStatus, Option<&[u8]>)>,
-) -> bytes::Bytes {
-    let mut delta = TaskDelta {
-        state: Some(state as i32),
-        ..TaskDelta::default()
-    };
-    if let Some((status, uuid)) = status {
-        delta.statuses = Some(status.clone());
-        delta.status_update_state = Some(status.state);
-        delta.status_update_uuid = uuid.map(bytes::Bytes::copy_from_slice);
-    }
-    let mut out = Vec::with_capacity(wire.len() + delta.encoded_len());
+    status: &v1::TaskStatus,
+) -> Appended {
+    /// Keys, lengths, two states and a uuid.
+    const REST: usize = 64;
+    let length = status.encoded_len();
+    let mut out = Vec::with_capacity(wire.len() + length + REST);
     out.extend_from_slice(wire);
-    delta.encode(&mut out).expect("a vector grows as needed");
-    out.into()
-}
-
-/// The fields of `mesos.v1.Task` that change during its life, by the same numbers.
-#[derive(Clone, PartialEq, Message)]
-struct TaskDelta {
-    #[prost(int32, optional, tag = "6")]
-    state: Option<i32>,
-    #[prost(message, optional, tag = "8")]
-    statuses: Option<v1::TaskStatus>,
-    #[prost(int32, optional, tag = "9")]
-    status_update_state: Option<i32>,
-    #[prost(bytes = "bytes", optional, tag = "10")]
-    status_update_uuid: Option<bytes::Bytes>,
+    encoding::int32::encode(task_field::STATE, &(state as i32), &mut out);
+    encoding::encode_key(
+        task_field::STATUSES,
+        encoding::WireType::LengthDelimited,
+        &mut out,
+    );
+    encoding::encode_varint(length as u64, &mut out);
+    let start = out.len();
+    status.encode_raw(&mut out);
+    encoding::int32::encode(task_field::STATUS_UPDATE_STATE, &status.state, &mut out);
+    if let Some(uuid) = &status.uuid {
+        encoding::bytes::encode(task_field::STATUS_UPDATE_UUID, uuid, &mut out);
+    }
+    let task = Bytes::from(out);
+    let status = task.slice(start..start + length);
+    Appended { task, status }
 }

@@ -165,10 +165,10 @@ fn update_framework_refuses_user_and_checkpoint_and_changes_the_rest() {
         });
         change(&mut info);
         world.call(&framework, call::Type::UpdateFramework, |call| {
-            call.update_framework = Some(call::UpdateFramework {
+            call.update_framework = Some(Box::new(call::UpdateFramework {
                 framework_info: info,
                 ..call::UpdateFramework::default()
-            });
+            }));
         })
     };
     assert!(
@@ -195,10 +195,10 @@ fn removing_a_role_rescinds_its_offers_and_adding_one_brings_offers() {
         value: framework.id.clone(),
     });
     world.call(&framework, call::Type::UpdateFramework, |call| {
-        call.update_framework = Some(call::UpdateFramework {
+        call.update_framework = Some(Box::new(call::UpdateFramework {
             framework_info: info,
             ..call::UpdateFramework::default()
-        });
+        }));
     });
     world.settle();
     let events = world.take_events(&framework);

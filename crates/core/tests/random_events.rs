@@ -122,13 +122,20 @@ fn task_info(world: &World, dice: &mut Dice) -> v1::TaskInfo {
         dice.pick(&RESOURCES),
     );
     if dice.roll(3) == 0 {
-        info.executor = Some(executor(world, dice));
+        info.executor = Some(Box::new(executor(world, dice)));
         info.command = dice.pick(&[None, info.command.clone()]);
     }
     if dice.roll(9) == 0 {
         info.resources[0].scalar = Some(v1::value::Scalar { value: f64::NAN });
     }
     info
+}
+
+fn wire_tasks(world: &World, dice: &mut Dice, below: usize) -> Vec<prost::bytes::Bytes> {
+    let tasks: Vec<_> = (0..dice.roll(below))
+        .map(|_| wire_task(world, dice))
+        .collect();
+    world::encoded(&tasks)
 }
 
 fn agent_body(world: &World, dice: &mut Dice) -> Body {
@@ -142,11 +149,11 @@ fn agent_body(world: &World, dice: &mut Dice) -> Body {
             some.id = Some(agent_id(world, dice));
             Body::Reregister(agent::Reregister {
                 agent: some,
-                tasks: (0..dice.roll(4)).map(|_| wire_task(world, dice)).collect(),
+                tasks: wire_tasks(world, dice, 4),
                 executors: (0..dice.roll(3)).map(|_| executor(world, dice)).collect(),
                 frameworks: (0..dice.roll(3)).map(|_| info(world, dice)).collect(),
                 completed_frameworks: (0..dice.roll(3)).map(|_| info(world, dice)).collect(),
-                completed_tasks: (0..dice.roll(3)).map(|_| wire_task(world, dice)).collect(),
+                completed_tasks: wire_tasks(world, dice, 3),
                 ..agent::Reregister::default()
             })
         }
@@ -233,10 +240,10 @@ fn fill(world: &World, dice: &mut Dice, call: &mut Call) -> call::Type {
         }
         9 => dice.pick(&[call::Type::Suppress, call::Type::Revive]),
         10 => {
-            call.update_framework = Some(call::UpdateFramework {
+            call.update_framework = Some(Box::new(call::UpdateFramework {
                 framework_info: info(world, dice),
                 ..call::UpdateFramework::default()
-            });
+            }));
             call::Type::UpdateFramework
         }
         _ => call::Type::Teardown,

@@ -4,6 +4,7 @@
 
 pub mod body;
 pub mod client;
+pub mod direct;
 pub mod files;
 pub mod files_http;
 pub mod logging_level;

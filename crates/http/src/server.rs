@@ -5,18 +5,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::direct::{self, Direct, Replayed};
 use crate::{Request, Response};
 
 /// Turns requests into responses.
 pub trait Service: Send + Sync + 'static {
     /// Answers one request.
     fn handle(self: Arc<Self>, request: Request) -> impl Future<Output = Response> + Send;
+
+    /// Who takes the calls of a new connection that are answered 202 in any case, if there are such calls.
+    fn direct(&self) -> Option<Box<dyn Direct>> {
+        None
+    }
 }
 
 /// What a server allows.
@@ -119,6 +126,26 @@ async fn connection<S: Service>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
     }
+    let stream = match service.direct() {
+        None => Replayed {
+            early: BytesMut::new(),
+            stream,
+        },
+        Some(mut calls) => {
+            let served = tokio::select! {
+                served = direct::serve(stream, &mut *calls) => served,
+                _ = stopped.changed() => return,
+            };
+            match served {
+                Ok(Some(stream)) => stream,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::debug!(%error, %peer, "a connection ended early");
+                    return;
+                }
+            }
+        }
+    };
     let answer = service_fn(move |request| {
         let service = service.clone();
         async move {

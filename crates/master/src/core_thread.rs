@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
 use crate::open_streams::OpenStreams;
+use crate::recorder::Recorder;
 use crate::release::{Destination, Release};
 use crate::scheduler_stream::SchedulerStream;
 use crate::timers::Timers;
@@ -43,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) hub: Arc<FactHub>,
     pub(crate) open_streams: Arc<OpenStreams>,
     pub(crate) timings: Arc<Timings>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// Why the thread ended.
@@ -76,6 +78,7 @@ pub(crate) struct CoreThread {
     requests: FxHashMap<RequestKey, oneshot::Sender<Reply>>,
     /// Sessions with bodies that were not handed over yet.
     unflushed: Vec<SessionKey>,
+    recorder: Option<Recorder>,
     ended: Option<Ended>,
 }
 
@@ -100,6 +103,7 @@ impl CoreThread {
             sessions: FxHashMap::default(),
             requests: FxHashMap::default(),
             unflushed: Vec::new(),
+            recorder: parts.recorder,
             ended: None,
         }
     }
@@ -123,6 +127,9 @@ impl CoreThread {
                 }
                 for stream in self.streams.values() {
                     stream.sender.end();
+                }
+                if let Some(recorder) = self.recorder {
+                    recorder.finish(self.core);
                 }
                 return ended;
             }
@@ -182,7 +189,9 @@ impl CoreThread {
                 }
             }
             Event::SessionClosed(session) => {
-                self.sessions.remove(session);
+                if let Some(closed) = self.sessions.remove(session) {
+                    closed.close();
+                }
             }
             Event::Persisted(token) => {
                 crash_point("master.durable_before_release");
@@ -218,12 +227,18 @@ impl CoreThread {
         let now = self.clock.now();
         let mut effects = std::mem::take(&mut self.effects);
         let run = is_allocation(&event).then(Instant::now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.begin(now, &event);
+        }
         self.core.handle(now, event, &mut effects);
         if let Some(run) = run {
             self.timings.allocation_run.add(run.elapsed());
             let late = now.mono.0.saturating_sub(self.allocation_due.0);
             let late = std::time::Duration::from_nanos(late);
             self.timings.allocation_latency.add(late);
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.end(&effects.list);
         }
         self.views.touch();
         for effect in effects.list.drain(..) {
@@ -382,9 +397,12 @@ impl CoreThread {
             self.handle(event);
         }
         self.flush_sessions();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.settle(&self.core);
+        }
         let durable = self.release.durable();
         while let Some(published) = self.views.settle(self.core.records(), durable, self.issued) {
-            if !published.facts.is_empty() && self.hub.is_watched() {
+            if !published.facts.is_empty() {
                 self.hub.publish(published.view, published.facts);
             }
             for (sender, reply) in published.replies {

@@ -37,6 +37,11 @@ fn nobody() -> Response {
     respond::text(StatusCode::SERVICE_UNAVAILABLE, "No leader elected")
 }
 
+/// Whether this master leads and has recovered.
+pub(crate) fn is_leading(shared: &Shared) -> bool {
+    shared.leader_is_me() && is_recovered(shared)
+}
+
 /// Whether the core has taken leadership and published it.
 pub(crate) fn is_recovered(shared: &Shared) -> bool {
     shared.view().records.master.elected_at.is_some()

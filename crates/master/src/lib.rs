@@ -6,8 +6,11 @@
 mod agent_sessions;
 mod clock;
 mod core_thread;
+mod direct_calls;
+mod fact_ring;
 mod facts;
 mod inbox;
+mod indexes;
 mod json;
 mod leading;
 mod metrics;
@@ -15,6 +18,8 @@ mod native;
 mod open_streams;
 mod operator;
 mod options;
+mod pieces;
+mod recorder;
 mod release;
 mod replies;
 mod routes;
@@ -22,12 +27,14 @@ mod scheduler_api;
 mod scheduler_stream;
 mod shared;
 mod start;
+mod task_wire;
 mod timers;
 mod timings;
 mod unversioned;
 mod view;
 
 pub use options::{LoggingControl, MasterOptions, VERSION};
+pub use recorder::{RECORDER_FOLDER, RecorderOptions, segments as recorded_segments};
 pub use start::{MasterEnd, MasterError, MasterHandle, run};
 
 /// Every crash point of this crate; a test visits each.

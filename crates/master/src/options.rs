@@ -9,6 +9,8 @@ use mezz_core::config::Config;
 use mezz_resource::format_duration;
 use mezz_store::Backend;
 
+use crate::recorder::RecorderOptions;
+
 /// The Mesos version that the APIs answer as; clients parse it as dotted integers.
 pub const VERSION: &str = "1.11.0";
 
@@ -37,6 +39,8 @@ pub struct MasterOptions {
     pub max_operator_event_stream_subscribers: usize,
     /// Longer request bodies are refused with 413.
     pub max_body_bytes: usize,
+    /// The flight recorder, if there is one.
+    pub recorder: Option<RecorderOptions>,
     /// What SET_LOGGING_LEVEL and `/logging/toggle` do.
     pub logging: Option<LoggingControl>,
 }
@@ -64,6 +68,7 @@ impl MasterOptions {
             log_file: None,
             max_operator_event_stream_subscribers: 1000,
             max_body_bytes: 64 << 20,
+            recorder: None,
             logging: None,
         }
     }

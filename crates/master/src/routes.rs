@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use http::Method;
+use mezz_http::direct::Direct;
 use mezz_http::files_http::{self, FilesEndpoint};
 use mezz_http::router::Router;
 use mezz_http::server::Service;
 use mezz_http::{Request, Response, respond};
 
+use crate::direct_calls::DirectCalls;
 use crate::shared::Shared;
 use crate::unversioned::Endpoint;
 use crate::{agent_sessions, leading, native, operator, scheduler_api, unversioned};
@@ -36,7 +38,7 @@ impl Api {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let mut router = Router::new(["master"])
             .route("/", Target::Root)
-            .route("/api/v1/scheduler", Target::Scheduler)
+            .route(scheduler_api::PATH, Target::Scheduler)
             .route("/api/v1", Target::Operator)
             .route(mezz_http::session::PATH, Target::AgentSession)
             .route("/redirect", Target::Redirect)
@@ -60,6 +62,7 @@ impl Api {
             ("/metrics", Endpoint::Prometheus),
             ("/system/stats.json", Endpoint::SystemStats),
             ("/logging/toggle", Endpoint::LoggingToggle),
+            ("/registrar(1)/registry", Endpoint::Registry),
         ] {
             router = router.route(path, Target::Unversioned(endpoint));
         }
@@ -86,13 +89,18 @@ impl Api {
 }
 
 impl Service for Api {
+    fn direct(&self) -> Option<Box<dyn Direct>> {
+        Some(Box::new(DirectCalls::new(self.shared.clone())))
+    }
+
     async fn handle(self: Arc<Self>, request: Request) -> Response {
         let Some((target, rest)) = self.router.find(request.path()) else {
             return respond::not_found();
         };
         match *target {
             Target::Scheduler => scheduler_api::handle(&self.shared, request).await,
-            Target::Operator => operator::handle(&self.shared, request).await,
+            // Boxed, so that the way of a scheduler's call is not moved about with room for all others.
+            Target::Operator => Box::pin(operator::handle(&self.shared, request)).await,
             Target::AgentSession => match leading::require_leader(&self.shared, &request) {
                 Ok(()) => agent_sessions::handle(&self.shared, request),
                 Err(refused) => refused,
@@ -101,14 +109,14 @@ impl Service for Api {
                 respond::not_found()
             }
             Target::Unversioned(endpoint) => {
-                unversioned::handle(&self.shared, endpoint, request).await
+                Box::pin(unversioned::handle(&self.shared, endpoint, request)).await
             }
             Target::Files(endpoint) => {
-                files_http::handle(&self.shared.files, endpoint, &request).await
+                Box::pin(files_http::handle(&self.shared.files, endpoint, &request)).await
             }
             Target::Native => {
                 let rest = rest.to_owned();
-                native::handle(&self.shared, &rest, request).await
+                Box::pin(native::handle(&self.shared, &rest, request)).await
             }
             // `/redirect/x` is no endpoint.
             Target::Redirect if !rest.trim_matches('/').is_empty() => respond::not_found(),

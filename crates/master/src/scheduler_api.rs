@@ -16,7 +16,9 @@ use crate::replies;
 use crate::scheduler_stream::SchedulerStream;
 use crate::shared::Shared;
 
-const STREAM_ID: &str = "mesos-stream-id";
+/// Where schedulers send their calls.
+pub(crate) const PATH: &str = "/api/v1/scheduler";
+pub(crate) const STREAM_ID: &str = "mesos-stream-id";
 
 /// Answers one call.
 pub(crate) async fn handle(shared: &Shared, mut request: Request) -> Response {
@@ -40,7 +42,7 @@ async fn answer(shared: &Shared, request: &mut Request) -> Result<Response, Resp
     })?;
     match call.r#type() {
         call::Type::Unknown => Err(respond::empty(StatusCode::NOT_IMPLEMENTED)),
-        call::Type::Subscribe => subscribe(shared, request, call).await,
+        call::Type::Subscribe => Box::pin(subscribe(shared, request, call)).await,
         kind => {
             if kind == call::Type::ReconcileOperations {
                 negotiate::accept(request.headers())?;
@@ -59,17 +61,17 @@ async fn answer(shared: &Shared, request: &mut Request) -> Result<Response, Resp
 }
 
 /// Nobody waits for the reply to a call of this number.
-const NO_REPLY: RequestKey = RequestKey(0);
+pub(crate) const NO_REPLY: RequestKey = RequestKey(0);
 
 /// Whether the call would be answered with 202 in any case: its stream is the framework's present one.
-fn is_open(shared: &Shared, stream_id: Option<&str>, call: &Call) -> bool {
+pub(crate) fn is_open(shared: &Shared, stream_id: Option<&str>, call: &Call) -> bool {
     match (stream_id, &call.framework_id) {
         (Some(stream), Some(framework)) => shared.open_streams.is_open(stream, &framework.value),
         _ => false,
     }
 }
 
-fn call_event(request: RequestKey, stream_id: Option<&str>, call: Call) -> Event {
+pub(crate) fn call_event(request: RequestKey, stream_id: Option<&str>, call: Call) -> Event {
     let stream_id = stream_id.map(str::to_owned);
     Event::Call(Box::new(SchedulerCall {
         request,
@@ -112,7 +114,7 @@ async fn subscribe(shared: &Shared, request: &Request, call: Call) -> Result<Res
         stream: key,
         stream_id: stream_id.clone(),
         principal: None,
-        subscribe,
+        subscribe: *subscribe,
     }));
     let stream = SchedulerStream {
         id: stream_id.clone(),

@@ -25,7 +25,7 @@ impl SchedulerStream {
 /// A message as one record.
 pub(crate) fn record<M: mezz_proto::Json + prost::Message>(message: &M, media: MediaType) -> Bytes {
     match media {
-        MediaType::Protobuf => recordio::encode(&message.encode_to_vec()),
+        MediaType::Protobuf => recordio::encode_message(message),
         MediaType::Json | MediaType::RecordIo => {
             recordio::encode(&mezz_proto::to_json_ascii(message))
         }

@@ -17,6 +17,7 @@ use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
 use crate::open_streams::OpenStreams;
 use crate::options::MasterOptions;
+use crate::pieces::Readers;
 use crate::timings::Timings;
 use crate::view::{View, ViewCell};
 
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) view: Arc<ViewCell>,
     pub(crate) hub: Arc<FactHub>,
     pub(crate) open_streams: Arc<OpenStreams>,
+    pub(crate) readers: Arc<Readers>,
     pub(crate) files: Files,
     pub(crate) client: Client,
     pub(crate) leader: RwLock<Leader>,
@@ -69,6 +71,7 @@ impl Shared {
             view,
             hub,
             open_streams: Arc::default(),
+            readers: Arc::default(),
             files,
             client: Client::new(),
             leader: RwLock::default(),
@@ -94,6 +97,11 @@ impl Shared {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether this master leads.
+    pub(crate) fn leader_is_me(&self) -> bool {
+        *self.leader.read().unwrap_or_else(PoisonError::into_inner) == Leader::Me
     }
 
     /// Sets who leads.

@@ -11,12 +11,13 @@ use mezz_store::{Candidate, Leadership, LeadershipState};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_now};
 use crate::core_thread::{CoreThread, Ended, Parts};
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
 use crate::leading::is_recovered;
 use crate::options::MasterOptions;
+use crate::recorder::Recorder;
 use crate::routes::Api;
 use crate::shared::{Leader, Shared};
 use crate::view::ViewCell;
@@ -80,8 +81,10 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         hub.clone(),
     ));
     let (end, ended) = watch::channel(None);
+    let core = Master::new(shared.options.config.clone());
     let core = CoreThread::new(Parts {
-        core: Master::new(shared.options.config.clone()),
+        recorder: start_recorder(&shared.options, &core),
+        core,
         clock: Clock::new(),
         inbox,
         store: shared.options.backend.store.clone(),
@@ -119,6 +122,16 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         ended,
         campaign,
     })
+}
+
+/// A master goes on without its flight recorder.
+fn start_recorder(options: &MasterOptions, core: &Master) -> Option<Recorder> {
+    let wanted = options.recorder.as_ref()?;
+    Recorder::start(wanted, wall_now().0, core)
+        .inspect_err(|error| {
+            tracing::warn!(folder = %wanted.folder.display(), %error, "there is no flight recorder");
+        })
+        .ok()
 }
 
 /// Stands for election, tells the core when it leads, and watches whether it still does.

@@ -1,6 +1,7 @@
 //! The command line: verbs and their arguments. It parses; what a verb does is in `verbs` and `daemons`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Command, Subcommand, ValueEnum};
 
@@ -70,6 +71,8 @@ pub(crate) enum ClientVerb {
     Why(WhyArgs),
     /// Show what happens in the cluster, as it happens.
     Events(EventsArgs),
+    /// Replay what a master recorded, and check that it comes out the same.
+    Replay(ReplayArgs),
     /// Print the version of this program and of the master.
     Version(ListArgs),
 }
@@ -210,6 +213,27 @@ pub(crate) struct EventsArgs {
     pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "A master with --work-dir DIR records into DIR/recorder, that of `mezz dev` into DIR/master/recorder.\n\
+                        Exit code: 0 when the replay agrees; 1 when it does not, or the recording is damaged; 3 when there is \
+                        none; 5 when it is of another version."
+)]
+pub(crate) struct ReplayArgs {
+    /// A segment, or a folder of segments.
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) recording: PathBuf,
+    /// Stop after the event of this number.
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) until: Option<u64>,
+    /// Print each event.
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// Print the effects of each event as well.
+    #[arg(long)]
+    pub(crate) effects: bool,
 }
 
 /// The whole command line; the flags of a daemon only when its verb is the one that is used, since there are many.

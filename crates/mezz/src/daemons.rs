@@ -12,7 +12,7 @@ use mezz_agent::{
     StopRequest,
 };
 use mezz_core::config::Config;
-use mezz_master::{MasterEnd, MasterHandle, MasterOptions};
+use mezz_master::{MasterEnd, MasterHandle, MasterOptions, RECORDER_FOLDER, RecorderOptions};
 use mezz_store::Backend;
 use tokio::sync::watch;
 
@@ -65,6 +65,7 @@ pub(crate) async fn start_master(
     let backend = open_store(&settings.registry)?;
     let options = MasterOptions {
         config: config(&settings),
+        recorder: recorder(&settings),
         advertise_ip: settings.listen.advertise_ip,
         // The port in effect is the one that was bound, which the master itself knows.
         flags: settings
@@ -82,6 +83,14 @@ pub(crate) async fn start_master(
         handle: mezz_master::run(options)
             .await
             .context("the master cannot start")?,
+    })
+}
+
+fn recorder(settings: &MasterSettings) -> Option<RecorderOptions> {
+    let folder = settings.work_dir.as_ref()?.join(RECORDER_FOLDER);
+    (settings.recorder_bytes > 0).then_some(RecorderOptions {
+        folder,
+        max_bytes: settings.recorder_bytes,
     })
 }
 
@@ -126,6 +135,11 @@ fn config(settings: &MasterSettings) -> Config {
         max_completed_frameworks: settings.max_completed_frameworks,
         max_completed_tasks_per_framework: settings.max_completed_tasks_per_framework,
         max_unreachable_tasks_per_framework: settings.max_unreachable_tasks_per_framework,
+        agent_removal_interval_ns: settings.agent_removal_interval.map(nanoseconds),
+        recovery_agent_removal_limit: settings.recovery_agent_removal_limit,
+        registry_gc_interval_ns: nanoseconds(settings.registry_gc_interval),
+        registry_max_agent_age_ns: nanoseconds(settings.registry_max_agent_age),
+        registry_max_agent_count: settings.registry_max_agent_count,
         mezz_version: env!("CARGO_PKG_VERSION").to_owned(),
         ..Config::default()
     }

@@ -20,6 +20,7 @@ fn every_verb_explains_itself() {
         "offers",
         "why",
         "events",
+        "replay",
         "version",
     ];
     insta::assert_snapshot!("mezz", mezz(&["--help"]).seen());
@@ -31,7 +32,7 @@ fn every_verb_explains_itself() {
 #[test]
 fn every_verb_that_exists_is_listed() {
     let help = mezz(&["--help"]).stdout;
-    for verb in ["dev", "run", "ps", "events"] {
+    for verb in ["dev", "run", "ps", "events", "replay"] {
         assert!(
             help.lines().any(|line| line.trim_start().starts_with(verb)),
             "{verb}\n{help}"

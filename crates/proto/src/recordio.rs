@@ -30,10 +30,23 @@ pub fn encode(record: &[u8]) -> Bytes {
     out.into()
 }
 
+/// A message as one record in protobuf, encoded into its place.
+pub fn encode_message(message: &impl prost::Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut out = Vec::with_capacity(length + 8);
+    write_header(length, &mut out);
+    message.encode_raw(&mut out);
+    out.into()
+}
+
+fn write_header(length: usize, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+    writeln!(out, "{length}").expect("a vector grows as needed");
+}
+
 /// Appends one record with its header.
 pub fn encode_into(record: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(record.len().to_string().as_bytes());
-    out.push(b'\n');
+    write_header(record.len(), out);
     out.extend_from_slice(record);
 }
 

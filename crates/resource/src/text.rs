@@ -230,7 +230,7 @@ fn resource_from_json(
         resource.role = Some(role.to_owned());
     }
     resource.reservations = reservations_from_json(json).map_err(shape)?;
-    resource.disk = disk_from_json(json).map_err(shape)?;
+    resource.disk = disk_from_json(json).map_err(shape)?.map(Box::new);
     resource.revocable = field("revocable").map(|_| v1::resource::RevocableInfo {});
     if field("reservation").is_some() {
         return Err(ResourceTextError::NotFromFlags(

@@ -24,7 +24,7 @@ impl Resource {
         let value = value_of(proto)?;
         let traits = Traits {
             reservations: reservations_of(proto),
-            disk: proto.disk.as_ref().map(disk_of),
+            disk: proto.disk.as_deref().map(disk_of),
             tenure: proto.revocable.map_or(Tenure::Firm, |_| Tenure::Revocable),
             sharing: proto.shared.map_or(Sharing::Sole, |_| Sharing::Shared),
             provider_id: proto.provider_id.as_ref().map(|id| id.value.clone()),
@@ -84,7 +84,7 @@ impl Resource {
                 .iter()
                 .map(reservation_to_proto)
                 .collect(),
-            disk: self.disk().map(disk_to_proto),
+            disk: self.disk().map(|disk| Box::new(disk_to_proto(disk))),
             revocable: self.is_revocable().then_some(RevocableInfo {}),
             shared: self.is_shared().then_some(SharedInfo {}),
         }

@@ -37,7 +37,7 @@ fn allocated(mut resource: v1::Resource, role: &str) -> v1::Resource {
 
 fn volume(id: &str) -> v1::Resource {
     let mut resource = reserved(scalar("disk", 128.0), &[(Type::Dynamic, "dev")]);
-    resource.disk = Some(DiskInfo {
+    resource.disk = Some(Box::new(DiskInfo {
         persistence: Some(Persistence {
             id: id.into(),
             principal: None,
@@ -48,7 +48,7 @@ fn volume(id: &str) -> v1::Resource {
             ..Default::default()
         }),
         source: None,
-    });
+    }));
     resource
 }
 

@@ -17,6 +17,7 @@ mod earmark;
 mod explain;
 mod filters;
 mod frameworks;
+mod held_back;
 mod ids;
 mod integrity;
 mod leaves;
@@ -29,6 +30,7 @@ mod scheduler;
 mod share;
 mod tree;
 mod views;
+mod walk;
 
 pub use config::{
     AgentSpec, Capabilities, Capability, Config, FaultDomain, FrameworkSpec, GpuPolicy,

@@ -187,6 +187,7 @@ impl World {
             Effect::CloseExecutorStream { stream } => self.executor_loses(agent, stream),
             Effect::Fetch(fetch) => self.fetch(agent, fetch.launch_id),
             Effect::Launch(launch) => self.launch_container(agent, *launch),
+            Effect::Probe(probe) => self.probe(agent, probe.id),
             Effect::Signal { launch_id, signal } => self.signal_container(agent, launch_id, signal),
             Effect::KillTree { launch_id } => self.kill_container(agent, launch_id),
             // The model's warden loses nothing, so a stray one is at most a container that has ended.
@@ -196,6 +197,7 @@ impl World {
             Effect::Stop { exit_code, message } => self.agent_stops(agent, exit_code, &message),
             Effect::Emit(fact) => self.note(|| format!("agent {agent}: {fact:?}")),
             Effect::CancelFetch { .. }
+            | Effect::CancelProbe { .. }
             | Effect::Reply { .. }
             | Effect::ScheduleSandboxRemoval { .. } => {}
         }

@@ -127,7 +127,7 @@ impl World {
         };
         if self.rng.chance(250) {
             return v1::TaskInfo {
-                executor: Some(self.executor()),
+                executor: Some(Box::new(self.executor())),
                 ..task
             };
         }
@@ -284,7 +284,7 @@ impl World {
             ..call::UpdateFramework::default()
         };
         self.framework_call(framework, call::Type::UpdateFramework, |call| {
-            call.update_framework = Some(update);
+            call.update_framework = Some(Box::new(update));
         });
     }
 

@@ -101,7 +101,7 @@ impl World {
         };
         self.note(|| format!("framework {framework} subscribes on link {link}"));
         self.framework_call(framework, call::Type::Subscribe, |call| {
-            call.subscribe = Some(subscribe);
+            call.subscribe = Some(Box::new(subscribe));
         });
     }
 

@@ -323,7 +323,7 @@ impl World {
                 stream,
                 stream_id,
                 principal: None,
-                subscribe,
+                subscribe: *subscribe,
             })));
         }
         let request = self.request();

@@ -5,6 +5,7 @@
 mod bench;
 mod clients;
 mod command;
+mod instructions;
 mod prerequisites;
 mod tally;
 mod test;

@@ -71,6 +71,17 @@ const NEEDS: &[Need] = &[
     },
 ];
 
+/// What one script needs, which says that it is skipped where this is not to be had.
+const WANTED: &[Need] = &[Need {
+    what: "mesos-go",
+    packages: &["golang-go", "golang-github-mesos-mesos-go-dev"],
+    check: &[
+        "sh",
+        "-c",
+        "command -v go && test -d /usr/share/gocode/src/github.com/mesos/mesos-go",
+    ],
+}];
+
 /// True where a missing program must fail the run instead of shortening it.
 pub(crate) fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false" && value != "0")
@@ -78,8 +89,9 @@ pub(crate) fn in_ci() -> bool {
 
 /// Looks for every program; as root on Debian installs what is missing.
 pub(crate) fn ready(root: &Path) -> Result<Readiness> {
-    let missing = missing();
+    let missing = missing(NEEDS);
     if missing.is_empty() {
+        install_wanted(root)?;
         return Ok(Readiness::Ready);
     }
     let packages: Vec<&str> = missing
@@ -89,9 +101,10 @@ pub(crate) fn ready(root: &Path) -> Result<Readiness> {
         .collect();
     let names: Vec<&str> = missing.iter().map(|need| need.what).collect();
     println!("missing for the whole-system tests: {}", names.join(", "));
-    if silently(&["sh", "-c", "test \"$(id -u)\" = 0 && command -v apt-get"]) {
+    if may_install() {
         install(root, &packages)?;
-        if self::missing().is_empty() {
+        if self::missing(NEEDS).is_empty() {
+            install_wanted(root)?;
             return Ok(Readiness::Ready);
         }
         println!("still missing after the installation: see above");
@@ -104,8 +117,22 @@ pub(crate) fn ready(root: &Path) -> Result<Readiness> {
     Ok(Readiness::Missing)
 }
 
-fn missing() -> Vec<&'static Need> {
-    NEEDS.iter().filter(|need| !silently(need.check)).collect()
+fn may_install() -> bool {
+    silently(&["sh", "-c", "test \"$(id -u)\" = 0 && command -v apt-get"])
+}
+
+fn install_wanted(root: &Path) -> Result<()> {
+    for need in missing(WANTED) {
+        println!("without {}, a script is skipped", need.what);
+        if may_install() {
+            install(root, need.packages)?;
+        }
+    }
+    Ok(())
+}
+
+fn missing(needs: &'static [Need]) -> Vec<&'static Need> {
+    needs.iter().filter(|need| !silently(need.check)).collect()
 }
 
 fn install(root: &Path, packages: &[&str]) -> Result<()> {

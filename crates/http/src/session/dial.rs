@@ -12,6 +12,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::direct::Replayed;
+
 /// Where the master takes sessions.
 pub const PATH: &str = "/agent/v1/session";
 /// The protocol named in the `Upgrade` header.
@@ -90,11 +92,20 @@ pub async fn dial_once(address: &str) -> Result<Carrier, DialError> {
 
 /// The carrier under an upgraded connection of a hyper server.
 pub fn accepted(upgraded: Upgraded) -> Result<Carrier, Upgraded> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>()?;
-    Ok(Carrier {
-        early: parts.read_buf,
-        stream: parts.io.into_inner(),
-    })
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => {
+            return Ok(Carrier {
+                early: parts.read_buf,
+                stream: parts.io.into_inner(),
+            });
+        }
+        Err(upgraded) => upgraded,
+    };
+    // On our own server's side the socket comes with what was read from it before.
+    let parts = upgraded.downcast::<TokioIo<Replayed>>()?;
+    let Replayed { early, stream } = parts.io.into_inner();
+    let early = [&parts.read_buf[..], &early[..]].concat().into();
+    Ok(Carrier { early, stream })
 }
 
 enum Answer {

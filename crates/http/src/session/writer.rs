@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::{Frame, Part};
 use prost::Message;
@@ -13,6 +13,9 @@ use super::outgoing::{Link, credit_is_due};
 
 /// Bytes that one write carries before the queue is looked at again.
 const WRITE_BYTES: usize = 128 * 1024;
+
+/// The length in front of each frame.
+const LENGTH_BYTES: usize = 4;
 
 /// What the writer takes from the queue in one go.
 #[derive(Default)]
@@ -32,7 +35,7 @@ enum Step {
 
 struct Writer {
     link: Arc<Link>,
-    buffer: BytesMut,
+    buffer: Vec<u8>,
     sequence: u64,
     /// A long frame of which some parts are not written yet.
     rest: Option<(u32, Bytes)>,
@@ -42,7 +45,7 @@ struct Writer {
 pub(super) async fn write_all_frames<W: AsyncWrite + Unpin>(link: Arc<Link>, mut io: W) {
     let mut writer = Writer {
         link: Arc::clone(&link),
-        buffer: BytesMut::new(),
+        buffer: Vec::new(),
         sequence: 0,
         rest: None,
     };
@@ -186,13 +189,13 @@ impl Writer {
             acknowledged,
             body,
         };
-        let length = frame.encoded_len();
-        self.buffer.reserve(length + 4);
-        self.buffer
-            .put_u32(u32::try_from(length).expect("frames stay below the part size"));
-        frame
-            .encode(&mut self.buffer)
-            .expect("the buffer has room for it");
+        // The length is put in afterwards: to know it before would take another walk through the body.
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(&[0; LENGTH_BYTES]);
+        frame.encode_raw(&mut self.buffer);
+        let length = u32::try_from(self.buffer.len() - start - LENGTH_BYTES)
+            .expect("frames stay below the part size");
+        self.buffer[start..start + LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
     }
 
     /// Tells those who wait for it that nothing is left to write.
@@ -211,7 +214,7 @@ impl Writer {
     /// Empties the buffer after a write, and gives back a big one.
     fn recycle(&mut self) {
         if self.buffer.capacity() > 4 * WRITE_BYTES {
-            self.buffer = BytesMut::new();
+            self.buffer = Vec::new();
         }
         self.buffer.clear();
     }

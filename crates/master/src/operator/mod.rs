@@ -1,5 +1,6 @@
 //! `POST /api/v1`: the operator API of the master.
 
+mod large;
 mod reads;
 mod stream;
 
@@ -19,7 +20,7 @@ use mezz_proto::v1::master::{Call, response};
 use crate::leading::require_leader;
 use crate::scheduler_api::decode;
 use crate::shared::Shared;
-use crate::unversioned::change;
+use crate::unversioned::{STREAMED_RECORDS, change};
 use v1::master::Response as Answer;
 
 /// Answers one call.
@@ -56,6 +57,8 @@ async fn answer(shared: &Arc<Shared>, request: &mut Request) -> Result<Response,
                 .map_err(respond::bad_request)?;
             Ok(respond::ok())
         }
+        Type::GetState => read_large(shared, large::Large::State, accepted, request).await,
+        Type::GetTasks => read_large(shared, large::Large::Tasks, accepted, request).await,
         kind => match action(&call) {
             Some(action) => Ok(change(shared, action).await),
             None => read(shared, kind, accepted, request).await,
@@ -149,6 +152,36 @@ async fn read(
     let mut response = respond::with_type(StatusCode::OK, media.name(), body);
     respond::compress(request.headers(), &mut response);
     Ok(response)
+}
+
+/// An answer that grows with the cluster: sent while it is being rendered, unless it is small or compressed.
+async fn read_large(
+    shared: &Arc<Shared>,
+    what: large::Large,
+    media: MediaType,
+    request: &Request,
+) -> Result<Response, Response> {
+    let streamed = !respond::accepts_gzip(request.headers());
+    let owned = shared.clone();
+    let built = blocking(move || {
+        let pieces = large::pieces(&owned.view(), what, media);
+        if streamed && pieces.records() >= STREAMED_RECORDS {
+            Err(pieces)
+        } else {
+            Ok(pieces.render())
+        }
+    });
+    match built.await? {
+        Ok(body) => {
+            let mut response = respond::with_type(StatusCode::OK, media.name(), body);
+            respond::compress(request.headers(), &mut response);
+            Ok(response)
+        }
+        Err(pieces) => Ok(respond::streaming(
+            media.name(),
+            pieces.stream(&shared.readers),
+        )),
+    }
 }
 
 fn encode(answer: &Answer, media: MediaType) -> Vec<u8> {

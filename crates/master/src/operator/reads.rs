@@ -19,7 +19,8 @@ use crate::shared::Shared;
 use crate::unversioned::{framework_ids, holdings};
 use crate::view::View;
 
-/// The answer of a reading call; `None` when the call does not read or is not built.
+/// The answer of a reading call; `None` when the call does not read or is not built. The large ones are made in
+/// [`super::large`].
 pub(super) fn answer(shared: &Shared, view: &View, kind: CallType) -> Option<Answer> {
     let of = |kind: response::Type| Answer {
         r#type: Some(kind as i32),
@@ -57,10 +58,6 @@ pub(super) fn answer(shared: &Shared, view: &View, kind: CallType) -> Option<Ans
             }),
             ..of(response::Type::GetLoggingLevel)
         },
-        CallType::GetState => Answer {
-            get_state: Some(state(view)),
-            ..of(response::Type::GetState)
-        },
         CallType::GetAgents => Answer {
             get_agents: Some(agents(view)),
             ..of(response::Type::GetAgents)
@@ -76,10 +73,6 @@ pub(super) fn answer(shared: &Shared, view: &View, kind: CallType) -> Option<Ans
         CallType::GetOperations => Answer {
             get_operations: Some(response::GetOperations::default()),
             ..of(response::Type::GetOperations)
-        },
-        CallType::GetTasks => Answer {
-            get_tasks: Some(tasks(view)),
-            ..of(response::Type::GetTasks)
         },
         CallType::GetRoles => Answer {
             get_roles: Some(roles(view)),
@@ -134,6 +127,14 @@ fn version() -> response::GetVersion {
 pub(super) fn state(view: &View) -> response::GetState {
     response::GetState {
         get_tasks: Some(tasks(view)),
+        ..state_without_tasks(view)
+    }
+}
+
+/// Executors, frameworks and agents.
+pub(super) fn state_without_tasks(view: &View) -> response::GetState {
+    response::GetState {
+        get_tasks: None,
         get_executors: Some(executors(view)),
         get_frameworks: Some(frameworks(view)),
         get_agents: Some(agents(view)),
@@ -154,7 +155,7 @@ fn tasks(view: &View) -> response::GetTasks {
     answer
 }
 
-fn executors(view: &View) -> response::GetExecutors {
+pub(super) fn executors(view: &View) -> response::GetExecutors {
     let executors =
         view.records
             .executors
@@ -188,14 +189,14 @@ fn agents(view: &View) -> response::GetAgents {
     answer
 }
 
-fn agent_info(record: &AgentRecord) -> v1::AgentInfo {
+pub(super) fn agent_info(record: &AgentRecord) -> v1::AgentInfo {
     v1::AgentInfo {
         id: Some(v1::AgentId {
             value: record.id.to_string(),
         }),
         // Every agent checkpoints; Mesos still tells so in its old field.
         checkpoint: Some(true),
-        ..(*record.info).clone()
+        ..record.whole_info()
     }
 }
 
@@ -231,7 +232,7 @@ fn time(wall: Wall) -> v1::TimeInfo {
     }
 }
 
-fn frameworks(view: &View) -> response::GetFrameworks {
+pub(super) fn frameworks(view: &View) -> response::GetFrameworks {
     let mut offers: BTreeMap<FrameworkKey, Vec<v1::Offer>> = BTreeMap::new();
     let executors = executor_ids(view);
     for (_, record) in view.records.offers.iter() {

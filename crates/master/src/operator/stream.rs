@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mezz_core::fact::Fact;
+use mezz_core::fact::{Fact, decoded};
 use mezz_http::negotiate::MediaType;
 use mezz_http::stream::{StreamLimits, StreamSender, stream};
 use mezz_http::{Response, respond};
@@ -114,7 +114,7 @@ fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
     Some(match fact {
         Fact::TaskAdded { wire, .. } => Event {
             task_added: Some(event::TaskAdded {
-                task: (**wire).clone(),
+                task: decoded(wire)?,
             }),
             ..of(event::Type::TaskAdded)
         },
@@ -126,9 +126,9 @@ fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
         } => {
             let updated = event::TaskUpdated {
                 framework_id: v1::FrameworkId {
-                    value: framework_id.clone(),
+                    value: framework_id.to_string(),
                 },
-                status: (**status).clone(),
+                status: decoded(status)?,
                 state: *state as i32,
             };
             Event {

@@ -2,6 +2,7 @@
 
 mod agents;
 mod frameworks;
+mod registry;
 mod roles;
 mod state;
 mod summary;
@@ -24,9 +25,13 @@ use mezz_proto::v1;
 use crate::json::Json;
 use crate::leading::require_leader;
 use crate::options::VERSION;
+use crate::pieces::Pieces;
 use crate::replies;
 use crate::shared::Shared;
 use crate::view::View;
+
+/// Records from which on an answer is sent while it is being rendered.
+pub(crate) const STREAMED_RECORDS: usize = 2_000;
 
 /// Which of the endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +54,7 @@ pub(crate) enum Endpoint {
     Prometheus,
     SystemStats,
     LoggingToggle,
+    Registry,
 }
 
 /// Answers a request to one of the endpoints.
@@ -80,8 +86,8 @@ async fn answer(
             .logging
             .toggle(request, mezz_resource::parse_duration),
         Endpoint::State => {
-            led_read(shared, request, |shared, view, _| {
-                Ok(state::state(shared, view))
+            read_large(shared, request, |shared, view, _| {
+                state::state(shared, view)
             })
             .await
         }
@@ -98,8 +104,8 @@ async fn answer(
             .await
         }
         Endpoint::Frameworks => {
-            led_read(shared, request, |_, view, query| {
-                Ok(frameworks::frameworks(view, query))
+            read_large(shared, request, |_, view, query| {
+                frameworks::frameworks(view, query)
             })
             .await
         }
@@ -119,6 +125,9 @@ async fn answer(
                 return Err(not_built(request));
             }
             read(shared, request, |_, _, _| Ok(b"{}".to_vec())).await
+        }
+        Endpoint::Registry => {
+            led_read(shared, request, |_, view, _| Ok(registry::registry(view))).await
         }
         Endpoint::Teardown => teardown(shared, request).await,
     }
@@ -149,6 +158,37 @@ async fn read(
     let body = built
         .map_err(|error| respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??;
     Ok(respond::unversioned_json(request.headers(), &query, body))
+}
+
+type LargeReader = fn(&Arc<Shared>, &Arc<View>, &Query) -> Pieces;
+
+/// An answer that grows with the cluster: sent while it is being rendered, unless it is small or has to be wrapped.
+async fn read_large(
+    shared: &Arc<Shared>,
+    request: &Request,
+    reader: LargeReader,
+) -> Result<Response, Response> {
+    require_leader(shared, request)?;
+    request.expect_method(&[Method::GET])?;
+    let query = request.query();
+    let streamed = query.get("jsonp").is_none() && !respond::accepts_gzip(request.headers());
+    let owned = shared.clone();
+    let asked = query.clone();
+    let built = tokio::task::spawn_blocking(move || {
+        let pieces = reader(&owned, &owned.view(), &asked);
+        if streamed && pieces.records() >= STREAMED_RECORDS {
+            Err(pieces)
+        } else {
+            Ok(pieces.render())
+        }
+    });
+    let built = built
+        .await
+        .map_err(|error| respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(match built {
+        Ok(body) => respond::unversioned_json(request.headers(), &query, body),
+        Err(pieces) => respond::streaming("application/json", pieces.stream(&shared.readers)),
+    })
 }
 
 fn not_built(request: &Request) -> Response {

@@ -102,15 +102,17 @@ fn write_quantities(json: &mut Json, quantities: &Quantities) {
 /// `/weights`: the roles whose weight was set.
 pub(crate) fn weights_json(view: &View) -> Vec<u8> {
     let mut json = Json::new();
-    json.array(|json| {
-        for (name, role) in view.records.roles.iter() {
-            if let Some(weight) = role.weight {
-                json.object(|json| {
-                    json.key("role").string(name);
-                    json.key("weight").double(weight);
-                });
-            }
-        }
-    });
+    json.array(|json| write_weights(json, view));
     json.finish()
+}
+
+pub(super) fn write_weights(json: &mut Json, view: &View) {
+    for (name, role) in view.records.roles.iter() {
+        if let Some(weight) = role.weight {
+            json.object(|json| {
+                json.key("role").string(name);
+                json.key("weight").double(weight);
+            });
+        }
+    }
 }

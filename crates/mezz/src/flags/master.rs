@@ -27,6 +27,12 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         "Where durable state lives: in_memory, or redb (in --work-dir; replicated_log is taken to mean it) [default: redb with --work-dir, else in_memory]",
     ),
     FlagSpec::built(
+        "recorder_size",
+        Kind::Bytes,
+        "How much of what the master decided is kept in --work-dir for `mezz replay`; 0B keeps nothing",
+    )
+    .default("128MB"),
+    FlagSpec::built(
         "offer_timeout",
         DURATION,
         "An offer that is not answered within this time is rescinded",
@@ -121,6 +127,24 @@ pub(crate) const MASTER: &[FlagSpec] = &[
     )
     .default("1000"),
     FlagSpec::built(
+        "registry_gc_interval",
+        DURATION,
+        "Time between two looks for lost agents to be forgotten",
+    )
+    .default("15mins"),
+    FlagSpec::built(
+        "registry_max_agent_age",
+        DURATION,
+        "Time after which an unreachable or gone agent is forgotten",
+    )
+    .default("2weeks"),
+    FlagSpec::built(
+        "registry_max_agent_count",
+        COUNT,
+        "Unreachable agents that are remembered, and as many gone ones",
+    )
+    .default("102400"),
+    FlagSpec::built(
         "max_operator_event_stream_subscribers",
         COUNT,
         "Operator event streams served at the same time",
@@ -152,16 +176,16 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         Kind::Text,
         "rate limits for frameworks are not built yet",
     ),
-    FlagSpec::refused(
+    FlagSpec::built(
         "agent_removal_rate_limit",
         Kind::Text,
-        "a rate limit for removing agents is not built yet",
+        "The most agents that become unreachable in a span, such as 1/10mins",
     )
     .aliases(&["slave_removal_rate_limit"]),
-    FlagSpec::refused(
+    FlagSpec::built(
         "recovery_agent_removal_limit",
         Kind::Text,
-        "a limit on agents removed after a failover is not built yet",
+        "The share of agents that may stay away after a new leader; above it the leader steps down",
     )
     .default("100%")
     .aliases(&["recovery_slave_removal_limit"]),
@@ -221,9 +245,6 @@ pub(crate) const MASTER: &[FlagSpec] = &[
     )
     .default("true"),
     FlagSpec::inert("registry_fetch_timeout", DURATION, REGISTRY).default("1mins"),
-    FlagSpec::inert("registry_gc_interval", DURATION, REGISTRY).default("15mins"),
-    FlagSpec::inert("registry_max_agent_age", DURATION, REGISTRY).default("2weeks"),
-    FlagSpec::inert("registry_max_agent_count", COUNT, REGISTRY).default("102400"),
     FlagSpec::inert("registry_store_timeout", DURATION, REGISTRY).default("20secs"),
     FlagSpec::inert(
         "webui_dir",

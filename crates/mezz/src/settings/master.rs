@@ -38,7 +38,16 @@ pub(crate) struct MasterSettings {
     pub(crate) max_completed_frameworks: usize,
     pub(crate) max_completed_tasks_per_framework: usize,
     pub(crate) max_unreachable_tasks_per_framework: usize,
+    /// The least time between two agents that are made unreachable.
+    pub(crate) agent_removal_interval: Option<Duration>,
+    /// In hundredths of a percent.
+    pub(crate) recovery_agent_removal_limit: u32,
+    pub(crate) registry_gc_interval: Duration,
+    pub(crate) registry_max_agent_age: Duration,
+    pub(crate) registry_max_agent_count: usize,
     pub(crate) max_operator_event_stream_subscribers: usize,
+    /// What the flight recorder may keep; 0: nothing.
+    pub(crate) recorder_bytes: u64,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -91,10 +100,21 @@ impl MasterSettings {
                 flags,
                 "max_unreachable_tasks_per_framework",
             ),
+            agent_removal_interval: flags
+                .text("agent_removal_rate_limit")
+                .map(removal_interval)
+                .transpose()?,
+            recovery_agent_removal_limit: removal_limit(
+                flags.text("recovery_agent_removal_limit").unwrap_or("100%"),
+            )?,
+            registry_gc_interval: duration(flags, "registry_gc_interval"),
+            registry_max_agent_age: duration(flags, "registry_max_agent_age"),
+            registry_max_agent_count: number(flags, "registry_max_agent_count"),
             max_operator_event_stream_subscribers: number(
                 flags,
                 "max_operator_event_stream_subscribers",
             ),
+            recorder_bytes: size(flags, "recorder_size"),
             work_dir,
             effective_flags,
         })
@@ -110,6 +130,42 @@ fn registry(flags: &Flags, work_dir: Option<&PathBuf>) -> Result<Registry, FlagE
             format!("{kind} keeps its state in a folder: give --work-dir as well"),
         )),
     }
+}
+
+/// `1/10mins`: so many agents in so much time, evenly spaced.
+fn removal_interval(text: &str) -> Result<Duration, FlagError> {
+    let wrong = |why: &str| meaning("agent-removal-rate-limit", format!("'{text}' {why}"));
+    let (count, span) = text
+        .split_once('/')
+        .ok_or_else(|| wrong("is not of the form NUMBER/DURATION"))?;
+    let count: u32 = count
+        .trim()
+        .parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| wrong("does not begin with a number above zero"))?;
+    let span = crate::flags::value::duration(span.trim()).map_err(|why| wrong(&why.to_string()))?;
+    Ok(span / count)
+}
+
+/// `50%`, in hundredths of a percent.
+fn removal_limit(text: &str) -> Result<u32, FlagError> {
+    let percent = text.trim().strip_suffix('%').and_then(|number| {
+        let number: f64 = number.trim().parse().ok()?;
+        (0.0..=100.0).contains(&number).then_some(number)
+    });
+    let percent = percent.ok_or_else(|| {
+        meaning(
+            "recovery-agent-removal-limit",
+            format!("'{text}' is not a percentage from 0% to 100%"),
+        )
+    })?;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it lies between 0 and 10,000"
+    )]
+    Ok((percent * 100.0).round() as u32)
 }
 
 fn names(text: &str) -> BTreeSet<String> {

@@ -6,6 +6,7 @@ mod interrupts;
 mod kill;
 mod lists;
 mod logs;
+mod replay;
 mod run;
 mod version;
 mod why;
@@ -32,6 +33,7 @@ pub(crate) fn client(verb: ClientVerb) -> Exit {
         ClientVerb::Offers(args) => list(&args, "/v1/offers", &columns::OFFERS),
         ClientVerb::Why(args) => why::why(&args),
         ClientVerb::Events(args) => events::events(&args),
+        ClientVerb::Replay(args) => return replay::replay(&args),
         ClientVerb::Version(args) => version::version(&args),
     };
     outcome.unwrap_or_else(|error| talk::client_error(&error))

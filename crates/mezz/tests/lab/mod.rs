@@ -6,6 +6,9 @@
     reason = "each test binary uses a part of it, and none is a library"
 )]
 
+pub mod checks;
+pub mod website;
+
 use std::time::Duration;
 
 use mezz_testkit::framework::framework_info;
@@ -192,6 +195,23 @@ pub fn executor_task(offer: &Value, id: &str, executor: &str) -> Value {
         "command": {"shell": true, "value": "env; exec sleep 600"},
     });
     task
+}
+
+/// Reads events until a test has seen enough of a task; returns what it made of that.
+#[track_caller]
+pub fn until<T>(
+    framework: &mut Framework,
+    what: &str,
+    mut enough: impl FnMut(&Framework) -> Option<T>,
+) -> T {
+    let deadline = std::time::Instant::now() + mezz_testkit::wait::PATIENCE;
+    loop {
+        if let Some(found) = enough(framework) {
+            return found;
+        }
+        assert!(std::time::Instant::now() < deadline, "not seen: {what}");
+        framework.next_event();
+    }
 }
 
 /// The amount of a scalar in an offer.

@@ -172,3 +172,23 @@ pub(crate) fn names(prefix: &str, count: usize) -> Vec<String> {
         .map(|number| format!("{prefix}-{number}"))
         .collect()
 }
+
+/// Whatever a test did to its master, what the master recorded replays to the same.
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let recording = self.folder().join("master/recorder");
+        if std::thread::panicking() || !recording.exists() {
+            return;
+        }
+        let replayed = std::process::Command::new(env!("CARGO_BIN_EXE_mezz"))
+            .arg("replay")
+            .arg(recording)
+            .output()
+            .unwrap();
+        assert!(
+            replayed.status.success(),
+            "{}",
+            String::from_utf8_lossy(&replayed.stderr)
+        );
+    }
+}

@@ -19,7 +19,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Words, &["proto", "resource", "spec"]),
     (
         Layer::Cores,
-        &["sched", "core", "agent-core", "launch-plan"],
+        &["sched", "core", "recording", "agent-core", "launch-plan"],
     ),
     (Layer::Drivers, &["store", "container", "warden", "http"]),
     (
@@ -39,6 +39,11 @@ const WITHIN: &[(&str, &str, &str)] = &[
     ("spec", "proto", "the converters write the wire's tasks"),
     ("spec", "resource", "quantities of a specification"),
     ("core", "sched", "the core owns the fairness ledger"),
+    (
+        "recording",
+        "core",
+        "a recording holds the core's events and is replayed in it",
+    ),
     ("agent-core", "launch-plan", "the agent's core emits plans"),
     (
         "container",

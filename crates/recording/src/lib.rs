@@ -1,0 +1,17 @@
+//! What the flight recorder writes and how it is replayed: the format of a recording, the hashes in it, and the
+//! comparison of a replay with what was recorded.
+//!
+//! It knows bytes and cores. It must never touch a file, a thread or a clock: those who write and read recordings do.
+
+mod entry;
+mod frame;
+mod hash;
+mod replay;
+mod segment;
+mod tape;
+
+pub use entry::{Entry, Header};
+pub use hash::{RecordsHash, hash_effects, hash_snapshot};
+pub use replay::{Difference, Divergence, Left, Replay, ReplayError, Watcher};
+pub use segment::{Item, ReadError, Segment, VERSION};
+pub use tape::{Tape, begin_segment, checkpoint, end_segment};
