@@ -3,14 +3,15 @@
 use crate::config::Config;
 use crate::effect::{Durability, Effect, Fact};
 use crate::event::{Event, Now};
-use crate::ids::{LaunchId, StreamId, TaskSerial};
+use crate::ids::{LaunchId, ProbeId, StreamId, TaskSerial};
 use crate::journal::{ExecutorKind, Record};
 use crate::model::{
-    Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase, KnownFramework, Task, TaskKey,
+    Begun, Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase, KnownFramework, Task,
+    TaskKey,
 };
 use crate::records::{AgentRecords, Counters, FrameworkRecord};
 use crate::rng::Rng;
-use crate::session::Session;
+use crate::session_state::Session;
 use crate::slab::Slab;
 use crate::timers::{TimerKey, Timers};
 use crate::tokens::LaunchTokens;
@@ -40,6 +41,8 @@ pub struct AgentCore {
     pub(crate) launches: FxHashMap<LaunchId, ExecutorKey>,
     /// Looked up, never iterated.
     pub(crate) streams: FxHashMap<StreamId, ExecutorKey>,
+    /// Probes that have not ended.
+    pub(crate) probes: BTreeMap<ProbeId, Begun>,
     pub(crate) tokens: LaunchTokens,
     pub(crate) next_serial: u64,
     pub(crate) completed_frameworks: VecDeque<Arc<FrameworkRecord>>,
@@ -141,6 +144,7 @@ impl AgentCore {
             known_frameworks: BTreeMap::new(),
             launches: FxHashMap::default(),
             streams: FxHashMap::default(),
+            probes: BTreeMap::new(),
             tokens: LaunchTokens::default(),
             next_serial: 1,
             completed_frameworks: VecDeque::new(),
@@ -185,6 +189,10 @@ impl AgentCore {
                 launch_id,
                 wait_status,
             } => self.on_container_exited(turn, launch_id, wait_status),
+            Event::Probed { id, outcome } => self.on_probed(turn, id, outcome),
+            Event::ContainerVanished { launch_id } => {
+                self.on_container_vanished(turn, launch_id);
+            }
             Event::WardenLost { containers } => self.on_warden_lost(turn, &containers),
             Event::Stop(request) => self.on_stop(turn, request),
         }
@@ -197,6 +205,8 @@ impl AgentCore {
                 TimerKey::MasterSilence => self.on_master_silence(turn),
                 TimerKey::RecoveryWait => self.on_recovery_wait_over(turn),
                 TimerKey::UpdateRetry(task) => self.on_update_retry(turn, task),
+                TimerKey::Probe(task, purpose) => self.on_probe_timer(turn, task, purpose),
+                TimerKey::Completion(task) => self.on_completion_time_over(turn, task),
                 TimerKey::KillGrace(executor) => self.on_kill_grace_over(turn, executor),
                 TimerKey::ExecutorRegistration(executor) => {
                     self.on_registration_timeout(turn, executor);

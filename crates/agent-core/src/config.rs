@@ -3,6 +3,14 @@
 use mezz_proto::v1::AgentInfo;
 use std::time::Duration;
 
+/// What every agent of this version can do, in Mesos's names.
+pub const CAPABILITIES: [&str; 4] = [
+    "MULTI_ROLE",
+    "HIERARCHICAL_ROLE",
+    "RESERVATION_REFINEMENT",
+    "TASK_RESOURCE_LIMITS",
+];
+
 /// Settings and facts that hold for one life of the agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -40,6 +48,10 @@ pub struct Config {
     pub recover: RecoverMode,
     /// What to do when the agent's description has changed since its registration.
     pub reconfiguration: ReconfigurationPolicy,
+    /// How often custom executors hear that the agent is there.
+    pub executor_heartbeat_interval: Duration,
+    /// Ended executors of a framework that are remembered.
+    pub max_completed_executors_per_framework: usize,
     /// Unacknowledged frames that we accept from the master.
     pub window: u32,
 }
@@ -58,6 +70,8 @@ pub enum RecoverMode {
 pub enum ReconfigurationPolicy {
     /// Refuse to start; after a reboot start as a new agent.
     Equal,
+    /// Go on under the old id if nothing was taken away; otherwise as with [`Self::Equal`].
+    Additive,
     /// Go on under the old id with what is said now.
     Any,
 }
@@ -75,9 +89,7 @@ impl Config {
             agent,
             mezz_version: env!("CARGO_PKG_VERSION").to_owned(),
             mesos_version: "1.11.0".to_owned(),
-            capabilities: ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"]
-                .map(str::to_owned)
-                .to_vec(),
+            capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
             work_dir: work_dir.into(),
             ip: ip.into(),
             port,
@@ -91,6 +103,8 @@ impl Config {
             recovery_timeout: Duration::from_mins(15),
             recover: RecoverMode::Reconnect,
             reconfiguration: ReconfigurationPolicy::Equal,
+            executor_heartbeat_interval: Duration::from_mins(30),
+            max_completed_executors_per_framework: 150,
             window: 1024,
         }
     }

@@ -4,7 +4,7 @@ use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
 use crate::event::{FetchOutcome, KnownContainer, KnownContainerState};
 use crate::ids::LaunchId;
-use crate::journal::ExecutorKind;
+use crate::journal::{ExecutorKind, KillCause};
 use crate::model::{Container, ExecutorKey, TaskKey};
 use crate::records::ExecutorState;
 use crate::status::{Exit, NewStatus};
@@ -54,6 +54,9 @@ impl AgentCore {
         pid: u32,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
+            if self.on_probe_started(turn, launch_id) {
+                return;
+            }
             turn.ignored(format!(
                 "start of unknown container {launch_id}: it is killed"
             ));
@@ -86,6 +89,7 @@ impl AgentCore {
             .state = ExecutorState::Running;
         if let Some(task) = self.command_task(executor) {
             self.update(turn, task, NewStatus::of_executor(TaskState::TaskRunning));
+            self.begin_checks(turn, task);
         }
     }
 
@@ -96,7 +100,7 @@ impl AgentCore {
         message: &str,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
-            return;
+            return self.on_probe_ended(turn, launch_id, None);
         };
         self.counters.container_launch_errors += 1;
         let message = format!("Failed to launch container: {message}");
@@ -108,7 +112,7 @@ impl AgentCore {
                 message,
             );
             self.custom_executor_ended(turn, executor, -1);
-        } else if self.kill_was_asked(executor) {
+        } else if self.kill_of(executor).is_some() {
             self.command_task_ended(turn, executor, killed_during_launch());
         } else {
             self.command_task_ended(
@@ -131,24 +135,25 @@ impl AgentCore {
     ) {
         match self.launched(launch_id) {
             Some((executor, ExecutorKind::Command)) => {
-                let exit = Exit::from_wait_status(wait_status);
-                let state = match exit {
-                    _ if self.kill_was_asked(executor) => TaskState::TaskKilled,
-                    Exit::Code(0) => TaskState::TaskFinished,
-                    _ => TaskState::TaskFailed,
-                };
-                self.command_task_ended(
-                    turn,
-                    executor,
-                    NewStatus::of_executor(state).message(exit.describe()),
-                );
+                let status = self.exit_status(executor, Exit::from_wait_status(wait_status));
+                self.command_task_ended(turn, executor, status);
             }
             Some((executor, ExecutorKind::Custom)) => {
                 self.custom_executor_ended(turn, executor, wait_status);
             }
-            None => {}
+            None => self.on_probe_ended(turn, launch_id, Some(wait_status)),
         }
         turn.push(Effect::AcknowledgeExit { launch_id });
+    }
+
+    /// What the exit of a command task's process means.
+    fn exit_status(&self, executor: ExecutorKey, exit: Exit) -> NewStatus {
+        let status = match (self.kill_of(executor), exit) {
+            (Some(cause), _) => killed_for(cause),
+            (None, Exit::Code(0)) => NewStatus::of_executor(TaskState::TaskFinished),
+            (None, _) => NewStatus::of_executor(TaskState::TaskFailed),
+        };
+        status.message(exit.describe())
     }
 
     /// A new warden knows only these containers; all others are gone.
@@ -170,6 +175,7 @@ impl AgentCore {
                 self.container_vanished(turn, executor);
             }
         }
+        self.on_probes_lost(turn, &known);
         for (launch_id, state) in known {
             match state {
                 KnownContainerState::Running { pid } => {
@@ -179,6 +185,21 @@ impl AgentCore {
                     self.on_container_exited(turn, launch_id, wait_status);
                 }
             }
+        }
+    }
+
+    pub(crate) fn on_container_vanished(&mut self, turn: &mut Turn<'_>, launch_id: LaunchId) {
+        let Some((executor, _)) = self.launched(launch_id) else {
+            return;
+        };
+        // What has ended in an ordinary way is said to be gone too.
+        if self.executors.get(executor).is_some_and(|entry| {
+            matches!(
+                entry.container,
+                Container::Launching | Container::Running { .. }
+            )
+        }) {
+            self.container_vanished(turn, executor);
         }
     }
 
@@ -210,7 +231,12 @@ impl AgentCore {
             .and_then(|task| self.tasks.get(task))
             .map(|task| task.state);
         let status = match state {
-            _ if self.kill_was_asked(executor) => NewStatus::of_agent(
+            _ if self.kill_of(executor) == Some(KillCause::Overdue) => NewStatus::of_agent(
+                TaskState::TaskFailed,
+                Reason::MaxCompletionTimeReached,
+                UNKNOWN_CONTAINER,
+            ),
+            _ if self.kill_of(executor).is_some() => NewStatus::of_agent(
                 TaskState::TaskKilled,
                 Reason::ExecutorTerminated,
                 UNKNOWN_CONTAINER,
@@ -237,6 +263,7 @@ impl AgentCore {
     ) {
         if let Some(task) = self.command_task(executor) {
             self.update(turn, task, status);
+            self.end_checks(turn, task);
         }
         self.timers.cancel(TimerKey::KillGrace(executor));
         self.container_gone(turn, executor);
@@ -263,13 +290,10 @@ impl AgentCore {
         self.executors.get(executor)?.tasks.first().copied()
     }
 
-    pub(crate) fn kill_was_asked(&self, executor: ExecutorKey) -> bool {
-        let asked = |task: TaskKey| {
-            self.tasks
-                .get(task)
-                .is_some_and(|task| task.kill_grace_ns.is_some())
-        };
-        self.command_task(executor).is_some_and(asked)
+    /// On whose account a command task is being killed, if it is.
+    pub(crate) fn kill_of(&self, executor: ExecutorKey) -> Option<KillCause> {
+        let task = self.tasks.get(self.command_task(executor)?)?;
+        task.kill.map(|kill| kill.cause)
     }
 
     pub(crate) fn framework_id_of(&self, executor: ExecutorKey) -> Option<Arc<str>> {
@@ -277,6 +301,21 @@ impl AgentCore {
         self.frameworks
             .get(framework)
             .map(|framework| Arc::clone(&framework.id))
+    }
+}
+
+/// A task that did as it was told, or had to.
+fn killed_for(cause: KillCause) -> NewStatus {
+    match cause {
+        KillCause::Asked => NewStatus::of_executor(TaskState::TaskKilled),
+        KillCause::Unhealthy => NewStatus {
+            healthy: Some(false),
+            ..NewStatus::of_executor(TaskState::TaskKilled)
+        },
+        KillCause::Overdue => NewStatus {
+            reason: Some(Reason::MaxCompletionTimeReached),
+            ..NewStatus::of_executor(TaskState::TaskFailed)
+        },
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the agent wants done, in order.
 
-use crate::ids::{LaunchId, RequestId, StreamId};
+use crate::ids::{LaunchId, ProbeId, RequestId, StreamId};
 use crate::journal::Record;
 use crate::launch::{Fetch, Launch};
+use crate::probe::Probe;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::executor;
 
@@ -55,6 +56,13 @@ pub enum Effect {
     },
     /// Make the sandbox (if it is not there) and start the container; answered by `ContainerStarted` or `ContainerLaunchFailed`.
     Launch(Box<Launch>),
+    /// Try to reach a task over the network; answered by `Probed`.
+    Probe(Box<Probe>),
+    /// A probe is no longer wanted; no answer is expected (one does no harm).
+    CancelProbe {
+        /// Which.
+        id: ProbeId,
+    },
     /// Send a signal to every process of a container.
     Signal {
         /// Which.

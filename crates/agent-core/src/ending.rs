@@ -108,6 +108,7 @@ impl AgentCore {
             .executors
             .iter()
             .any(|(_, executor)| executor.container != Container::Gone)
+            || !self.probes.is_empty()
         {
             return;
         }

@@ -46,6 +46,21 @@ pub(crate) fn command_task_environment(
     environment
 }
 
+/// Of a command that checks a task: what the task has, and its own.
+pub(crate) fn probe_environment(
+    core: &AgentCore,
+    executor: ExecutorKey,
+    task: &TaskInfo,
+    command: &CommandInfo,
+) -> Vec<(String, String)> {
+    let mut environment = match &task.command {
+        Some(own) => command_task_environment(core, executor, task, own),
+        None => Vec::new(),
+    };
+    append_command_environment(&mut environment, command);
+    environment
+}
+
 fn append_command_environment(environment: &mut Vec<(String, String)>, command: &CommandInfo) {
     let variables = command.environment.iter().flat_map(|list| &list.variables);
     environment.extend(variables.map(|variable| {

@@ -1,7 +1,8 @@
 //! What can happen to an agent, as the shell tells it.
 
-use crate::ids::{LaunchId, RequestId, StreamId};
+use crate::ids::{LaunchId, ProbeId, RequestId, StreamId};
 use crate::journal::Record;
+use crate::probe::ProbeOutcome;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::executor;
 
@@ -70,7 +71,19 @@ pub enum Event {
         /// Raw wait(2) status.
         wait_status: i32,
     },
-    /// The warden itself died: it and what it knew are gone (containers may be reported again after a new `List`).
+    /// A [`crate::Effect::Probe`] ended.
+    Probed {
+        /// Which.
+        id: ProbeId,
+        /// How.
+        outcome: ProbeOutcome,
+    },
+    /// Nothing is left of a container, and nobody can say how it ended.
+    ContainerVanished {
+        /// Which.
+        launch_id: LaunchId,
+    },
+    /// The warden itself died; this is what the next one has taken up or knows the end of.
     WardenLost {
         /// What a new warden knows.
         containers: Vec<KnownContainer>,

@@ -2,21 +2,19 @@
 
 use crate::agent::{AgentCore, Phase, Turn};
 use crate::effect::{CallOutcome, Effect};
+use crate::executor_validation::{validate, validate_status};
 use crate::ids::{RequestId, StreamId};
 use crate::model::{Delivery, ExecutorKey};
 use crate::records::ExecutorState;
 use crate::status::{NewStatus, is_terminal};
 use crate::timers::TimerKey;
-use crate::updates::is_from_executor;
 use mezz_proto::agent_protocol::ExecutorMessage;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::executor::call::{Subscribe, Type, Update};
 use mezz_proto::v1::executor::event::{self, Acknowledged, Kill, Subscribed};
 use mezz_proto::v1::executor::{Call, Event};
 use mezz_proto::v1::task_status::Reason;
-use mezz_proto::v1::{
-    ContainerId, DurationInfo, ExecutorId, FrameworkId, KillPolicy, TaskId, TaskState, TaskStatus,
-};
+use mezz_proto::v1::{ContainerId, DurationInfo, KillPolicy, TaskId, TaskState, TaskStatus};
 use std::collections::BTreeSet;
 
 /// An event with nothing but its type.
@@ -42,10 +40,9 @@ impl AgentCore {
         request: RequestId,
         call: Call,
     ) -> Option<CallOutcome> {
+        let unavailable = || CallOutcome::Unavailable("Agent has not finished recovery".to_owned());
         if self.phase == Phase::Starting {
-            return Some(CallOutcome::Unavailable(
-                "Agent has not finished recovery".to_owned(),
-            ));
+            return Some(unavailable());
         }
         if let Err(message) = validate(&call) {
             return Some(CallOutcome::BadRequest(format!(
@@ -60,36 +57,45 @@ impl AgentCore {
             return Some(CallOutcome::Accepted);
         }
         if self.phase == Phase::Recovering && kind != Type::Subscribe {
-            return Some(CallOutcome::Unavailable(
-                "Agent has not finished recovery".to_owned(),
-            ));
+            return Some(unavailable());
         }
-        if self.framework_of(&call.framework_id.value).is_none() {
-            return Some(CallOutcome::BadRequest(
-                "Framework cannot be found".to_owned(),
-            ));
+        match self.caller(kind, &call) {
+            Ok(executor) => self.obey_executor(turn, request, executor, (kind, call)),
+            Err(outcome) => Some(outcome),
         }
-        let Some(executor) = self.executor_of(&call.framework_id.value, &call.executor_id.value)
-        else {
-            return Some(CallOutcome::BadRequest(
-                "Executor cannot be found".to_owned(),
-            ));
-        };
+    }
+
+    /// The custom executor that calls, if it may.
+    fn caller(&self, kind: Type, call: &Call) -> Result<ExecutorKey, CallOutcome> {
+        let unknown = |what: &str| CallOutcome::BadRequest(format!("{what} cannot be found"));
+        let (framework_id, executor_id) = (&call.framework_id.value, &call.executor_id.value);
+        if self.framework_of(framework_id).is_none() {
+            return Err(unknown("Framework"));
+        }
+        let executor = self
+            .executor_of(framework_id, executor_id)
+            .ok_or_else(|| unknown("Executor"))?;
         let entry = self
             .executors
             .get(executor)
-            .expect("an executor found by its id exists");
-        if entry.info.is_none() {
-            return Some(CallOutcome::BadRequest(
-                "Executor cannot be found".to_owned(),
-            ));
-        }
+            .filter(|entry| entry.info.is_some())
+            .ok_or_else(|| unknown("Executor"))?;
         if entry.state == ExecutorState::Registering && kind != Type::Subscribe {
-            return Some(CallOutcome::Forbidden(
+            return Err(CallOutcome::Forbidden(
                 "Executor is not subscribed".to_owned(),
             ));
         }
-        match (kind, call) {
+        Ok(executor)
+    }
+
+    fn obey_executor(
+        &mut self,
+        turn: &mut Turn<'_>,
+        request: RequestId,
+        executor: ExecutorKey,
+        call: (Type, Call),
+    ) -> Option<CallOutcome> {
+        match call {
             (
                 Type::Subscribe,
                 Call {
@@ -291,11 +297,11 @@ impl AgentCore {
             .get(executor)
             .expect("only called for an executor that is there");
         for task in entry.tasks.iter().filter_map(|task| self.tasks.get(*task)) {
-            let Some(grace_ns) = task.kill_grace_ns.filter(|_| !is_terminal(task.state)) else {
+            let Some(kill) = task.kill.filter(|_| !is_terminal(task.state)) else {
                 continue;
             };
             let grace_period = Some(DurationInfo {
-                nanoseconds: i64::try_from(grace_ns).unwrap_or(i64::MAX),
+                nanoseconds: i64::try_from(kill.grace_ns).unwrap_or(i64::MAX),
             });
             let mut event = event_of(event::Type::Kill);
             event.kill = Some(Kill {
@@ -382,68 +388,5 @@ impl AgentCore {
             entry.stream = None;
             self.timers.cancel(TimerKey::ExecutorHeartbeat(executor));
         }
-    }
-}
-
-fn validate(call: &Call) -> Result<(), String> {
-    let Some(number) = call.r#type else {
-        return Err("Expecting 'type' to be present".to_owned());
-    };
-    let Call {
-        executor_id: ExecutorId { value: executor_id },
-        framework_id: FrameworkId {
-            value: framework_id,
-        },
-        ..
-    } = call;
-    match Type::try_from(number) {
-        Ok(Type::Subscribe) if call.subscribe.is_none() => {
-            Err("Expecting 'subscribe' to be present".to_owned())
-        }
-        Ok(Type::Message) if call.message.is_none() => {
-            Err("Expecting 'message' to be present".to_owned())
-        }
-        Ok(Type::Update) => {
-            let update = call
-                .update
-                .as_ref()
-                .ok_or("Expecting 'update' to be present")?;
-            validate_status(&update.status, executor_id, framework_id)
-        }
-        _ => Ok(()),
-    }
-}
-
-fn validate_status(
-    status: &TaskStatus,
-    executor_id: &str,
-    framework_id: &str,
-) -> Result<(), String> {
-    let uuid = status
-        .uuid
-        .as_ref()
-        .ok_or("Expecting 'uuid' to be present")?;
-    if uuid.len() != 16 {
-        return Err(format!("'uuid' has {} bytes, a UUID has 16", uuid.len()));
-    }
-    if let Some(claimed) = &status.executor_id
-        && claimed.value != executor_id
-    {
-        return Err(format!(
-            "ExecutorID in Call: {executor_id} does not match ExecutorID in TaskStatus: {}",
-            claimed.value
-        ));
-    }
-    if !is_from_executor(status) {
-        return Err(format!(
-            "Received Call from executor {executor_id} of framework {framework_id} with invalid source, expecting 'SOURCE_EXECUTOR'"
-        ));
-    }
-    match TaskState::try_from(status.state) {
-        Ok(TaskState::TaskStaging) => Err(format!(
-            "Received TASK_STAGING from executor {executor_id} of framework {framework_id} which is not allowed"
-        )),
-        Ok(_) => Ok(()),
-        Err(_) => Err(format!("'state' has the unknown number {}", status.state)),
     }
 }

@@ -5,8 +5,8 @@ use crate::effect::Effect;
 use crate::environment::{duration, executor_environment};
 use crate::executor_api::event_of;
 use crate::journal::{ExecutorKind, Record};
-use crate::killing::Announce;
-use crate::model::{Container, Delivery, ExecutorKey, FrameworkKey, Termination};
+use crate::killing::KillOrder;
+use crate::model::{Container, Delivery, ExecutorKey, FrameworkKey, TaskKey, Termination};
 use crate::records::ExecutorState;
 use crate::status::{NewStatus, duration_text, is_terminal};
 use crate::timers::TimerKey;
@@ -17,8 +17,6 @@ use mezz_proto::v1::task_status::Reason;
 use mezz_proto::v1::{ExecutorId, ExecutorInfo, FrameworkId, TaskState};
 use std::sync::Arc;
 use std::time::Duration;
-
-const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(30);
 
 impl AgentCore {
     pub(crate) fn add_custom_executor(
@@ -174,7 +172,7 @@ impl AgentCore {
             return;
         };
         if entry.kind == ExecutorKind::Command {
-            self.kill_command_task(turn, executor, None, Announce::Never);
+            self.kill_command_task(turn, executor, KillOrder::SHUT_DOWN);
             return;
         }
         if matches!(
@@ -289,8 +287,50 @@ impl AgentCore {
             TimerKey::ExecutorHeartbeat(executor),
             turn.now
                 .mono_ns
-                .saturating_add(nanoseconds(HEARTBEAT_INTERVAL)),
+                .saturating_add(nanoseconds(self.config.executor_heartbeat_interval)),
         );
+    }
+
+    fn tell_of_exit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        executor: ExecutorKey,
+        id: ExecutorId,
+        wait_status: i32,
+    ) {
+        if let Some(framework_id) = self.framework_id_of(executor) {
+            let framework_id = FrameworkId {
+                value: framework_id.as_ref().to_owned(),
+            };
+            self.tell_master(
+                turn,
+                Body::ExecutorExited(ExecutorExited {
+                    framework_id,
+                    executor_id: id,
+                    status: wait_status,
+                }),
+            );
+        }
+    }
+
+    fn end_tasks(&mut self, turn: &mut Turn<'_>, tasks: &[TaskKey], termination: &Termination) {
+        for task in tasks.iter().copied() {
+            if self
+                .tasks
+                .get(task)
+                .is_some_and(|task| !is_terminal(task.state))
+            {
+                self.update(
+                    turn,
+                    task,
+                    NewStatus::of_agent(
+                        termination.state,
+                        termination.reason,
+                        termination.message.clone(),
+                    ),
+                );
+            }
+        }
     }
 
     /// The process of a custom executor is gone: so are its tasks.
@@ -317,23 +357,7 @@ impl AgentCore {
         let id = ExecutorId {
             value: entry.id.as_ref().to_owned(),
         };
-        for task in tasks {
-            if self
-                .tasks
-                .get(task)
-                .is_some_and(|task| !is_terminal(task.state))
-            {
-                self.update(
-                    turn,
-                    task,
-                    NewStatus::of_agent(
-                        termination.state,
-                        termination.reason,
-                        termination.message.clone(),
-                    ),
-                );
-            }
-        }
+        self.end_tasks(turn, &tasks, &termination);
         self.checkpoint(turn, framework, Record::ExecutorEnded { launch_id });
         if let Some(stream) = stream {
             self.streams.remove(&stream);
@@ -347,19 +371,7 @@ impl AgentCore {
             self.timers.cancel(key);
         }
         self.container_gone(turn, executor);
-        if let Some(framework_id) = self.framework_id_of(executor) {
-            let framework_id = FrameworkId {
-                value: framework_id.as_ref().to_owned(),
-            };
-            self.tell_master(
-                turn,
-                Body::ExecutorExited(ExecutorExited {
-                    framework_id,
-                    executor_id: id,
-                    status: wait_status,
-                }),
-            );
-        }
+        self.tell_of_exit(turn, executor, id, wait_status);
         self.retire(turn, executor);
         self.end_recovery_if_complete(turn);
     }

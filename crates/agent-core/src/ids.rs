@@ -12,6 +12,22 @@ impl fmt::Display for LaunchId {
     }
 }
 
+/// One probe of a check; one that is a command is a launch of this number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProbeId(pub u64);
+
+impl From<ProbeId> for LaunchId {
+    fn from(probe: ProbeId) -> Self {
+        Self(probe.0)
+    }
+}
+
+impl From<LaunchId> for ProbeId {
+    fn from(launch: LaunchId) -> Self {
+        Self(launch.0)
+    }
+}
+
 /// One HTTP request of an executor, named by the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);

@@ -1,11 +1,14 @@
 //! The records of the append-only journal: what the agent must still know after its own death.
 //!
-//! Owns their meaning and their binary form; framing, checksums and files belong to the shell.
+//! Owns their meaning, and in `codec` their binary form; framing, checksums and files belong to the shell.
 
-use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
+mod codec;
+
+use crate::ids::{ContainerId, LaunchId, TaskSerial};
 use bytes::Bytes;
-use mezz_proto::v1::{AgentInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus};
-use prost::Message;
+use mezz_proto::v1::{
+    AgentInfo, CheckStatusInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus,
+};
 use std::sync::Arc;
 
 /// One entry of the journal.
@@ -76,6 +79,15 @@ pub enum Record {
         serial: TaskSerial,
         /// The grace period in force.
         grace_ns: u64,
+        /// On whose account.
+        cause: KillCause,
+    },
+    /// What the checks of a command task have found out; the newest one holds.
+    Checked {
+        /// Of which task.
+        serial: TaskSerial,
+        /// All of it.
+        state: CheckState,
     },
     /// A status update is held until it is acknowledged.
     Update {
@@ -102,6 +114,31 @@ pub enum ExecutorKind {
     Custom,
 }
 
+/// On whose account a task is killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KillCause {
+    /// The framework's, the master's or the operator's.
+    #[default]
+    Asked,
+    /// Its health check failed too often.
+    Unhealthy,
+    /// It has run for longer than it may.
+    Overdue,
+}
+
+/// What the checks of a task have found out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CheckState {
+    /// When the task began to run, since 1970.
+    pub started_wall_ns: u64,
+    /// Its health check has passed at least once.
+    pub ever_healthy: bool,
+    /// How often it has failed since it passed last.
+    pub failures: u32,
+    /// What the framework was told last of its check.
+    pub status: Option<CheckStatusInfo>,
+}
+
 /// Why bytes are not a record.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RecordError {
@@ -119,206 +156,4 @@ pub enum RecordError {
         /// The field.
         field: &'static str,
     },
-}
-
-/// The union of all fields, for decoding.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Line {
-    #[prost(uint32, tag = "1")]
-    kind: u32,
-    #[prost(string, optional, tag = "2")]
-    framework_id: Option<String>,
-    #[prost(uint64, optional, tag = "3")]
-    serial: Option<u64>,
-    #[prost(fixed64, optional, tag = "4")]
-    launch_id: Option<u64>,
-    #[prost(bytes = "bytes", optional, tag = "5")]
-    container_id: Option<Bytes>,
-    #[prost(uint64, optional, tag = "6")]
-    launch_token: Option<u64>,
-    #[prost(message, optional, tag = "7")]
-    task: Option<TaskInfo>,
-    #[prost(message, optional, tag = "8")]
-    status: Option<TaskStatus>,
-    #[prost(message, optional, tag = "9")]
-    executor: Option<ExecutorInfo>,
-    #[prost(message, optional, tag = "10")]
-    framework: Option<FrameworkInfo>,
-    #[prost(message, optional, tag = "11")]
-    agent: Option<AgentInfo>,
-    #[prost(bytes = "bytes", optional, tag = "12")]
-    uuid: Option<Bytes>,
-    #[prost(string, optional, tag = "13")]
-    cluster_id: Option<String>,
-    #[prost(uint64, optional, tag = "14")]
-    epoch: Option<u64>,
-    #[prost(string, optional, tag = "15")]
-    boot_id: Option<String>,
-    #[prost(uint64, optional, tag = "16")]
-    grace_ns: Option<u64>,
-    #[prost(uint32, optional, tag = "17")]
-    executor_kind: Option<u32>,
-}
-
-impl Record {
-    /// Appends the binary form.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        use prost::encoding::{fixed64, message, string, uint32, uint64};
-        uint32::encode(1, &self.kind(), out);
-        match self {
-            Self::Identity {
-                agent,
-                cluster_id,
-                epoch,
-                boot_id,
-            } => {
-                if let Some(agent) = agent {
-                    message::encode(11, agent.as_ref(), out);
-                }
-                if let Some(cluster_id) = cluster_id {
-                    string::encode(13, cluster_id, out);
-                }
-                uint64::encode(14, epoch, out);
-                string::encode(15, boot_id, out);
-            }
-            Self::Framework { info } => message::encode(10, info.as_ref(), out),
-            Self::FrameworkForgotten { framework_id } => string::encode(2, framework_id, out),
-            Self::ExecutorLaunched {
-                framework_id,
-                info,
-                container_id,
-                launch_id,
-            } => {
-                string::encode(2, framework_id, out);
-                fixed64::encode(4, &launch_id.0, out);
-                encode_container(*container_id, out);
-                message::encode(9, info.as_ref(), out);
-            }
-            Self::ExecutorEnded { launch_id } => fixed64::encode(4, &launch_id.0, out),
-            Self::TaskLaunched {
-                serial,
-                framework_id,
-                info,
-                launch_token,
-                kind,
-                launch_id,
-                container_id,
-            } => {
-                string::encode(2, framework_id, out);
-                uint64::encode(3, &serial.0, out);
-                fixed64::encode(4, &launch_id.0, out);
-                encode_container(*container_id, out);
-                uint64::encode(6, launch_token, out);
-                message::encode(7, info.as_ref(), out);
-                uint32::encode(17, &u32::from(*kind == ExecutorKind::Custom), out);
-            }
-            Self::RegistrationToken { token } => prost::encoding::bytes::encode(12, token, out),
-            Self::KillRequested { serial, grace_ns } => {
-                uint64::encode(3, &serial.0, out);
-                uint64::encode(16, grace_ns, out);
-            }
-            Self::Update { serial, status } => {
-                uint64::encode(3, &serial.0, out);
-                message::encode(8, status.as_ref(), out);
-            }
-            Self::Acknowledged { serial, uuid } => {
-                uint64::encode(3, &serial.0, out);
-                prost::encoding::bytes::encode(12, uuid, out);
-            }
-        }
-    }
-
-    /// Reads one record back.
-    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let line =
-            Line::decode(bytes).map_err(|error| RecordError::Malformed(error.to_string()))?;
-        Self::from_line(line)
-    }
-
-    fn kind(&self) -> u32 {
-        match self {
-            Self::Identity { .. } => 1,
-            Self::Framework { .. } => 2,
-            Self::FrameworkForgotten { .. } => 3,
-            Self::ExecutorLaunched { .. } => 4,
-            Self::ExecutorEnded { .. } => 5,
-            Self::TaskLaunched { .. } => 6,
-            Self::KillRequested { .. } => 7,
-            Self::Update { .. } => 8,
-            Self::Acknowledged { .. } => 9,
-            Self::RegistrationToken { .. } => 10,
-        }
-    }
-
-    fn from_line(line: Line) -> Result<Self, RecordError> {
-        let kind = line.kind;
-        let missing = |field| RecordError::MissingField { kind, field };
-        let serial = line.serial.map(TaskSerial).ok_or(missing("serial"));
-        let launch_id = line.launch_id.map(LaunchId).ok_or(missing("launch_id"));
-        let framework_id = line.framework_id.ok_or(missing("framework_id"));
-        let container_id = line
-            .container_id
-            .as_deref()
-            .and_then(decode_container)
-            .ok_or(missing("container_id"));
-        Ok(match kind {
-            1 => Self::Identity {
-                agent: line.agent.map(Arc::new),
-                cluster_id: line.cluster_id,
-                epoch: line.epoch.ok_or(missing("epoch"))?,
-                boot_id: line.boot_id.ok_or(missing("boot_id"))?,
-            },
-            2 => Self::Framework {
-                info: Arc::new(line.framework.ok_or(missing("framework"))?),
-            },
-            3 => Self::FrameworkForgotten {
-                framework_id: framework_id?,
-            },
-            4 => Self::ExecutorLaunched {
-                framework_id: framework_id?,
-                info: Arc::new(line.executor.ok_or(missing("executor"))?),
-                container_id: container_id?,
-                launch_id: launch_id?,
-            },
-            5 => Self::ExecutorEnded {
-                launch_id: launch_id?,
-            },
-            6 => Self::TaskLaunched {
-                serial: serial?,
-                framework_id: framework_id?,
-                info: Arc::new(line.task.ok_or(missing("task"))?),
-                launch_token: line.launch_token.ok_or(missing("launch_token"))?,
-                kind: match line.executor_kind.ok_or(missing("executor_kind"))? {
-                    0 => ExecutorKind::Command,
-                    _ => ExecutorKind::Custom,
-                },
-                launch_id: launch_id?,
-                container_id: container_id?,
-            },
-            7 => Self::KillRequested {
-                serial: serial?,
-                grace_ns: line.grace_ns.ok_or(missing("grace_ns"))?,
-            },
-            8 => Self::Update {
-                serial: serial?,
-                status: Arc::new(line.status.ok_or(missing("status"))?),
-            },
-            9 => Self::Acknowledged {
-                serial: serial?,
-                uuid: line.uuid.ok_or(missing("uuid"))?,
-            },
-            10 => Self::RegistrationToken {
-                token: line.uuid.ok_or(missing("token"))?,
-            },
-            other => return Err(RecordError::UnknownKind(other)),
-        })
-    }
-}
-
-fn encode_container(container_id: ContainerId, out: &mut Vec<u8>) {
-    prost::encoding::bytes::encode(5, &container_id.0.0.to_vec(), out);
-}
-
-fn decode_container(bytes: &[u8]) -> Option<ContainerId> {
-    bytes.try_into().ok().map(|bytes| ContainerId(Uuid(bytes)))
 }

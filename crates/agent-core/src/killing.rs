@@ -5,13 +5,13 @@ use crate::containers::killed_during_launch;
 use crate::effect::Effect;
 use crate::environment::duration;
 use crate::executor_api::event_of;
-use crate::journal::{ExecutorKind, Record};
-use crate::model::{Container, ExecutorKey, TaskKey};
+use crate::journal::{ExecutorKind, KillCause, Record};
+use crate::model::{Container, ExecutorKey, Kill, TaskKey};
 use crate::records::ExecutorState;
 use crate::status::{NewStatus, is_terminal};
 use crate::timers::TimerKey;
 use mezz_proto::agent_protocol::KillTask;
-use mezz_proto::v1::executor::event::{self, Kill};
+use mezz_proto::v1::executor::event;
 use mezz_proto::v1::task_status::Reason;
 use mezz_proto::v1::{KillPolicy, TaskId, TaskState};
 use std::time::Duration;
@@ -21,9 +21,51 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(3);
 
 /// Whether a kill is shown as TASK_KILLING.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Announce {
+enum Announce {
     IfUnderstood,
     Never,
+}
+
+/// Why and how a command task is to be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KillOrder {
+    /// Goes before the task's own.
+    policy: Option<KillPolicy>,
+    announce: Announce,
+    cause: KillCause,
+    /// The grace of a task that has no policy of its own.
+    default_grace: Duration,
+}
+
+impl KillOrder {
+    /// Together with everything else of its framework or of this agent.
+    pub(crate) const SHUT_DOWN: Self = Self {
+        policy: None,
+        announce: Announce::Never,
+        cause: KillCause::Asked,
+        default_grace: DEFAULT_GRACE,
+    };
+    /// Its health check has failed too often.
+    pub(crate) const UNHEALTHY: Self = Self {
+        announce: Announce::IfUnderstood,
+        cause: KillCause::Unhealthy,
+        ..Self::SHUT_DOWN
+    };
+    /// Its time is over: it had all the time that it may have, unless it asks for a grace itself.
+    pub(crate) const OVERDUE: Self = Self {
+        cause: KillCause::Overdue,
+        default_grace: Duration::ZERO,
+        ..Self::SHUT_DOWN
+    };
+
+    /// By a KILL call.
+    pub(crate) fn asked(policy: Option<KillPolicy>) -> Self {
+        Self {
+            policy,
+            announce: Announce::IfUnderstood,
+            ..Self::SHUT_DOWN
+        }
+    }
 }
 
 impl AgentCore {
@@ -42,7 +84,7 @@ impl AgentCore {
         };
         match self.executors.get(executor).map(|executor| executor.kind) {
             Some(ExecutorKind::Command) => {
-                self.kill_command_task(turn, executor, kill.kill_policy, Announce::IfUnderstood);
+                self.kill_command_task(turn, executor, KillOrder::asked(kill.kill_policy));
             }
             Some(ExecutorKind::Custom) => {
                 self.kill_task_of_custom_executor(turn, executor, task, kill.kill_policy);
@@ -107,8 +149,7 @@ impl AgentCore {
         &mut self,
         turn: &mut Turn<'_>,
         executor: ExecutorKey,
-        policy: Option<KillPolicy>,
-        announce: Announce,
+        order: KillOrder,
     ) {
         let Some(task) = self.command_task(executor) else {
             return;
@@ -118,7 +159,11 @@ impl AgentCore {
             .get(executor)
             .expect("only called for an executor that is there");
         let launch_id = entry.launch_id;
-        let grace_ns = self.grace_ns(task, policy);
+        let grace_ns = self.grace_ns(task, order.policy, order.default_grace);
+        let kill = Kill {
+            grace_ns,
+            cause: order.cause,
+        };
         match entry.container {
             Container::Fetching => {
                 turn.push(Effect::CancelFetch { launch_id });
@@ -126,16 +171,16 @@ impl AgentCore {
             }
             Container::Launching => {
                 if entry.kill_began_ns.is_none() {
-                    self.remember_kill(turn, executor, task, grace_ns);
+                    self.remember_kill(turn, executor, task, kill);
                     turn.push(Effect::KillTree { launch_id });
                 }
             }
             Container::Running { .. } if entry.kill_began_ns.is_some() => {
-                self.shorten_kill(turn, executor, task, grace_ns);
+                self.shorten_kill(turn, executor, task, kill);
             }
             Container::Running { .. } => {
-                self.remember_kill(turn, executor, task, grace_ns);
-                if announce == Announce::IfUnderstood && self.understands_killing(executor) {
+                self.remember_kill(turn, executor, task, kill);
+                if order.announce == Announce::IfUnderstood && self.understands_killing(executor) {
                     self.update(turn, task, NewStatus::of_executor(TaskState::TaskKilling));
                 }
                 self.begin_kill(turn, executor, grace_ns);
@@ -152,7 +197,7 @@ impl AgentCore {
         framework.is_some_and(|framework| framework.traits.killing_state)
     }
 
-    fn grace_ns(&self, task: TaskKey, policy: Option<KillPolicy>) -> u64 {
+    fn grace_ns(&self, task: TaskKey, policy: Option<KillPolicy>, default: Duration) -> u64 {
         let own = self
             .tasks
             .get(task)
@@ -160,7 +205,7 @@ impl AgentCore {
         let grace = policy
             .and_then(|policy| policy.grace_period)
             .or(own)
-            .map_or(DEFAULT_GRACE, duration);
+            .map_or(default, duration);
         u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX)
     }
 
@@ -169,7 +214,7 @@ impl AgentCore {
         turn: &mut Turn<'_>,
         executor: ExecutorKey,
         task: TaskKey,
-        grace_ns: u64,
+        kill: Kill,
     ) {
         let entry = self
             .executors
@@ -177,18 +222,27 @@ impl AgentCore {
             .expect("only called for an executor that is there");
         entry.state = ExecutorState::Terminating;
         entry.kill_began_ns = Some(turn.now.mono_ns);
-        self.record_kill(turn, task, grace_ns);
+        self.record_kill(turn, task, kill);
+        self.end_checks(turn, task);
         self.touch(executor);
     }
 
-    fn record_kill(&mut self, turn: &mut Turn<'_>, task: TaskKey, grace_ns: u64) {
+    fn record_kill(&mut self, turn: &mut Turn<'_>, task: TaskKey, kill: Kill) {
         let entry = self
             .tasks
             .get_mut(task)
             .expect("only called for a task that is there");
-        entry.kill_grace_ns = Some(grace_ns);
+        let Kill { grace_ns, cause } = kill;
+        // Who kills first says why.
+        let cause = entry.kill.map_or(cause, |earlier| earlier.cause);
+        entry.kill = Some(Kill { grace_ns, cause });
         let (framework, serial) = (entry.framework, entry.serial);
-        self.checkpoint(turn, framework, Record::KillRequested { serial, grace_ns });
+        let record = Record::KillRequested {
+            serial,
+            grace_ns,
+            cause,
+        };
+        self.checkpoint(turn, framework, record);
     }
 
     /// Sends SIGTERM, and sees to what follows when it is not obeyed.
@@ -213,21 +267,21 @@ impl AgentCore {
         turn: &mut Turn<'_>,
         executor: ExecutorKey,
         task: TaskKey,
-        grace_ns: u64,
+        kill: Kill,
     ) {
         let began_ns = self
             .executors
             .get(executor)
             .and_then(|executor| executor.kill_began_ns)
             .unwrap_or(turn.now.mono_ns);
-        let deadline = began_ns.saturating_add(grace_ns);
+        let deadline = began_ns.saturating_add(kill.grace_ns);
         let key = TimerKey::KillGrace(executor);
         if self
             .timers
             .deadline(key)
             .is_some_and(|current| deadline < current)
         {
-            self.record_kill(turn, task, grace_ns);
+            self.record_kill(turn, task, kill);
             self.timers.set(key, deadline);
         }
     }
@@ -264,8 +318,11 @@ impl AgentCore {
             return;
         }
         let stream = entry.stream;
-        let grace_ns = self.grace_ns(task, policy);
-        self.record_kill(turn, task, grace_ns);
+        let kill = Kill {
+            grace_ns: self.grace_ns(task, policy, DEFAULT_GRACE),
+            cause: KillCause::Asked,
+        };
+        self.record_kill(turn, task, kill);
         if let Some(stream) = stream {
             let task_id = TaskId {
                 value: self
@@ -277,7 +334,7 @@ impl AgentCore {
                     .to_owned(),
             };
             let mut event = event_of(event::Type::Kill);
-            event.kill = Some(Kill {
+            event.kill = Some(event::Kill {
                 task_id,
                 kill_policy: policy,
             });

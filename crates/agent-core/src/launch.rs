@@ -18,7 +18,9 @@ pub struct Launch {
     pub user: Option<String>,
     /// The sandbox, relative to the work directory.
     pub sandbox: String,
-    /// The sandbox holds fetched files.
+    /// What it is for.
+    pub role: Role,
+    /// The sandbox is there already, with files that the agent did not make.
     pub fetched: bool,
     /// Whether it outlives the daemon.
     pub survival: Survival,
@@ -36,6 +38,15 @@ pub enum Command {
         /// All arguments, the program's own name first; empty means just the program's name.
         argv: Vec<String>,
     },
+}
+
+/// What a container is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A task or an executor: it gets its sandbox to itself, with `stdout` and `stderr`.
+    Main,
+    /// A check of a running task, in the task's sandbox: all its output goes to the task's `stderr`, as in Mesos.
+    Probe,
 }
 
 /// Whether a container outlives the daemon.

@@ -10,42 +10,55 @@
 //! 3. [`Effect::WakeAt`] replaces the earlier wake-up; when it is due the shell sends [`Event::Wake`].
 
 mod agent;
+mod checks;
 mod config;
 mod containers;
 mod effect;
 mod ending;
+mod entries;
 mod environment;
 mod event;
 mod executor_api;
+mod executor_validation;
 mod executors;
+mod frameworks;
 mod ids;
+mod intake;
+mod invariants;
 mod journal;
 mod killing;
 mod launch;
 mod launching;
 mod model;
+mod probe;
+mod reconfiguration;
 mod records;
 mod recovery;
+mod replay;
 mod retiring;
 mod rng;
 mod session;
+mod session_state;
 mod slab;
+mod snapshot;
 mod status;
 mod support;
+mod synthetic;
 mod timers;
 mod tokens;
 mod updates;
 mod view;
 
 pub use agent::AgentCore;
-pub use config::{Config, ReconfigurationPolicy, RecoverMode};
+pub use config::{CAPABILITIES, Config, ReconfigurationPolicy, RecoverMode};
 pub use effect::{CallOutcome, Durability, Effect, Fact};
 pub use event::{
     Event, FetchOutcome, KnownContainer, KnownContainerState, Now, Recovery, StopRequest,
 };
-pub use ids::{ContainerId, LaunchId, RequestId, StreamId, TaskSerial, Uuid};
-pub use journal::{ExecutorKind, Record, RecordError};
-pub use launch::{Command, Fetch, Launch, Survival};
+pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
+pub use journal::{CheckState, ExecutorKind, KillCause, Record, RecordError};
+pub use launch::{Command, Fetch, Launch, Role, Survival};
+pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{
     AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState,
     FrameworkRecord, RegistrationState, TaskRecord,

@@ -1,7 +1,8 @@
 //! The state of frameworks, executors and tasks on this agent: plain data, no decisions.
 
+use crate::checks::{Checks, Purpose};
 use crate::ids::{ContainerId, LaunchId, StreamId, TaskSerial};
-use crate::journal::ExecutorKind;
+use crate::journal::{ExecutorKind, KillCause};
 use crate::records::{ExecutorRecord, ExecutorState, FrameworkRecord, TaskRecord};
 use crate::slab::Key;
 use bytes::Bytes;
@@ -166,8 +167,34 @@ pub(crate) struct Task {
     pub(crate) updates: UpdateStream,
     /// One per state change.
     pub(crate) history: Vec<Arc<TaskStatus>>,
-    /// The grace period in force, once a kill was asked for.
-    pub(crate) kill_grace_ns: Option<u64>,
+    /// The kill under way.
+    pub(crate) kill: Option<Kill>,
+    /// Of a command task that runs, and is checked or limited in time.
+    pub(crate) checks: Option<Box<Checks>>,
+}
+
+/// A probe that was begun and has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// Whose result it is; nobody's once it took too long or its task needs it no more.
+    pub(crate) of: Option<(TaskKey, Purpose)>,
+    pub(crate) by: ProbedBy,
+}
+
+/// Who carries a probe out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProbedBy {
+    Warden,
+    Shell,
+}
+
+/// A kill that was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kill {
+    /// The grace period in force.
+    pub(crate) grace_ns: u64,
+    /// Of the first order.
+    pub(crate) cause: KillCause,
 }
 
 /// Updates on their way to the framework.
@@ -210,7 +237,8 @@ impl Task {
             state: TaskState::TaskStaging,
             updates: UpdateStream::default(),
             history: Vec::new(),
-            kill_grace_ns: None,
+            kill: None,
+            checks: None,
         }
     }
 

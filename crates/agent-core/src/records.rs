@@ -4,7 +4,7 @@
 
 use crate::ids::{ContainerId, LaunchId};
 use crate::journal::ExecutorKind;
-use crate::view::synthetic_executor;
+use crate::synthetic::synthetic_executor;
 use mezz_proto::v1::{
     AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MasterInfo, Task,
     TaskInfo, TaskState, TaskStatus,

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 const COMPLETED_TASKS_PER_EXECUTOR: usize = 200;
-const COMPLETED_EXECUTORS_PER_FRAMEWORK: usize = 150;
 const COMPLETED_FRAMEWORKS: usize = 50;
 
 impl AgentCore {
@@ -83,7 +82,7 @@ impl AgentCore {
             push_bounded(
                 &mut owner.completed,
                 record,
-                COMPLETED_EXECUTORS_PER_FRAMEWORK,
+                self.config.max_completed_executors_per_framework,
             );
             owner.record = None;
         }
@@ -117,8 +116,8 @@ impl AgentCore {
 }
 
 fn push_bounded<T>(history: &mut VecDeque<T>, entry: T, limit: usize) {
-    if history.len() == limit {
+    history.push_back(entry);
+    while history.len() > limit {
         history.pop_front();
     }
-    history.push_back(entry);
 }

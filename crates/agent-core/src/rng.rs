@@ -1,6 +1,6 @@
 //! The seeded generator behind uuids, launch ids and jitter (SplitMix64): deterministic, not for secrets.
 
-use crate::ids::{ContainerId, LaunchId, Uuid};
+use crate::ids::{ContainerId, LaunchId, ProbeId, Uuid};
 
 /// The generator's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,10 @@ impl Rng {
 
     pub(crate) fn launch_id(&mut self) -> LaunchId {
         LaunchId(self.next())
+    }
+
+    pub(crate) fn probe_id(&mut self) -> ProbeId {
+        ProbeId(self.next())
     }
 
     pub(crate) fn container_id(&mut self) -> ContainerId {

@@ -3,55 +3,19 @@
 use crate::agent::{AgentCore, Identity, Phase, Turn};
 use crate::effect::{Durability, Effect, Fact};
 use crate::journal::Record;
+use crate::session_state::SessionState;
 use crate::timers::TimerKey;
 use bytes::Bytes;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::refused::Action;
 use mezz_proto::agent_protocol::{Admitted, Hello, Ping, Pong, Refused, Register, Registered};
-use mezz_proto::v1::{AgentInfo, MasterInfo};
+use mezz_proto::v1::AgentInfo;
 use std::sync::Arc;
 
 /// The version of the session protocol that we speak.
 const PROTOCOL_VERSION: u32 = 1;
-/// Silence after which the agent dials again, until a master says otherwise.
-const DEFAULT_PING_TIMEOUT_NS: u64 = 75_000_000_000;
 const MAX_BACKOFF_NS: u64 = 60_000_000_000;
 const NS_PER_MS: u64 = 1_000_000;
-
-/// The session with the master.
-#[derive(Clone, Debug)]
-pub(crate) struct Session {
-    pub(crate) state: SessionState,
-    /// Failed attempts in a row.
-    attempts: u32,
-    ping_timeout_ns: u64,
-    /// The least wait that a refusal asked for.
-    retry_after_ns: u64,
-    pub(crate) master: Option<Arc<MasterInfo>>,
-}
-
-/// How far the session has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SessionState {
-    Idle,
-    Dialling,
-    Greeted,
-    Registering,
-    Registered,
-    HangingUp,
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self {
-            state: SessionState::Idle,
-            attempts: 0,
-            ping_timeout_ns: DEFAULT_PING_TIMEOUT_NS,
-            retry_after_ns: 0,
-            master: None,
-        }
-    }
-}
 
 impl AgentCore {
     pub(crate) fn is_registered(&self) -> bool {

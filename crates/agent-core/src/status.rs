@@ -36,6 +36,7 @@ pub(crate) struct NewStatus {
     pub(crate) source: Source,
     pub(crate) reason: Option<Reason>,
     pub(crate) message: Option<String>,
+    pub(crate) healthy: Option<bool>,
 }
 
 impl NewStatus {
@@ -46,6 +47,7 @@ impl NewStatus {
             source: Source::Executor,
             reason: None,
             message: None,
+            healthy: None,
         }
     }
 
@@ -56,6 +58,7 @@ impl NewStatus {
             source: Source::Agent,
             reason: Some(reason),
             message: Some(message.into()),
+            healthy: None,
         }
     }
 
@@ -73,6 +76,7 @@ impl NewStatus {
             message: self.message,
             source: Some(self.source.into()),
             reason: self.reason.map(Into::into),
+            healthy: self.healthy,
             ..TaskStatus::default()
         }
     }

@@ -8,16 +8,6 @@ use mezz_proto::v1::{CommandInfo, ContainerInfo, ExecutorInfo, TaskInfo};
 /// The first field of a task that is not supported, if any.
 pub(crate) fn unsupported_in_task(task: &TaskInfo) -> Option<String> {
     let field = match task {
-        TaskInfo {
-            health_check: Some(_),
-            ..
-        } => "health_check",
-        TaskInfo { check: Some(_), .. } => "check",
-        TaskInfo {
-            max_completion_time: Some(_),
-            ..
-        } => "max_completion_time",
-        TaskInfo { limits, .. } if !limits.is_empty() => "limits",
         TaskInfo { resources, .. } if resources.iter().any(|resource| resource.disk.is_some()) => {
             "resources.disk"
         }

@@ -1,5 +1,6 @@
 //! All deadlines of the agent behind one wake-up.
 
+use crate::checks::Purpose;
 use crate::model::{ExecutorKey, TaskKey};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,10 @@ pub(crate) enum TimerKey {
     UpdateRetry(TaskKey),
     /// A command task has had its grace.
     KillGrace(ExecutorKey),
+    /// A task is to be probed, or its probe has had its time.
+    Probe(TaskKey, Purpose),
+    /// A task has run for as long as it may.
+    Completion(TaskKey),
     /// A custom executor has had its time to subscribe.
     ExecutorRegistration(ExecutorKey),
     /// A custom executor has had its time to end.
@@ -60,6 +65,16 @@ impl Timers {
         self.queue.pop_first();
         self.deadlines.remove(&key);
         Some(key)
+    }
+
+    /// Both orders hold the same.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let queued = |(key, at): (&TimerKey, &u64)| self.queue.contains(&(*at, *key));
+        if self.queue.len() == self.deadlines.len() && self.deadlines.iter().all(queued) {
+            Ok(())
+        } else {
+            Err("the queue of timers does not hold their deadlines".to_owned())
+        }
     }
 
     /// The shell's timer has fired.

@@ -1,6 +1,7 @@
 //! Status-update streams: one update of a task in flight, in order, again and again until it is acknowledged.
 
 use crate::agent::{AgentCore, Turn};
+use crate::checks::empty_status;
 use crate::effect::Effect;
 use crate::journal::{ExecutorKind, Record};
 use crate::model::{FrameworkKey, Task, TaskKey};
@@ -42,7 +43,10 @@ impl AgentCore {
         let Some(entry) = self.tasks.get(task) else {
             return Taken::Dropped;
         };
-        let status = status.into_status(&entry.id);
+        let mut status = status.into_status(&entry.id);
+        if is_from_executor(&status) {
+            status.check_status = entry.info.check.as_deref().map(empty_status);
+        }
         self.take_update(turn, task, status)
     }
 

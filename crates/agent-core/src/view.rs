@@ -2,20 +2,17 @@
 
 use crate::agent::{AgentCore, Phase};
 use crate::journal::ExecutorKind;
-use crate::model::{ExecutorKey, FrameworkKey, TaskKey};
+use crate::model::{
+    Container, Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase, TaskKey,
+};
 use crate::records::{
     AgentRecords, ExecutorRecord, FrameworkRecord, RegistrationState, TaskRecord,
 };
+use bytes::Bytes;
 use mezz_proto::agent_protocol::Reregister;
-use mezz_proto::v1::{
-    AgentInfo, CommandInfo, ExecutorId, ExecutorInfo, FrameworkId, Task, TaskInfo,
-};
+use mezz_proto::v1::{AgentInfo, Task};
+use prost::Message as _;
 use std::sync::Arc;
-
-/// Up to here Mesos shows a command whole.
-const SHOWN_COMMAND: usize = 15;
-/// That much of a longer one.
-const SHOWN_START: usize = 12;
 
 impl AgentCore {
     /// What the agent shows of itself; cached until something changes.
@@ -115,59 +112,11 @@ impl AgentCore {
             ip: Some(self.config.ip.clone()),
             ..Reregister::default()
         };
-        for framework in self
-            .framework_keys
-            .values()
-            .filter_map(|key| self.frameworks.get(*key))
-        {
-            if framework.phase == crate::model::FrameworkPhase::Terminating {
-                continue;
+        let living = self.framework_keys.values();
+        for framework in living.filter_map(|key| self.frameworks.get(*key)) {
+            if framework.phase != FrameworkPhase::Terminating {
+                self.report_framework(framework, agent_id, &mut message);
             }
-            message.frameworks.push(framework.info.as_ref().clone());
-            let of_framework =
-                |task: &TaskRecord, executor_id| task.to_task(&framework.id, agent_id, executor_id);
-            for executor in framework
-                .executors
-                .values()
-                .filter_map(|key| self.executors.get(*key))
-            {
-                let executor_id =
-                    (executor.kind == ExecutorKind::Custom).then_some(executor.id.as_ref());
-                let held = executor
-                    .tasks
-                    .iter()
-                    .chain(&executor.queued)
-                    .filter_map(|task| self.tasks.get(*task));
-                message
-                    .tasks
-                    .extend(held.map(|task| of_framework(&task.record(), executor_id)));
-                message.completed_tasks.extend(
-                    executor
-                        .completed
-                        .iter()
-                        .map(|task| of_framework(task, executor_id)),
-                );
-                let alive = executor.container != crate::model::Container::Gone;
-                message.executors.extend(
-                    executor
-                        .info
-                        .iter()
-                        .filter(|_| alive)
-                        .map(|info| info.as_ref().clone()),
-                );
-            }
-            let detached = framework
-                .detached
-                .iter()
-                .filter_map(|task| self.tasks.get(*task));
-            message
-                .tasks
-                .extend(detached.map(|task| of_framework(&task.record(), None)));
-            message.completed_tasks.extend(completed_tasks(
-                framework.completed.iter(),
-                &framework.id,
-                agent_id,
-            ));
         }
         for framework in &self.completed_frameworks {
             let id = framework
@@ -187,13 +136,70 @@ impl AgentCore {
         }
         message
     }
+
+    fn report_framework(&self, framework: &Framework, agent_id: &str, message: &mut Reregister) {
+        message.frameworks.push(framework.info.as_ref().clone());
+        let executors = framework.executors.values();
+        for executor in executors.filter_map(|key| self.executors.get(*key)) {
+            self.report_executor(executor, &framework.id, agent_id, message);
+        }
+        let detached = framework
+            .detached
+            .iter()
+            .filter_map(|task| self.tasks.get(*task));
+        message.tasks.extend(
+            detached.map(|task| encoded(&task.record().to_task(&framework.id, agent_id, None))),
+        );
+        message.completed_tasks.extend(completed_tasks(
+            framework.completed.iter(),
+            &framework.id,
+            agent_id,
+        ));
+    }
+
+    fn report_executor(
+        &self,
+        executor: &Executor,
+        framework_id: &str,
+        agent_id: &str,
+        message: &mut Reregister,
+    ) {
+        let executor_id = (executor.kind == ExecutorKind::Custom).then_some(executor.id.as_ref());
+        let held = executor
+            .tasks
+            .iter()
+            .chain(&executor.queued)
+            .filter_map(|task| self.tasks.get(*task));
+        message.tasks.extend(
+            held.map(|task| encoded(&task.record().to_task(framework_id, agent_id, executor_id))),
+        );
+        message.completed_tasks.extend(
+            executor
+                .completed
+                .iter()
+                .map(|task| encoded(&task.to_task(framework_id, agent_id, executor_id))),
+        );
+        let alive = executor.container != Container::Gone;
+        message.executors.extend(
+            executor
+                .info
+                .iter()
+                .filter(|_| alive)
+                .map(|info| info.as_ref().clone()),
+        );
+    }
+}
+
+/// A task as a registration carries it.
+fn encoded(task: &Task) -> Bytes {
+    task.encode_to_vec().into()
 }
 
 fn completed_tasks<'a>(
     executors: impl Iterator<Item = &'a Arc<ExecutorRecord>>,
     framework_id: &str,
     agent_id: &str,
-) -> Vec<Task> {
+) -> Vec<Bytes> {
     executors
         .flat_map(|executor| {
             let given = executor
@@ -204,63 +210,7 @@ fn completed_tasks<'a>(
             executor
                 .completed
                 .iter()
-                .map(move |task| task.to_task(framework_id, agent_id, executor_id))
+                .map(move |task| encoded(&task.to_task(framework_id, agent_id, executor_id)))
         })
         .collect()
-}
-
-/// The executor that Mesos would have made up for a command task, with the old `source` that it still fills.
-#[allow(deprecated)]
-pub(crate) fn synthetic_executor(framework_id: &str, task: Option<&Arc<TaskInfo>>) -> ExecutorInfo {
-    let Some(task) = task else {
-        return ExecutorInfo::default();
-    };
-    let id = task.task_id.value.clone();
-    let command = task.command.as_ref();
-    ExecutorInfo {
-        executor_id: ExecutorId { value: id.clone() },
-        framework_id: Some(FrameworkId {
-            value: framework_id.to_owned(),
-        }),
-        name: Some(format!(
-            "Command Executor (Task: {id}) (Command: {})",
-            command.map_or_else(|| "NO COMMAND".to_owned(), shown_command)
-        )),
-        source: Some(id),
-        command: command.map(|command| CommandInfo {
-            value: None,
-            arguments: Vec::new(),
-            ..command.clone()
-        }),
-        container: task.container.clone(),
-        labels: task.labels.clone(),
-        discovery: task.discovery.clone(),
-        ..ExecutorInfo::default()
-    }
-}
-
-fn shown_command(command: &CommandInfo) -> String {
-    let value = command.value.as_deref();
-    if command.shell.unwrap_or(true) {
-        return value.map_or_else(
-            || "NO COMMAND".to_owned(),
-            |value| format!("sh -c '{}'", shortened(value)),
-        );
-    }
-    value.map_or_else(
-        || "NO EXECUTABLE".to_owned(),
-        |value| {
-            format!(
-                "[{}]",
-                shortened(&format!("{value}, {}", command.arguments.join(", ")))
-            )
-        },
-    )
-}
-
-fn shortened(text: &str) -> String {
-    if text.len() <= SHOWN_COMMAND {
-        return text.to_owned();
-    }
-    format!("{}...", &text[..text.floor_char_boundary(SHOWN_START)])
 }

@@ -13,7 +13,9 @@ use mezz_proto::agent_protocol::{RunTask, RunTasks};
 use mezz_proto::v1::command_info::Uri;
 use mezz_proto::v1::framework_info::capability::Type as Capability;
 use mezz_proto::v1::task_status::{Reason, Source};
-use mezz_proto::v1::{CommandInfo, FrameworkId, HealthCheck, KillPolicy, TaskInfo, TaskState};
+use mezz_proto::v1::{
+    CommandInfo, ContainerInfo, FrameworkId, KillPolicy, TaskInfo, TaskState, container_info,
+};
 use support::*;
 
 fn with_uris(task: TaskInfo) -> TaskInfo {
@@ -228,7 +230,11 @@ fn a_field_that_is_not_supported_is_named_in_the_refusal() {
     bench.run(
         framework(true, &[]),
         [TaskInfo {
-            health_check: Some(Box::default()),
+            container: Some(Box::new(ContainerInfo {
+                r#type: container_info::Type::Mesos.into(),
+                hostname: Some("h".to_owned()),
+                ..ContainerInfo::default()
+            })),
             ..command_task("t")
         }],
     );
@@ -240,7 +246,7 @@ fn a_field_that_is_not_supported_is_named_in_the_refusal() {
             .message
             .as_ref()
             .unwrap()
-            .contains("health_check")
+            .contains("container.hostname")
     );
     assert_eq!(updates[0].reason, Some(Reason::ContainerLaunchFailed));
 }

@@ -6,7 +6,7 @@ mod support;
 
 use mezz_agent_core::{
     AgentCore, Config, Effect, Event, FetchOutcome, KnownContainer, KnownContainerState, LaunchId,
-    Now, Record, Recovery, RequestId, StopRequest, TaskSerial,
+    Now, ProbeId, ProbeOutcome, Record, Recovery, RequestId, StopRequest, TaskSerial,
 };
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::{
@@ -15,7 +15,8 @@ use mezz_proto::agent_protocol::{
 use mezz_proto::v1::command_info::Uri;
 use mezz_proto::v1::executor::{self, call};
 use mezz_proto::v1::{
-    AgentId, CommandInfo, ExecutorId, FrameworkId, MasterInfo, TaskId, TaskInfo, TaskState,
+    AgentId, CheckInfo, CommandInfo, DurationInfo, ExecutorId, FrameworkId, HealthCheck,
+    MasterInfo, TaskId, TaskInfo, TaskState,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -34,6 +35,26 @@ fn is_terminal(state: TaskState) -> bool {
     )
 }
 
+/// A task that is checked soon, and seldom after that: what settles must not be kept awake.
+fn checked_task(id: &str, pick: usize) -> TaskInfo {
+    let health_check = support::checks::health(u32::try_from(pick % 3).unwrap());
+    let check = support::checks::command_check();
+    TaskInfo {
+        health_check: Some(Box::new(HealthCheck {
+            interval_seconds: Some(1e6),
+            ..health_check
+        })),
+        check: Some(Box::new(CheckInfo {
+            interval_seconds: Some(1e6),
+            ..check
+        })),
+        max_completion_time: pick.is_multiple_of(2).then_some(DurationInfo {
+            nanoseconds: 30_000_000_000,
+        }),
+        ..command_task(id)
+    }
+}
+
 /// The world around one agent: a warden, a master, executors, a journal.
 struct World {
     core: AgentCore,
@@ -42,6 +63,8 @@ struct World {
     journal: Vec<Record>,
     /// Fetches that have not ended.
     fetching: Vec<LaunchId>,
+    /// Probes that have not ended.
+    probing: Vec<ProbeId>,
     /// Launched, the start not reported yet.
     starting: VecDeque<LaunchId>,
     warden: BTreeMap<LaunchId, KnownContainerState>,
@@ -77,6 +100,7 @@ impl World {
             wake_at: None,
             journal: Vec::new(),
             fetching: Vec::new(),
+            probing: Vec::new(),
             starting: VecDeque::new(),
             warden: BTreeMap::new(),
             session: Session::Down,
@@ -101,6 +125,7 @@ impl World {
             ..config()
         });
         self.fetching.clear();
+        self.probing.clear();
         self.starting.clear();
         self.session = Session::Down;
         self.to_acknowledge.clear();
@@ -128,6 +153,7 @@ impl World {
         }
         let mut effects = Vec::new();
         self.core.handle(self.now, event, &mut effects);
+        assert_eq!(self.core.check_invariants(), Ok(()));
         for effect in effects {
             if let Some(fuse) = &mut self.fuse {
                 if *fuse == 0 {
@@ -164,6 +190,8 @@ impl World {
             Effect::AcknowledgeExit { launch_id } => {
                 self.warden.remove(&launch_id);
             }
+            Effect::Probe(probe) => self.probing.push(probe.id),
+            Effect::CancelProbe { id } => self.probing.retain(|probe| *probe != id),
             Effect::Stop { .. } => self.stopped = true,
             _ => {}
         }
@@ -240,6 +268,7 @@ impl World {
                     ..command_task(&id)
                 }
             }
+            2 => checked_task(&id, pick),
             _ => command_task(&id),
         };
         if let Some(executor) = &task.executor {
@@ -409,6 +438,16 @@ impl World {
                     })
                     .collect(),
             }),
+            26 => {
+                if let Some(id) = self.probing.pop() {
+                    let outcome = if pick.is_multiple_of(3) {
+                        ProbeOutcome::Connected
+                    } else {
+                        ProbeOutcome::Failed
+                    };
+                    self.event(Event::Probed { id, outcome });
+                }
+            }
             _ => {
                 let connected = !pick.is_multiple_of(5);
                 self.master(Body::Ping(Ping { connected }));
@@ -501,7 +540,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_task_ends_once_and_nothing_unacknowledged_is_forgotten(steps in prop::collection::vec((0u8..27, 0usize..1000), 1..120)) {
+    fn each_task_ends_once_and_nothing_unacknowledged_is_forgotten(steps in prop::collection::vec((0u8..28, 0usize..1000), 1..120)) {
         let mut world = World::new();
         world.advance(1);
         world.connect();

@@ -80,12 +80,10 @@ fn updates_wait_while_no_master_listens_and_go_out_at_registration() {
         panic!("the agent registers again")
     };
     assert_eq!(reregister.tasks.len(), 1);
-    assert_eq!(reregister.tasks[0].state, i32::from(TaskRunning));
-    assert_eq!(
-        reregister.tasks[0].status_update_state,
-        Some(TaskStarting.into())
-    );
-    assert_eq!(reregister.tasks[0].executor_id, None);
+    let task: mezz_proto::v1::Task = prost::Message::decode(&*reregister.tasks[0]).unwrap();
+    assert_eq!(task.state, i32::from(TaskRunning));
+    assert_eq!(task.status_update_state, Some(TaskStarting.into()));
+    assert_eq!(task.executor_id, None);
     assert_eq!(reregister.frameworks.len(), 1);
     bench.confirm();
     assert_eq!(bench.take_updates(), first);

@@ -21,6 +21,7 @@ use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::LogRotation;
 use crate::master_link::MasterLink;
+use crate::probes::Prober;
 use crate::streams::{Encoding, ExecutorStreams};
 use crate::usage::UsageRequests;
 use crate::warden_link::{WardenLink, WardenLinkError, is_gone};
@@ -56,6 +57,7 @@ pub(crate) struct Driver {
     pub(crate) master: MasterLink,
     pub(crate) launcher: Launcher,
     pub(crate) fetcher: Fetcher,
+    pub(crate) prober: Prober,
     pub(crate) garbage: GarbageCollector,
     pub(crate) rotation: LogRotation,
     pub(crate) streams: ExecutorStreams,
@@ -79,6 +81,8 @@ pub(crate) struct TurnState {
     pub(crate) wake_at: Option<u64>,
     /// Launches that the warden may still know.
     pub(crate) live: std::collections::BTreeSet<LaunchId>,
+    /// Those of them that only check a task.
+    pub(crate) checking: std::collections::BTreeSet<LaunchId>,
     pub(crate) stop: Option<AgentExit>,
     pub(crate) inputs: Vec<Input>,
     pub(crate) replies: Vec<Incoming>,
@@ -197,8 +201,10 @@ impl Driver {
     fn on_input(&mut self, input: Input) {
         match input {
             Input::Event(event) => {
-                if let Event::ExecutorStreamClosed { stream } = &event {
-                    self.streams.forget(*stream);
+                match &event {
+                    Event::ExecutorStreamClosed { stream } => self.streams.forget(*stream),
+                    Event::Probed { id, .. } => self.prober.ended(*id),
+                    _ => {}
                 }
                 self.handle(event);
             }
@@ -271,6 +277,7 @@ impl Driver {
                     .iter()
                     .map(|container| container.launch_id)
                     .collect();
+                self.state.checking.clear();
                 self.handle(Event::WardenLost { containers });
                 Ok(())
             }
@@ -292,6 +299,7 @@ impl Driver {
             } => {
                 let launch_id = LaunchId(launch_id.0);
                 self.state.live.remove(&launch_id);
+                self.state.checking.remove(&launch_id);
                 self.rotation.forget(launch_id);
                 let message = format!("Failed to launch container: {message}");
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
@@ -305,7 +313,10 @@ impl Driver {
                     launch_id,
                     wait_status,
                 });
-                self.exits.ended(launch_id, wait_status);
+                // Nobody asks how a check ended, and there are many.
+                if !self.state.checking.remove(&launch_id) {
+                    self.exits.ended(launch_id, wait_status);
+                }
             }
             Reply::Usage { launch_id, usage } => {
                 self.usage.answered(LaunchId(launch_id.0), Some(usage));
@@ -328,7 +339,11 @@ impl Driver {
             Reply::ReexecFailed { message } => {
                 tracing::warn!(message, "the warden could not be replaced in place");
             }
-            Reply::Welcome { .. } | Reply::Listing { .. } | Reply::TreeGone { .. } => {}
+            Reply::TreeGone { launch_id } => {
+                let launch_id = LaunchId(launch_id.0);
+                self.handle(Event::ContainerVanished { launch_id });
+            }
+            Reply::Welcome { .. } | Reply::Listing { .. } => {}
         }
     }
 

@@ -3,7 +3,6 @@
 mod containers;
 mod executor_api;
 mod flags;
-mod logging;
 mod logs;
 mod metrics;
 mod operator_api;
@@ -18,6 +17,7 @@ use http::{Method, StatusCode};
 use mezz_agent_core::{AgentRecords, RegistrationState};
 use mezz_http::files::Files;
 use mezz_http::files_http::{self, FilesEndpoint};
+use mezz_http::logging_level::LoggingLevel;
 use mezz_http::router::Router;
 use mezz_http::server::Service;
 use mezz_http::{Request, Response, respond};
@@ -41,6 +41,7 @@ pub(crate) const MESOS_VERSION: &str = "1.11.0";
 enum Route {
     ExecutorApi,
     OperatorApi,
+    ResourceProviderApi,
     Files(FilesEndpoint),
     Logs,
     Toggle,
@@ -76,7 +77,7 @@ pub(crate) struct AgentHttp {
     pub(crate) rotation: LogRotation,
     pub(crate) start_time: f64,
     recovery_seconds: std::sync::OnceLock<f64>,
-    pub(crate) logging: logging::LoggingLevel,
+    pub(crate) logging: LoggingLevel,
 }
 
 impl AgentHttp {
@@ -99,7 +100,7 @@ impl AgentHttp {
             rotation: parts.rotation.clone(),
             start_time: clock::wall_seconds(),
             recovery_seconds: std::sync::OnceLock::new(),
-            logging: logging::LoggingLevel::default(),
+            logging: LoggingLevel::new(options.logging.clone()),
         }
     }
 
@@ -159,7 +160,12 @@ impl Service for AgentHttp {
                 let tail = tail.to_owned();
                 logs::answer(&self, &request, &tail).await
             }
-            Route::Toggle => self.logging.toggle(&request),
+            Route::Toggle => self.logging.toggle(&request, mezz_resource::parse_duration),
+            Route::ResourceProviderApi => request.expect_method(&[Method::POST]).and_then(|()| {
+                Err(respond::not_implemented(
+                    "the resource-provider API (/api/v1/resource_provider) is not built yet",
+                ))
+            }),
             Route::Health => Ok(respond::ok()),
             Route::Read(route) => self.read(route, &request).await,
         };
@@ -173,6 +179,7 @@ fn router() -> Router<Route> {
     Router::new(["slave(1)", "slave", "agent"])
         .route("/api/v1", Route::OperatorApi)
         .route("/api/v1/executor", Route::ExecutorApi)
+        .route("/api/v1/resource_provider", Route::ResourceProviderApi)
         .route("/v1/tasks", Route::Logs)
         .route("/files/browse", Route::Files(Browse))
         .route("/files/read", Route::Files(Read))

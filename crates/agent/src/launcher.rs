@@ -7,10 +7,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
-use mezz_agent_core::{Command, Launch, Survival};
+use mezz_agent_core::{Command, Launch, Role, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan, Place,
-    PlanError, Privilege, SandboxContent,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan,
+    OutputSpec, Place, PlanError, Privilege, SandboxContent,
 };
 use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::io::Errno;
@@ -129,6 +129,9 @@ fn spec(launch: Launch, sandbox: PathBuf) -> ContainerSpec {
     let mut spec = ContainerSpec::new(LaunchId(launch.launch_id.0), command, sandbox);
     spec.environment = vec![launch.environment];
     spec.user = launch.user;
+    if launch.role == Role::Probe {
+        spec.stdio.stdout = OutputSpec::SandboxFile("stderr".to_owned());
+    }
     spec.sandbox_content = if launch.fetched {
         SandboxContent::Fetched
     } else {

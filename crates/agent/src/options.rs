@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mezz_http::logging_level::LoggingControl;
+
 pub use mezz_agent_core::{ReconfigurationPolicy, RecoverMode};
 
 /// How an agent is to run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AgentOptions {
     /// Where its HTTP API listens.
     pub ip: IpAddr,
@@ -50,6 +52,10 @@ pub struct AgentOptions {
     pub recover: RecoverMode,
     /// Which changes of the agent's description it may restart with.
     pub reconfiguration_policy: ReconfigurationPolicy,
+    /// How often custom executors hear that the agent is there.
+    pub executor_heartbeat_interval: Duration,
+    /// Ended executors of a framework that are remembered.
+    pub max_completed_executors_per_framework: usize,
     /// How long the sandbox of something that ended is kept.
     pub gc_delay: Duration,
     /// The part of the disk that is kept free by collecting sooner.
@@ -70,8 +76,19 @@ pub struct AgentOptions {
     pub max_log_files: u32,
     /// Flags as `/flags` shows them, beside those that this struct holds.
     pub flags: BTreeMap<String, String>,
+    /// What SET_LOGGING_LEVEL and `/logging/toggle` change.
+    pub logging: Option<LoggingControl>,
     /// The binary that serves the hidden verb `warden`; by default the running one.
     pub warden_program: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for AgentOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentOptions")
+            .field("masters", &self.masters)
+            .field("work_dir", &self.work_dir)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for AgentOptions {
@@ -97,6 +114,8 @@ impl Default for AgentOptions {
             recovery_timeout: Duration::from_mins(15),
             recover: RecoverMode::Reconnect,
             reconfiguration_policy: ReconfigurationPolicy::Equal,
+            executor_heartbeat_interval: Duration::from_mins(30),
+            max_completed_executors_per_framework: 150,
             gc_delay: Duration::from_hours(7 * 24),
             gc_disk_headroom: 0.1,
             disk_watch_interval: Duration::from_mins(1),
@@ -107,6 +126,7 @@ impl Default for AgentOptions {
             max_log_bytes: 0,
             max_log_files: 2,
             flags: BTreeMap::new(),
+            logging: None,
             warden_program: None,
         }
     }

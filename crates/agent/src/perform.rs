@@ -1,6 +1,6 @@
 //! What each effect means outside.
 
-use mezz_agent_core::{Durability, Effect, Event, ExecutorRecord, Fact, Launch};
+use mezz_agent_core::{Durability, Effect, Event, ExecutorRecord, Fact, Launch, Role};
 use mezz_launch_plan::LaunchId;
 use mezz_warden::{Request, SignalScope, crash_point};
 
@@ -53,6 +53,8 @@ impl Driver {
             Effect::Fetch(fetch) => self.fetcher.start(*fetch),
             Effect::CancelFetch { launch_id } => self.fetcher.cancel(launch_id),
             Effect::Launch(launch) => self.launch(*launch),
+            Effect::Probe(probe) => self.prober.start(*probe),
+            Effect::CancelProbe { id } => self.prober.cancel(id),
             Effect::Signal { launch_id, signal } => self.state.requests.push(Request::Signal {
                 launch_id: LaunchId(launch_id.0),
                 signal,
@@ -83,7 +85,7 @@ impl Driver {
     }
 
     fn launch(&mut self, launch: Launch) {
-        let launch_id = launch.launch_id;
+        let (launch_id, role) = (launch.launch_id, launch.role);
         let environment = launch.environment.iter();
         let limits = self
             .rotation
@@ -95,9 +97,15 @@ impl Driver {
             .and_then(|limits| Ok((self.launcher.prepare(launch)?, limits)));
         match prepared {
             Ok((plan, limits)) => {
-                self.rotation.watch(launch_id, &sandbox, limits);
                 crash_point("agent.after_sandbox");
                 self.state.live.insert(launch_id);
+                match role {
+                    Role::Main => self.rotation.watch(launch_id, &sandbox, limits),
+                    // It writes into its task's file, which is watched already.
+                    Role::Probe => {
+                        self.state.checking.insert(launch_id);
+                    }
+                }
                 self.state.requests.push(Request::Launch(Box::new(plan)));
             }
             Err(error) => {

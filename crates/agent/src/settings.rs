@@ -56,6 +56,8 @@ pub(crate) fn config(
     config.executor_shutdown_grace_period = options.executor_shutdown_grace_period;
     config.recovery_timeout = options.recovery_timeout;
     config.recover = options.recover;
+    config.executor_heartbeat_interval = options.executor_heartbeat_interval;
+    config.max_completed_executors_per_framework = options.max_completed_executors_per_framework;
     config.reconfiguration = options.reconfiguration_policy;
     config
 }
@@ -72,6 +74,7 @@ pub(crate) fn say_what_is_not_enforced(facts: &mezz_launch_plan::HostFacts) {
     } else {
         tracing::info!("cpus, mem and disk are accounted, not enforced");
     }
+    tracing::info!("limits of tasks are taken and shown, not enforced");
     if !by_cgroup && facts.pid_namespaces == PidNamespaces::Unavailable {
         tracing::warn!(
             "no usable cgroup and no pid namespaces: a task that leaves its session is found by its environment only"

@@ -22,6 +22,7 @@ use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
 use crate::options::AgentOptions;
+use crate::probes::Prober;
 use crate::settings::{self, agent_info, config, fetch_cache, fetch_settings, garbage_settings};
 use crate::streams::ExecutorStreams;
 use crate::usage::UsageRequests;
@@ -195,6 +196,16 @@ struct Prepared {
     fetch_cache: Cache,
 }
 
+/// Off this thread: there may be thousands, and nobody waits for it.
+fn clear_cgroups(facts: &mezz_launch_plan::HostFacts) {
+    /// Long enough for a launch under way to have joined its group.
+    const OLD: std::time::Duration = std::time::Duration::from_mins(10);
+    let facts = facts.clone();
+    let thread = std::thread::Builder::new().name("cgroup-gc".to_owned());
+    // Whatever is left does no harm but its place; the next start removes it.
+    let _ = thread.spawn(move || mezz_warden::host::remove_stale_cgroups(&facts, OLD));
+}
+
 fn advertised(options: &AgentOptions, bound: SocketAddr) -> SocketAddr {
     let any = bound.ip().is_unspecified();
     let fallback = if any {
@@ -223,6 +234,7 @@ fn prepare(
     let (warden, containers) = WardenLink::open(&work_dir, options.warden_program.clone())?;
     let facts = mezz_warden::host::facts(work_dir.scope());
     settings::say_what_is_not_enforced(&facts);
+    clear_cgroups(&facts);
     let launcher = Launcher::new(facts, work_dir.path().to_owned());
     let core = AgentCore::new(config(options, agent, parts.advertised, &work_dir));
     let recovery = Recovery {
@@ -283,6 +295,7 @@ impl Prepared {
                 parts.runtime.clone(),
                 Arc::clone(&parts.fetch_counters),
             ),
+            prober: Prober::new(Arc::clone(inbox), parts.runtime.clone()),
             garbage: GarbageCollector::start(
                 garbage_settings(options, &work_dir),
                 Arc::clone(&parts.garbage_counters),

@@ -21,6 +21,8 @@ const LIST_DEADLINE: Duration = Duration::from_secs(30);
 const LIST_PAUSE: Duration = Duration::from_millis(2);
 /// How long it may take to become another program: launches under way are finished first.
 const UPGRADE_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a warden that is dead may take to be gone.
+const LAST_MOMENT: Duration = Duration::from_millis(200);
 /// How long it may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -128,8 +130,13 @@ impl WardenLink {
     /// After the warden died: a new one, and what it knows.
     pub(crate) fn reopen(&mut self) -> Result<Vec<KnownContainer>, WardenLinkError> {
         if let Some(handle) = &mut self.handle {
-            // Only to leave no zombie.
-            let _ = handle.try_wait();
+            // Only to leave no zombie. Its connection closes a moment before it has ended.
+            let end = Instant::now() + LAST_MOMENT;
+            while let Ok(None) = handle.try_wait()
+                && Instant::now() < end
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         let (link, known) = Self::connect(self.options.clone(), self.generation)?;
         *self = link;

@@ -115,6 +115,7 @@ async fn after_a_restart_sandboxes_are_collected_by_their_last_use() {
     let work_dir = tempfile::tempdir().unwrap();
     let options = [
         ("--gc-delay-ms", LONG_MS),
+        ("--gc-disk-headroom", "0"),
         ("--disk-watch-interval-ms", "50"),
     ];
     let mut agent = Agent::start(&master.address, Some(work_dir.path()), &options);

@@ -202,3 +202,18 @@ async fn metrics_have_every_name_that_exporters_read() {
     assert_eq!(agent.get("/health").await, (200, String::new()));
     assert_eq!(agent.get("/nothing").await.0, 404);
 }
+
+#[tokio::test]
+async fn the_resource_provider_api_says_that_it_is_not_built() {
+    let mut master = FakeMaster::start().await;
+    let agent = Agent::start(&master.address, None, &[]);
+    let _link = master.accept().await;
+    let path = "/api/v1/resource_provider";
+    let json = [("Content-Type", "application/json")];
+    let (status, body) = agent
+        .request("POST", path, &json, r#"{"type":"SUBSCRIBE"}"#)
+        .await;
+    assert_eq!(status, 501);
+    assert!(body.contains("resource-provider API"), "{body}");
+    assert_eq!(agent.get(path).await.0, 405);
+}

@@ -9,6 +9,14 @@ use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::TaskState;
 use support::{Agent, FakeMaster, framework, shell, states};
 
+/// The tasks that a registration carries.
+fn reported(registration: &mezz_proto::agent_protocol::Reregister) -> Vec<mezz_proto::v1::Task> {
+    let tasks = registration.tasks.iter();
+    tasks
+        .map(|task| prost::Message::decode(&**task).unwrap())
+        .collect()
+}
+
 #[tokio::test]
 async fn tasks_outlive_a_crash_and_their_ends_are_reported() {
     let mut master = FakeMaster::start().await;
@@ -38,8 +46,7 @@ async fn tasks_outlive_a_crash_and_their_ends_are_reported() {
         support::AGENT
     );
     assert!(
-        registration
-            .tasks
+        reported(registration)
             .iter()
             .any(|task| task.task_id.value == "long" && task.state() == TaskState::TaskRunning)
     );
@@ -76,35 +83,6 @@ async fn an_unacknowledged_update_is_sent_again_after_a_crash() {
         (states[0], *states.last().unwrap()),
         ("TASK_STARTING", "TASK_FINISHED")
     );
-}
-
-#[tokio::test]
-async fn the_death_of_the_warden_fails_its_tasks_and_the_agent_goes_on_with_another() {
-    let mut master = FakeMaster::start().await;
-    let work_dir = tempfile::tempdir().unwrap();
-    let agent = Agent::start(&master.address, Some(work_dir.path()), &[]);
-    let mut link = master.accept().await;
-    link.run(&framework(true), vec![shell("orphan", "exec sleep 4747")]);
-    link.until("orphan", TaskState::TaskRunning).await;
-    let warden = rustix::process::Pid::from_raw(agent.warden()).unwrap();
-    rustix::process::kill_process(warden, rustix::process::Signal::KILL).unwrap();
-    let seen = link.finish(&["orphan"]).await;
-    assert_eq!(
-        seen["orphan"].last().unwrap().state(),
-        TaskState::TaskFailed
-    );
-    link.run(&framework(true), vec![shell("next", "true")]);
-    let seen = link.finish(&["next"]).await;
-    assert_eq!(
-        seen["next"].last().unwrap().state(),
-        TaskState::TaskFinished
-    );
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let left = std::process::Command::new("pgrep")
-        .args(["-f", "sleep 4747"])
-        .output()
-        .unwrap();
-    assert!(left.stdout.is_empty(), "the orphan goes on");
 }
 
 #[tokio::test]
@@ -194,8 +172,7 @@ async fn crash_once(master: &mut FakeMaster, work_dir: &std::path::Path, point: 
     let _again = Agent::start(&master.address, Some(work_dir), &[]);
     let mut link = master.accept().await;
     let known: Vec<String> = match &link.registration {
-        Body::Reregister(registration) => registration
-            .tasks
+        Body::Reregister(registration) => reported(registration)
             .iter()
             .map(|task| task.task_id.value.clone())
             .collect(),

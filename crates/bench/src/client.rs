@@ -56,6 +56,7 @@ pub(crate) struct Calls {
     head: String,
     encoding: Encoding,
     framework_id: Option<v1::FrameworkId>,
+    stream_id: String,
     pending: Vec<u8>,
     /// Answers that were not 202.
     pub(crate) refused: Arc<AtomicU64>,
@@ -119,6 +120,7 @@ pub(crate) fn subscribe(
             head,
             encoding,
             framework_id: Some(framework_id),
+            stream_id,
             pending: Vec::new(),
             refused,
         },
@@ -193,6 +195,16 @@ impl Events {
 }
 
 impl Calls {
+    /// The id of the framework, as the master gave it.
+    pub(crate) fn framework_id(&self) -> &str {
+        self.framework_id.as_ref().map_or("", |id| &id.value)
+    }
+
+    /// The id of the stream that the calls belong to.
+    pub(crate) fn stream_id(&self) -> &str {
+        &self.stream_id
+    }
+
     /// Queues a call; [`Calls::flush`] sends what is queued in one write.
     pub(crate) fn queue(&mut self, kind: call::Type, fill: impl FnOnce(&mut Call)) {
         let mut call = Call {

@@ -130,7 +130,8 @@ impl Drop for Cluster {
     }
 }
 
-fn ready(child: &mut Child) -> Result<String> {
+/// Waits for the line that a daemon prints when it serves; its address.
+pub(crate) fn ready(child: &mut Child) -> Result<String> {
     let stderr = child.stderr.take().context("stderr is piped")?;
     let mut reader = BufReader::new(stderr);
     let mut line = String::new();
@@ -164,7 +165,8 @@ fn find_warden(agent: u32) -> Option<u32> {
     wardens.first().copied()
 }
 
-fn cpu_of(pid: u32) -> Duration {
+/// CPU time that a process has used.
+pub(crate) fn cpu_of(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
     let main: u64 = stat
         .split(' ')

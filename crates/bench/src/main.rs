@@ -5,7 +5,9 @@ mod client;
 mod cluster;
 mod cycles;
 mod framework;
+mod load;
 mod measures;
+mod mesos_allocator;
 
 use std::time::Duration;
 
@@ -13,12 +15,21 @@ use anyhow::{Context, Result, bail};
 
 fn main() -> Result<()> {
     let options = Options::parse(std::env::args().skip(1))?;
-    let all = ["cycle", "launches", "latency", "run", "memory", "idle"];
+    let all = [
+        "cycle",
+        "mesos-allocator",
+        "launches",
+        "latency",
+        "run",
+        "memory",
+        "idle",
+    ];
     let wanted: Vec<&str> = if options.names.is_empty() {
         all.to_vec()
     } else {
         options.names.iter().map(String::as_str).collect()
     };
+    anyhow::ensure!(options.divisor > 0, "--divisor has to be at least 1");
     let dir = std::env::temp_dir().join(format!("mezz-bench-{}", std::process::id()));
     let mut programs = None;
     for name in wanted {
@@ -34,6 +45,11 @@ fn main() -> Result<()> {
             )?),
         };
         let programs = &*programs;
+        let load = load::Load {
+            mezz: programs.mezz.clone(),
+            dir: dir.join("load"),
+            divisor: options.divisor,
+        };
         let lines = match name {
             "launches" => {
                 measures::launches(programs, &dir, options.rounds, options.tasks, &options.only)?
@@ -42,10 +58,14 @@ fn main() -> Result<()> {
             "run" => measures::command_line(programs, &dir, 50)?,
             "memory" => measures::memory(programs, &dir, 1_000)?,
             "idle" => measures::idle(programs, &dir, Duration::from_secs(20))?,
-            other => bail!(
-                "no measurement is called '{other}'; there are: {}",
-                all.join(", ")
-            ),
+            other => match load::run(other, &load)? {
+                Some(lines) => lines,
+                None => bail!(
+                    "no measurement is called '{other}'; there are: {}, {}",
+                    all.join(", "),
+                    load::CASES.join(", ")
+                ),
+            },
         };
         print(&lines);
     }
@@ -58,7 +78,8 @@ fn main() -> Result<()> {
 /// What needs no programs: these are measured within this process.
 fn in_this_process(name: &str, options: &Options) -> Option<Vec<measures::Line>> {
     match name {
-        "cycle" => Some(cycles::cycles(options.rounds)),
+        "cycle" => Some(cycles::cycles(options.rounds, &options.only)),
+        "mesos-allocator" => Some(mesos_allocator::all()),
         _ => None,
     }
 }
@@ -76,6 +97,8 @@ struct Options {
     only: String,
     rounds: usize,
     tasks: usize,
+    /// Simulated agents and tasks are divided by this.
+    divisor: usize,
     /// The binary under test, if not the one beside this.
     mezz: Option<std::path::PathBuf>,
 }
@@ -87,6 +110,7 @@ impl Options {
             only: String::new(),
             rounds: 3,
             tasks: 10_000,
+            divisor: 1,
             mezz: None,
         };
         while let Some(argument) = arguments.next() {
@@ -101,8 +125,11 @@ impl Options {
                 "only" => options.only = value,
                 "rounds" => options.rounds = value.parse().context("--rounds")?,
                 "tasks" => options.tasks = value.parse().context("--tasks")?,
+                "divisor" => options.divisor = value.parse().context("--divisor")?,
                 "mezz" => options.mezz = Some(value.into()),
-                _ => bail!("no flag --{flag}; there are: --only, --rounds, --tasks, --mezz"),
+                _ => bail!(
+                    "no flag --{flag}; there are: --only, --rounds, --tasks, --divisor, --mezz"
+                ),
             }
         }
         Ok(options)

@@ -18,7 +18,11 @@ pub(crate) struct Line {
     pub(crate) against: String,
 }
 
-fn line(what: impl Into<String>, value: impl Into<String>, against: impl Into<String>) -> Line {
+pub(crate) fn line(
+    what: impl Into<String>,
+    value: impl Into<String>,
+    against: impl Into<String>,
+) -> Line {
     Line {
         what: what.into(),
         value: value.into(),
@@ -26,12 +30,12 @@ fn line(what: impl Into<String>, value: impl Into<String>, against: impl Into<St
     }
 }
 
-fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn percentile(values: &mut [Duration], part: f64) -> f64 {
+pub(crate) fn percentile(values: &mut [Duration], part: f64) -> f64 {
     values.sort_unstable();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let index = ((values.len() as f64 - 1.0).max(0.0) * part).round() as usize;

@@ -9,6 +9,7 @@ use mezz_resource::Resources;
 use v1::offer::operation::Type as Operation;
 use v1::task_status::Reason;
 
+use crate::accounts::{agent_sched_key, discharge};
 use crate::effect::Effects;
 use crate::fact::OfferEnd;
 use crate::framework_info::has_capability;
@@ -16,7 +17,7 @@ use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, OfferKey};
 use crate::master::Master;
 use crate::metrics::Counter;
-use crate::offers::{agent_sched_key, refuse_ns};
+use crate::offers::refuse_ns;
 use crate::records::AgentState;
 use crate::wire;
 
@@ -321,7 +322,7 @@ impl Master {
             ),
             Ok(demand) => {
                 let total = demand.total();
-                crate::launch::discharge(&mut acceptance.remaining, &total);
+                discharge(&mut acceptance.remaining, &total);
                 self.sched
                     .mark_used(sched_key(framework), agent_sched_key(agent), &total);
                 let run =

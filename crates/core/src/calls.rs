@@ -8,7 +8,6 @@ use crate::effect::{Effects, Reply};
 use crate::event::SchedulerCall;
 use crate::key::FrameworkKey;
 use crate::master::Master;
-use crate::metrics::Counter;
 use crate::records::FrameworkState;
 
 impl Master {
@@ -66,7 +65,7 @@ impl Master {
             Type::Message => {
                 self.on_framework_message(framework, body.message.expect(PRESENT), effects);
             }
-            Type::Request => self.records.metrics.count(Counter::MessagesResourceRequest),
+            Type::Request => self.on_request(framework, &body.request.unwrap_or_default()),
             // Nothing refers to an inverse offer before maintenance exists, so these have no effect to lose;
             // the same holds for operations, which all end in OPERATION_ERROR.
             Type::AcceptInverseOffers

@@ -31,6 +31,9 @@ pub struct Config {
     /// Each within [`WEIGHTS`].
     pub weights: BTreeMap<String, f64>,
     pub fair_sharing_excluded_resource_names: BTreeSet<String>,
+    /// The order in which roles, and the frameworks of a role, get offers.
+    pub role_sorter: mezz_sched::Sorter,
+    pub framework_sorter: mezz_sched::Sorter,
     /// What becomes of agents with GPUs.
     pub gpus: mezz_sched::GpuPolicy,
     /// How large a regular expression in offer constraints may become.
@@ -69,6 +72,8 @@ impl Default for Config {
             role_whitelist: None,
             weights: BTreeMap::new(),
             fair_sharing_excluded_resource_names: BTreeSet::new(),
+            role_sorter: mezz_sched::Sorter::default(),
+            framework_sorter: mezz_sched::Sorter::default(),
             gpus: mezz_sched::GpuPolicy::default(),
             constraint_regex_limits: mezz_sched::RegexLimits::default(),
             root_submissions: true,

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use mezz_resource::Resources;
 
+use crate::accounts::{agent_sched_key, scalars};
 use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey};
-use crate::launch::scalars;
 use crate::master::Master;
-use crate::offers::agent_sched_key;
 use crate::records::{AgentRecord, AgentState, TaskList};
 use crate::wire::is_terminal;
 

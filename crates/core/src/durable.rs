@@ -117,11 +117,28 @@ impl Master {
         self.persist(vec![operation], effects)
     }
 
+    /// Writes an agent, unless the store holds the same already; the write that holds it.
     pub(crate) fn persist_agent(&mut self, key: AgentKey, effects: &mut Effects) -> Token {
+        let value = Bytes::from(self.stored_agent(key).encode_to_vec());
+        if let Some((stored, token)) = &self.agent_live(key).stored
+            && *stored == value
+        {
+            return *token;
+        }
+        let operation = StoreOperation::Put {
+            key: format!("{AGENT}{}", self.agent(key).id),
+            value: value.clone(),
+        };
+        let token = self.persist(vec![operation], effects);
+        self.agent_live(key).stored = Some((value, token));
+        token
+    }
+
+    fn stored_agent(&self, key: AgentKey) -> StoredAgent {
         use crate::records::AgentState;
         let record = self.agent(key);
-        let stored = StoredAgent {
-            info: (*record.info).clone(),
+        StoredAgent {
+            info: record.whole_info(),
             standing: match record.state {
                 AgentState::Recovered | AgentState::Connected | AgentState::Disconnected => 0,
                 AgentState::Unreachable => 1,
@@ -135,9 +152,7 @@ impl Master {
                 .agents
                 .get(&key)
                 .and_then(|live| live.registration_token.clone()),
-        };
-        let operation = put(AGENT, &record.id, &stored);
-        self.persist(vec![operation], effects)
+        }
     }
 
     pub(crate) fn forget_agent(&mut self, id: &str, effects: &mut Effects) -> Token {

@@ -11,7 +11,7 @@ use crate::key::{Generation, RequestKey, SessionKey, StreamKey, Token};
 use crate::time::Mono;
 
 /// One thing to do.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub enum Effect {
     /// Answer a call. `after`: only once that token is durable.
     Reply {
@@ -58,14 +58,14 @@ pub enum Effect {
 }
 
 /// A change of the store.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub enum StoreOperation {
     Put { key: String, value: bytes::Bytes },
     Delete { key: String },
 }
 
 /// The outcome of a call.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub enum Reply {
     /// 202 with an empty body.
     Accepted,

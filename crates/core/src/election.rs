@@ -13,7 +13,7 @@ use crate::durable::{
 };
 use crate::effect::{Effect, Effects};
 use crate::event::{Elected, TimerKey};
-use crate::key::AgentKey;
+use crate::key::{AgentKey, Token};
 use crate::master::Master;
 use crate::records::{AgentRecord, AgentState, FrameworkState, MasterRecord, RoleRecord};
 use crate::time::Wall;
@@ -57,6 +57,11 @@ impl Master {
             let weight = *self.role_mut(&role).weight.get_or_insert(weight);
             self.set_ledger_weight(&role, weight);
         }
+        // Chance is a part of the state: what the same master does can be done again.
+        let id = elected.master_id.bytes();
+        self.sched.seed(id.fold(0, |seed: u64, byte| {
+            seed.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte)
+        }));
         self.refresh_roles();
         self.plan_collection(effects);
     }
@@ -106,7 +111,9 @@ impl Master {
     ) -> Result<(), String> {
         let unreadable = |error: prost::DecodeError| error.to_string();
         if let Some(id) = key.strip_prefix(AGENT) {
-            self.restore_agent(id, StoredAgent::decode(value).map_err(unreadable)?, effects)?;
+            let stored = StoredAgent::decode(value.clone()).map_err(unreadable)?;
+            let agent = self.restore_agent(id, stored, effects)?;
+            self.agent_live(agent).stored = Some((value, Token::default()));
         } else if key.starts_with(FRAMEWORK) {
             self.restore_framework(StoredFramework::decode(value).map_err(unreadable)?, effects);
         } else if let Some(role) = key.strip_prefix(WEIGHT) {
@@ -144,7 +151,7 @@ impl Master {
         id: &str,
         stored: StoredAgent,
         effects: &mut Effects,
-    ) -> Result<(), String> {
+    ) -> Result<AgentKey, String> {
         let total =
             Resources::from_proto(&stored.info.resources).map_err(|error| error.to_string())?;
         let state = match stored.standing {
@@ -154,10 +161,12 @@ impl Master {
         };
         let key = AgentKey(self.free.agents.take());
         let id: Arc<str> = id.into();
+        let (info, declared) = AgentRecord::parted(stored.info);
         let record = AgentRecord {
             key,
             id: Arc::clone(&id),
-            info: Arc::new(stored.info),
+            info,
+            declared,
             ip: stored.ip.into(),
             state,
             deactivated: stored.deactivated,
@@ -181,7 +190,7 @@ impl Master {
             let at = self.now.mono.after(self.config.agent_reregister_timeout_ns);
             self.set_timer(TimerKey::Reregister(key), at, effects);
         }
-        Ok(())
+        Ok(key)
     }
 
     /// A framework gets what was left of its time: its whole failover timeout when it was connected, else the rest.

@@ -1,10 +1,21 @@
-//! Why something waits, in words.
+//! Why something waits, in words, joined from all that the master and the ledger know: for every task, framework, role and
+//! agent.
+
+use mezz_proto::v1;
+use mezz_resource::format_duration;
+use prost::Message;
+use std::time::Duration;
 
 use crate::frameworks::sched_key;
+use crate::key::{AgentKey, FrameworkKey, TaskKey};
 use crate::master::Master;
+use crate::records::{AgentState, FrameworkState, OfferRecord, TaskList, TaskRecord};
+use crate::wire::is_terminal;
 
 impl Master {
-    /// Why something waits, in words: a pending task, a framework or a role.
+    /// Why something waits, from the most to the least important reason.
+    ///
+    /// A task may be named alone or as `FRAMEWORK/TASK`.
     pub fn explain(&self, id: &str) -> Option<Vec<String>> {
         if let Some((_, pending)) = self
             .records
@@ -15,22 +26,154 @@ impl Master {
             return Some(pending.why.to_vec());
         }
         if let Some(key) = self.index.frameworks.get(id) {
-            let roles = self.framework(*key).roles();
-            return Some(
-                roles
-                    .iter()
-                    .flat_map(|role| self.sched.explain(self.now.mono.0, sched_key(*key), role))
-                    .map(|reason| reason.to_string())
-                    .collect(),
-            );
+            return Some(self.explain_framework(*key));
         }
-        let role = self.records.roles.get(id)?;
-        Some(
-            role.frameworks
-                .iter()
-                .flat_map(|key| self.sched.explain(self.now.mono.0, sched_key(*key), id))
-                .map(|reason| reason.to_string())
-                .collect(),
-        )
+        if let Some(key) = self.index.agents.get(id) {
+            return Some(self.explain_agent(*key));
+        }
+        if self.records.roles.contains_key(id) {
+            return Some(self.explain_role(id));
+        }
+        let task = self.task(self.find_task(id)?)?;
+        Some(self.explain_task(task))
+    }
+
+    fn find_task(&self, id: &str) -> Option<TaskKey> {
+        if let Some((framework, task)) = id.split_once('/')
+            && let Some(framework) = self.index.frameworks.get(framework)
+        {
+            return self.index.tasks.get(&(*framework, task.into())).copied();
+        }
+        self.frameworks
+            .keys()
+            .find_map(|framework| self.index.tasks.get(&(*framework, id.into())).copied())
+    }
+
+    fn explain_task(&self, task: &TaskRecord) -> Vec<String> {
+        let state = task.state.as_str_name();
+        let mut reasons = vec![match task.list {
+            TaskList::Live if task.state == v1::TaskState::TaskStaging => {
+                format!("it is {state}: its agent has not reported it yet")
+            }
+            TaskList::Unreachable => format!("it is {state}: its agent cannot be reached"),
+            _ => format!("it is {state}"),
+        }];
+        let wire = v1::Task::decode(&*task.wire).unwrap_or_default();
+        if let Some(last) = wire.statuses.last() {
+            if let Some(reason) = last.reason.map(|_| last.reason().as_str_name()) {
+                reasons.push(format!("the reason was {reason}"));
+            }
+            if let Some(message) = last.message.as_ref().filter(|text| !text.is_empty()) {
+                reasons.push(message.clone());
+            }
+        }
+        if task.list == TaskList::Live && is_terminal(task.state) {
+            reasons.push("its framework has not acknowledged the last update yet".to_owned());
+        }
+        if !is_terminal(task.state) {
+            let live = self.agents.get(&task.agent);
+            if live.is_some_and(|live| live.pending_kills.contains_key(&task.key)) {
+                reasons.push("it is to be killed as soon as its agent is back".to_owned());
+            }
+            reasons.extend(self.state_of_agent(task.agent));
+        }
+        reasons
+    }
+
+    fn explain_framework(&self, key: FrameworkKey) -> Vec<String> {
+        let record = self.framework(key);
+        let mut reasons: Vec<String> = match record.state {
+            FrameworkState::Active => Vec::new(),
+            FrameworkState::Disconnected => {
+                vec!["it is not connected; offers follow when it subscribes again".to_owned()]
+            }
+            FrameworkState::Recovered => {
+                vec!["it has not subscribed since this master leads".to_owned()]
+            }
+            FrameworkState::Completed => return vec!["it is completed".to_owned()],
+        };
+        reasons.extend(self.outstanding(|offer| offer.framework == key));
+        let roles = record.roles();
+        for role in &roles {
+            for reason in self.sched.explain(self.now.mono.0, sched_key(key), role) {
+                reasons.push(match roles.len() {
+                    1 => reason.to_string(),
+                    _ => format!("role {role}: {reason}"),
+                });
+            }
+        }
+        reasons
+    }
+
+    fn explain_role(&self, role: &str) -> Vec<String> {
+        let frameworks = self
+            .records
+            .roles
+            .get(role)
+            .map(|record| record.frameworks.clone())
+            .unwrap_or_default();
+        if frameworks.is_empty() {
+            return vec!["no framework subscribes with it".to_owned()];
+        }
+        let mut reasons: Vec<String> = self.outstanding(|offer| *offer.role == *role).collect();
+        for key in &frameworks {
+            let name = &self.framework(*key).info.name;
+            for reason in self.sched.explain(self.now.mono.0, sched_key(*key), role) {
+                reasons.push(match frameworks.len() {
+                    1 => reason.to_string(),
+                    _ => format!("framework {name}: {reason}"),
+                });
+            }
+        }
+        reasons
+    }
+
+    fn explain_agent(&self, key: AgentKey) -> Vec<String> {
+        let mut reasons: Vec<String> = self.state_of_agent(key).into_iter().collect();
+        reasons.extend(self.outstanding(|offer| offer.agent == key));
+        let available = self.sched.available(crate::accounts::agent_sched_key(key));
+        if available.is_empty() {
+            reasons.push("nothing of it is free".to_owned());
+        } else {
+            reasons.push(format!("free and not offered: {available}"));
+        }
+        reasons
+    }
+
+    /// What is wrong with an agent, if anything.
+    fn state_of_agent(&self, key: AgentKey) -> Option<String> {
+        let agent = self.records.agents.get(key.index())?;
+        let since = agent.lost_at.map(|at| {
+            let span = Duration::from_nanos(self.now.wall.0.saturating_sub(at.0));
+            format!(" for {}", format_duration(span))
+        });
+        let since = since.unwrap_or_default();
+        let state = match agent.state {
+            AgentState::Connected if agent.deactivated => "is deactivated",
+            AgentState::Connected => return None,
+            AgentState::Recovered => "has not come back since this master leads",
+            AgentState::Disconnected => "is not connected",
+            AgentState::Unreachable => "is unreachable",
+            AgentState::Gone => "is gone for good",
+            AgentState::Removed => "has unregistered",
+        };
+        Some(format!("agent {} {state}{since}", agent.id))
+    }
+
+    /// How many offers stand, and for how long the oldest has.
+    fn outstanding(&self, wanted: impl Fn(&OfferRecord) -> bool) -> impl Iterator<Item = String> {
+        let offers = self.records.offers.iter().map(|(_, offer)| offer);
+        let ages: Vec<u64> = offers
+            .filter(|offer| wanted(offer))
+            .map(|offer| self.now.wall.0.saturating_sub(offer.created_at.0))
+            .collect();
+        let oldest = ages.iter().max().map(|age| {
+            let (stand, age) = (ages.len(), format_duration(Duration::from_nanos(*age)));
+            match stand {
+                1 => format!("1 offer has not been answered for {age}"),
+                _ => format!("{stand} offers have not been answered, the oldest for {age}"),
+            }
+        });
+        oldest.into_iter()
     }
 }

@@ -7,18 +7,21 @@ use mezz_proto::v1;
 
 use crate::key::{AgentKey, FrameworkKey, OfferKey, TaskKey};
 
-/// Something that happened. Keys can be resolved in the view published with the fact.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+/// Something that happened. Keys can be resolved in the view published with the fact. Its serialized form is there to be
+/// compared, and leaves out what the records say as well.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub enum Fact {
-    /// `wire` is an encoded `mesos.v1.Task`, shared with the record: most facts are read by nobody.
+    /// `wire` is its encoded `mesos.v1.Task`, shared with the record: most facts are read by nobody.
     TaskAdded {
         task: TaskKey,
+        #[serde(skip)]
         wire: bytes::Bytes,
     },
     /// `state` is the newest state known; `status` the update that told it, an encoded `mesos.v1.TaskStatus`.
     TaskUpdated {
         task: TaskKey,
         framework_id: Arc<str>,
+        #[serde(skip)]
         status: bytes::Bytes,
         state: v1::TaskState,
     },
@@ -50,6 +53,7 @@ pub enum Fact {
     },
     FrameworkRemoved {
         framework: FrameworkKey,
+        #[serde(skip)]
         info: Box<v1::FrameworkInfo>,
     },
     OfferSent {
@@ -70,7 +74,7 @@ pub enum Fact {
 }
 
 /// Why an agent left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum AgentRemoval {
     Unreachable,
     Unregistered,
@@ -78,7 +82,7 @@ pub enum AgentRemoval {
 }
 
 /// How an offer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum OfferEnd {
     Accepted,
     Declined,
@@ -86,7 +90,7 @@ pub enum OfferEnd {
     Discarded,
 }
 
-/// Reads a task or a status out of a fact.
-pub fn decoded<M: prost::Message + Default>(encoded: &bytes::Bytes) -> M {
-    M::decode(encoded.clone()).expect("the core encoded it")
+/// Reads a task or a status out of a fact; none when an agent reported a task whose body is no such message.
+pub fn decoded<M: prost::Message + Default>(encoded: &bytes::Bytes) -> Option<M> {
+    M::decode(encoded.clone()).ok()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::event::TimerKey;
 use crate::key::FrameworkKey;
 use crate::master::Master;
-use crate::records::{AgentState, FrameworkState, TaskList};
+use crate::records::{AgentRecord, AgentState, FrameworkState, TaskList};
 use crate::state::SessionState;
 
 pub(crate) fn ensure(holds: bool, broken: impl FnOnce() -> String) -> Result<(), String> {
@@ -185,6 +185,44 @@ impl Master {
         })
     }
 
+    /// Adds the timers that an agent in its state has to have, and those that it may have.
+    fn timers_of_agent(
+        &self,
+        agent: &AgentRecord,
+        expected: &mut BTreeSet<TimerKey>,
+        allowed: &mut BTreeSet<TimerKey>,
+    ) {
+        let removal = TimerKey::Removal(agent.key);
+        let waits = self.timers.armed.contains_key(&removal);
+        if waits
+            && matches!(
+                agent.state,
+                AgentState::Recovered | AgentState::Disconnected
+            )
+        {
+            allowed.extend([
+                removal,
+                TimerKey::Reregister(agent.key),
+                TimerKey::Ping(agent.key),
+            ]);
+            return;
+        }
+        match agent.state {
+            AgentState::Recovered => {
+                expected.insert(TimerKey::Reregister(agent.key));
+            }
+            AgentState::Disconnected => {
+                expected.insert(TimerKey::Reregister(agent.key));
+                allowed.insert(TimerKey::Ping(agent.key));
+            }
+            AgentState::Connected => {
+                allowed.insert(removal);
+                expected.insert(TimerKey::Ping(agent.key));
+            }
+            AgentState::Unreachable | AgentState::Gone | AgentState::Removed => {}
+        }
+    }
+
     fn check_timers(&self) -> Result<(), String> {
         let mut expected = BTreeSet::new();
         let mut allowed = BTreeSet::from([
@@ -193,35 +231,7 @@ impl Master {
             TimerKey::RegistryCollection,
         ]);
         for (_, agent) in self.records.agents.iter() {
-            let removal = TimerKey::Removal(agent.key);
-            let waits = self.timers.armed.contains_key(&removal);
-            if waits
-                && matches!(
-                    agent.state,
-                    AgentState::Recovered | AgentState::Disconnected
-                )
-            {
-                allowed.extend([
-                    removal,
-                    TimerKey::Reregister(agent.key),
-                    TimerKey::Ping(agent.key),
-                ]);
-                continue;
-            }
-            match agent.state {
-                AgentState::Recovered => {
-                    expected.insert(TimerKey::Reregister(agent.key));
-                }
-                AgentState::Disconnected => {
-                    expected.insert(TimerKey::Reregister(agent.key));
-                    allowed.insert(TimerKey::Ping(agent.key));
-                }
-                AgentState::Connected => {
-                    allowed.insert(removal);
-                    expected.insert(TimerKey::Ping(agent.key));
-                }
-                AgentState::Unreachable | AgentState::Gone | AgentState::Removed => {}
-            }
+            self.timers_of_agent(agent, &mut expected, &mut allowed);
         }
         for (key, live) in &self.frameworks {
             let record = self.framework(*key);

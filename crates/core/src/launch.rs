@@ -5,16 +5,15 @@ use std::sync::Arc;
 use mezz_proto::agent_protocol as agent;
 use mezz_proto::v1;
 use mezz_resource::Resources;
-use prost::Message;
 use v1::task_status::Reason;
 
 use crate::effect::Effects;
 use crate::fact::Fact;
-use crate::key::{AgentKey, ExecutorKey, FrameworkKey, TaskKey};
+use crate::key::{AgentKey, FrameworkKey, TaskKey};
 use crate::master::Master;
 use crate::metrics::Counter;
-use crate::records::{ExecutorRecord, TaskList, TaskRecord};
-use crate::time::Wall;
+use crate::records::{TaskList, TaskRecord};
+use crate::reported::NewTask;
 use crate::validation;
 use crate::wire;
 
@@ -60,6 +59,7 @@ impl Master {
         }
         let taken = allocated(&task.resources, role)
             .map_err(|error| format!("Task uses invalid resources: {error}"))?;
+        validation::limits(&task.limits, &taken, &self.agent(agent).capabilities)?;
         let executor = match &task.executor {
             None => None,
             Some(executor) => self.executor_demand(framework, agent, role, executor)?,
@@ -90,49 +90,6 @@ impl Master {
         }
     }
 
-    fn executor_demand(
-        &self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        role: &str,
-        executor: &v1::ExecutorInfo,
-    ) -> Result<Option<Resources>, String> {
-        let own = &self.framework(framework).id;
-        if let Some(id) = executor
-            .framework_id
-            .as_ref()
-            .filter(|id| *id.value != **own)
-        {
-            return Err(format!(
-                "ExecutorInfo has an invalid FrameworkID (Actual: {} vs Expected: {own})",
-                id.value
-            ));
-        }
-        if let Some(running) = self.running_executor(framework, agent, &executor.executor_id.value)
-        {
-            if *running.info != *executor {
-                return Err(format!(
-                    "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID.\nExisting ExecutorInfo: {:?}\nExecutorInfo: {:?}",
-                    running.info, executor
-                ));
-            }
-            return Ok(None);
-        }
-        let resources = allocated(&executor.resources, role)
-            .map_err(|error| format!("Executor uses invalid resources: {error}"))?;
-        Ok(Some(resources))
-    }
-
-    pub(crate) fn running_executor(
-        &self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        id: &str,
-    ) -> Option<&Arc<ExecutorRecord>> {
-        let key = self.index.executors.get(&(agent, framework, id.into()))?;
-        self.records.executors.get(key.index())
-    }
-
     /// Makes the records of a task that passed all checks, and what the agent is told. Its resources are in the
     /// ledger already, as part of the offer.
     pub(crate) fn admit_task(
@@ -150,7 +107,8 @@ impl Master {
             self.admit_executor(framework, agent, role, info, demand.executor);
         }
         let wire_task = self.wire_task(framework, &task, &demand.task);
-        self.insert_task(framework, agent, role, &wire_task, demand.task, effects);
+        let new = NewTask::of(&wire_task);
+        self.insert_task(framework, agent, role, new, Arc::new(demand.task), effects);
         // The agent reports them to the next master, which has nothing else to tell the role from.
         task.resources = wire_task.resources;
         self.numbers.launch_token += 1;
@@ -158,110 +116,6 @@ impl Master {
             launch_token: self.numbers.launch_token,
             task,
         }
-    }
-
-    fn admit_executor(
-        &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        role: &Arc<str>,
-        info: &v1::ExecutorInfo,
-        resources: Option<Resources>,
-    ) {
-        let running = self.running_executor(framework, agent, &info.executor_id.value);
-        if running.is_none() {
-            let resources = resources.unwrap_or_default();
-            self.insert_executor(framework, agent, role, info.clone(), resources);
-        }
-    }
-
-    pub(crate) fn insert_executor(
-        &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        role: &Arc<str>,
-        info: v1::ExecutorInfo,
-        resources: Resources,
-    ) -> ExecutorKey {
-        let task_count = self.tasks_of_executor(framework, agent, &info.executor_id.value);
-        let key = ExecutorKey(self.free.executors.take());
-        let id: Box<str> = info.executor_id.value.as_str().into();
-        self.index
-            .executors
-            .insert((agent, framework, id.clone()), key);
-        self.framework_live(framework).executors.insert(key);
-        self.agent_live(agent).executors.insert(key);
-        let record = ExecutorRecord {
-            key,
-            framework,
-            agent,
-            id,
-            role: Arc::clone(role),
-            info: Arc::new(info),
-            resources: Arc::new(resources),
-            task_count,
-        };
-        self.records.executors.insert(key.index(), record);
-        key
-    }
-
-    /// Tasks of an earlier run of the same executor may still be live when a new one begins.
-    fn tasks_of_executor(&self, framework: FrameworkKey, agent: AgentKey, id: &str) -> u32 {
-        let Some(live) = self.agents.get(&agent) else {
-            return 0;
-        };
-        let count = live
-            .tasks
-            .iter()
-            .filter_map(|key| self.task(*key))
-            .filter(|task| task.framework == framework && !wire::is_terminal(task.state))
-            .filter(|task| task.executor_id.as_deref() == Some(id))
-            .count();
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
-    /// Forgets an executor and gives its own resources back.
-    pub(crate) fn remove_executor(&mut self, key: ExecutorKey) {
-        let Some(executor) = self.records.executors.remove(key.index()) else {
-            return;
-        };
-        self.free.executors.give(key.0);
-        self.index
-            .executors
-            .remove(&(executor.agent, executor.framework, executor.id.clone()));
-        self.framework_live(executor.framework)
-            .executors
-            .remove(&key);
-        self.agent_live(executor.agent).executors.remove(&key);
-        self.release(executor.framework, executor.agent, &executor.resources);
-    }
-
-    /// Counts what a task or an executor holds; the ledger hears of it from the caller.
-    pub(crate) fn charge(
-        &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        resources: &Resources,
-    ) {
-        self.agent_mut(agent).used += resources;
-        self.framework_mut(framework).used += resources;
-    }
-
-    /// Gives back what a task or an executor held.
-    pub(crate) fn release(
-        &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        resources: &Resources,
-    ) {
-        discharge(&mut self.agent_mut(agent).used, resources);
-        discharge_merged(&mut self.framework_mut(framework).used, resources);
-        self.sched.mark_unused(
-            crate::frameworks::sched_key(framework),
-            crate::offers::agent_sched_key(agent),
-            resources,
-        );
-        self.recover(framework, agent, resources, None);
     }
 
     fn wire_task(
@@ -296,59 +150,52 @@ impl Master {
         }
     }
 
-    /// Makes a live task record from its wire form.
+    /// Makes a live task record.
     pub(crate) fn insert_task(
         &mut self,
         framework: FrameworkKey,
         agent: AgentKey,
         role: &Arc<str>,
-        task: &v1::Task,
-        resources: Resources,
+        task: NewTask,
+        resources: Arc<Resources>,
         effects: &mut Effects,
     ) -> TaskKey {
-        let id: Box<str> = task.task_id.value.as_str().into();
+        let id = task.id;
         if let Some(former) = self.index.tasks.get(&(framework, id.clone())).copied() {
             self.forget_completed_task(framework, former);
         }
         let key = TaskKey(self.free.tasks.take());
-        let update_uuid = task
-            .status_update_uuid
+        let executor = task
+            .executor_id
             .as_ref()
-            .and_then(|uuid| uuid.as_ref().try_into().ok());
+            .filter(|_| !wire::is_terminal(task.state))
+            .and_then(|id| self.index.executors.get(&(agent, framework, id.clone())));
+        if let Some(record) = executor.and_then(|key| self.records.executors.get_mut(key.index())) {
+            record.task_count += 1;
+        }
         let record = TaskRecord {
             key,
             framework,
             agent,
             id: id.clone(),
             role: Arc::clone(role),
-            executor_id: task.executor_id.as_ref().map(|id| id.value.as_str().into()),
-            state: task.state(),
+            executor_id: task.executor_id,
+            state: task.state,
             list: TaskList::Live,
-            resources: Arc::new(resources),
-            update_state: task.status_update_state.map(|_| task.status_update_state()),
-            update_uuid,
-            created_at: first_status(task, |_| true).unwrap_or(self.now.wall),
-            started_at: first_status(task, |state| state == v1::TaskState::TaskRunning),
-            finished_at: first_status(task, wire::is_terminal),
-            wire: task.encode_to_vec().into(),
+            resources,
+            update_state: task.update_state,
+            update_uuid: task.update_uuid,
+            created_at: task.first_at.unwrap_or(self.now.wall),
+            started_at: task.started_at,
+            finished_at: task.finished_at,
+            wire: task.wire.clone(),
         };
-        let wire = record.wire.clone();
         self.records.tasks.insert(key.index(), record);
         self.index.tasks.insert((framework, id), key);
         self.framework_live(framework).tasks.insert(key);
         self.agent_live(agent).tasks.insert(key);
         self.agent_mut(agent).task_count += 1;
-        if !wire::is_terminal(task.state())
-            && let Some(id) = &task.executor_id
-            && let Some(executor) = self
-                .index
-                .executors
-                .get(&(agent, framework, id.value.as_str().into()))
-                .copied()
-            && let Some(record) = self.records.executors.get_mut(executor.index())
-        {
-            record.task_count += 1;
-        }
+        let wire = task.wire;
         self.emit(Fact::TaskAdded { task: key, wire }, effects);
         key
     }
@@ -422,41 +269,4 @@ pub(crate) fn allocated(
     role: &str,
 ) -> Result<Resources, mezz_resource::ResourceError> {
     Ok(Resources::from_proto(resources)?.allocated_to(&role.into()))
-}
-
-/// When a task that an agent reports first had a status like this, by the agent's clock.
-pub(crate) fn first_status(
-    task: &v1::Task,
-    wanted: impl Fn(v1::TaskState) -> bool,
-) -> Option<Wall> {
-    let status = task.statuses.iter().find(|status| wanted(status.state()))?;
-    let seconds = status
-        .timestamp
-        .filter(|seconds| (0.0..1e10).contains(seconds))?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bounded just before"
-    )]
-    let nanoseconds = (seconds * 1e9) as u64;
-    Some(Wall(nanoseconds))
-}
-
-/// What can be added up over agents: ports and sets of one agent have nothing to do with those of another.
-pub(crate) fn scalars(resources: &Resources) -> Resources {
-    resources.filter(|resource| resource.as_scalar().is_some())
-}
-
-/// Takes a part out of an account. All of it is there, unless two tasks hold the same ports: one that was counted as
-/// lost and came back, and one that was started in its place.
-pub(crate) fn discharge(account: &mut Resources, part: &Resources) {
-    if !account.subtract_assign(part) {
-        let _ = account.subtract_available(part);
-    }
-}
-
-/// Takes a part out of an account of several agents. The same ports of two agents are one range in it, as in Mesos,
-/// so what another agent's part has taken with it is not missed.
-pub(crate) fn discharge_merged(account: &mut Resources, part: &Resources) {
-    account.subtract_available(part);
 }

@@ -4,6 +4,7 @@
 //! source: time and randomness are inputs. It is `Clone` and comparable, so that it can be simulated and replayed.
 
 mod accept;
+mod accounts;
 mod agent_loss;
 mod calls;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod durable;
 pub mod effect;
 mod election;
 pub mod event;
+mod executors;
 mod explain;
 pub mod fact;
 mod framework_changes;
@@ -20,6 +22,7 @@ mod framework_removal;
 mod frameworks;
 mod invariants;
 pub mod key;
+mod kills;
 mod launch;
 mod lists;
 mod master;
@@ -34,6 +37,7 @@ pub mod pages;
 mod reconcile;
 pub mod records;
 mod registration;
+mod reported;
 mod returning;
 mod serde_forms;
 mod sessions;
@@ -46,6 +50,6 @@ pub mod validation;
 mod wire;
 
 pub use master::Master;
-pub use mezz_sched::{GpuPolicy, RegexLimits};
+pub use mezz_sched::{GpuPolicy, RegexLimits, Sorter};
 pub use snapshot::RestoreError;
 pub use wire::is_terminal;

@@ -127,6 +127,17 @@ impl Master {
                 lists.live.len()
             )
         })?;
+        self.check_agent_rest(agent, live, lists, &unreachable)
+    }
+
+    fn check_agent_rest(
+        &self,
+        agent: &AgentRecord,
+        live: &AgentLive,
+        lists: &Lists,
+        unreachable: &BTreeSet<TaskKey>,
+    ) -> Result<(), String> {
+        let id = &agent.id;
         ensure(
             live.pending_kills
                 .keys()

@@ -12,9 +12,8 @@ use crate::effect::{Effect, Effects, Reply, StoreOperation};
 use crate::event::{Event, TimerKey};
 use crate::fact::Fact;
 use crate::key::{AgentKey, FrameworkKey, Generation, RequestKey, StreamKey, Token};
-use crate::native_framework::NativeState;
 use crate::records::{AgentRecord, FrameworkRecord, Records};
-use crate::state::{AgentLive, FrameworkLive, Free, Index, Numbers, Timers};
+use crate::state::{AgentLive, FrameworkLive, Free, Index, NativeState, Numbers, Timers};
 use crate::time::{Mono, Now};
 
 /// The master of a cluster.
@@ -37,6 +36,9 @@ pub struct Master {
     pub(crate) permits_taken: u32,
     pub(crate) waiting_sessions: std::collections::VecDeque<crate::key::SessionKey>,
     pub(crate) completed_frameworks: std::collections::VecDeque<FrameworkKey>,
+    /// Saves work only: a restored core learns it again.
+    #[serde(skip)]
+    pub(crate) known_resources: crate::reported::KnownResources,
 }
 
 impl Master {
@@ -47,6 +49,8 @@ impl Master {
             excluded_fair_share_names: config.fair_sharing_excluded_resource_names.clone(),
             role_whitelist: config.role_whitelist.clone(),
             gpus: config.gpus,
+            role_sorter: config.role_sorter,
+            framework_sorter: config.framework_sorter,
             ..mezz_sched::Config::default()
         });
         Self {
@@ -65,6 +69,7 @@ impl Master {
             permits_taken: 0,
             waiting_sessions: std::collections::VecDeque::new(),
             completed_frameworks: std::collections::VecDeque::new(),
+            known_resources: crate::reported::KnownResources::default(),
         }
     }
 
@@ -102,7 +107,7 @@ impl Master {
         let reply = match self.explain(id) {
             Some(reasons) => Reply::Explained(reasons),
             None => Reply::NotFound(format!(
-                "no pending task, framework or role has the id '{id}'"
+                "no task, framework, role or agent has the id '{id}'"
             )),
         };
         effects.reply(request, reply);

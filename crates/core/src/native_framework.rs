@@ -1,7 +1,6 @@
 //! The built-in framework: its tasks are placed with the full view of the cluster, without an offer round trip,
 //! and are durable before anybody is told that they were taken.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mezz_proto::v1;
@@ -14,21 +13,9 @@ use crate::key::{AgentKey, FrameworkKey, RequestKey, TaskKey};
 use crate::master::Master;
 use crate::native::{NativeCall, NativeTask};
 use crate::records::{AgentState, FrameworkState, TaskList};
+use crate::reported::NewTask;
 use crate::time::Wall;
 use crate::{validation, wire};
-
-/// The built-in framework's own state.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct NativeState {
-    pub(crate) framework_id: String,
-    /// Unset until it is first used.
-    pub(crate) framework: Option<FrameworkKey>,
-    /// Slots of pending records, in the order of arrival.
-    pub(crate) pending: BTreeMap<u64, u32>,
-    pub(crate) next_arrival: u64,
-    /// Roles that its tasks have named.
-    pub(crate) roles: std::collections::BTreeSet<String>,
-}
 
 impl Master {
     pub(crate) fn on_native(
@@ -250,11 +237,13 @@ impl Master {
         let taken = resources.allocated_to(&role);
         if self.agent(agent).state == AgentState::Unreachable {
             wire_task.state = v1::TaskState::TaskUnreachable as i32;
-            let key = self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+            let new = NewTask::of(&wire_task);
+            let key = self.insert_task(framework, agent, &role, new, Arc::new(taken), effects);
             self.list_unreachable(key, framework, agent);
         } else {
             self.charge(framework, agent, &taken);
-            self.insert_task(framework, agent, &role, &wire_task, taken, effects);
+            let new = NewTask::of(&wire_task);
+            self.insert_task(framework, agent, &role, new, Arc::new(taken), effects);
         }
         self.native_specs.insert(id.into(), task);
         Ok(())

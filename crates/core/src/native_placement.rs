@@ -162,6 +162,28 @@ impl Master {
             labels: pending.task.labels.clone(),
             ..v1::Task::default()
         };
+        let key = self.insert_ended(framework, &pending, &task);
+        self.count_terminal(framework, &status);
+        let framework_id = self.native.framework_id.as_str().into();
+        self.emit(
+            Fact::TaskUpdated {
+                task: key,
+                framework_id,
+                status: status.encode_to_vec().into(),
+                state,
+            },
+            effects,
+        );
+    }
+
+    /// Makes the record of a task that ended before it had a place.
+    fn insert_ended(
+        &mut self,
+        framework: FrameworkKey,
+        pending: &PendingRecord,
+        task: &v1::Task,
+    ) -> TaskKey {
+        let state = task.state();
         let key = TaskKey(self.free.tasks.take());
         let record = TaskRecord {
             key,
@@ -177,7 +199,7 @@ impl Master {
             update_uuid: None,
             created_at: pending.created_at,
             started_at: None,
-            finished_at: Some(now),
+            finished_at: Some(self.now.wall),
             wire: task.encode_to_vec().into(),
         };
         self.records.tasks.insert(key.index(), record);
@@ -193,17 +215,7 @@ impl Master {
             .tasks
             .insert((framework, pending.id.clone()), key);
         self.list_completed(framework, key);
-        self.count_terminal(framework, &status);
-        let framework_id = self.native.framework_id.as_str().into();
-        self.emit(
-            Fact::TaskUpdated {
-                task: key,
-                framework_id,
-                status: status.encode_to_vec().into(),
-                state,
-            },
-            effects,
-        );
+        key
     }
 
     pub(crate) fn take_pending(&mut self, arrival: u64, slot: u32) {

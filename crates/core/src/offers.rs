@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use mezz_proto::v1;
 
+use crate::accounts::{agent_sched_key, discharge, discharge_merged};
 use crate::effect::Effects;
 use crate::event::TimerKey;
 use crate::fact::{Fact, OfferEnd};
 use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, OfferKey, Token};
-use crate::launch::{discharge, discharge_merged};
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::OfferRecord;
@@ -19,6 +19,8 @@ use crate::wire;
 
 /// What a decline without `filters` refuses for.
 const DEFAULT_REFUSE_SECONDS: f64 = 5.0;
+/// How long the advice of a REQUEST holds.
+const REQUEST_NS: u64 = 60 * SECOND_NS;
 const MAX_REFUSE_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 
 /// The span of a refusal in nanoseconds: negative and NaN count as the default, more than a year as a year.
@@ -252,6 +254,22 @@ impl Master {
         }
     }
 
+    /// Advice on which agents the framework would like next; requests that name no known agent say nothing.
+    pub(crate) fn on_request(
+        &mut self,
+        framework: FrameworkKey,
+        request: &v1::scheduler::call::Request,
+    ) {
+        self.records.metrics.count(Counter::MessagesResourceRequest);
+        let named = request.requests.iter().filter_map(|one| {
+            let id = one.agent_id.as_ref()?;
+            self.index.agents.get(id.value.as_str()).copied()
+        });
+        let agents: Vec<_> = named.map(agent_sched_key).collect();
+        let until = self.now.mono.after(REQUEST_NS);
+        self.sched.request(sched_key(framework), &agents, until.0);
+    }
+
     /// An outstanding offer of this framework by its id.
     pub(crate) fn own_offer(&self, framework: FrameworkKey, id: &str) -> Option<OfferKey> {
         let key = *self.index.offers.get(id)?;
@@ -292,8 +310,4 @@ impl Master {
             self.set_timer(TimerKey::OfferTimeout, due, effects);
         }
     }
-}
-
-pub(crate) fn agent_sched_key(key: AgentKey) -> mezz_sched::AgentIndex {
-    mezz_sched::AgentIndex(key.0)
 }

@@ -5,14 +5,14 @@ use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1;
 use v1::task_status::Reason;
 
+use crate::accounts::agent_sched_key;
 use crate::durable::{StoredWeight, WEIGHT, put};
-use crate::effect::{Effect, Effects, Reply};
+use crate::effect::{Effect, Effects, Reply, StoreOperation};
 use crate::event::{OperatorAction, OperatorCall};
 use crate::fact::{AgentRemoval, Fact};
 use crate::key::RequestKey;
 use crate::master::Master;
 use crate::metrics::Counter;
-use crate::offers::agent_sched_key;
 use crate::records::{AgentState, FrameworkState};
 
 impl Master {
@@ -60,32 +60,11 @@ impl Master {
         weights: Vec<v1::WeightInfo>,
         effects: &mut Effects,
     ) {
-        let mut operations = Vec::new();
-        for weight in &weights {
-            let role = weight.role.as_deref().unwrap_or("").trim();
-            if let Err(error) = mezz_resource::role::validate_role(role) {
-                return effects.reply(
-                    request,
-                    Reply::BadRequest(format!(
-                        "Failed to validate update weights request: Invalid role '{role}': {error}"
-                    )),
-                );
-            }
-            if !crate::config::WEIGHTS.contains(&weight.weight) {
-                let text = format!(
-                    "Failed to validate update weights request for role '{role}': Invalid weight '{}': Weights must be positive (1e-6 to 1e9)",
-                    weight.weight
-                );
-                return effects.reply(request, Reply::BadRequest(text));
-            }
-            operations.push(put(
-                WEIGHT,
-                role,
-                &StoredWeight {
-                    weight: weight.weight,
-                },
-            ));
-        }
+        let operations: Result<Vec<_>, _> = weights.iter().map(stored_weight).collect();
+        let operations = match operations {
+            Ok(operations) => operations,
+            Err(text) => return effects.reply(request, Reply::BadRequest(text)),
+        };
         let token = self.persist(operations, effects);
         let mut facts = Vec::new();
         let mut active = false;
@@ -184,4 +163,24 @@ impl Master {
             after: Some(token),
         });
     }
+}
+
+/// How a weight is kept, or why it is none.
+fn stored_weight(weight: &v1::WeightInfo) -> Result<StoreOperation, String> {
+    let role = weight.role.as_deref().unwrap_or("").trim();
+    if let Err(error) = mezz_resource::role::validate_role(role) {
+        return Err(format!(
+            "Failed to validate update weights request: Invalid role '{role}': {error}"
+        ));
+    }
+    if !crate::config::WEIGHTS.contains(&weight.weight) {
+        return Err(format!(
+            "Failed to validate update weights request for role '{role}': Invalid weight '{}': Weights must be positive (1e-6 to 1e9)",
+            weight.weight
+        ));
+    }
+    let stored = StoredWeight {
+        weight: weight.weight,
+    };
+    Ok(put(WEIGHT, role, &stored))
 }

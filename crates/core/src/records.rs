@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mezz_proto::v1;
 use mezz_resource::Resources;
+use prost::Message as _;
 
 use crate::key::{AgentKey, ExecutorKey, FrameworkKey, OfferKey, TaskKey};
 use crate::metrics::{FrameworkMetrics, Metrics};
@@ -64,7 +65,9 @@ pub enum AgentState {
 pub struct AgentRecord {
     pub key: AgentKey,
     pub id: Arc<str>,
+    /// Without its resources: `declared` holds them encoded, since decoded ones take more room than all the rest.
     pub info: Arc<v1::AgentInfo>,
+    pub declared: Bytes,
     /// Where its own HTTP API is reached, with `info.port`.
     pub ip: Arc<str>,
     pub state: AgentState,
@@ -85,6 +88,24 @@ pub struct AgentRecord {
 }
 
 impl AgentRecord {
+    /// Parts what an agent says of itself into `info` and `declared`.
+    pub fn parted(mut info: v1::AgentInfo) -> (Arc<v1::AgentInfo>, Bytes) {
+        let declared = v1::AgentInfo {
+            resources: std::mem::take(&mut info.resources),
+            ..v1::AgentInfo::default()
+        };
+        (Arc::new(info), declared.encode_to_vec().into())
+    }
+
+    /// What the agent says of itself, as it said it.
+    pub fn whole_info(&self) -> v1::AgentInfo {
+        let declared = v1::AgentInfo::decode(&*self.declared);
+        v1::AgentInfo {
+            resources: declared.unwrap_or_default().resources,
+            ..(*self.info).clone()
+        }
+    }
+
     /// The libprocess-style address that old clients cut apart: `slave(1)@ip:port`.
     pub fn pid(&self) -> String {
         format!(

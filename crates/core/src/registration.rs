@@ -10,6 +10,7 @@ use mezz_proto::agent_protocol::refused::Action;
 use mezz_proto::v1;
 use mezz_resource::Resources;
 
+use crate::accounts::agent_sched_key;
 use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
 use crate::fact::Fact;
@@ -17,8 +18,8 @@ use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, SessionKey, Token};
 use crate::master::Master;
 use crate::metrics::Counter;
-use crate::offers::agent_sched_key;
 use crate::records::{AgentRecord, AgentState};
+use crate::reported::Reported;
 use crate::state::SessionState;
 use crate::wire::{self, is_terminal};
 
@@ -77,10 +78,12 @@ impl Master {
     fn insert_agent(&mut self, id: &str, info: v1::AgentInfo, total: Resources) -> AgentKey {
         let key = AgentKey(self.free.agents.take());
         let id: Arc<str> = id.into();
+        let (info, declared) = AgentRecord::parted(info);
         let record = AgentRecord {
             key,
             id: Arc::clone(&id),
-            info: Arc::new(info),
+            info,
+            declared,
             ip: "127.0.0.1".into(),
             state: AgentState::Connected,
             deactivated: false,
@@ -97,7 +100,9 @@ impl Master {
         self.records.agents.insert(key.index(), record);
         self.index.agents.insert(id, key);
         // The slot may have been another's.
-        self.agents.entry(key).or_default().registration_token = None;
+        let live = self.agent_live(key);
+        live.registration_token = None;
+        live.stored = None;
         key
     }
 
@@ -154,16 +159,16 @@ impl Master {
     /// Puts an agent into the ledger with what its records say is in use.
     fn enter_ledger(&mut self, key: AgentKey) {
         let mut used: BTreeMap<FrameworkKey, Resources> = BTreeMap::new();
-        let live = self.agents.get(&key).cloned().unwrap_or_default();
-        for task in live.tasks.iter().filter_map(|task| self.task(*task)) {
+        let live = self.agents.get(&key);
+        let tasks = live.into_iter().flat_map(|live| &live.tasks);
+        for task in tasks.filter_map(|task| self.task(*task)) {
             if !is_terminal(task.state) {
                 *used.entry(task.framework).or_default() += &*task.resources;
             }
         }
-        for executor in live
-            .executors
-            .iter()
-            .filter_map(|executor| self.records.executors.get(executor.index()))
+        let executors = live.into_iter().flat_map(|live| &live.executors);
+        for executor in
+            executors.filter_map(|executor| self.records.executors.get(executor.index()))
         {
             *used.entry(executor.framework).or_default() += &*executor.resources;
         }
@@ -222,6 +227,19 @@ impl Master {
                 );
             }
         };
+        let (tasks, completed_tasks) = match (
+            reported_tasks(register.tasks),
+            reported_tasks(register.completed_tasks),
+        ) {
+            (Ok(tasks), Ok(completed)) => (tasks, completed),
+            (Err(error), _) | (_, Err(error)) => {
+                return self.refuse(
+                    session,
+                    format!("a task that the agent reports cannot be read: {error}"),
+                    effects,
+                );
+            }
+        };
         let known = self.index.agents.get(id.as_str()).copied();
         if known.is_some_and(|key| self.agent(key).state == AgentState::Gone) {
             return self.refuse_for_good(session, effects);
@@ -230,8 +248,10 @@ impl Master {
         let key =
             known.unwrap_or_else(|| self.insert_agent(&id, register.agent.clone(), total.clone()));
         let now = self.now.wall;
+        let (info, declared) = AgentRecord::parted(register.agent);
         let record = self.agent_mut(key);
-        record.info = Arc::new(register.agent);
+        record.info = info;
+        record.declared = declared;
         record.total = Arc::new(total);
         record.state = AgentState::Connected;
         record.reregistered_at = Some(now);
@@ -251,13 +271,8 @@ impl Master {
         let token = self.confirm_registration(key, fact, effects);
         self.admit_frameworks(key, &register.frameworks, effects);
         self.reconcile_executors(key, &register.executors);
-        self.reconcile_tasks(key, before, register.tasks, token, effects);
-        self.restore_history(
-            key,
-            register.completed_frameworks,
-            register.completed_tasks,
-            effects,
-        );
+        self.reconcile_tasks(key, before, tasks, token, effects);
+        self.restore_history(key, register.completed_frameworks, completed_tasks, effects);
         self.enter_ledger(key);
         self.replay_kills(key, effects);
     }
@@ -289,6 +304,10 @@ impl Master {
             after: None,
         });
     }
+}
+
+fn reported_tasks(encoded: Vec<Bytes>) -> Result<Vec<Reported>, prost::DecodeError> {
+    encoded.into_iter().map(Reported::read).collect()
 }
 
 /// A first registration said again, by an agent that runs nothing yet.

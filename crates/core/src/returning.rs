@@ -14,9 +14,9 @@ use crate::effect::Effects;
 use crate::event::TimerKey;
 use crate::fact::Fact;
 use crate::key::{AgentKey, FrameworkKey, TaskKey, Token};
-use crate::launch::first_status;
 use crate::master::Master;
 use crate::records::{AgentState, FrameworkState, TaskList};
+use crate::reported::{NewTask, Reported};
 use crate::state::PendingKill;
 use crate::wire::{self, is_terminal};
 
@@ -126,7 +126,11 @@ impl Master {
     }
 
     fn framework_of(&self, id: &v1::FrameworkId) -> Option<FrameworkKey> {
-        let key = *self.index.frameworks.get(id.value.as_str())?;
+        self.framework_named(&id.value)
+    }
+
+    fn framework_named(&self, id: &str) -> Option<FrameworkKey> {
+        let key = *self.index.frameworks.get(id)?;
         (self.framework(key).state != FrameworkState::Completed).then_some(key)
     }
 
@@ -134,13 +138,13 @@ impl Master {
         &mut self,
         agent: AgentKey,
         before: Option<AgentState>,
-        reported: Vec<v1::Task>,
+        reported: Vec<Reported>,
         token: Token,
         effects: &mut Effects,
     ) {
         let mut seen: BTreeSet<TaskKey> = BTreeSet::new();
         for task in reported {
-            let Some(framework) = self.framework_of(&task.framework_id) else {
+            let Some(framework) = self.framework_named(&task.framework_id) else {
                 continue;
             };
             seen.extend(self.take_reported_task(agent, framework, before, task, token, effects));
@@ -184,14 +188,15 @@ impl Master {
         agent: AgentKey,
         framework: FrameworkKey,
         before: Option<AgentState>,
-        task: v1::Task,
+        reported: Reported,
         token: Token,
         effects: &mut Effects,
     ) -> Option<TaskKey> {
+        let state = reported.task.state;
         let known = self
             .index
             .tasks
-            .get(&(framework, task.task_id.value.as_str().into()))
+            .get(&(framework, reported.task.id.clone()))
             .copied();
         let list = known.and_then(|key| self.task(key)).map(|task| task.list);
         let elsewhere = known.and_then(|key| self.task(key)).is_some_and(|task| {
@@ -201,44 +206,37 @@ impl Master {
         });
         if elsewhere {
             // The framework launched this id twice, once under another master: the copy known first stays.
-            if !is_terminal(task.state()) {
-                self.kill_reported(agent, framework, task.task_id, token, effects);
+            if !is_terminal(state) {
+                self.kill_reported(agent, framework, &reported.task.id, token, effects);
             }
             return None;
         }
         let mut kill = None;
         match (known, list) {
             (Some(key), Some(TaskList::Live)) => {
-                self.adopt_state(key, &task);
+                self.adopt_state(key, reported.task);
                 return Some(key);
             }
-            (Some(_), Some(TaskList::Completed))
-                if before.is_some() && !is_terminal(task.state()) =>
-            {
+            (Some(_), Some(TaskList::Completed)) if before.is_some() && !is_terminal(state) => {
                 // The framework was told that it is over, so it must not run on.
-                self.kill_reported(agent, framework, task.task_id, token, effects);
+                self.kill_reported(agent, framework, &reported.task.id, token, effects);
                 return None;
             }
             (Some(key), _) => kill = self.drop_listed_task(key),
             (None, _) => {}
         }
-        let resources = Resources::from_proto(&task.resources).unwrap_or_default();
-        let role: Arc<str> = resources
-            .allocation_role()
-            .cloned()
-            .unwrap_or_else(|| "*".into());
-        let resources = resources.allocated_to(&role);
-        if !is_terminal(task.state()) {
+        let (resources, role) = self.known_resources.of(&reported);
+        if !is_terminal(state) {
             self.charge(framework, agent, &resources);
         }
         if self.is_native(framework) {
-            self.settle_pending(&task.task_id.value, agent, effects);
+            self.settle_pending(&reported.task.id, agent, effects);
         }
-        let key = self.insert_task(framework, agent, &role, &task, resources, effects);
+        let key = self.insert_task(framework, agent, &role, reported.task, resources, effects);
         if let Some(kill) = kill {
             self.agent_live(agent).pending_kills.insert(key, kill);
         }
-        if before != Some(AgentState::Recovered) && !is_terminal(task.state()) {
+        if before != Some(AgentState::Recovered) && !is_terminal(state) {
             self.announce_return(framework, key, before, token, effects);
         }
         Some(key)
@@ -249,13 +247,15 @@ impl Master {
         &mut self,
         agent: AgentKey,
         framework: FrameworkKey,
-        task_id: v1::TaskId,
+        task_id: &str,
         token: Token,
         effects: &mut Effects,
     ) {
         let body = Body::KillTask(agent::KillTask {
             framework_id: wire::framework_id_of(&self.framework(framework).id),
-            task_id,
+            task_id: v1::TaskId {
+                value: task_id.to_owned(),
+            },
             kill_policy: None,
         });
         self.send_agent(agent, body, Some(token), effects);
@@ -299,8 +299,8 @@ impl Master {
     }
 
     /// The agent's state of a task that this master knows is newer than the record; updates follow in order.
-    fn adopt_state(&mut self, key: TaskKey, reported: &v1::Task) {
-        let state = reported.state();
+    fn adopt_state(&mut self, key: TaskKey, reported: NewTask) {
+        let state = reported.state;
         let Some(task) = self.task(key) else { return };
         if is_terminal(task.state) || task.state == state {
             return;
@@ -310,17 +310,11 @@ impl Master {
             .tasks
             .get_mut(key.index())
             .expect("it was just seen");
-        record.wire = reported.encode_to_vec().into();
+        record.wire = reported.wire;
         record.state = state;
-        let started_at = first_status(reported, |state| state == v1::TaskState::TaskRunning);
-        record.started_at = record.started_at.or(started_at);
-        record.update_state = reported
-            .status_update_state
-            .map(|_| reported.status_update_state());
-        record.update_uuid = reported
-            .status_update_uuid
-            .as_ref()
-            .and_then(|uuid| uuid.as_ref().try_into().ok());
+        record.started_at = record.started_at.or(reported.started_at);
+        record.update_state = reported.update_state;
+        record.update_uuid = reported.update_uuid;
         if is_terminal(state) {
             record.finished_at = Some(self.now.wall);
             self.release_task(key);
@@ -348,7 +342,7 @@ impl Master {
         &mut self,
         agent: AgentKey,
         frameworks: Vec<v1::FrameworkInfo>,
-        tasks: Vec<v1::Task>,
+        tasks: Vec<Reported>,
         effects: &mut Effects,
     ) {
         for info in frameworks {
@@ -364,33 +358,17 @@ impl Master {
             let key = self.insert_framework(info, FrameworkState::Completed, false);
             self.remember_completed_framework(key);
         }
-        for task in tasks.into_iter().filter(|task| is_terminal(task.state())) {
-            let framework = self
-                .index
-                .frameworks
-                .get(task.framework_id.value.as_str())
-                .copied();
-            let Some(framework) = framework else { continue };
-            if self
-                .index
-                .tasks
-                .contains_key(&(framework, task.task_id.value.as_str().into()))
-            {
+        for reported in tasks {
+            let framework = self.index.frameworks.get(&*reported.framework_id).copied();
+            let Some(framework) = framework.filter(|_| is_terminal(reported.task.state)) else {
+                continue;
+            };
+            let name = (framework, reported.task.id.clone());
+            if self.index.tasks.contains_key(&name) {
                 continue;
             }
-            let resources = Resources::from_proto(&task.resources).unwrap_or_default();
-            let role: Arc<str> = resources
-                .allocation_role()
-                .cloned()
-                .unwrap_or_else(|| "*".into());
-            let key = self.insert_task(
-                framework,
-                agent,
-                &role,
-                &task,
-                resources.allocated_to(&role),
-                effects,
-            );
+            let (resources, role) = self.known_resources.of(&reported);
+            let key = self.insert_task(framework, agent, &role, reported.task, resources, effects);
             self.complete_task(key, effects);
         }
     }

@@ -8,6 +8,7 @@ use mezz_proto::agent_protocol::refused::Action;
 use mezz_proto::v1;
 use v1::task_status::Reason;
 
+use crate::accounts::agent_sched_key;
 use crate::agent_loss::Loss;
 use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
@@ -15,7 +16,6 @@ use crate::fact::{AgentRemoval, Fact};
 use crate::key::{AgentKey, SessionKey};
 use crate::master::Master;
 use crate::metrics::Counter;
-use crate::offers::agent_sched_key;
 use crate::records::AgentState;
 use crate::state::SessionState;
 use crate::time::SECOND_NS;
@@ -323,6 +323,7 @@ impl Master {
             self.agent(agent).info.hostname.clone(),
         );
         let token = self.forget_agent(&id, effects);
+        self.agent_live(agent).stored = None;
         self.end_agent_tasks(
             agent,
             v1::TaskState::TaskLost,

@@ -89,6 +89,8 @@ pub(crate) struct AgentLive {
     /// The write that holds its registration: nothing of it is offered before.
     pub(crate) registered: Token,
     pub(crate) session: Option<SessionKey>,
+    /// What the store holds of it, and since which write.
+    pub(crate) stored: Option<(Bytes, Token)>,
     /// What it named itself by when it had no id.
     pub(crate) registration_token: Option<Bytes>,
     pub(crate) tasks: BTreeSet<TaskKey>,
@@ -124,4 +126,17 @@ pub(crate) struct Numbers {
     pub(crate) launch_token: u64,
     pub(crate) native_task: u64,
     pub(crate) token: u64,
+}
+
+/// The built-in framework's own state.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct NativeState {
+    pub(crate) framework_id: String,
+    /// Unset until it is first used.
+    pub(crate) framework: Option<FrameworkKey>,
+    /// Slots of pending records, in the order of arrival.
+    pub(crate) pending: BTreeMap<u64, u32>,
+    pub(crate) next_arrival: u64,
+    /// Roles that its tasks have named.
+    pub(crate) roles: BTreeSet<String>,
 }

@@ -15,7 +15,6 @@ use crate::key::{AgentKey, FrameworkKey, TaskKey};
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::{AgentState, TaskList, TaskRecord};
-use crate::state::PendingKill;
 use crate::wire::{self, is_terminal};
 
 impl Master {
@@ -23,7 +22,7 @@ impl Master {
         self.records.tasks.get(key.index())
     }
 
-    fn task_key(&self, framework: FrameworkKey, id: &str) -> Option<TaskKey> {
+    pub(crate) fn task_key(&self, framework: FrameworkKey, id: &str) -> Option<TaskKey> {
         self.index.tasks.get(&(framework, id.into())).copied()
     }
 
@@ -321,155 +320,6 @@ impl Master {
         self.complete_task(key, effects);
         Some(status)
     }
-
-    pub(crate) fn on_kill(
-        &mut self,
-        framework: FrameworkKey,
-        kill: v1::scheduler::call::Kill,
-        effects: &mut Effects,
-    ) {
-        self.records.metrics.count(Counter::MessagesKillTask);
-        let known = self.task_key(framework, &kill.task_id.value).filter(|key| {
-            self.task(*key)
-                .is_some_and(|task| task.list == TaskList::Live)
-        });
-        let Some(key) = known else {
-            return self.reconcile_one(
-                framework,
-                &kill.task_id.value,
-                kill.agent_id.as_ref().map(|id| id.value.as_str()),
-                effects,
-            );
-        };
-        let agent = self.task(key).expect("it was just seen").agent;
-        let own = &self.agent(agent).id;
-        if kill
-            .agent_id
-            .as_ref()
-            .is_some_and(|given| *given.value != **own)
-        {
-            return self.records.metrics.count(Counter::DroppedMessages);
-        }
-        self.kill_task(key, kill.kill_policy, effects);
-    }
-
-    /// Has a live task killed now, or when its agent is back.
-    pub(crate) fn kill_task(
-        &mut self,
-        key: TaskKey,
-        policy: Option<v1::KillPolicy>,
-        effects: &mut Effects,
-    ) {
-        let Some(task) = self.task(key).cloned() else {
-            return;
-        };
-        let body = Body::KillTask(agent::KillTask {
-            framework_id: wire::framework_id_of(&self.framework(task.framework).id),
-            task_id: v1::TaskId {
-                value: task.id.to_string(),
-            },
-            kill_policy: policy,
-        });
-        if !self.send_agent(task.agent, body, None, effects) {
-            self.agent_live(task.agent)
-                .pending_kills
-                .insert(key, PendingKill { policy });
-        }
-    }
-
-    pub(crate) fn on_shutdown_executor(
-        &mut self,
-        framework: FrameworkKey,
-        call: v1::scheduler::call::Shutdown,
-        effects: &mut Effects,
-    ) {
-        let Some(agent) = self.index.agents.get(call.agent_id.value.as_str()).copied() else {
-            return self.records.metrics.count(Counter::DroppedMessages);
-        };
-        let framework_id = wire::framework_id_of(&self.framework(framework).id);
-        let body = Body::ShutdownExecutor(agent::ShutdownExecutor {
-            framework_id,
-            executor_id: call.executor_id,
-        });
-        if !self.send_agent(agent, body, None, effects) {
-            self.records.metrics.count(Counter::DroppedMessages);
-        }
-    }
-
-    pub(crate) fn on_framework_message(
-        &mut self,
-        framework: FrameworkKey,
-        call: v1::scheduler::call::Message,
-        effects: &mut Effects,
-    ) {
-        self.records
-            .metrics
-            .count(Counter::MessagesFrameworkToExecutor);
-        let framework_id = wire::framework_id_of(&self.framework(framework).id);
-        let agent = self.index.agents.get(call.agent_id.value.as_str()).copied();
-        let body = Body::FrameworkMessage(agent::FrameworkMessage {
-            framework_id,
-            executor_id: call.executor_id,
-            data: call.data,
-        });
-        let sent = agent.is_some_and(|agent| self.send_agent(agent, body, None, effects));
-        self.records.metrics.count(if sent {
-            Counter::ValidFrameworkToExecutorMessages
-        } else {
-            Counter::InvalidFrameworkToExecutorMessages
-        });
-    }
-
-    pub(crate) fn on_executor_message(
-        &mut self,
-        agent: AgentKey,
-        message: agent::ExecutorMessage,
-        effects: &mut Effects,
-    ) {
-        self.records
-            .metrics
-            .count(Counter::MessagesExecutorToFramework);
-        let framework = self
-            .index
-            .frameworks
-            .get(message.framework_id.value.as_str())
-            .copied();
-        let agent_id = Arc::clone(&self.agent(agent).id);
-        let event = wire::message(&agent_id, message.executor_id, message.data);
-        let sent = framework.is_some_and(|framework| self.send_event(framework, event, effects));
-        self.records.metrics.count(if sent {
-            Counter::ValidExecutorToFrameworkMessages
-        } else {
-            Counter::InvalidExecutorToFrameworkMessages
-        });
-    }
-
-    pub(crate) fn on_executor_exited(
-        &mut self,
-        agent: AgentKey,
-        exited: agent::ExecutorExited,
-        effects: &mut Effects,
-    ) {
-        self.records.metrics.count(Counter::MessagesExitedExecutor);
-        let Some(framework) = self
-            .index
-            .frameworks
-            .get(exited.framework_id.value.as_str())
-            .copied()
-        else {
-            return;
-        };
-        let name = (agent, framework, exited.executor_id.value.as_str().into());
-        if let Some(executor) = self.index.executors.get(&name).copied() {
-            self.remove_executor(executor);
-        }
-        let agent_id = Arc::clone(&self.agent(agent).id);
-        self.send_event(
-            framework,
-            wire::failure(&agent_id, Some(exited.executor_id), Some(exited.status)),
-            effects,
-        );
-    }
 }
 
 /// A status as it is kept: what an executor sent along is between it and its framework.
@@ -491,10 +341,11 @@ fn with_status(
     status: &v1::TaskStatus,
     before: Option<v1::TaskState>,
 ) -> wire::Appended {
-    if before != Some(status.state()) {
+    let decoded = (before == Some(status.state())).then(|| v1::Task::decode(wire.clone()));
+    // What an agent reported was read only as far as its header: the rest of it may be anything.
+    let Some(Ok(mut task)) = decoded else {
         return wire::append_status(wire, state, status);
-    }
-    let mut task = v1::Task::decode(wire.clone()).expect("the record was encoded here");
+    };
     task.statuses.pop();
     wire::append_status(&task.encode_to_vec(), state, status)
 }

@@ -1,5 +1,9 @@
 //! Rules that a call must keep before it changes anything. Texts are those that Mesos's clients and tests match.
 
+mod checks;
+
+pub(crate) use checks::limits;
+
 use mezz_proto::v1;
 use mezz_resource::role::validate_role;
 use v1::framework_info::capability::Type as Capability;
@@ -209,6 +213,13 @@ pub fn task(task: &v1::TaskInfo) -> Result<(), String> {
     if task.max_completion_time.as_ref().is_some_and(negative) {
         return Err("Task's `max_completion_time` must be non-negative".into());
     }
+    if let Some(check) = &task.check {
+        checks::check(check).map_err(|error| format!("Task uses invalid check: {error}"))?;
+    }
+    if let Some(check) = &task.health_check {
+        checks::health_check(check)
+            .map_err(|error| format!("Task uses invalid health check: {error}"))?;
+    }
     if let Some(executor) = &task.executor {
         executor_of_task(executor)?;
     }
@@ -216,7 +227,7 @@ pub fn task(task: &v1::TaskInfo) -> Result<(), String> {
         self::command(command)
             .map_err(|error| format!("Task's `CommandInfo` is invalid: {error}"))?;
     }
-    not_built(task)
+    container(task.container.as_deref(), "container")
 }
 
 fn executor_of_task(executor: &v1::ExecutorInfo) -> Result<(), String> {
@@ -262,28 +273,6 @@ fn command(command: &v1::CommandInfo) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Names what this version does not do, so that nothing is accepted and then ignored.
-fn not_built(task: &v1::TaskInfo) -> Result<(), String> {
-    let missing = |field: &str| {
-        Err(format!(
-            "'TaskInfo.{field}' is not built yet in this version of Mezzanine"
-        ))
-    };
-    if task.health_check.is_some() {
-        return missing("health_check");
-    }
-    if task.check.is_some() {
-        return missing("check");
-    }
-    if task.max_completion_time.is_some() {
-        return missing("max_completion_time");
-    }
-    if !task.limits.is_empty() {
-        return missing("limits");
-    }
-    container(task.container.as_deref(), "container")
 }
 
 /// `{type: MESOS}` without content is accepted; content waits for its issue.

@@ -131,6 +131,13 @@ fn task_info(world: &World, dice: &mut Dice) -> v1::TaskInfo {
     info
 }
 
+fn wire_tasks(world: &World, dice: &mut Dice, below: usize) -> Vec<prost::bytes::Bytes> {
+    let tasks: Vec<_> = (0..dice.roll(below))
+        .map(|_| wire_task(world, dice))
+        .collect();
+    world::encoded(&tasks)
+}
+
 fn agent_body(world: &World, dice: &mut Dice) -> Body {
     let mut some = agent_info(dice.pick(&RESOURCES));
     match dice.roll(9) {
@@ -142,11 +149,11 @@ fn agent_body(world: &World, dice: &mut Dice) -> Body {
             some.id = Some(agent_id(world, dice));
             Body::Reregister(agent::Reregister {
                 agent: some,
-                tasks: (0..dice.roll(4)).map(|_| wire_task(world, dice)).collect(),
+                tasks: wire_tasks(world, dice, 4),
                 executors: (0..dice.roll(3)).map(|_| executor(world, dice)).collect(),
                 frameworks: (0..dice.roll(3)).map(|_| info(world, dice)).collect(),
                 completed_frameworks: (0..dice.roll(3)).map(|_| info(world, dice)).collect(),
-                completed_tasks: (0..dice.roll(3)).map(|_| wire_task(world, dice)).collect(),
+                completed_tasks: wire_tasks(world, dice, 3),
                 ..agent::Reregister::default()
             })
         }

@@ -236,10 +236,9 @@ fn tasks_that_break_a_rule_get_an_error_that_names_it() {
             .1
             .starts_with("Task uses invalid agent x while agent m-S0 is expected")
     );
-    assert!(
-        told[5]
-            .1
-            .contains("'TaskInfo.health_check' is not built yet")
+    assert_eq!(
+        told[5].1,
+        "Task uses invalid health check: HealthCheck must specify 'type'"
     );
     assert_eq!(told[6], ("ok", "Task has duplicate ID: ok"));
     assert_eq!(told.len(), 7);

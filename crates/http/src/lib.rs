@@ -7,6 +7,7 @@ pub mod client;
 pub mod direct;
 pub mod files;
 pub mod files_http;
+pub mod logging_level;
 pub mod negotiate;
 pub mod query;
 pub mod request;

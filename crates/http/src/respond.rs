@@ -161,7 +161,8 @@ fn gzip(bytes: &Bytes) -> Vec<u8> {
     encoder.finish().expect("writing to memory cannot fail")
 }
 
-fn accepts_gzip(headers: &HeaderMap) -> bool {
+/// Whether the client takes a compressed body.
+pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers
         .get_all(http::header::ACCEPT_ENCODING)
         .iter()

@@ -149,8 +149,15 @@ async fn connection<S: Service>(
     let answer = service_fn(move |request| {
         let service = service.clone();
         async move {
+            let asked = tracing::enabled!(tracing::Level::DEBUG)
+                .then(|| (request.method().clone(), request.uri().path().to_owned()));
             let request = Request::new(request, peer, options.max_body_bytes);
-            Ok::<_, Infallible>(service.handle(request).await)
+            let response = service.handle(request).await;
+            if let Some((method, path)) = asked {
+                let status = response.status().as_u16();
+                tracing::debug!(%peer, %method, path, status, "answered");
+            }
+            Ok::<_, Infallible>(response)
         }
     });
     let serving = hyper::server::conn::http1::Builder::new()

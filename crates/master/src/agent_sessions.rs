@@ -1,4 +1,5 @@
 //! Agents' connections: `POST /agent/v1/session` becomes a framed session; each channel of it is one session of the core.
+//! One connection carries as many agents as it has channels.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,7 +57,8 @@ impl SessionSink {
     /// Hands over what was kept, under one lock and with one wake-up.
     pub(crate) fn flush(&mut self) {
         if !self.queued.is_empty()
-            && let Err(error) = self.sender.send_all(self.queued.drain(..))
+            // Taken with its room: with tens of thousands of agents, empty queues would hold much memory.
+            && let Err(error) = self.sender.send_all(std::mem::take(&mut self.queued))
         {
             // The reading side sees the same end and reports it.
             tracing::debug!(%error, "an agent's session has ended");
@@ -137,15 +139,20 @@ where
             }
         }
         for (channel, body) in bodies.drain(..) {
-            let session = match channels.get(&channel) {
-                Some(session) => *session,
-                None => match open(shared, &connection, channel, &mut inputs) {
-                    Some(session) => {
-                        channels.insert(channel, session);
-                        session
+            let known = channels.get(&channel).copied();
+            let session = match known {
+                Some(session) if !matches!(body, Body::Hello(_)) => session,
+                // Whoever greets begins anew: what its channel was before has ended.
+                former => {
+                    let Some(session) = open(shared, &connection, channel, &mut inputs) else {
+                        continue;
+                    };
+                    channels.insert(channel, session);
+                    if let Some(former) = former {
+                        inputs.push(Input::Event(Event::SessionClosed(former)));
                     }
-                    None => continue,
-                },
+                    session
+                }
             };
             inputs.push(Input::Event(Event::Agent {
                 session,

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use mezz_core::Master;
 use mezz_core::effect::{Effect, Effects, Reply, StoreOperation};
-use mezz_core::event::Event;
+use mezz_core::event::{Event, TimerKey};
 use mezz_core::key::{RequestKey, SessionKey, StreamKey, Token};
+use mezz_core::time::Mono;
 use mezz_proto::v1;
 use mezz_store::{Batch, Epoch, Key, Operation, Store, limits};
 use mezz_warden::crash_point;
@@ -24,6 +25,7 @@ use crate::recorder::Recorder;
 use crate::release::{Destination, Release};
 use crate::scheduler_stream::SchedulerStream;
 use crate::timers::Timers;
+use crate::timings::Timings;
 use crate::view::{ViewCell, Views};
 
 /// Inputs handled before timers, views and replies get their turn.
@@ -42,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) hub: Arc<FactHub>,
     pub(crate) open_streams: Arc<OpenStreams>,
     pub(crate) recorder: Option<Recorder>,
+    pub(crate) timings: Arc<Timings>,
 }
 
 /// Why the thread ended.
@@ -61,6 +64,9 @@ pub(crate) struct CoreThread {
     store: Arc<dyn Store>,
     hub: Arc<FactHub>,
     open_streams: Arc<OpenStreams>,
+    timings: Arc<Timings>,
+    /// When the armed run of the allocator is due.
+    allocation_due: Mono,
     epoch: Epoch,
     effects: Effects,
     timers: Timers,
@@ -85,6 +91,8 @@ impl CoreThread {
             store: parts.store,
             hub: parts.hub,
             open_streams: parts.open_streams,
+            timings: parts.timings,
+            allocation_due: Mono(0),
             epoch: Epoch::default(),
             effects: Effects::default(),
             timers: Timers::default(),
@@ -181,7 +189,9 @@ impl CoreThread {
                 }
             }
             Event::SessionClosed(session) => {
-                self.sessions.remove(session);
+                if let Some(closed) = self.sessions.remove(session) {
+                    closed.close();
+                }
             }
             Event::Persisted(token) => {
                 crash_point("master.durable_before_release");
@@ -219,7 +229,14 @@ impl CoreThread {
         if let Some(recorder) = &mut self.recorder {
             recorder.begin(now, &event);
         }
+        let run = is_allocation(&event).then(Instant::now);
         self.core.handle(now, event, &mut effects);
+        if let Some(run) = run {
+            self.timings.allocation_run.add(run.elapsed());
+            let late = now.mono.0.saturating_sub(self.allocation_due.0);
+            let late = std::time::Duration::from_nanos(late);
+            self.timings.allocation_latency.add(late);
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.end(&effects.list);
         }
@@ -255,7 +272,12 @@ impl CoreThread {
                 key,
                 generation,
                 at,
-            } => self.timers.set(key, generation, at),
+            } => {
+                if key == TimerKey::Allocate {
+                    self.allocation_due = at;
+                }
+                self.timers.set(key, generation, at);
+            }
             Effect::CancelTimer(key) => self.timers.cancel(key),
             Effect::Fact { sequence, fact } => self.views.add_fact(sequence, fact),
             Effect::StepDown(reason) => self.ended = Some(Ended::SteppedDown(reason)),
@@ -335,12 +357,16 @@ impl CoreThread {
                 }
             }
             let is_last = operations.peek().is_none();
-            let inbox = self.inbox.clone();
+            let (inbox, timings) = (self.inbox.clone(), self.timings.clone());
+            let began = Instant::now();
             self.store.submit(
                 batch,
                 Box::new(move |outcome| match outcome.result {
                     Ok(_) if !is_last => {}
-                    Ok(_) => inbox.push(Input::Event(Event::Persisted(token))),
+                    Ok(_) => {
+                        timings.state_store.add(began.elapsed());
+                        inbox.push(Input::Event(Event::Persisted(token)));
+                    }
                     Err(error) => {
                         tracing::error!(%error, "a write to the store failed");
                         inbox.push(Input::Event(Event::PersistFailed(token)));
@@ -376,7 +402,7 @@ impl CoreThread {
         }
         let durable = self.release.durable();
         while let Some(published) = self.views.settle(self.core.records(), durable, self.issued) {
-            if !published.facts.is_empty() && self.hub.is_watched() {
+            if !published.facts.is_empty() {
                 self.hub.publish(published.view, published.facts);
             }
             for (sender, reply) in published.replies {
@@ -385,6 +411,10 @@ impl CoreThread {
             }
         }
     }
+}
+
+fn is_allocation(event: &Event) -> bool {
+    matches!(event, Event::Timer { key, .. } if *key == TimerKey::Allocate)
 }
 
 fn is_for_agent(effect: &Effect) -> bool {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use mezz_core::fact::Fact;
 use tokio::sync::mpsc;
 
+use crate::fact_ring::FactRing;
 use crate::view::View;
 
 /// Facts that became visible together, with the view that holds them.
@@ -33,6 +34,8 @@ struct Subscriber {
 pub(crate) struct FactHub {
     count: AtomicUsize,
     state: Mutex<(u64, Vec<Subscriber>)>,
+    /// The last facts, for readers that resume.
+    pub(crate) ring: FactRing,
 }
 
 /// One subscription; dropping it ends it.
@@ -78,8 +81,12 @@ impl FactHub {
         self.count.store(state.1.len(), Ordering::SeqCst);
     }
 
-    /// Hands facts to every subscriber; one whose queue is full is dropped.
+    /// Keeps facts and hands them to every subscriber; one whose queue is full is dropped.
     pub(crate) fn publish(&self, view: Arc<View>, facts: Vec<(u64, Arc<Fact>)>) {
+        self.ring.push(&view, &facts);
+        if !self.is_watched() {
+            return;
+        }
         let batch = Arc::new(FactBatch {
             view,
             facts,

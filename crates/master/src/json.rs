@@ -20,6 +20,19 @@ impl Json {
         }
     }
 
+    /// A part of a document that others have begun.
+    pub(crate) fn part() -> Self {
+        Self {
+            out: Vec::with_capacity(64 * 1024),
+            comma: false,
+        }
+    }
+
+    /// Says whether an item stands before the next one.
+    pub(crate) fn after_item(&mut self, after_item: bool) {
+        self.comma = after_item;
+    }
+
     /// The finished text.
     pub(crate) fn finish(self) -> Vec<u8> {
         self.out
@@ -34,22 +47,41 @@ impl Json {
 
     /// Writes `{…}`.
     pub(crate) fn object(&mut self, fill: impl FnOnce(&mut Self)) {
-        self.separate();
-        self.out.push(b'{');
-        self.comma = false;
+        self.open(b'{');
         fill(self);
-        self.out.push(b'}');
-        self.comma = true;
+        self.close(b'}');
     }
 
     /// Writes `[…]`.
     pub(crate) fn array(&mut self, fill: impl FnOnce(&mut Self)) {
-        self.separate();
-        self.out.push(b'[');
-        self.comma = false;
+        self.open(b'[');
         fill(self);
-        self.out.push(b']');
+        self.close(b']');
+    }
+
+    /// Begins an object or array whose end is written apart.
+    pub(crate) fn open(&mut self, bracket: u8) {
+        self.separate();
+        self.out.push(bracket);
+        self.comma = false;
+    }
+
+    /// Ends an object or array that was begun apart.
+    pub(crate) fn close(&mut self, bracket: u8) {
+        self.out.push(bracket);
         self.comma = true;
+    }
+
+    /// An item that is JSON already.
+    pub(crate) fn raw(&mut self, text: &[u8]) {
+        self.separate();
+        self.out.extend_from_slice(text);
+    }
+
+    /// An item that somebody else writes.
+    pub(crate) fn item(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.separate();
+        write(&mut self.out);
     }
 
     /// Writes the name of the next value.
@@ -62,7 +94,14 @@ impl Json {
 
     pub(crate) fn string(&mut self, text: &str) {
         self.separate();
-        serde_json::to_writer(&mut self.out, text).expect("writing to memory cannot fail");
+        let is_plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
+        if text.as_bytes().iter().all(is_plain) {
+            self.out.push(b'"');
+            self.out.extend_from_slice(text.as_bytes());
+            self.out.push(b'"');
+        } else {
+            serde_json::to_writer(&mut self.out, text).expect("writing to memory cannot fail");
+        }
     }
 
     pub(crate) fn boolean(&mut self, value: bool) {

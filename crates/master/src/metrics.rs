@@ -19,6 +19,9 @@ type Numbers = BTreeMap<String, f64>;
 pub(crate) fn snapshot(shared: &Shared, view: &View) -> Numbers {
     let mut numbers = Numbers::new();
     absent::zeros(&mut numbers);
+    shared.timings.show(|name, value| {
+        numbers.insert(name, value);
+    });
     for (name, value) in view.records.metrics.iter() {
         numbers.insert(name, value as f64);
     }
@@ -94,6 +97,15 @@ fn agents(numbers: &mut Numbers, view: &View) {
     for (name, count) in counts {
         numbers.insert(format!("master/slaves_{name}"), count);
     }
+    agent_resources(numbers, &total, &used, &offered);
+}
+
+fn agent_resources(
+    numbers: &mut Numbers,
+    total: &Resources,
+    used: &Resources,
+    offered: &Resources,
+) {
     for name in ["cpus", "gpus", "mem", "disk"] {
         gauges(numbers, name, &total.non_revocable(), &used.non_revocable());
         gauges(

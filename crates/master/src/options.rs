@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mezz_core::config::Config;
@@ -15,8 +14,7 @@ use crate::recorder::RecorderOptions;
 /// The Mesos version that the APIs answer as; clients parse it as dotted integers.
 pub const VERSION: &str = "1.11.0";
 
-/// Changes the log level for a while: level (0 to 3) and for how long.
-pub type LoggingControl = Arc<dyn Fn(u32, Duration) + Send + Sync>;
+pub use mezz_http::logging_level::LoggingControl;
 
 /// What a master is started with.
 #[derive(Clone)]
@@ -29,6 +27,8 @@ pub struct MasterOptions {
     pub listen: SocketAddr,
     /// The address that others are told, when it is not the one listened on.
     pub advertise_ip: Option<IpAddr>,
+    /// The port that others are told, when it is not the one listened on.
+    pub advertise_port: Option<u16>,
     /// Flags as the user gave them; shown by `/flags` over the defaults.
     pub flags: BTreeMap<String, String>,
     /// Shown in `/flags`.
@@ -62,6 +62,7 @@ impl MasterOptions {
             backend,
             listen,
             advertise_ip: None,
+            advertise_port: None,
             flags: BTreeMap::new(),
             work_dir: None,
             log_file: None,
@@ -75,8 +76,41 @@ impl MasterOptions {
     /// All flags with their values as Mesos names and prints them.
     pub(crate) fn shown_flags(&self) -> BTreeMap<String, String> {
         let config = &self.config;
-        let nanoseconds = |ns: u64| format_duration(Duration::from_nanos(ns));
         let mut flags: BTreeMap<String, String> = [
+            ("allocator", "hierarchical".into()),
+            ("authenticate_agents", "false".into()),
+            ("authenticate_frameworks", "false".into()),
+            ("authenticate_http_frameworks", "false".into()),
+            ("authenticate_http_readonly", "false".into()),
+            ("authenticate_http_readwrite", "false".into()),
+            (
+                "filter_gpu_resources",
+                (config.gpus == mezz_core::GpuPolicy::Reserved).to_string(),
+            ),
+            ("min_allocatable_resources", minimum(config)),
+            ("port", self.listen.port().to_string()),
+            ("publish_per_framework_metrics", "true".into()),
+            ("quiet", "false".into()),
+            ("role_sorter", sorter(config.role_sorter)),
+            ("root_submissions", config.root_submissions.to_string()),
+            ("version", "false".into()),
+        ]
+        .into_iter()
+        .chain(self.shown_limits())
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        if let Some(folder) = &self.work_dir {
+            flags.insert("work_dir".into(), folder.to_string_lossy().into_owned());
+        }
+        flags.extend(self.flags.clone());
+        flags
+    }
+
+    /// The flags that are times and bounds.
+    fn shown_limits(&self) -> Vec<(&'static str, String)> {
+        let config = &self.config;
+        let nanoseconds = |ns: u64| format_duration(Duration::from_nanos(ns));
+        vec![
             (
                 "agent_ping_timeout",
                 nanoseconds(config.agent_ping_timeout_ns),
@@ -89,17 +123,7 @@ impl MasterOptions {
                 "allocation_interval",
                 nanoseconds(config.allocation_coalescing_ns),
             ),
-            ("allocator", "hierarchical".into()),
-            ("authenticate_agents", "false".into()),
-            ("authenticate_frameworks", "false".into()),
-            ("authenticate_http_frameworks", "false".into()),
-            ("authenticate_http_readonly", "false".into()),
-            ("authenticate_http_readwrite", "false".into()),
-            (
-                "filter_gpu_resources",
-                (config.gpus == mezz_core::GpuPolicy::Reserved).to_string(),
-            ),
-            ("framework_sorter", "drf".into()),
+            ("framework_sorter", sorter(config.framework_sorter)),
             ("help", "false".into()),
             ("hostname", config.hostname.clone()),
             ("hostname_lookup", "false".into()),
@@ -125,23 +149,15 @@ impl MasterOptions {
                 "max_unreachable_tasks_per_framework",
                 config.max_unreachable_tasks_per_framework.to_string(),
             ),
-            ("min_allocatable_resources", minimum(config)),
             ("offer_timeout", nanoseconds(config.offer_timeout_ns)),
-            ("port", config.port.to_string()),
-            ("publish_per_framework_metrics", "true".into()),
-            ("quiet", "false".into()),
-            ("role_sorter", "drf".into()),
-            ("root_submissions", config.root_submissions.to_string()),
-            ("version", "false".into()),
         ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-        if let Some(folder) = &self.work_dir {
-            flags.insert("work_dir".into(), folder.to_string_lossy().into_owned());
-        }
-        flags.extend(self.flags.clone());
-        flags
+    }
+}
+
+fn sorter(sorter: mezz_core::Sorter) -> String {
+    match sorter {
+        mezz_core::Sorter::Drf => "drf".to_owned(),
+        mezz_core::Sorter::Random => "random".to_owned(),
     }
 }
 

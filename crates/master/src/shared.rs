@@ -10,12 +10,15 @@ use mezz_core::key::RequestKey;
 use mezz_core::time::Wall;
 use mezz_http::client::Client;
 use mezz_http::files::Files;
+use mezz_http::logging_level::LoggingLevel;
 use tokio::sync::oneshot;
 
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
 use crate::open_streams::OpenStreams;
 use crate::options::MasterOptions;
+use crate::pieces::Readers;
+use crate::timings::Timings;
 use crate::view::{View, ViewCell};
 
 /// Who leads, as far as this master knows.
@@ -39,10 +42,12 @@ pub(crate) struct Shared {
     pub(crate) view: Arc<ViewCell>,
     pub(crate) hub: Arc<FactHub>,
     pub(crate) open_streams: Arc<OpenStreams>,
+    pub(crate) readers: Arc<Readers>,
     pub(crate) files: Files,
     pub(crate) client: Client,
     pub(crate) leader: RwLock<Leader>,
-    pub(crate) logging_level: AtomicU64,
+    pub(crate) logging: LoggingLevel,
+    pub(crate) timings: Arc<Timings>,
     numbers: AtomicU64,
 }
 
@@ -53,6 +58,7 @@ impl Shared {
         view: Arc<ViewCell>,
         hub: Arc<FactHub>,
     ) -> Self {
+        let logging = LoggingLevel::new(options.logging.clone());
         let files = Files::new();
         if let Some(log) = &options.log_file {
             files.attach("/master/log", log.clone());
@@ -65,10 +71,12 @@ impl Shared {
             view,
             hub,
             open_streams: Arc::default(),
+            readers: Arc::default(),
             files,
             client: Client::new(),
             leader: RwLock::default(),
-            logging_level: AtomicU64::new(0),
+            logging,
+            timings: Arc::default(),
             numbers: AtomicU64::new(1),
         }
     }

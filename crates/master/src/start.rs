@@ -67,7 +67,8 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
     };
     let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    options.config.port = address.port();
+    options.listen = address;
+    options.config.port = options.advertise_port.unwrap_or(address.port());
     options.config.ip = options.advertise_ip.unwrap_or(address.ip());
 
     let inbox = Arc::new(Inbox::default());
@@ -90,6 +91,7 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         view,
         hub,
         open_streams: shared.open_streams.clone(),
+        timings: shared.timings.clone(),
     });
     std::thread::Builder::new()
         .name("master-core".into())
@@ -182,10 +184,12 @@ async fn stand(shared: &Shared) -> Result<Leadership, String> {
 async fn lead(shared: &Shared, leadership: Leadership) -> Result<(), String> {
     shared.set_leader(Leader::Me);
     let store = shared.options.backend.store.clone();
+    let began = std::time::Instant::now();
     let entries = tokio::task::spawn_blocking(move || store.scan(""))
         .await
         .map_err(|error| format!("the store cannot be read: {error}"))?
         .map_err(|error| format!("the store cannot be read: {error}"))?;
+    shared.timings.state_fetch.add(began.elapsed());
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
     let elected = Elected {
         epoch: leadership.epoch().0,

@@ -8,7 +8,9 @@ use mezz_core::effect::Reply;
 use mezz_core::fact::Fact;
 use mezz_core::key::Token;
 use mezz_core::records::Records;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+
+use crate::indexes::Indexes;
 
 /// Views are published at most this often, unless a reply waits for one.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -17,23 +19,49 @@ const INTERVAL: Duration = Duration::from_millis(1);
 #[derive(Debug, Default)]
 pub(crate) struct View {
     pub(crate) records: Records,
+    /// When each part last changed, as far as published views tell.
+    pub(crate) indexes: Indexes,
 }
 
 /// Where readers find the newest view.
-#[derive(Debug, Default)]
-pub(crate) struct ViewCell(RwLock<Arc<View>>);
+#[derive(Debug)]
+pub(crate) struct ViewCell {
+    view: RwLock<Arc<View>>,
+    /// The index of the newest view, for those who wait for a change.
+    newest: watch::Sender<u64>,
+}
+
+impl Default for ViewCell {
+    fn default() -> Self {
+        Self {
+            view: RwLock::default(),
+            newest: watch::Sender::new(0),
+        }
+    }
+}
 
 impl ViewCell {
     /// The newest view.
     pub(crate) fn load(&self) -> Arc<View> {
-        self.0
+        self.view
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
+    /// Tells of every index that is published from now on.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
     fn store(&self, view: Arc<View>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = view;
+        let index = view.indexes.newest;
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        self.newest.send_if_modified(|newest| {
+            let changed = *newest != index;
+            *newest = index;
+            changed
+        });
     }
 }
 
@@ -125,8 +153,11 @@ impl Views {
             published = self.pending.take();
         }
         if self.pending.is_none() && published.is_none() && self.dirty && self.is_wanted() {
+            // Nothing is pending, so the newest view is the one before this one.
+            let indexes = Indexes::after(&self.cell.load(), records);
             let view = Arc::new(View {
                 records: records.clone(),
+                indexes,
             });
             let pending = Pending {
                 token: issued,

@@ -34,13 +34,6 @@ impl Stage {
         let mut body: serde_json::Value =
             serde_json::from_slice(accept.request.body.as_ref().unwrap()).unwrap();
         body["accept"]["offer_ids"] = json!([offer["id"]]);
-        // Health checks come later: the task that has one would be refused.
-        for task in body["accept"]["operations"][0]["launch"]["task_infos"]
-            .as_array_mut()
-            .unwrap()
-        {
-            task.as_object_mut().unwrap().remove("health_check");
-        }
         accept.request.body = Some(body.to_string().into_bytes());
         let stage = Self {
             framework,

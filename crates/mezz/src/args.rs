@@ -1,11 +1,11 @@
-//! The command line: verbs and their arguments. It parses; what a verb does is in `verbs` and `daemons`.
+//! The client verbs and their arguments. What a verb does is in `verbs`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Command, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
-use crate::flags::{Daemon, layers};
+use crate::complete;
 
 /// How a client verb reaches the cluster.
 #[derive(Args, Clone, Debug)]
@@ -73,8 +73,12 @@ pub(crate) enum ClientVerb {
     Events(EventsArgs),
     /// Replay what a master recorded, and check that it comes out the same.
     Replay(ReplayArgs),
+    /// Tell in a few lines how the cluster is.
+    Status(StatusArgs),
+    /// Print what makes a shell complete verbs, flags and names.
+    Completions(CompletionsArgs),
     /// Print the version of this program and of the master.
-    Version(ListArgs),
+    Version(StatusArgs),
 }
 
 #[derive(Args, Debug)]
@@ -145,11 +149,23 @@ pub(crate) struct PsArgs {
     #[arg(short, long)]
     pub(crate) all: bool,
     /// Only tasks of this framework.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID|NAME", add = ArgValueCandidates::new(complete::frameworks))]
     pub(crate) framework: Option<String>,
+    /// Only tasks of this role.
+    #[arg(long, value_name = "ROLE", add = ArgValueCandidates::new(complete::roles))]
+    pub(crate) role: Option<String>,
+    /// Only tasks on this agent.
+    #[arg(long, value_name = "ID|HOST", add = ArgValueCandidates::new(complete::agents))]
+    pub(crate) agent: Option<String>,
+    /// Only tasks with this label.
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub(crate) label: Vec<String>,
     /// Only tasks in this state, such as TASK_RUNNING or running.
     #[arg(long, value_name = "STATE")]
     pub(crate) state: Option<String>,
+    /// Show the list again whenever it changes.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Args, Debug)]
@@ -165,7 +181,8 @@ pub(crate) struct LogsArgs {
     /// Which of the two outputs.
     #[arg(long, value_enum, default_value = "both")]
     pub(crate) stream: StreamChoice,
-    /// Id, the beginning of one, or `last`.
+    /// Id, the beginning of one, a name, or `last`.
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     pub(crate) task: String,
 }
 
@@ -184,8 +201,8 @@ pub(crate) struct KillArgs {
     /// Time between a polite kill and a hard one, as in 5s; 0s kills at once.
     #[arg(long, value_name = "DURATION")]
     pub(crate) grace_period: Option<String>,
-    /// Ids, the beginnings of ids, or `last`.
-    #[arg(required = true, value_name = "TASK")]
+    /// Ids, the beginnings of ids, names, or `last`.
+    #[arg(required = true, value_name = "TASK", add = ArgValueCandidates::new(complete::live_tasks))]
     pub(crate) tasks: Vec<String>,
 }
 
@@ -195,6 +212,37 @@ pub(crate) struct ListArgs {
     pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
+    /// Show the list again whenever it changes.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "bash: add `source <(mezz completions bash)` to ~/.bashrc\n\
+                        zsh:  add `source <(mezz completions zsh)` to ~/.zshrc\n\
+                        fish: add `mezz completions fish | source` to ~/.config/fish/config.fish"
+)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// A shell that completions are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Args, Debug)]
@@ -203,16 +251,39 @@ pub(crate) struct WhyArgs {
     pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// Id of a task, a framework or an agent, or `last` for the last task.
+    /// Id of a task, a framework, an agent or an offer, the beginning of one, the name of a role, or `last` for the last
+    /// task.
+    #[arg(value_name = "TASK|FRAMEWORK|ROLE", add = ArgValueCandidates::new(complete::everything))]
     pub(crate) id: String,
 }
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Without --follow the last events are shown, as many as the master keeps. -o json prints one event to a line."
+)]
 pub(crate) struct EventsArgs {
     #[command(flatten)]
     pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
+    /// Go on with what happens, until Ctrl-C.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Begin this long ago, as in 5m, or at a time such as 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "DURATION|TIME")]
+    pub(crate) since: Option<String>,
+    /// Only events of this type, such as `task_updated`.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    /// Only events of this task.
+    #[arg(long, value_name = "ID", add = ArgValueCandidates::new(complete::tasks))]
+    pub(crate) task: Vec<String>,
+    /// Only events of this framework.
+    #[arg(long, value_name = "ID|NAME", add = ArgValueCandidates::new(complete::frameworks))]
+    pub(crate) framework: Vec<String>,
+    /// Only events of this agent.
+    #[arg(long, value_name = "ID|HOST", add = ArgValueCandidates::new(complete::agents))]
+    pub(crate) agent: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -234,76 +305,4 @@ pub(crate) struct ReplayArgs {
     /// Print the effects of each event as well.
     #[arg(long)]
     pub(crate) effects: bool,
-}
-
-/// The whole command line; the flags of a daemon only when its verb is the one that is used, since there are many.
-pub(crate) fn command(verb: Option<Daemon>) -> Command {
-    let root = Command::new("mezz")
-        .version(env!("CARGO_PKG_VERSION"))
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .disable_help_subcommand(true)
-        .max_term_width(110);
-    let mut root = ClientVerb::augment_subcommands(root)
-        .about("Mezzanine: many frameworks and commands share one cluster of machines");
-    let daemons = [
-        (
-            Daemon::Dev,
-            "Run a whole cluster here, in one process, until Ctrl-C",
-        ),
-        (Daemon::Master, "Run a master"),
-        (Daemon::Agent, "Run an agent"),
-    ];
-    for (order, (daemon, about)) in daemons.into_iter().enumerate() {
-        let mut command = Command::new(daemon.name())
-            .about(about)
-            .display_order(order);
-        if verb == Some(daemon) {
-            command = layers::add_arguments(daemon, command).after_help(AFTER_FLAGS);
-            if daemon == Daemon::Dev {
-                command = add_dev_arguments(command);
-            }
-        }
-        root = root.subcommand(command);
-    }
-    root
-}
-
-const AFTER_FLAGS: &str = "Each flag can also be written with underscores, as --no-NAME when it is a switch, as MEZZ_NAME in the \
-                           environment, and in the file of --config. Flags of Mesos that are not listed are known too: what is \
-                           not built yet is refused with the reason.";
-
-fn add_dev_arguments(command: Command) -> Command {
-    let file = clap::Arg::new("file")
-        .value_name("FILE")
-        .value_parser(clap::value_parser!(std::path::PathBuf))
-        .help("YAML file with one `task:`, which is run at once");
-    let command_words = clap::Arg::new("command")
-        .value_name("COMMAND")
-        .last(true)
-        .num_args(1..)
-        .conflicts_with("file")
-        .help("Command to run at once");
-    command.arg(file).arg(command_words)
-}
-
-/// The verb that the arguments begin with, when it starts a daemon.
-pub(crate) fn daemon_of(arguments: &[OsString]) -> Option<Daemon> {
-    arguments.get(1)?.to_str().and_then(Daemon::of_verb)
-}
-
-/// Daemon flags may be written with underscores, as Mesos writes them; what follows a bare `--` is left alone.
-pub(crate) fn with_dashes(arguments: Vec<OsString>) -> Vec<OsString> {
-    let mut verbatim = false;
-    let one = |argument: OsString| {
-        verbatim |= argument == "--";
-        match argument.to_str() {
-            Some(text) if !verbatim && text.starts_with("--") => match text.split_once('=') {
-                Some((name, value)) => format!("{}={value}", name.replace('_', "-")).into(),
-                None => text.replace('_', "-").into(),
-            },
-            _ => argument,
-        }
-    };
-    arguments.into_iter().map(one).collect()
 }

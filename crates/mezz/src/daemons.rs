@@ -4,20 +4,20 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use mezz_agent::{AgentExit, AgentHandle, AgentOptions, AgentStopper, RecoverMode, StopRequest};
-use mezz_core::config::Config;
-use mezz_master::{
-    LoggingControl, MasterEnd, MasterHandle, MasterOptions, RECORDER_FOLDER, RecorderOptions,
+use mezz_agent::{
+    AgentExit, AgentHandle, AgentOptions, AgentStopper, ReconfigurationPolicy, RecoverMode,
+    StopRequest,
 };
+use mezz_core::config::Config;
+use mezz_master::{MasterEnd, MasterHandle, MasterOptions, RECORDER_FOLDER, RecorderOptions};
 use mezz_store::Backend;
 use tokio::sync::watch;
 
 use crate::logging::Logging;
-use crate::settings::{AgentSettings, MasterSettings, Recover, Registry};
+use crate::settings::{AgentSettings, MasterSettings, Reconfiguration, Recover, Registry};
 
 /// The file of the embedded store within a master's folder.
 const STORE_FILE: &str = "registry.redb";
@@ -60,11 +60,9 @@ pub(crate) fn warden(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 /// Starts a master on the current runtime.
 pub(crate) async fn start_master(
     settings: MasterSettings,
-    logging: Logging,
+    logging: &Logging,
 ) -> anyhow::Result<Master> {
     let backend = open_store(&settings.registry)?;
-    let control: LoggingControl =
-        Arc::new(move |level: u32, lasting: Duration| logging.raise(level, lasting));
     let options = MasterOptions {
         config: config(&settings),
         recorder: recorder(&settings),
@@ -77,7 +75,8 @@ pub(crate) async fn start_master(
             .collect(),
         work_dir: settings.work_dir,
         max_operator_event_stream_subscribers: settings.max_operator_event_stream_subscribers,
-        logging: Some(control),
+        logging: Some(logging.control()),
+        advertise_port: settings.listen.advertise_port,
         ..MasterOptions::new(backend, settings.listen.address)
     };
     Ok(Master {
@@ -132,6 +131,8 @@ fn config(settings: &MasterSettings) -> Config {
         fair_sharing_excluded_resource_names: settings.fair_sharing_excluded_resource_names.clone(),
         constraint_regex_limits: settings.constraint_regex_limits,
         gpus: settings.gpus,
+        role_sorter: settings.role_sorter,
+        framework_sorter: settings.framework_sorter,
         root_submissions: settings.root_submissions,
         max_completed_frameworks: settings.max_completed_frameworks,
         max_completed_tasks_per_framework: settings.max_completed_tasks_per_framework,
@@ -151,8 +152,22 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 /// Starts an agent on the current runtime.
-pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent> {
+pub(crate) async fn start_agent(
+    settings: AgentSettings,
+    logging: &Logging,
+) -> anyhow::Result<Agent> {
     let options = AgentOptions {
+        logging: Some(logging.control()),
+        ..agent_options(settings)
+    };
+    let handle = mezz_agent::run(options)
+        .await
+        .context("the agent cannot start")?;
+    Ok(Agent::watching(handle))
+}
+
+fn agent_options(settings: AgentSettings) -> AgentOptions {
+    AgentOptions {
         ip: settings.listen.address.ip(),
         port: settings.listen.address.port(),
         advertise_ip: settings.listen.advertise_ip,
@@ -179,6 +194,12 @@ pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent
             Recover::Reconnect => RecoverMode::Reconnect,
             Recover::Cleanup => RecoverMode::Cleanup,
         },
+        reconfiguration_policy: match settings.reconfiguration {
+            Reconfiguration::Equal => ReconfigurationPolicy::Equal,
+            Reconfiguration::Additive => ReconfigurationPolicy::Additive,
+        },
+        executor_heartbeat_interval: settings.executor_heartbeat_interval,
+        max_completed_executors_per_framework: settings.max_completed_executors_per_framework,
         gc_delay: settings.gc_delay,
         gc_disk_headroom: settings.gc_disk_headroom,
         disk_watch_interval: settings.disk_watch_interval,
@@ -193,11 +214,7 @@ pub(crate) async fn start_agent(settings: AgentSettings) -> anyhow::Result<Agent
             .filter(|(name, _)| name != "port")
             .collect(),
         ..AgentOptions::default()
-    };
-    let handle = mezz_agent::run(options)
-        .await
-        .context("the agent cannot start")?;
-    Ok(Agent::watching(handle))
+    }
 }
 
 impl Master {

@@ -128,7 +128,7 @@ async fn start(plan: Plan, logging: Logging) -> anyhow::Result<Cluster> {
         master_settings.work_dir = Some(own);
     }
     let any_port = master_settings.listen.address.port() == 0;
-    let master = daemons::start_master(master_settings, logging).await?;
+    let master = daemons::start_master(master_settings, &logging).await?;
     let address = ready::reachable(master.address());
     let mut agents = Vec::with_capacity(count);
     let mut next_port = if any_port {
@@ -139,6 +139,8 @@ async fn start(plan: Plan, logging: Logging) -> anyhow::Result<Cluster> {
     for number in 1..=count {
         let mut settings = agent.clone();
         settings.masters = vec![address.to_string()];
+        // That flag is the master's here.
+        settings.listen.advertise_port = None;
         settings.work_dir = work_dir
             .as_ref()
             .map(|folder| folder.join(format!("agent-{number}")));
@@ -146,7 +148,7 @@ async fn start(plan: Plan, logging: Logging) -> anyhow::Result<Cluster> {
         settings.listen.address.set_port(port.unwrap_or(0));
         next_port = port.and_then(|port| port.checked_add(1));
         agents.push(
-            daemons::start_agent(settings)
+            daemons::start_agent(settings, &logging)
                 .await
                 .with_context(|| format!("agent {number}"))?,
         );

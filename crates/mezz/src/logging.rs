@@ -1,7 +1,7 @@
 //! Logging of the daemons: to stderr, filtered, and made more talkative for a while on request.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -14,6 +14,8 @@ use crate::flags::{Daemon, FlagError, Flags};
 pub(crate) struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
     usual: String,
+    /// What each daemon of this process was asked for.
+    levels: Arc<Mutex<Vec<u32>>>,
 }
 
 /// Starts logging as the flags say; `mezz dev` is quiet unless told otherwise.
@@ -37,6 +39,7 @@ pub(crate) fn start(daemon: Daemon, flags: &Flags) -> Result<Logging, FlagError>
     Ok(Logging {
         filter: handle,
         usual,
+        levels: Arc::default(),
     })
 }
 
@@ -61,19 +64,27 @@ fn filter_text(daemon: Daemon, flags: &Flags) -> String {
 }
 
 impl Logging {
-    /// Logs more (level 1: debug, above: trace) for a while, then as before; must be called within a runtime.
-    pub(crate) fn raise(&self, level: u32, lasting: Duration) {
-        let more = match level {
-            0 => self.usual.as_str(),
-            1 => "debug",
-            _ => "trace",
-        };
-        self.set(more);
+    /// By which one daemon makes the log more talkative (level 1: debug, above: trace) and as usual again (0).
+    pub(crate) fn control(&self) -> Arc<dyn Fn(u32) + Send + Sync> {
+        let mut levels = self.lock();
+        let own = levels.len();
+        levels.push(0);
+        drop(levels);
         let logging = self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(lasting).await;
-            logging.set(&logging.usual);
-        });
+        Arc::new(move |level| {
+            let mut levels = logging.lock();
+            levels[own] = level;
+            let highest = levels.iter().copied().max().unwrap_or(0);
+            logging.set(match highest {
+                0 => logging.usual.as_str(),
+                1 => "debug",
+                _ => "trace",
+            });
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, filter: &str) {

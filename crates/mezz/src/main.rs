@@ -3,6 +3,8 @@
 
 mod args;
 mod client;
+mod command_line;
+mod complete;
 mod daemons;
 mod dev;
 mod exit;
@@ -34,14 +36,18 @@ fn main() -> ExitCode {
         return daemons::warden(arguments);
     }
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    match args::daemon_of(&arguments) {
+    if std::env::var_os(complete::VARIABLE).is_some() {
+        return complete::answer(arguments);
+    }
+    match command_line::daemon_of(&arguments) {
         Some(daemon) => serve(daemon, arguments),
         None => client(arguments),
     }
 }
 
 fn serve(daemon: Daemon, arguments: Vec<OsString>) -> ExitCode {
-    let matches = args::command(Some(daemon)).get_matches_from(args::with_dashes(arguments));
+    let matches =
+        command_line::command(Some(daemon)).get_matches_from(command_line::with_dashes(arguments));
     let (_, matches) = matches
         .subcommand()
         .expect("the verb was found before the arguments were read");
@@ -49,7 +55,7 @@ fn serve(daemon: Daemon, arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn client(arguments: Vec<OsString>) -> ExitCode {
-    let matches = args::command(None).get_matches_from(arguments);
+    let matches = command_line::command(None).get_matches_from(arguments);
     match ClientVerb::from_arg_matches(&matches) {
         Ok(verb) => verbs::client(verb).into(),
         Err(error) => error.exit(),

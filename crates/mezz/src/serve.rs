@@ -35,7 +35,7 @@ pub(crate) fn daemon(daemon: Daemon, matches: &ArgMatches) -> Exit {
             Err(error) => usage(daemon, &error),
         },
         Daemon::Agent => match AgentSettings::from_flags(&flags) {
-            Ok(settings) => run(agent(settings)),
+            Ok(settings) => run(agent(settings, logging)),
             Err(error) => usage(daemon, &error),
         },
         Daemon::Dev => dev::dev(&flags, matches, logging),
@@ -87,7 +87,7 @@ async fn master(settings: MasterSettings, logging: Logging) -> anyhow::Result<Ex
     if settings.registry == Registry::Memory {
         tracing::warn!("state is kept in memory only; --work-dir makes it last");
     }
-    let master = daemons::start_master(settings, logging).await?;
+    let master = daemons::start_master(settings, &logging).await?;
     tokio::select! {
         () = master.ready() => {}
         why = master.ended() => anyhow::bail!("the master ended: {why}"),
@@ -106,14 +106,14 @@ async fn master(settings: MasterSettings, logging: Logging) -> anyhow::Result<Ex
     Ok(Exit::Ok)
 }
 
-async fn agent(settings: AgentSettings) -> anyhow::Result<Exit> {
+async fn agent(settings: AgentSettings, logging: Logging) -> anyhow::Result<Exit> {
     let mut stop = Stop::listen()?;
     let mut stop_with_tasks =
         signal(SignalKind::user_defined1()).context("SIGUSR1 cannot be listened to")?;
     if settings.work_dir.is_none() {
         tracing::warn!("without --work-dir every task ends with this agent");
     }
-    let agent = daemons::start_agent(settings).await?;
+    let agent = daemons::start_agent(settings, &logging).await?;
     ready::announce(agent.address());
     let tasks = tokio::select! {
         end = agent.ended() => return ended(end),

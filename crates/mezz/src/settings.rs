@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::flags::{FlagError, Flags};
 
-pub(crate) use agent::{AgentSettings, Recover};
+pub(crate) use agent::{AgentSettings, Reconfiguration, Recover};
 pub(crate) use master::{MasterSettings, Registry};
 
 /// Where a daemon listens and what it tells others of it.

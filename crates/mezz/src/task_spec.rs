@@ -151,49 +151,14 @@ impl TaskSpec {
         } else {
             CommandSpec::Words(args.command.clone())
         };
-        let mut env = BTreeMap::new();
-        for text in &args.env {
-            let (name, value) = match text.split_once('=') {
-                Some((name, value)) => (name, value.to_owned()),
-                None => (
-                    text.as_str(),
-                    variable(text).ok_or_else(|| TaskSpecError::Unset(text.clone()))?,
-                ),
-            };
-            if name.is_empty() {
-                return Err(TaskSpecError::Pair {
-                    flag: "env",
-                    text: text.clone(),
-                    form: "NAME=VALUE",
-                });
-            }
-            env.insert(name.to_owned(), value);
-        }
-        let mut labels = BTreeMap::new();
-        for text in &args.label {
-            let wrong = || TaskSpecError::Pair {
-                flag: "label",
-                text: text.clone(),
-                form: "KEY=VALUE",
-            };
-            let (key, value) = text
-                .split_once('=')
-                .filter(|(key, _)| !key.is_empty())
-                .ok_or_else(wrong)?;
-            labels.insert(key.to_owned(), value.to_owned());
-        }
-        for (flag, amount, least) in [
-            ("cpus", args.cpus, true),
-            ("mem", args.mem, true),
-            ("disk", args.disk, false),
-            ("gpus", args.gpus, false),
-        ] {
-            if let Some(amount) = amount
-                .filter(|amount| !amount.is_finite() || *amount < 0.0 || (least && *amount == 0.0))
-            {
-                return Err(TaskSpecError::Amount { flag, amount });
-            }
-        }
+        let env = args.env.iter().map(|text| variable_of(text, &variable));
+        let env = env.collect::<Result<_, _>>()?;
+        let labels = args
+            .label
+            .iter()
+            .map(|text| pair("label", text, "KEY=VALUE"));
+        let labels = labels.collect::<Result<_, _>>()?;
+        check_amounts(args)?;
         let grace = args
             .kill_grace_period
             .as_deref()
@@ -270,6 +235,49 @@ impl TaskSpec {
     pub(crate) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts, numbers and lists always have a JSON form")
     }
+}
+
+/// A variable of `--env`; a name alone takes the value that it has here.
+fn variable_of(
+    text: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(String, String), TaskSpecError> {
+    if text.contains('=') || text.is_empty() {
+        return pair("env", text, "NAME=VALUE");
+    }
+    let value = variable(text).ok_or_else(|| TaskSpecError::Unset(text.to_owned()))?;
+    Ok((text.to_owned(), value))
+}
+
+fn pair(
+    flag: &'static str,
+    text: &str,
+    form: &'static str,
+) -> Result<(String, String), TaskSpecError> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(TaskSpecError::Pair {
+            flag,
+            text: text.to_owned(),
+            form,
+        }),
+    }
+}
+
+fn check_amounts(args: &RunArgs) -> Result<(), TaskSpecError> {
+    for (flag, amount, least) in [
+        ("cpus", args.cpus, true),
+        ("mem", args.mem, true),
+        ("disk", args.disk, false),
+        ("gpus", args.gpus, false),
+    ] {
+        let wrong =
+            |amount: &f64| !amount.is_finite() || *amount < 0.0 || (least && *amount == 0.0);
+        if let Some(amount) = amount.filter(wrong) {
+            return Err(TaskSpecError::Amount { flag, amount });
+        }
+    }
+    Ok(())
 }
 
 fn kind_of(value: &Value) -> &'static str {

@@ -122,35 +122,6 @@ fn task_killing_goes_only_to_frameworks_that_asked_for_it() {
     }
 }
 
-/// What is not built is refused by its name, never ignored: behaviours 60, 92, 102 and 103 wait for their time.
-#[test]
-fn a_field_of_a_task_that_is_not_built_is_refused_by_its_name() {
-    let lab = Lab::start();
-    for encoding in Encoding::BOTH {
-        let mut framework = lab.framework(encoding);
-        let fields = [
-            ("max_completion_time", json!({"nanoseconds": 300_000_000})),
-            (
-                "health_check",
-                json!({"type": "COMMAND", "command": {"value": "true"}}),
-            ),
-            (
-                "check",
-                json!({"type": "COMMAND", "command": {"command": {"value": "true"}}}),
-            ),
-            ("limits", json!({"mem": {"value": 64.0}})),
-        ];
-        for (field, value) in fields {
-            let offer = framework.next_offer();
-            framework.launch(&offer, &[with(sleeper(&offer, field), field, value)]);
-            let status = framework.wait_for(field, "TASK_ERROR");
-            let message = status["message"].as_str().unwrap();
-            assert!(message.contains(&format!("TaskInfo.{field}")), "{message}");
-        }
-        framework.accepted("TEARDOWN", None);
-    }
-}
-
 /// A network without a name is the host's, with or without a mapping of ports.
 #[test]
 fn a_container_on_the_hosts_network_is_launched() {

@@ -10,18 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lab::{Lab, RESOURCES, SILENCE, capable, info, sleeper};
+use lab::{IMPATIENT, Lab, RESOURCES, SILENCE, info, reconcile, sleeper, unaware};
+use mezz_testkit::Encoding;
 use mezz_testkit::wait::eventually;
-use mezz_testkit::{Encoding, Framework};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-
-/// A master that gives a lost agent up within a fraction of a second.
-const IMPATIENT: [&str; 3] = [
-    "--agent-ping-timeout=100ms",
-    "--max-agent-ping-timeouts=2",
-    "--agent-reregister-timeout=300ms",
-];
 
 /// A wire between an agent and its master that can be cut without the other end being told.
 struct Wire {
@@ -127,22 +120,6 @@ fn wait_for_metric(lab: &Lab, name: &str, wanted: f64) {
     });
 }
 
-/// A framework without the capability to hear of partitions.
-fn unaware() -> Value {
-    capable(info("dev"), &["MULTI_ROLE"])
-}
-
-fn reconcile(framework: &mut Framework, agent: &Value) -> Value {
-    let asked = json!([{"task_id": {"value": "t"}, "agent_id": agent}]);
-    framework.accepted("RECONCILE", Some(json!({"tasks": asked})));
-    loop {
-        let status = framework.wait_for_event("UPDATE")["update"]["status"].clone();
-        if status["reason"] == "REASON_RECONCILIATION" {
-            return status["state"].clone();
-        }
-    }
-}
-
 /// Behaviour 79: the agent lost its connection, the master noticed nothing.
 #[test]
 fn a_superfluous_registration_of_a_healthy_agent_kills_nothing() {
@@ -164,7 +141,7 @@ fn a_superfluous_registration_of_a_healthy_agent_kills_nothing() {
             "{events:?}"
         );
         assert_eq!(
-            reconcile(&mut framework, &offer["agent_id"]),
+            reconcile(&mut framework, "t", Some(&offer["agent_id"]))["state"],
             "TASK_RUNNING"
         );
         framework.accepted("TEARDOWN", None);
@@ -195,7 +172,7 @@ fn an_agent_that_did_not_notice_a_partition_registers_again() {
         let admitted = &registry["slaves"]["slaves"][0]["info"];
         assert_eq!(admitted["id"], offer["agent_id"]);
         assert_eq!(
-            reconcile(&mut framework, &offer["agent_id"]),
+            reconcile(&mut framework, "t", Some(&offer["agent_id"]))["state"],
             "TASK_RUNNING"
         );
     }
@@ -217,8 +194,8 @@ fn a_forgotten_agent_is_answered_with_unknown() {
         lab.agent.as_ref().unwrap().signal(Signal::STOP);
         framework.wait_for("t", "TASK_UNREACHABLE");
         eventually("the agent is forgotten", || {
-            let state = reconcile(&mut framework, &offer["agent_id"]);
-            (state == "TASK_UNKNOWN").then_some(())
+            let status = reconcile(&mut framework, "t", Some(&offer["agent_id"]));
+            (status["state"] == "TASK_UNKNOWN").then_some(())
         });
         let registry = lab.client().get("/registrar(1)/registry").unwrap().json();
         assert_eq!(registry["slaves"]["slaves"], json!([]));

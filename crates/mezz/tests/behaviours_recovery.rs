@@ -213,3 +213,56 @@ fn files_are_in_the_sandbox_before_the_task_starts() {
     let status = framework.wait_for("bad", "TASK_FAILED");
     assert_eq!(status["reason"], "REASON_CONTAINER_LAUNCH_FAILED");
 }
+
+/// Behaviour 109.
+#[test]
+fn resources_and_attributes_may_be_added_while_a_task_runs() {
+    let agent = ["--resources=cpus:2;mem:512;disk:0", "--attributes=rack:a"];
+    let mut lab = Lab::with(&[], &agent);
+    let mut framework = lab.framework(Encoding::Json);
+    let offer = framework.next_offer();
+    framework.launch(&offer, &[sleeper(&offer, "t")]);
+    framework.wait_for("t", "TASK_RUNNING");
+    lab.kill_agent();
+    lab.start_agent(&[
+        "--resources=cpus:4;mem:512;disk:0;licences:3",
+        "--attributes=rack:a;zone:z",
+        "--reconfiguration-policy=additive",
+    ]);
+    let state = lab.state_where("the agent is back with more", |state| {
+        state["slaves"][0]["resources"]["cpus"] == 4.0
+    });
+    assert_eq!(state["slaves"][0]["resources"]["licences"], 3.0);
+    assert_eq!(state["slaves"][0]["attributes"]["zone"], "z");
+    assert_eq!(shown(&lab, "t")["state"], "TASK_RUNNING");
+    // What was added is offered.
+    while lab::amount(&framework.next_offer(), "cpus") < 2.0 {}
+    framework.kill("t");
+    framework.wait_for("t", "TASK_KILLED");
+}
+
+/// Behaviour 109.
+#[test]
+fn an_agent_that_comes_back_with_less_is_refused_by_the_name_of_what_it_lacks() {
+    let mut lab = Lab::with(&[], &["--resources=cpus:2;mem:512;disk:0"]);
+    let mut framework = lab.framework(Encoding::Json);
+    let offer = framework.next_offer();
+    framework.launch(&offer, &[sleeper(&offer, "t")]);
+    framework.wait_for("t", "TASK_RUNNING");
+    lab.kill_agent();
+    let mut agent = lab.another_agent(
+        "agent",
+        &[
+            "--resources=cpus:1;mem:512;disk:0",
+            "--reconfiguration-policy=additive",
+        ],
+    );
+    let status = agent.ended_within(mezz_testkit::wait::PATIENCE).unwrap();
+    assert_eq!(status.code(), Some(1));
+    let said = agent.lines().concat();
+    assert!(said.contains("resource 'cpus' became less"), "{said}");
+    // The task has not suffered from the attempt.
+    lab.start_agent(&["--resources=cpus:2;mem:512;disk:0"]);
+    framework.kill("t");
+    framework.wait_for("t", "TASK_KILLED");
+}

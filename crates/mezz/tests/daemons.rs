@@ -152,3 +152,135 @@ fn a_second_master_on_one_folder_does_not_serve() {
     assert_eq!(outcome.code, 1, "{}", outcome.stderr);
     assert!(outcome.stderr.contains(&work_dir), "{}", outcome.stderr);
 }
+
+fn toggled(daemon: &Daemon, query: &str) -> String {
+    let answer = daemon.client().get(&format!("/logging/toggle{query}"));
+    answer.expect("an answer").text().trim().to_owned()
+}
+
+#[test]
+fn the_log_of_a_master_and_of_an_agent_is_made_talkative_for_a_while() {
+    let mut cluster = cluster();
+    let master = cluster.master(&[]).expect("a master");
+    let agent = cluster.agent("agent", &master, &[]).expect("an agent");
+    for daemon in [&master, &agent] {
+        let talkative = || daemon.lines().iter().any(|line| line.contains("DEBUG"));
+        assert!(!talkative());
+        assert_eq!(toggled(daemon, "?level=3&duration=1hrs"), "");
+        assert_eq!(toggled(daemon, ""), "3");
+        eventually("every step is logged", || talkative().then_some(()));
+        assert_eq!(toggled(daemon, "?level=3&duration=1ms"), "");
+        eventually("the level goes back", || {
+            (toggled(daemon, "") == "0").then_some(())
+        });
+        eventually("nothing more is logged", || {
+            let before = daemon.lines().len();
+            toggled(daemon, "");
+            (daemon.lines().len() == before).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_master_names_the_address_and_port_that_others_are_told() {
+    let mut cluster = cluster();
+    let flags = ["--advertise-ip=127.0.0.2", "--advertise-port=6060"];
+    let master = cluster.master(&flags).expect("a master");
+    let state = master.client().get("/state").expect("an answer").json();
+    assert_eq!(state["leader_info"]["port"], 6060, "{state}");
+    assert!(
+        state["pid"]
+            .as_str()
+            .is_some_and(|pid| pid.ends_with("@127.0.0.2:6060")),
+        "{state}"
+    );
+    assert_eq!(state["flags"]["port"], master.port().to_string());
+}
+
+#[test]
+fn a_master_shows_how_long_allocations_and_writes_took() {
+    let mut cluster = cluster();
+    let master = cluster.master(&[]).expect("a master");
+    let _agent = cluster.agent("agent", &master, &[]).expect("an agent");
+    wait_for_agent(&master);
+    running_task(&master);
+    let answer = master.client().get("/metrics/snapshot").expect("an answer");
+    let metrics = answer.json();
+    for name in [
+        "allocator/mesos/allocation_run_ms",
+        "allocator/mesos/allocation_run_ms/p50",
+        "allocator/mesos/allocation_run_ms/p9999",
+        "allocator/mesos/allocation_run_ms/count",
+        "registrar/state_fetch_ms",
+        "registrar/state_store_ms",
+        "registrar/state_store_ms/max",
+    ] {
+        assert!(metrics[name].as_f64() > Some(0.0), "{name}: {metrics}");
+    }
+    let latency = &metrics["allocator/mesos/allocation_run_latency_ms/p99"];
+    assert!(latency.as_f64() >= Some(0.0), "{metrics}");
+}
+
+/// The processes of a cluster that are wardens.
+fn wardens(cluster: &TempCluster) -> Vec<u32> {
+    let is_warden = |pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.split(|byte| *byte == 0).nth(1) == Some(b"warden"))
+    };
+    cluster.processes().into_iter().filter(is_warden).collect()
+}
+
+#[test]
+fn none_of_twenty_tasks_dies_or_is_lost_with_the_warden() {
+    let mut cluster = cluster();
+    let dev = cluster.dev(&[]).expect("a cluster");
+    let go = cluster.folder().join("go");
+    let command = format!(
+        "while [ ! -e {} ]; do sleep 0.05; done; exit 4",
+        go.display()
+    );
+    let run = [
+        "run",
+        "-d",
+        "--cpus=0.01",
+        "--mem=1",
+        "--",
+        "sh",
+        "-c",
+        &command,
+    ];
+    let tasks: Vec<String> = (0..20)
+        .map(|_| mezz(&dev, &run).stdout.trim().to_owned())
+        .collect();
+    eventually("all run", || {
+        let running = |id: &String| state(&dev, id) == "TASK_RUNNING";
+        tasks.iter().all(running).then_some(())
+    });
+    let [warden] = wardens(&cluster)[..] else {
+        panic!("one agent has one warden");
+    };
+    mezz_testkit::processes::signal(warden, Signal::KILL);
+    eventually("there is another", || {
+        wardens(&cluster)
+            .iter()
+            .any(|pid| *pid != warden)
+            .then_some(())
+    });
+    let another = mezz(&dev, &["run", "--", "true"]);
+    assert_eq!(another.code, 0, "{}", another.stderr);
+    for id in &tasks {
+        assert_eq!(state(&dev, id), "TASK_RUNNING");
+    }
+    std::fs::write(&go, "").expect("a file");
+    for id in &tasks {
+        eventually("it ends by itself", || {
+            (state(&dev, id) == "TASK_FAILED").then_some(())
+        });
+        let answer = dev
+            .client()
+            .get(&format!("/v1/tasks/{id}"))
+            .expect("an answer");
+        let message = answer.json()["message"].to_string();
+        assert!(message.contains("exited with status 4"), "{message}");
+    }
+}

@@ -126,15 +126,18 @@ fn arguments_of_a_task_are_checked_before_the_master_is_asked() {
     exit code: 2
     --- stderr
     error: --env NO_SUCH_VARIABLE_HERE: this variable is not set here, so it needs a value: --env NO_SUCH_VARIABLE_HERE=VALUE
+    hint: the verb's `--help` tells what it takes
     ");
     insta::assert_snapshot!(mezz(&["run", "--cpus", "0", "--", "true"]).seen(), @"
     exit code: 2
     --- stderr
     error: --cpus 0 is not above zero
+    hint: the verb's `--help` tells what it takes
     ");
     insta::assert_snapshot!(mezz(&["run", "--kill-grace-period", "5", "--", "true"]).seen(), @"
     exit code: 2
     --- stderr
     error: --kill-grace-period: '5' is not a duration: write a number and a unit, as in 10secs, 500ms or 2h
+    hint: the verb's `--help` tells what it takes
     ");
 }

@@ -21,6 +21,8 @@ fn every_verb_explains_itself() {
         "why",
         "events",
         "replay",
+        "status",
+        "completions",
         "version",
     ];
     insta::assert_snapshot!("mezz", mezz(&["--help"]).seen());

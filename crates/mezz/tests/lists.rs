@@ -182,24 +182,156 @@ fn why_lists_its_reasons() {
     ");
 }
 
+const EVENT: &str = r#"{"sequence":7,"type":"task_updated","at":"2026-01-01T00:00:00Z","task_id":"web.1","state":"TASK_RUNNING"}"#;
+
 #[test]
-fn events_are_lines_until_the_stream_ends() {
-    let event = r#"{"sequence":7,"type":"task_updated","at":"2026-01-01T00:00:00Z","task_id":"web.1","state":"TASK_RUNNING"}"#;
-    let server = Server::new(vec![(
-        "GET /v1/events",
-        vec![Answer::Lines(vec![event.to_owned()])],
-    )]);
-    insta::assert_snapshot!(mezz_at(&server, &["events"]).seen(), @"
-    exit code: 1
+fn the_last_events_are_lines() {
+    let target = "GET /v1/events?since=5m&type=task_updated&task=web.1";
+    let server = Server::json(target, 200, &format!("[{EVENT}]"));
+    let arguments = [
+        "events",
+        "--since",
+        "5m",
+        "--type",
+        "task_updated",
+        "--task",
+        "web.1",
+    ];
+    insta::assert_snapshot!(mezz_at(&server, &arguments).seen(), @"
+    exit code: 0
     --- stdout
     2026-01-01T00:00:00Z  task_updated  state=TASK_RUNNING task_id=web.1
-    --- stderr
-    error: the connection to the master at MASTER broke: unexpected end of file
     ");
+    let server = Server::json("GET /v1/events", 200, "[]");
+    insta::assert_snapshot!(mezz_at(&server, &["events"]).seen(), @"
+    exit code: 0
+    --- stderr
+    no such event is kept; `mezz events --follow` waits for the next one
+    ");
+}
+
+#[test]
+fn followed_events_go_on_after_the_last_one_when_the_stream_breaks() {
+    let problem = r#"{"title":"Refused","status":403,"detail":"enough"}"#;
+    let server = Server::new(vec![
+        (
+            "GET /v1/events",
+            vec![Answer::Broken(vec![EVENT.to_owned()])],
+        ),
+        (
+            "GET /v1/events?after=7",
+            vec![Answer::Json(403, problem.to_owned())],
+        ),
+    ]);
+    let outcome = mezz_at(&server, &["events", "-f", "-o", "json"]);
+    let event: serde_json::Value = serde_json::from_str(EVENT).expect("JSON");
+    assert_eq!(outcome.stdout, format!("{event}\n"));
+    assert_eq!(outcome.code, 5, "{}", outcome.stderr);
     assert_eq!(
-        mezz_at(&server, &["events", "-o", "json"]).stdout,
-        format!("{event}\n")
+        server.requests(),
+        ["GET /v1/events", "GET /v1/events?after=7"]
     );
+}
+
+#[test]
+fn a_watched_list_is_shown_again_when_it_has_changed() {
+    let waiting = "GET /v1/offers?index=0&wait=30s";
+    let server = Server::new(vec![
+        (
+            "GET /v1/offers",
+            vec![Answer::Json(200, r#"[{"id":"O1"}]"#.to_owned())],
+        ),
+        (
+            waiting,
+            vec![
+                Answer::Json(200, r#"[{"id":"O1"}]"#.to_owned()),
+                Answer::Json(200, r#"[{"id":"O2"}]"#.to_owned()),
+                Answer::Json(503, "{}".to_owned()),
+            ],
+        ),
+    ]);
+    let outcome = mezz_at(&server, &["offers", "--watch", "-o", "name"]);
+    assert_eq!((outcome.stdout.as_str(), outcome.code), ("O1\nO2\n", 4));
+}
+
+#[test]
+fn the_state_of_the_cluster_is_told_in_a_few_lines() {
+    let agents = r#"[{"state":"connected","resources":{"total":{"cpus":4,"mem":100},"used":{"cpus":1.5},"offered":{"cpus":2}}},{"state":"connected","resources":{"total":{"cpus":4,"mem":28}}}]"#;
+    let answers = [
+        (
+            "GET /v1/version",
+            r#"{"mezz_version":"0.1.0","version":"1.11.0"}"#,
+        ),
+        ("GET /v1/agents", agents),
+        ("GET /v1/frameworks", r#"[{"state":"active"}]"#),
+        (
+            "GET /v1/tasks",
+            r#"[{"state":"TASK_RUNNING"},{"state":"TASK_STAGING"}]"#,
+        ),
+        ("GET /v1/offers", "[]"),
+    ];
+    let script = answers.map(|(target, body)| (target, vec![Answer::Json(200, body.to_owned())]));
+    let server = Server::new(script.to_vec());
+    insta::assert_snapshot!(mezz_at(&server, &["status"]).seen(), @"
+    exit code: 0
+    --- stdout
+    master      mezz 0.1.0 at MASTER
+    agents      2 connected
+    frameworks  1 active
+    tasks       1 running, 1 staging
+    offers      0
+    cpus        1.5 used, 2 offered, of 8
+    mem         0 used, 0 offered, of 128 MiB
+    disk        0 used, 0 offered, of 0 MiB
+    gpus        0 used, 0 offered, of 0
+    ");
+}
+
+#[test]
+fn why_takes_the_name_of_a_framework() {
+    let server = Server::new(vec![
+        (
+            "GET /v1/tasks?all=true",
+            vec![Answer::Json(200, "[]".to_owned())],
+        ),
+        (
+            "GET /v1/frameworks",
+            vec![Answer::Json(
+                200,
+                r#"[{"id":"F-1","name":"spark"}]"#.to_owned(),
+            )],
+        ),
+        ("GET /v1/agents", vec![Answer::Json(200, "[]".to_owned())]),
+        (
+            "GET /v1/why/F-1",
+            vec![Answer::Json(
+                200,
+                r#"{"id":"F-1","kind":"framework","reasons":[]}"#.to_owned(),
+            )],
+        ),
+    ]);
+    insta::assert_snapshot!(mezz_at(&server, &["why", "spark"]).seen(), @"
+    exit code: 0
+    --- stdout
+    framework F-1
+      nothing stands in its way
+    ");
+    insta::assert_snapshot!(mezz_at(&server, &["why", "nobody"]).seen(), @"
+    exit code: 3
+    --- stderr
+    error: no task, framework, role, agent or offer is called 'nobody', or begins so
+    hint: `mezz ps --all`, `mezz frameworks`, `mezz roles` and `mezz agents` list what there is
+    ");
+}
+
+#[test]
+fn every_selector_of_tasks_becomes_a_part_of_the_query() {
+    let target = "GET /v1/tasks?role=dev&agent=h1&label=team%3Dx&label=y";
+    let server = Server::json(target, 200, r#"[{"id":"t"}]"#);
+    let arguments = [
+        "ps", "--role", "dev", "--agent", "h1", "-l", "team=x", "-l", "y", "-o", "name",
+    ];
+    assert_eq!(mezz_at(&server, &arguments).stdout, "t\n");
 }
 
 #[test]

@@ -11,6 +11,25 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::agent_protocol::{Frame, frame};
 use crate::v1;
 
+/// Messages up to this length are encoded without an allocation.
+const SMALL: usize = 512;
+
+/// Has exactly so many bytes written, and serializes them.
+fn as_bytes<S: Serializer>(
+    serializer: S,
+    length: usize,
+    encode: impl FnOnce(&mut [u8]),
+) -> Result<S::Ok, S::Error> {
+    let mut small = [0; SMALL];
+    if let Some(room) = small.get_mut(..length) {
+        encode(room);
+        return serializer.serialize_bytes(room);
+    }
+    let mut large = vec![0; length];
+    encode(&mut large);
+    serializer.serialize_bytes(&large)
+}
+
 struct MessageBytes<M>(PhantomData<M>);
 
 impl<M: Message + Default> Visitor<'_> for MessageBytes<M> {
@@ -29,7 +48,7 @@ macro_rules! as_encoded_bytes {
     ($($message:ty),* $(,)?) => {$(
         impl Serialize for $message {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_bytes(&self.encode_to_vec())
+                as_bytes(serializer, self.encoded_len(), |mut room| self.encode_raw(&mut room))
             }
         }
 
@@ -65,9 +84,9 @@ as_encoded_bytes!(
 /// As a frame that holds nothing else.
 impl Serialize for frame::Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut bytes = Vec::with_capacity(self.encoded_len());
-        self.encode(&mut bytes);
-        serializer.serialize_bytes(&bytes)
+        as_bytes(serializer, self.encoded_len(), |mut room| {
+            self.encode(&mut room);
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Entry<E = Event> {
     /// What a segment begins with: where it belongs, and the core before its first event.
     Header(Header),
-    /// An event and its time; the hash of its effects follows the entry, unless the core did not survive the event.
+    /// An event and its time; its [`Outcome`](crate::Outcome) follows the entry, unless the core did not survive the event.
     Event { now: Now, event: E },
     /// The hash of the records after the events so far.
     Checkpoint { records: u64 },

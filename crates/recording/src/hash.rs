@@ -1,15 +1,62 @@
 //! Hashes of states and effects: the same for the same content, on every machine.
 
 use mezz_core::effect::Effect;
+use mezz_core::key::Token;
 use mezz_core::pages::Pages;
 use mezz_core::records::Records;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// The hash of effects, in order. The scratch space is reused.
-pub fn hash_effects(effects: &[Effect], scratch: &mut Vec<u8>) -> u64 {
-    encode(&effects, scratch);
-    xxh3_64(scratch)
+/// What is recorded of the effects of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The hash of all that they say.
+    Whole(u64),
+    /// The hash of their kinds, their order and whom they reach: all that a busy master has time for.
+    Outline(u64),
+}
+
+impl Outcome {
+    /// The hash of everything. The scratch space is reused.
+    pub fn whole(effects: &[Effect], scratch: &mut Vec<u8>) -> Self {
+        encode(&effects, scratch);
+        Self::Whole(xxh3_64(scratch))
+    }
+
+    /// The hash of the outline.
+    pub fn outline(effects: &[Effect], scratch: &mut Vec<u8>) -> Self {
+        scratch.clear();
+        for effect in effects {
+            for number in outline(effect) {
+                scratch.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        Self::Outline(xxh3_64(scratch))
+    }
+
+    /// Whether these effects come to the same, as far as was recorded.
+    pub fn agrees(self, effects: &[Effect], scratch: &mut Vec<u8>) -> bool {
+        self == match self {
+            Self::Whole(_) => Self::whole(effects, scratch),
+            Self::Outline(_) => Self::outline(effects, scratch),
+        }
+    }
+}
+
+fn outline(effect: &Effect) -> [u64; 3] {
+    let wait = |after: &Option<Token>| after.map_or(0, |token| token.0);
+    match effect {
+        Effect::Reply { request, after, .. } => [1, request.0, wait(after)],
+        Effect::ToFramework { stream, after, .. } => [2, stream.0, wait(after)],
+        Effect::CloseStream(stream) => [3, stream.0, 0],
+        Effect::ToAgent { session, after, .. } => [4, session.0, wait(after)],
+        Effect::CloseSession { session, after } => [5, session.0, wait(after)],
+        Effect::Persist { token, operations } => [6, token.0, operations.len() as u64],
+        Effect::SetTimer { generation, at, .. } => [7, generation.0, at.0],
+        Effect::CancelTimer(_) => [8, 0, 0],
+        Effect::Fact { sequence, .. } => [9, *sequence, 0],
+        Effect::StepDown(_) => [10, 0, 0],
+    }
 }
 
 /// The hash of a whole core by its snapshot.

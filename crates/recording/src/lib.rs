@@ -11,7 +11,7 @@ mod segment;
 mod tape;
 
 pub use entry::{Entry, Header};
-pub use hash::{RecordsHash, hash_effects, hash_snapshot};
+pub use hash::{Outcome, RecordsHash, hash_snapshot};
 pub use replay::{Difference, Divergence, Left, Replay, ReplayError, Watcher};
 pub use segment::{Item, ReadError, Segment, VERSION};
 pub use tape::{Tape, begin_segment, checkpoint, end_segment};

@@ -5,6 +5,7 @@ use mezz_core::time::Now;
 
 use crate::entry::{Entry, Header};
 use crate::frame::{self, Frame};
+use crate::hash::Outcome;
 
 /// What each segment begins with.
 pub(crate) const MAGIC: &[u8; 16] = b"mezz recording\n\0";
@@ -32,11 +33,11 @@ pub enum ReadError {
 /// An entry after the header.
 #[derive(Debug)]
 pub enum Item {
-    /// `outcome`: the hash of the effects; unset when the core did not survive the event.
+    /// `outcome` is unset when the core did not survive the event.
     Event {
         now: Now,
         event: Box<Event>,
-        outcome: Option<u64>,
+        outcome: Option<Outcome>,
     },
     /// The hash of the records.
     Checkpoint(u64),
@@ -121,11 +122,14 @@ impl<'a> Segment<'a> {
     }
 }
 
-fn outcome(rest: &[u8], offset: usize) -> Result<Option<u64>, ReadError> {
-    match rest.try_into() {
-        Ok(hash) => Ok(Some(u64::from_le_bytes(hash))),
-        Err(_) if rest.is_empty() => Ok(None),
-        Err(_) => Err(undecodable(offset, "bytes are left over")),
+fn outcome(rest: &[u8], offset: usize) -> Result<Option<Outcome>, ReadError> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    match postcard::take_from_bytes(rest) {
+        Ok((outcome, [])) => Ok(Some(outcome)),
+        Ok(_) => Err(undecodable(offset, "bytes are left over")),
+        Err(error) => Err(undecodable(offset, error.to_string())),
     }
 }
 

@@ -3,10 +3,11 @@
 use mezz_core::effect::Effect;
 use mezz_core::event::Event;
 use mezz_core::time::Now;
+use serde::Serialize;
 
 use crate::entry::{Entry, Header};
 use crate::frame;
-use crate::hash::hash_effects;
+use crate::hash::Outcome;
 use crate::segment::{MAGIC, VERSION};
 
 /// The events that were not taken yet, encoded.
@@ -16,7 +17,13 @@ pub struct Tape {
     /// Where the event begins that the core is handling.
     open: Option<usize>,
     scratch: Vec<u8>,
+    /// Events since the tape was last emptied.
+    events: u32,
 }
+
+/// So many events in a row have all of their effects hashed, and then one in so many: hashing what they say costs as
+/// much as encoding them.
+const WHOLE: u32 = 8;
 
 impl Tape {
     /// Notes an event that the core is about to handle.
@@ -28,8 +35,13 @@ impl Tape {
     /// Notes what came of it.
     pub fn end(&mut self, effects: &[Effect]) {
         if let Some(start) = self.open.take() {
-            let outcome = hash_effects(effects, &mut self.scratch);
-            self.bytes.extend_from_slice(&outcome.to_le_bytes());
+            let outcome = if self.events < WHOLE || self.events.is_multiple_of(WHOLE) {
+                Outcome::whole(effects, &mut self.scratch)
+            } else {
+                Outcome::outline(effects, &mut self.scratch)
+            };
+            self.events += 1;
+            append(&mut self.bytes, &outcome);
             frame::seal(&mut self.bytes, start);
         }
     }
@@ -50,6 +62,7 @@ impl Tape {
             frame::seal(&mut self.bytes, start);
         }
         recording.append(&mut self.bytes);
+        self.events = 0;
     }
 }
 
@@ -81,6 +94,6 @@ fn append_frame(bytes: &mut Vec<u8>, entry: &Entry<&Event>) {
     frame::seal(bytes, start);
 }
 
-fn append(bytes: &mut Vec<u8>, entry: &Entry<&Event>) {
-    *bytes = postcard::to_extend(entry, std::mem::take(bytes)).expect("a vector grows as needed");
+fn append(bytes: &mut Vec<u8>, value: &impl Serialize) {
+    *bytes = postcard::to_extend(value, std::mem::take(bytes)).expect("a vector grows as needed");
 }

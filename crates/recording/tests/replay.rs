@@ -9,8 +9,8 @@ use mezz_core::key::RequestKey;
 use mezz_core::time::{Mono, Now, Wall};
 use mezz_proto::v1;
 use mezz_recording::{
-    Difference, Divergence, Header, Left, RecordsHash, Replay, ReplayError, Segment, Tape, Watcher,
-    begin_segment, checkpoint, end_segment, hash_snapshot,
+    Difference, Divergence, Header, Item, Left, Outcome, RecordsHash, Replay, ReplayError, Segment,
+    Tape, Watcher, begin_segment, checkpoint, end_segment, hash_snapshot,
 };
 
 const ALL: u64 = u64::MAX;
@@ -97,7 +97,7 @@ impl Recorded {
 struct Seen(Vec<u64>);
 
 impl Watcher for Seen {
-    fn before(&mut self, number: u64, _: Now, _: &Event, _: Option<u64>) {
+    fn before(&mut self, number: u64, _: Now, _: &Event, _: Option<Outcome>) {
         self.0.push(number);
     }
 
@@ -186,5 +186,35 @@ fn a_segment_goes_on_with_the_core_of_the_one_before_or_says_that_it_does_not() 
             event: 2,
             difference: Difference::State
         })
+    );
+}
+
+#[test]
+fn of_a_busy_master_other_effects_are_found_and_an_outline_is_enough_for_most() {
+    let mut recorded = Recorded::new();
+    let mut effects = Effects::default();
+    for event in 2..=40 {
+        recorded.tape.begin(now(event), &weight("a", event as f64));
+        recorded
+            .core
+            .handle(now(event), weight("a", event as f64), &mut effects);
+        if event == 22 {
+            effects.list.pop();
+        }
+        recorded.tape.end(&effects.list);
+        effects.list.clear();
+    }
+    recorded.tape.append_to(&mut recorded.bytes);
+    let mut segment = Segment::open(&recorded.bytes).unwrap();
+    let mut whole = 0;
+    while let Some(item) = segment.next_item().unwrap() {
+        if let Item::Event { outcome, .. } = item {
+            whole += i32::from(matches!(outcome, Some(Outcome::Whole(_))));
+        }
+    }
+    assert_eq!(whole, 13, "the first of each batch and one in eight");
+    assert_eq!(
+        replay(&recorded.bytes, ALL).0,
+        diverged(22, Difference::Effects)
     );
 }

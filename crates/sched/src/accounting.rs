@@ -48,7 +48,6 @@ impl Scheduler {
             self.refuse(now_ns, framework, agent, &held, refuse_ns);
         }
         self.mark_agent(agent);
-        self.mark_held_back();
     }
 
     /// Gives back what a framework used: a task or executor has ended.
@@ -236,6 +235,7 @@ impl Scheduler {
         let role = self.roles.intern(role);
         let leaf = Leaf { framework, role };
         self.roles.apply(leaf, &delta, sign, &self.names);
+        self.relieve(role);
         let subscribed = self
             .framework(framework)
             .is_some_and(|entry| entry.roles.contains_key(&role));

@@ -1,10 +1,13 @@
 //! One agent: what it has, who holds what of it, and what is left.
 
+use crate::bits::Bits;
 use crate::config::AgentSpec;
 use crate::filters::Filters;
-use crate::ids::{ClassIndex, FrameworkIndex, Leaf};
+use crate::ids::{ClassIndex, FrameworkIndex, Leaf, LeafNumber, Slot};
 use crate::scalars::{Delta, NameTable};
+use mezz_resource::role::is_in_subtree_of;
 use mezz_resource::{Quantities, Resource, Resources};
+use std::sync::Arc;
 
 /// Whether an agent or framework takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -54,6 +57,12 @@ pub(crate) struct Agent {
     /// The scalars of `available`.
     pub(crate) free: Delta,
     pub(crate) texture: Texture,
+    /// Whether something of it is revocable or shared.
+    pub(crate) has_revocable: bool,
+    /// The roles for which something of it is reserved.
+    pub(crate) reserved_for: Vec<Arc<str>>,
+    /// Whether what is for everybody holds the cluster's minimum.
+    pub(crate) is_open: bool,
     /// Whether `available` holds the cluster's minimum.
     pub(crate) meets_minimum: bool,
     /// Whether more is held than there is.
@@ -63,6 +72,9 @@ pub(crate) struct Agent {
     /// The part of it that is used rather than offered.
     pub(crate) used: Holdings,
     pub(crate) filters: Filters,
+    /// By number: those whose refusals are known to cover all of `refused_of`, so that they need not be asked.
+    pub(crate) refused: Bits,
+    pub(crate) refused_of: Resources,
     pub(crate) dirt: Dirt,
 }
 
@@ -78,11 +90,16 @@ impl Agent {
             class: None,
             free: Delta::default(),
             texture: Texture::Plain,
+            has_revocable: false,
+            reserved_for: Vec::new(),
+            is_open: false,
             meets_minimum: false,
             overcommitted: false,
             held: Holdings::default(),
             used: Holdings::default(),
             filters: Filters::default(),
+            refused: Bits::default(),
+            refused_of: Resources::new(),
             dirt: Dirt::Clean,
         }
     }
@@ -119,6 +136,37 @@ impl Agent {
         self.available = available;
     }
 
+    /// Forgets who has refused all that is free when that is no longer what it was.
+    pub(crate) fn freshen_refusals(&mut self) {
+        if !self.refused_of.is_empty() && self.refused_of != self.available {
+            self.refused.clear();
+            self.refused_of = Resources::new();
+        }
+    }
+
+    /// Remembers who has refused all that is free.
+    pub(crate) fn note_refusals(&mut self, numbers: &[LeafNumber]) {
+        if numbers.is_empty() {
+            return;
+        }
+        if self.refused_of.is_empty() {
+            self.refused_of.clone_from(&self.available);
+        }
+        for number in numbers {
+            self.refused.set(number.slot(), true);
+        }
+    }
+
+    /// Whether a role or one below it could take what is reserved here, or revocable.
+    pub(crate) fn has_special_for(&self, role: &str) -> bool {
+        self.texture == Texture::Mixed
+            && (self.has_revocable
+                || self
+                    .reserved_for
+                    .iter()
+                    .any(|own| is_in_subtree_of(own, role) || is_in_subtree_of(role, own)))
+    }
+
     /// Derives the cached properties of `available`.
     pub(crate) fn refresh(&mut self, names: &mut NameTable, minimum: &[Quantities]) {
         self.free = names.delta(&self.available);
@@ -132,6 +180,22 @@ impl Agent {
             Texture::Mixed
         };
         self.meets_minimum = is_allocatable(&self.available, minimum);
+        self.is_open = self.meets_minimum;
+        if self.texture == Texture::Mixed {
+            self.refresh_mixed(minimum);
+        }
+    }
+
+    fn refresh_mixed(&mut self, minimum: &[Quantities]) {
+        let mut special = self.available.iter().filter(|resource| !is_plain(resource));
+        self.has_revocable = special
+            .clone()
+            .any(|resource| resource.reservation_role().is_none());
+        self.reserved_for.clear();
+        let reserved = special.by_ref().filter_map(Resource::reservation_role);
+        self.reserved_for.extend(reserved.map(Arc::from));
+        self.reserved_for.dedup();
+        self.is_open = is_allocatable(&self.available.filter(is_plain), minimum);
     }
 }
 

@@ -29,7 +29,7 @@ impl Scheduler {
         self.refresh_agent(agent);
         self.hopeless.clear();
         self.mark_agent(agent);
-        self.mark_held_back();
+        self.relieve_all();
     }
 
     /// Removes an agent with all that is held of it.
@@ -54,7 +54,7 @@ impl Scheduler {
         self.count_total(&total, Sign::Minus);
         self.declassify(agent);
         self.agents[agent.slot()] = None;
-        self.mark_held_back();
+        self.relieve_all();
     }
 
     /// Offers of an agent may be made again.
@@ -76,7 +76,7 @@ impl Scheduler {
         self.refresh_agent(agent);
         self.hopeless.clear();
         self.mark_agent(agent);
-        self.mark_held_back();
+        self.relieve_all();
     }
 
     /// Changes what an agent has; refusals on it end.
@@ -117,7 +117,7 @@ impl Scheduler {
         self.clear_filters_on(agent);
         self.hopeless.clear();
         self.mark_agent(agent);
-        self.mark_held_back();
+        self.relieve_all();
     }
 
     /// Changes the hosts that are offered; none means all.
@@ -137,7 +137,7 @@ impl Scheduler {
             self.refresh_agent(agent);
             self.mark_agent(agent);
         }
-        self.mark_held_back();
+        self.relieve_all();
     }
 
     fn is_host_whitelisted(&self, hostname: &str) -> bool {

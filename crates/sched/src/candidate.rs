@@ -4,8 +4,9 @@ use crate::accounting::is_taken_by;
 use crate::agent::{Agent, Texture, is_allocatable};
 use crate::ids::Leaf;
 use crate::quota::{Room, chop};
+use crate::scalars::Scalars;
 use crate::scheduler::Scheduler;
-use mezz_resource::{Quantities, Resources};
+use mezz_resource::{Name, Quantities, Resources};
 use std::borrow::Cow;
 
 /// Why one agent has nothing for one framework.
@@ -39,6 +40,20 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Whether a refusal is known to cover all that is free on the agent, whatever part of it is offered later.
+    pub(crate) fn is_of_all(self, agent: &Agent) -> bool {
+        agent.texture == Texture::Plain
+            && matches!(
+                self,
+                Self::Declined {
+                    extent: Extent::Full,
+                    ..
+                }
+            )
+    }
+}
+
 /// Whether quota has cut down what could be offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -56,6 +71,22 @@ pub(crate) enum Verdict<'a> {
 impl Scheduler {
     /// Looks at one agent for one framework in one role, quota and refusals included.
     pub(crate) fn examine<'a>(
+        &self,
+        now_ns: u64,
+        agent: &'a Agent,
+        leaf: Leaf,
+        room: Option<&Room>,
+    ) -> Verdict<'a> {
+        match self.mismatch(agent, leaf) {
+            Some(refusal) if agent.is_usable() && !agent.available.is_empty() => {
+                Verdict::Refused(refusal)
+            }
+            _ => self.examine_match(now_ns, agent, leaf, room),
+        }
+    }
+
+    /// The same for an agent that as such is known to be for the framework.
+    pub(crate) fn examine_match<'a>(
         &self,
         now_ns: u64,
         agent: &'a Agent,
@@ -84,15 +115,13 @@ impl Scheduler {
         if agent.available.is_empty() {
             return Err(Refusal::NothingFree);
         }
-        if let Some(refusal) = self.mismatch(agent, leaf) {
-            return Err(refusal);
-        }
         let takeable = self.takeable(agent, &agent.available, leaf);
         if takeable.is_empty() {
             return Err(Refusal::ReservedForOthers);
         }
         let minimum = self.minimum(leaf);
-        let Some(room) = room else {
+        // What is within the room needs no cutting, as if there were no quota.
+        let Some(room) = room.filter(|room| !room.holds(&agent.free.charged)) else {
             let whole = matches!(takeable, Cow::Borrowed(_)) && !self.has_own_minimum(leaf);
             let enough = if whole {
                 agent.meets_minimum
@@ -108,6 +137,12 @@ impl Scheduler {
         if !is_allocatable(&takeable, minimum) {
             return Err(Refusal::BelowMinimum);
         }
+        if !self.could_be_cut(agent, &room.limit, minimum) {
+            return Err(Refusal::OverLimit);
+        }
+        if !self.could_be_cut(agent, &room.all, minimum) {
+            return Err(Refusal::HeldForGuarantees);
+        }
         let chopped = chop(&takeable, &room.all, &self.names);
         if chopped == *takeable {
             return Ok((takeable, Extent::Full));
@@ -121,6 +156,27 @@ impl Scheduler {
         Err(Refusal::OverLimit)
     }
 
+    /// Whether what is free could still hold a minimum after it was cut to the room; cheaper than to cut it.
+    pub(crate) fn could_be_cut(
+        &self,
+        agent: &Agent,
+        room: &Scalars,
+        minimum: &[Quantities],
+    ) -> bool {
+        let left = |name: &Name| {
+            let index = self.names.find(name)?;
+            let charged = agent.free.charged.get(index);
+            let uncharged = agent.free.all.get(index).saturating_sub(charged);
+            Some(charged.min(room.get(index)).saturating_add(uncharged))
+        };
+        let holds = |wanted: &Quantities| {
+            wanted
+                .iter()
+                .all(|(name, amount)| left(name).unwrap_or(0) >= amount.0)
+        };
+        minimum.is_empty() || minimum.iter().any(holds)
+    }
+
     /// The part of a list on an agent that the framework may have in its role.
     pub(crate) fn takeable<'a>(
         &self,
@@ -131,10 +187,7 @@ impl Scheduler {
         if agent.texture == Texture::Plain {
             return Cow::Borrowed(list);
         }
-        let capabilities = self
-            .framework(leaf.framework)
-            .map(|entry| entry.spec.capabilities);
-        let capabilities = capabilities.unwrap_or_default();
+        let capabilities = self.capabilities(leaf.framework);
         let path = &self.roles.node(leaf.role).path;
         Cow::Owned(list.filter(|resource| {
             resource.is_allocatable_to(path) && is_taken_by(resource, capabilities)

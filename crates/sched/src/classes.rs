@@ -22,7 +22,7 @@ pub(crate) struct Class {
     remote: bool,
     agents: u32,
     /// By the number of a framework in a role: whether such agents are for it.
-    pub(crate) matching: Bits,
+    matching: Bits,
 }
 
 /// All kinds of agents.
@@ -180,11 +180,10 @@ impl Scheduler {
         })
     }
 
-    /// Whether an agent as such is for a framework in a role.
-    pub(crate) fn is_match(&self, index: AgentIndex, agent: &Agent, number: LeafNumber) -> bool {
-        let class = agent.class.and_then(|class| self.classes.get(class));
-        class.is_some_and(|class| class.matching.has(number.slot()))
-            && self.leaves.admits_host(number, index)
+    /// The frameworks in their roles that agents of this kind are for, by number.
+    pub(crate) fn matching(&self, agent: &Agent) -> Option<&Bits> {
+        let class = agent.class.and_then(|class| self.classes.get(class))?;
+        Some(&class.matching)
     }
 
     /// Why an agent as such is not for a framework in a role, if it is not.

@@ -16,6 +16,16 @@ pub enum GpuPolicy {
     Open,
 }
 
+/// By what the turns of roles, or of the frameworks of a role, are ordered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Sorter {
+    /// The smallest dominant share first.
+    #[default]
+    Drf,
+    /// By chance, anew for each agent; a role's chance is its weight among its active siblings.
+    Random,
+}
+
 /// The settings of the ledger.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
@@ -33,6 +43,10 @@ pub struct Config {
     pub gpus: GpuPolicy,
     /// The region of the master; agents of other regions go to region-aware frameworks only.
     pub home_region: Option<String>,
+    /// The order of roles.
+    pub role_sorter: Sorter,
+    /// The order of the frameworks of a role.
+    pub framework_sorter: Sorter,
     /// How long an agent is kept for one that waits for a large offer.
     pub earmark_ns: u64,
 }
@@ -47,6 +61,8 @@ impl Default for Config {
             agent_whitelist: None,
             gpus: GpuPolicy::default(),
             home_region: None,
+            role_sorter: Sorter::default(),
+            framework_sorter: Sorter::default(),
             earmark_ns: 300_000_000_000,
         }
     }

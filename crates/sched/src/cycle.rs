@@ -3,13 +3,16 @@
 //! Only agents on which something changed are looked at, and only for those for whom it changed.
 
 use crate::agent::Dirt;
-use crate::candidate::{Refusal, Verdict};
-use crate::ids::{AgentIndex, Leaf, LeafNumber};
+use crate::bits::Bits;
+use crate::config::Sorter;
+use crate::dice::Dice;
+use crate::ids::{AgentIndex, Leaf, Slot};
+use crate::scalars::Scalars;
 use crate::scheduler::{Grant, Scheduler};
+use crate::tree::Sorters;
+use crate::walk::Findings;
 use mezz_resource::Resources;
-use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Above so many asking at once everybody is looked at.
@@ -17,13 +20,13 @@ const FEW_LEAVES: usize = 8;
 
 /// For whom an agent is looked at.
 #[derive(Debug, Clone, Copy)]
-enum Scope<'a> {
+pub(crate) enum Scope<'a> {
     Everyone,
     Only(&'a [Leaf]),
 }
 
 impl Scope<'_> {
-    fn includes(self, leaf: Leaf) -> bool {
+    pub(crate) fn includes(self, leaf: Leaf) -> bool {
         match self {
             Self::Everyone => true,
             Self::Only(leaves) => leaves.contains(&leaf),
@@ -33,7 +36,7 @@ impl Scope<'_> {
 
 /// Who is served in a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
+pub(crate) enum Pass {
     /// Roles whose guarantees are not met.
     Claims,
     /// All.
@@ -41,13 +44,13 @@ enum Pass {
 }
 
 /// How much of what is free on an agent is offered.
-enum Part {
+pub(crate) enum Part {
     Whole,
     Some(Resources),
 }
 
 /// What the walk over the turns of one agent came to.
-enum Step {
+pub(crate) enum Step {
     Offer(Leaf, Part),
     /// Somebody's minimum is larger than what is free here: see whether an agent be kept for them.
     Short(Leaf),
@@ -60,6 +63,12 @@ pub(crate) struct Cycle {
     pub(crate) now_ns: u64,
     /// For whom an earmark was considered already.
     pub(crate) considered: BTreeSet<Leaf>,
+    /// What all guarantees together lack, after the last grant.
+    pub(crate) lacking: Option<Scalars>,
+    /// Room for the set of those that an agent may be offered to.
+    pub(crate) candidates: Bits,
+    /// None while all orders are by share.
+    pub(crate) chance: Option<(Sorters, Dice)>,
 }
 
 impl Scheduler {
@@ -67,24 +76,43 @@ impl Scheduler {
     pub fn allocate(&mut self, now_ns: u64, grants: &mut Vec<Grant>) {
         self.expire_filters(now_ns);
         self.expire_earmarks(now_ns);
+        self.expire_wishes(now_ns);
         self.roles.freshen(&self.names);
         self.stats.cycles += 1;
         let mut cycle = Cycle {
             now_ns,
             considered: BTreeSet::new(),
+            lacking: self.lacking_total(),
+            candidates: Bits::default(),
+            chance: self.chance(),
         };
         self.round(&mut cycle, grants);
-        // An earmark that was dropped on the way frees an agent: ever fewer of them are left.
+        // An earmark that was dropped on the way frees an agent, and what was given back makes room: ever less is left.
         while self.is_dirty() {
             self.round(&mut cycle, grants);
         }
+        if let Some((_, dice)) = cycle.chance {
+            self.dice = dice;
+        }
+    }
+
+    fn chance(&self) -> Option<(Sorters, Dice)> {
+        let sorters = Sorters {
+            roles: self.config.role_sorter,
+            frameworks: self.config.framework_sorter,
+        };
+        let by_share = Sorters {
+            roles: Sorter::Drf,
+            frameworks: Sorter::Drf,
+        };
+        (sorters != by_share).then_some((sorters, self.dice))
     }
 
     fn round(&mut self, cycle: &mut Cycle, grants: &mut Vec<Grant>) {
         let asking: Vec<Leaf> = std::mem::take(&mut self.dirty_leaves).into_iter().collect();
         let mut agents = std::mem::take(&mut self.dirty_agents);
         if !asking.is_empty() {
-            agents.extend(&self.free);
+            agents.extend(self.free_agents());
         }
         agents.sort_unstable();
         agents.dedup();
@@ -104,6 +132,17 @@ impl Scheduler {
                 }
             }
         }
+        self.retry_held_back(cycle, grants);
+    }
+
+    /// Looks at an agent for everybody, outside its turn.
+    pub(crate) fn serve_anew(
+        &mut self,
+        agent: AgentIndex,
+        cycle: &mut Cycle,
+        grants: &mut Vec<Grant>,
+    ) {
+        self.serve(agent, Scope::Everyone, cycle, grants);
     }
 
     fn serve(
@@ -114,16 +153,28 @@ impl Scheduler {
         grants: &mut Vec<Grant>,
     ) {
         self.stats.agents_visited += 1;
-        let passes: &[Pass] = if self.guarantees > 0 {
+        if let Some(entry) = self.agent_mut(agent) {
+            entry.freshen_refusals();
+        }
+        let passes: &[Pass] = if cycle.lacking.is_some() {
             &[Pass::Claims, Pass::Everyone]
         } else {
             &[Pass::Everyone]
         };
         for pass in passes {
-            while self.free.contains(&agent) {
+            while self.free.has(agent.slot()) {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, part)) => {
+                        let wished = match pass {
+                            Pass::Everyone => self.wished_instead(agent, leaf, cycle),
+                            Pass::Claims => None,
+                        };
+                        let (agent, part) = wished.unwrap_or((agent, part));
                         grants.push(self.grant(agent, leaf, part));
+                        // A grant never makes guarantees lack more.
+                        if cycle.lacking.is_some() {
+                            cycle.lacking = self.lacking_total();
+                        }
                     }
                     Some(Step::Short(leaf)) => self.consider_earmark(leaf, cycle),
                     Some(Step::Kept) | None => break,
@@ -137,58 +188,18 @@ impl Scheduler {
         agent: AgentIndex,
         scope: Scope<'_>,
         pass: Pass,
-        cycle: &Cycle,
+        cycle: &mut Cycle,
     ) -> Option<Step> {
-        let entry = self.agent(agent)?;
-        let kept_for = self.earmarks.get(&agent).map(|earmark| earmark.leaf);
-        let lacking = self.lacking_total();
-        let (mut examined, mut short_of_quota) = (0, false);
-        let mut visit = |leaf: Leaf, number: LeafNumber| {
-            if scope.includes(leaf) && self.is_match(agent, entry, number) {
-                examined += 1;
-                let room = self.room(leaf.role, lacking.as_deref());
-                let claims = pass == Pass::Everyone
-                    || room.as_ref().is_some_and(crate::quota::Room::has_claim);
-                if claims {
-                    match self.examine(cycle.now_ns, entry, leaf, room.as_ref()) {
-                        Verdict::Offer(resources) => {
-                            let part = match resources {
-                                Cow::Borrowed(_) => Part::Whole,
-                                Cow::Owned(part) => Part::Some(part),
-                            };
-                            return ControlFlow::Break(Step::Offer(leaf, part));
-                        }
-                        Verdict::Refused(Refusal::BelowMinimum)
-                            if self.may_earmark(leaf, cycle) =>
-                        {
-                            return ControlFlow::Break(Step::Short(leaf));
-                        }
-                        Verdict::Refused(refusal) => short_of_quota |= refusal.is_for_quota(),
-                    }
-                }
-            }
-            if kept_for == Some(leaf) {
-                ControlFlow::Break(Step::Kept)
-            } else {
-                ControlFlow::Continue(())
-            }
-        };
-        let step = match scope {
-            // Without an earmark the order does not matter to a single one.
-            Scope::Only([leaf]) if kept_for.is_none() && self.wants(*leaf) => {
-                match self.number(*leaf) {
-                    Some(number) => visit(*leaf, number),
-                    None => ControlFlow::Continue(()),
-                }
-            }
-            Scope::Only([]) => ControlFlow::Continue(()),
-            _ => self.roles.walk(&mut visit),
-        };
-        self.stats.leaves_examined += examined;
-        if short_of_quota {
-            self.held_back.insert(agent);
+        let mut findings = Findings::default();
+        let step = self.walk_turns(agent, scope, pass, cycle, &mut findings);
+        self.stats.leaves_examined += findings.examined;
+        for role in findings.short_of_quota {
+            self.hold_back(agent, role);
         }
-        step.break_value()
+        if let Some(entry) = self.agent_mut(agent) {
+            entry.note_refusals(&findings.refused);
+        }
+        step
     }
 
     fn grant(&mut self, agent: AgentIndex, leaf: Leaf, part: Part) -> Grant {

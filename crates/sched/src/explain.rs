@@ -62,7 +62,7 @@ impl Scheduler {
         if self.agents.iter().flatten().next().is_none() {
             return vec![Reason::NoAgents];
         }
-        let room = self.room(leaf.role, self.lacking_total().as_deref());
+        let room = self.room(leaf.role, self.lacking_total().as_ref());
         let mut counts = Counts::default();
         for index in self.agent_indices() {
             self.count_agent(now_ns, index, leaf, room.as_ref(), &mut counts);

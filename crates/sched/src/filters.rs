@@ -1,6 +1,6 @@
 //! Refusals that keep a declined set of resources from the one who declined it, for a while.
 
-use crate::ids::{AgentIndex, FrameworkIndex, Leaf};
+use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
 use crate::scheduler::Scheduler;
 use mezz_resource::Resources;
 
@@ -127,6 +127,12 @@ impl Scheduler {
     }
 
     fn drop_filter_ends(&mut self, agent: AgentIndex, leaf: Leaf, gone: &[Filter]) {
+        if gone.is_empty() {
+            return;
+        }
+        if let (Some(number), Some(entry)) = (self.number(leaf), self.agent_mut(agent)) {
+            entry.refused.set(number.slot(), false);
+        }
         for filter in gone {
             let key = filter.until_ns;
             if !self
@@ -194,6 +200,7 @@ impl Scheduler {
         let Some(entry) = self.agent_mut(agent) else {
             return;
         };
+        entry.refused.clear();
         for filter in std::mem::take(&mut entry.filters).0 {
             self.filter_ends
                 .remove(&(filter.until_ns, agent, filter.leaf));

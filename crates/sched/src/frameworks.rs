@@ -71,7 +71,10 @@ impl Scheduler {
             entry.suppressed.difference(&suppressed).copied().collect();
         entry.spec = spec;
         entry.suppressed = suppressed;
-        entry.minimums = minimums;
+        let former = std::mem::replace(&mut entry.minimums, minimums);
+        let minimums: Vec<RoleIndex> = entry.minimums.keys().copied().collect();
+        self.count_minimums(former.into_keys(), -1);
+        self.count_minimums(minimums, 1);
         for role in left.iter().filter(|role| !roles.contains(role)) {
             self.unsubscribe(Leaf {
                 framework,
@@ -110,6 +113,13 @@ impl Scheduler {
         role
     }
 
+    fn count_minimums(&mut self, roles: impl IntoIterator<Item = RoleIndex>, change: i32) {
+        for role in roles {
+            self.roles
+                .count_upwards(role, change, |node| &mut node.minimums_below);
+        }
+    }
+
     fn number_leaf(&mut self, leaf: Leaf) {
         let number = self.leaves.add(leaf);
         if let Some(entry) = self.framework_mut(leaf.framework) {
@@ -132,11 +142,16 @@ impl Scheduler {
     }
 
     fn unsubscribe(&mut self, leaf: Leaf) {
+        self.clear_filters_of(leaf);
+        self.silence(leaf);
+        let entry = self.framework_mut(leaf.framework);
+        if entry.is_some_and(|entry| entry.minimums.remove(&leaf.role).is_some()) {
+            self.count_minimums([leaf.role], -1);
+        }
         let entry = self.framework_mut(leaf.framework);
         if let Some(number) = entry.and_then(|entry| entry.roles.remove(&leaf.role)) {
             self.leaves.remove(number);
         }
-        self.silence(leaf);
         self.earmark_rests.remove(&leaf);
         self.hopeless.remove(&leaf);
         self.roles.forget_client(leaf);
@@ -166,7 +181,8 @@ impl Scheduler {
         for role in roles {
             self.unsubscribe(Leaf { framework, role });
         }
-        self.mark_held_back();
+        self.relieve_all();
+        self.wishes.remove(&framework);
         self.frameworks[framework.slot()] = None;
     }
 
@@ -267,13 +283,21 @@ impl Scheduler {
         }
         let was = self.roles.client(leaf).map(|client| client.phase);
         if was != Some(Phase::Active) {
-            self.roles.set_phase(leaf, Phase::Active);
+            self.set_phase(leaf, Phase::Active);
             self.ask(leaf);
         }
     }
 
+    fn set_phase(&mut self, leaf: Leaf, phase: Phase) {
+        self.roles.set_phase(leaf, phase);
+        if let Some(number) = self.number(leaf) {
+            let active = phase == Phase::Active;
+            self.leaves.active.set(number.slot(), active);
+        }
+    }
+
     fn silence(&mut self, leaf: Leaf) {
-        self.roles.set_phase(leaf, Phase::Idle);
+        self.set_phase(leaf, Phase::Idle);
         self.dirty_leaves.remove(&leaf);
         if self.framework(leaf.framework).is_none_or(|entry| {
             entry.activity == Activity::Inactive || !entry.roles.contains_key(&leaf.role)

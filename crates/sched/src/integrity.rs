@@ -1,7 +1,7 @@
 //! The invariants of the ledger, checked after every event in tests and simulation.
 
 use crate::agent::Agent;
-use crate::ids::AgentIndex;
+use crate::ids::{AgentIndex, Slot};
 use crate::scalars::{NameTable, Scalars, Sign};
 use crate::scheduler::Scheduler;
 use mezz_resource::Resources;
@@ -20,7 +20,7 @@ impl Scheduler {
             };
             check_agent(index, agent)?;
             let free = agent.is_usable() && !agent.available.is_empty();
-            if free != self.free.contains(&index) {
+            if free != self.free.has(index.slot()) {
                 return Err(format!(
                     "agent {} is listed wrongly among the free",
                     index.0

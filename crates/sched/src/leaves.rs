@@ -18,6 +18,8 @@ pub(crate) struct Leaves {
     vacant: Vec<LeafNumber>,
     /// Those whose constraints look at host names.
     choosy: Vec<LeafNumber>,
+    /// Those that want offers.
+    pub(crate) active: Bits,
 }
 
 impl Leaves {
@@ -32,6 +34,7 @@ impl Leaves {
 
     pub(crate) fn remove(&mut self, number: LeafNumber) {
         self.set_hosts(number, None);
+        self.active.set(number.slot(), false);
         self.entries[number.slot()] = None;
         self.vacant.push(number);
     }

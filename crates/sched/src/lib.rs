@@ -13,25 +13,29 @@ mod classes;
 mod config;
 mod constraints;
 mod cycle;
+mod dice;
 mod earmark;
 mod explain;
 mod filters;
 mod frameworks;
+mod held_back;
 mod ids;
 mod integrity;
 mod leaves;
 mod placement;
 mod quota;
 mod reason;
+mod request;
 mod roles;
 mod scalars;
 mod scheduler;
 mod share;
 mod tree;
 mod views;
+mod walk;
 
 pub use config::{
-    AgentSpec, Capabilities, Capability, Config, FaultDomain, FrameworkSpec, GpuPolicy,
+    AgentSpec, Capabilities, Capability, Config, FaultDomain, FrameworkSpec, GpuPolicy, Sorter,
 };
 pub use constraints::{
     ConstraintError, ConstraintFault, OfferConstraints, PatternError, RegexLimits,

@@ -91,16 +91,16 @@ impl Scheduler {
     }
 
     fn check_quota(&self, leaf: Leaf, request: &Resources) -> Result<(), Refusals> {
-        let Some(room) = self.room(leaf.role, self.lacking_total().as_deref()) else {
+        let Some(room) = self.room(leaf.role, self.lacking_total().as_ref()) else {
             return Ok(());
         };
         for (name, wanted) in request.quantities().iter() {
             let Some(index) = self.names.find(name) else {
                 continue;
             };
-            if room.limit[index] < wanted.0 {
+            if room.limit.get(index) < wanted.0 {
                 let (role, name, left) = self.tightest_limit(leaf);
-                let agents = self.free.len();
+                let agents = self.free.count();
                 return Err(Refusals(vec![Reason::OverQuota {
                     agents,
                     role,
@@ -108,9 +108,9 @@ impl Scheduler {
                     left,
                 }]));
             }
-            if room.all[index] < wanted.0 {
+            if room.all.get(index) < wanted.0 {
                 return Err(Refusals(vec![Reason::HeldForGuarantees {
-                    agents: self.free.len(),
+                    agents: self.free.count(),
                 }]));
             }
         }

@@ -108,6 +108,14 @@ pub(crate) struct Scalars {
 }
 
 impl Scalars {
+    /// The same amount of each of so many names.
+    pub(crate) fn filled(size: usize, amount: i64) -> Self {
+        Self {
+            head: [amount; FIXED.len()],
+            rest: vec![amount; size.saturating_sub(FIXED.len())],
+        }
+    }
+
     pub(crate) fn get(&self, index: usize) -> i64 {
         match index.checked_sub(FIXED.len()) {
             None => self.head[index],

@@ -1,12 +1,16 @@
 //! The state of the ledger and the marks of what the next cycle has to look at.
 
 use crate::agent::{Agent, Dirt};
+use crate::bits::Bits;
 use crate::classes::Classes;
 use crate::config::Config;
+use crate::dice::Dice;
 use crate::earmark::Earmark;
 use crate::frameworks::Framework;
+use crate::held_back::HeldBack;
 use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
 use crate::leaves::Leaves;
+use crate::request::Wishes;
 use crate::scalars::{NameTable, Scalars, Sign};
 use crate::tree::RoleTree;
 use mezz_resource::Resources;
@@ -46,6 +50,8 @@ pub struct Stats {
 pub struct Scheduler {
     pub(crate) config: Config,
     pub(crate) names: NameTable,
+    /// The cluster's smallest offers, by the places of the name table.
+    pub(crate) least: Vec<Vec<(usize, i64)>>,
     pub(crate) roles: RoleTree,
     pub(crate) agents: Vec<Option<Agent>>,
     pub(crate) frameworks: Vec<Option<Framework>>,
@@ -56,11 +62,10 @@ pub struct Scheduler {
     /// How many of them guarantee something.
     pub(crate) guarantees: usize,
     /// Usable agents with something left.
-    pub(crate) free: BTreeSet<AgentIndex>,
+    pub(crate) free: Bits,
     /// The unreserved, firm scalars left on usable agents.
     pub(crate) unreserved_free: Scalars,
-    /// Agents on which quota kept something from being offered.
-    pub(crate) held_back: BTreeSet<AgentIndex>,
+    pub(crate) held_back: HeldBack,
     pub(crate) dirty_agents: Vec<AgentIndex>,
     pub(crate) dirty_leaves: BTreeSet<Leaf>,
     pub(crate) filter_ends: BTreeSet<(u64, AgentIndex, Leaf)>,
@@ -69,14 +74,24 @@ pub struct Scheduler {
     pub(crate) earmark_rests: BTreeMap<Leaf, u64>,
     /// Those for whom no agent is large enough.
     pub(crate) hopeless: BTreeSet<Leaf>,
+    pub(crate) wishes: BTreeMap<FrameworkIndex, Wishes>,
+    pub(crate) dice: Dice,
     pub(crate) stats: Stats,
 }
 
 impl Scheduler {
     /// An empty ledger.
     pub fn new(config: Config) -> Self {
+        let mut names = NameTable::new(config.excluded_fair_share_names.clone());
+        let least = config.min_allocatable.iter().map(|wanted| {
+            let places = wanted.iter();
+            places
+                .map(|(name, amount)| (names.intern(name), amount.0))
+                .collect()
+        });
         Self {
-            names: NameTable::new(config.excluded_fair_share_names.clone()),
+            least: least.collect(),
+            names,
             config,
             roles: RoleTree::new(),
             agents: Vec::new(),
@@ -85,17 +100,24 @@ impl Scheduler {
             classes: Classes::default(),
             quotas: 0,
             guarantees: 0,
-            free: BTreeSet::new(),
+            free: Bits::default(),
             unreserved_free: Scalars::default(),
-            held_back: BTreeSet::new(),
+            held_back: HeldBack::default(),
             dirty_agents: Vec::new(),
             dirty_leaves: BTreeSet::new(),
             filter_ends: BTreeSet::new(),
             earmarks: BTreeMap::new(),
             earmark_rests: BTreeMap::new(),
             hopeless: BTreeSet::new(),
+            wishes: BTreeMap::new(),
+            dice: Dice::default(),
             stats: Stats::default(),
         }
+    }
+
+    /// Sets what all chance follows from.
+    pub fn seed(&mut self, seed: u64) {
+        self.dice = Dice::new(seed);
     }
 
     /// The settings.
@@ -110,7 +132,9 @@ impl Scheduler {
 
     /// True when something changed that may yield an offer.
     pub fn is_dirty(&self) -> bool {
-        !self.dirty_agents.is_empty() || !self.dirty_leaves.is_empty()
+        !self.dirty_agents.is_empty()
+            || !self.dirty_leaves.is_empty()
+            || self.held_back.is_relieved()
     }
 
     /// The earliest time at which a refusal or an earmark ends and a cycle may be due.
@@ -146,16 +170,15 @@ impl Scheduler {
         let Some(agent) = self.agents.get_mut(index.slot()).and_then(Option::as_mut) else {
             return;
         };
-        if self.free.contains(&index) {
+        if self.free.has(index.slot()) {
             self.unreserved_free.apply(&agent.free.charged, Sign::Minus);
         }
         agent.refresh(&mut self.names, &self.config.min_allocatable);
         if agent.is_usable() && !agent.available.is_empty() {
             self.unreserved_free.apply(&agent.free.charged, Sign::Plus);
-            self.free.insert(index);
+            self.free.set(index.slot(), true);
         } else {
-            self.free.remove(&index);
-            self.held_back.remove(&index);
+            self.free.set(index.slot(), false);
         }
     }
 
@@ -191,18 +214,14 @@ impl Scheduler {
 
     /// Has the next cycle look at all agents with something left, for everybody.
     pub(crate) fn mark_all_free(&mut self) {
-        for agent in self.free.clone() {
+        for agent in self.free_agents() {
             self.mark_agent(agent);
         }
     }
 
-    /// Has the next cycle look again where quota kept something back.
-    pub(crate) fn mark_held_back(&mut self) {
-        if self.quotas == 0 {
-            return;
-        }
-        for agent in std::mem::take(&mut self.held_back) {
-            self.mark_agent(agent);
-        }
+    /// The usable agents with something left.
+    pub(crate) fn free_agents(&self) -> Vec<AgentIndex> {
+        let index = |slot| AgentIndex(u32::try_from(slot).expect("agent indices are 32 bits"));
+        self.free.iter().map(index).collect()
     }
 }

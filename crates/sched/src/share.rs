@@ -58,6 +58,13 @@ impl Share {
 
     /// By cross-multiplication in 192 bits.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
+        if self.weight == other.weight {
+            if self.whole == other.whole {
+                return self.part.cmp(&other.part);
+            }
+            let left = u128::from(self.part) * u128::from(other.whole);
+            return left.cmp(&(u128::from(other.part) * u128::from(self.whole)));
+        }
         let left = product(self.part, other.whole, other.weight);
         left.cmp(&product(other.part, self.whole, self.weight))
     }

@@ -4,6 +4,7 @@
 //! path. A role that has frameworks of its own and child roles competes with its children as the
 //! entry [`Entry::Own`], of weight 1.
 
+mod chance;
 mod turns;
 
 use crate::ids::{FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot};
@@ -14,8 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use turns::{Orders, Turns};
 
-pub(crate) use turns::Entry;
+pub(crate) use chance::Sorters;
 use turns::Seat;
+pub(crate) use turns::{Entry, Visitor};
 
 /// The nameless parent of all top-level roles.
 pub(crate) const ROOT: RoleIndex = RoleIndex(0);
@@ -77,6 +79,10 @@ pub(crate) struct RoleNode {
     pub(crate) used: Scalars,
     /// Reserved for the subtree, whether used or not.
     pub(crate) reserved: Scalars,
+    /// How many roles of the subtree have guarantees.
+    pub(crate) guarantees_below: u32,
+    /// How many frameworks of the subtree set a minimum of their own.
+    pub(crate) minimums_below: u32,
     active_own: u32,
     active_subtree: u32,
     turns: Turns<Entry>,
@@ -97,6 +103,8 @@ impl RoleNode {
             charged: Scalars::default(),
             used: Scalars::default(),
             reserved: Scalars::default(),
+            guarantees_below: 0,
+            minimums_below: 0,
             active_own: 0,
             active_subtree: 0,
             turns: Turns::default(),
@@ -264,6 +272,22 @@ impl RoleTree {
         self.weigh(Entry::Role(role), role, names);
         if active {
             self.list(parent, Entry::Role(role));
+        }
+    }
+
+    /// Counts guarantees or minimums that came or went, all the way up.
+    pub(crate) fn count_upwards(
+        &mut self,
+        role: RoleIndex,
+        change: i32,
+        counter: impl Fn(&mut RoleNode) -> &mut u32,
+    ) {
+        let mut next = Some(role);
+        while let Some(role) = next {
+            let node = self.node_mut(role);
+            let counter = counter(node);
+            *counter = counter.saturating_add_signed(change);
+            next = node.parent;
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct AgentNode {
     pub(crate) next_request: u64,
     /// No dial succeeds before.
     pub(crate) unreachable_until_ns: u64,
+    /// How often its machine has started anew.
+    pub(crate) boots: u64,
     /// Effects that it performs before it is killed.
     pub(crate) fuse: Option<u64>,
     /// Uuids of terminal updates that reached the journal, with framework and task, and the agent id of then.
@@ -47,6 +49,7 @@ impl AgentNode {
             last_report_ns: 0,
             next_request: 0,
             unreachable_until_ns: 0,
+            boots: 0,
             fuse: None,
             promised: BTreeMap::new(),
             serials: BTreeMap::new(),
@@ -87,13 +90,14 @@ impl World {
             .iter()
             .map(|line| Record::decode(line))
             .collect();
+        let boot_id = format!("boot-{}", node.boots);
         self.summary.agent_lives += 1;
         self.note(|| format!("agent {agent} starts"));
         match records {
             Ok(records) => {
                 let recovery = Recovery {
                     records,
-                    boot_id: "boot".into(),
+                    boot_id,
                     containers,
                 };
                 self.agent_event(agent, Event::Recovered(Box::new(recovery)));
@@ -122,6 +126,17 @@ impl World {
         self.soon(back_within_ns, Occurrence::AgentStart { agent });
     }
 
+    /// The machine starts anew: its disk is what it was, its processes and the warden are gone.
+    pub(crate) fn reboot(&mut self, agent: usize) {
+        self.kill_agent(agent, 60 * SECOND);
+        let node = &mut self.agents[agent];
+        if node.core.is_none() {
+            node.boots += 1;
+            node.containers.clear();
+            self.note(|| format!("the machine of agent {agent} starts anew"));
+        }
+    }
+
     pub(crate) fn agent_event(&mut self, agent: usize, event: Event) {
         let now = Now {
             mono_ns: self.now_ns,
@@ -131,8 +146,12 @@ impl World {
             return;
         };
         let mut effects = Vec::new();
+        let told = event.clone();
         core.handle(now, event, &mut effects);
         self.summary.events += 1;
+        if let Err(broken) = core.check_invariants() {
+            return self.fail(format!("agent {agent}: {broken}\nafter {told:?}"));
+        }
         let life = self.agents[agent].life;
         for effect in effects {
             if let Some(fuse) = &mut self.agents[agent].fuse {
@@ -187,6 +206,7 @@ impl World {
             Effect::CloseExecutorStream { stream } => self.executor_loses(agent, stream),
             Effect::Fetch(fetch) => self.fetch(agent, fetch.launch_id),
             Effect::Launch(launch) => self.launch_container(agent, *launch),
+            Effect::Probe(probe) => self.probe(agent, probe.id),
             Effect::Signal { launch_id, signal } => self.signal_container(agent, launch_id, signal),
             Effect::KillTree { launch_id } => self.kill_container(agent, launch_id),
             // The model's warden loses nothing, so a stray one is at most a container that has ended.
@@ -196,6 +216,7 @@ impl World {
             Effect::Stop { exit_code, message } => self.agent_stops(agent, exit_code, &message),
             Effect::Emit(fact) => self.note(|| format!("agent {agent}: {fact:?}")),
             Effect::CancelFetch { .. }
+            | Effect::CancelProbe { .. }
             | Effect::Reply { .. }
             | Effect::ScheduleSandboxRemoval { .. } => {}
         }

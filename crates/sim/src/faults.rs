@@ -37,6 +37,7 @@ impl World {
             75 => self.operator_tears_down(),
             76..86 => self.run_native(),
             86..90 => self.kill_native(),
+            90..93 => self.reboot(agent),
             _ => {}
         }
     }

@@ -246,19 +246,23 @@ impl World {
         }
     }
 
-    pub(crate) fn shut_an_executor_down(&mut self, framework: usize) {
-        let open = self.frameworks[framework].open_tasks();
-        let Some(view) = open
-            .first()
-            .and_then(|id| self.frameworks[framework].tasks.get(id))
-        else {
-            return;
-        };
+    /// An executor that the framework may have, where its oldest open task is.
+    fn some_executor(&mut self, framework: usize) -> Option<(v1::ExecutorId, v1::AgentId)> {
+        let node = &self.frameworks[framework];
+        let open = node.open_tasks();
+        let view = node.tasks.get(open.first()?)?;
         let agent_id = v1::AgentId {
             value: view.agent_id.clone(),
         };
         let executor_id = v1::ExecutorId {
             value: format!("e{}", self.rng.below(3)),
+        };
+        Some((executor_id, agent_id))
+    }
+
+    pub(crate) fn shut_an_executor_down(&mut self, framework: usize) {
+        let Some((executor_id, agent_id)) = self.some_executor(framework) else {
+            return;
         };
         self.note(|| format!("framework {framework} shuts {} down", executor_id.value));
         let shutdown = call::Shutdown {
@@ -267,6 +271,20 @@ impl World {
         };
         self.framework_call(framework, call::Type::Shutdown, |call| {
             call.shutdown = Some(shutdown);
+        });
+    }
+
+    pub(crate) fn message_an_executor(&mut self, framework: usize) {
+        let Some((executor_id, agent_id)) = self.some_executor(framework) else {
+            return;
+        };
+        let message = call::Message {
+            agent_id,
+            executor_id,
+            data: "any bytes".into(),
+        };
+        self.framework_call(framework, call::Type::Message, |call| {
+            call.message = Some(message);
         });
     }
 

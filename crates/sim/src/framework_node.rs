@@ -283,6 +283,7 @@ impl World {
             18 => self.update_framework(framework),
             19 => self.kill_framework(framework),
             20 => self.framework_dials(framework),
+            22..25 => self.message_an_executor(framework),
             21 if self.rng.chance(300) => self.tear_down(framework),
             _ => {}
         }

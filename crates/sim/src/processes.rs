@@ -1,7 +1,8 @@
 //! The warden and the operating system of one machine: containers that start, end and outlive the agent.
 
 use mezz_agent_core::{
-    Event, FetchOutcome, KnownContainer, KnownContainerState, Launch, LaunchId, Survival,
+    Event, FetchOutcome, KnownContainer, KnownContainerState, Launch, LaunchId, ProbeId,
+    ProbeOutcome, Survival,
 };
 
 use crate::executor_model::Executor;
@@ -134,6 +135,17 @@ impl World {
         };
         let after = self.rng.span(500 * MILLISECOND, 10 * SECOND);
         self.report(agent, after, Event::Fetched { launch_id, outcome });
+    }
+
+    /// Most probes find their task well; some take long, and are given up.
+    pub(crate) fn probe(&mut self, agent: usize, id: ProbeId) {
+        let outcome = if self.rng.chance(800) {
+            ProbeOutcome::Connected
+        } else {
+            ProbeOutcome::Failed
+        };
+        let after = self.rng.span(MILLISECOND, 3 * SECOND);
+        self.report(agent, after, Event::Probed { id, outcome });
     }
 
     /// Tells the present life of an agent something, after a while and after what was told before.

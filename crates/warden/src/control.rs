@@ -113,6 +113,14 @@ impl Warden {
         if self.setup.work_dir.is_none() {
             return self.stop(ShutdownLaunches::Kill);
         }
+        self.end_unkept();
+        self.backlog.retain(|plan| plan.survival == Survival::Keep);
+        self.timers
+            .set(Instant::now() + IDLE_BEFORE_END, Timer::Idle);
+    }
+
+    /// Ends what lives only as long as the agent that wanted it.
+    fn end_unkept(&mut self) {
         let ending: Vec<LaunchId> = self
             .launches
             .iter()
@@ -123,9 +131,6 @@ impl Warden {
         for id in ending {
             self.kill_tree(id, Answer::None);
         }
-        self.backlog.retain(|plan| plan.survival == Survival::Keep);
-        self.timers
-            .set(Instant::now() + IDLE_BEFORE_END, Timer::Idle);
     }
 
     /// With nothing that runs and nobody who asks, all that is known lies in the exit log: the next warden reads it.
@@ -263,6 +268,14 @@ impl Warden {
         }
         self.generation = self.generation.max(generation);
         self.controller = Some(peer);
+        // The warden that died would have noticed that its agent was gone.
+        if self
+            .adopted_generation
+            .take()
+            .is_some_and(|of| of < generation)
+        {
+            self.end_unkept();
+        }
         self.greet();
     }
 

@@ -1,8 +1,10 @@
-//! The file of exits that nobody has acknowledged yet: written before a child is reaped, read after a restart.
+//! The file of what runs and of exits that nobody has acknowledged yet: a start is written before it is told, an exit
+//! before its child is reaped; both are read after a restart.
 //!
 //! It survives the death of the warden, not of the machine: nothing is synced. Must never refuse to be opened
 //! because its end is torn.
 
+use crate::adoption::Started;
 use crate::frames::{EXIT_BYTES, decode_exit, encode_exit};
 use crate::protocol::Exit;
 use mezz_launch_plan::LaunchId;
@@ -16,12 +18,22 @@ use std::path::{Path, PathBuf};
 /// The name of the file in the work directory.
 const FILE_NAME: &str = "warden-exits.log";
 /// What the file begins with.
-const HEADER: &[u8] = b"mezz exits 1\n";
+const HEADER: &[u8] = b"mezz exits 2\n";
+/// The same before starts were written down.
+const EARLIER_HEADER: &[u8] = b"mezz exits 1\n";
 /// The size from which on it is worth while to drop what was acknowledged.
 const COMPACT_BYTES: u64 = 1 << 20;
 
 const EXIT: u8 = 1;
 const ACKNOWLEDGED: u8 = 2;
+const STARTED: u8 = 3;
+
+/// What the log says of an earlier life.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Logged {
+    pub(crate) exits: Vec<Exit>,
+    pub(crate) running: Vec<Started>,
+}
 
 /// The open log.
 #[derive(Debug)]
@@ -33,8 +45,8 @@ pub(crate) struct ExitLog {
 }
 
 impl ExitLog {
-    /// Opens or makes the log and returns the exits that are not acknowledged.
-    pub(crate) fn open(work_dir: &Path) -> io::Result<(Self, Vec<Exit>)> {
+    /// Opens or makes the log and returns what ran, and the exits that are not acknowledged.
+    pub(crate) fn open(work_dir: &Path) -> io::Result<(Self, Logged)> {
         fs::create_dir_all(work_dir)?;
         let path = work_dir.join(FILE_NAME);
         let content = match fs::read(&path) {
@@ -42,7 +54,7 @@ impl ExitLog {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
-        let exits: Vec<Exit> = replay(&content).into_values().collect();
+        let found = replay(&content);
         // Written anew, so that a torn end never stands between old and new records.
         let mut log = Self {
             file: open(&path)?,
@@ -50,8 +62,8 @@ impl ExitLog {
             bytes: 0,
             pending: Vec::new(),
         };
-        log.rewrite(exits.iter())?;
-        Ok((log, exits))
+        log.rewrite(&found)?;
+        Ok((log, found))
     }
 
     /// Goes on with a log whose records are all in the caller's memory, after a re-execution.
@@ -65,6 +77,17 @@ impl ExitLog {
             bytes,
             pending: Vec::new(),
         })
+    }
+
+    /// Removes the file.
+    pub(crate) fn remove(&self) {
+        // Whoever removes the folder does it otherwise.
+        let _ = fs::remove_file(&self.path);
+    }
+
+    /// Adds a start to the next write.
+    pub(crate) fn started(&mut self, started: &Started) {
+        record_started(&mut self.pending, started);
     }
 
     /// Adds an exit to the next write.
@@ -94,18 +117,23 @@ impl ExitLog {
     }
 
     /// Drops acknowledged records when they are the larger part.
-    pub(crate) fn compact(&mut self, kept: &[&Exit]) -> io::Result<()> {
-        let live = (kept.len() * (EXIT_BYTES + 5)) as u64;
-        if self.bytes < live * 2 {
+    pub(crate) fn compact(&mut self, kept: &Logged) -> io::Result<()> {
+        /// A start with its paths, roughly.
+        const START_BYTES: usize = 256;
+        let live = kept.exits.len() * (EXIT_BYTES + 5) + kept.running.len() * START_BYTES;
+        if self.bytes < live as u64 * 2 {
             Ok(())
         } else {
-            self.rewrite(kept.iter().copied())
+            self.rewrite(kept)
         }
     }
 
-    fn rewrite<'a>(&mut self, kept: impl Iterator<Item = &'a Exit>) -> io::Result<()> {
+    fn rewrite(&mut self, kept: &Logged) -> io::Result<()> {
         let mut content = HEADER.to_vec();
-        for exit in kept {
+        for started in &kept.running {
+            record_started(&mut content, started);
+        }
+        for exit in &kept.exits {
             record(&mut content, EXIT, |w| encode_exit(exit, w));
         }
         let new = self.path.with_extension("log.new");
@@ -147,38 +175,73 @@ fn checksum(bytes: &[u8]) -> u32 {
     })
 }
 
-fn replay(content: &[u8]) -> BTreeMap<LaunchId, Exit> {
-    let mut exits = BTreeMap::new();
-    let Some(mut rest) = content.strip_prefix(HEADER) else {
-        return exits;
-    };
-    while let Some(kind) = rest.first() {
-        let length = match *kind {
-            EXIT => 1 + EXIT_BYTES,
-            ACKNOWLEDGED => 1 + 8,
-            _ => break,
-        };
-        let Some((record, tail)) = rest.split_at_checked(length) else {
-            break;
-        };
-        let Some((sum, tail)) = tail.split_first_chunk::<4>() else {
-            break;
-        };
-        if u32::from_le_bytes(*sum) != checksum(record) {
-            break;
-        }
-        let mut reader = Reader::new(&record[1..]);
-        if *kind == EXIT {
-            let Ok(exit) = decode_exit(&mut reader) else {
-                break;
-            };
-            exits.insert(exit.launch_id, exit);
-        } else if let Ok(id) = reader.u64("acknowledged") {
-            exits.remove(&LaunchId(id));
+/// Of a length of its own, which comes after the kind.
+fn record_started(buffer: &mut Vec<u8>, started: &Started) {
+    record(buffer, STARTED, |w| {
+        let mut body = Vec::new();
+        started.encode(&mut Writer::new(&mut body));
+        w.bytes(&body);
+    });
+}
+
+fn replay(content: &[u8]) -> Logged {
+    let (mut exits, mut running) = (BTreeMap::new(), BTreeMap::new());
+    let stripped = content
+        .strip_prefix(HEADER)
+        .or_else(|| content.strip_prefix(EARLIER_HEADER));
+    let mut rest = stripped.unwrap_or_default();
+    while let Some((kind, body, tail)) = next_record(rest) {
+        let mut reader = Reader::new(body);
+        match kind {
+            STARTED => {
+                let started = reader.bytes("started").and_then(|bytes| {
+                    let mut inner = Reader::new(bytes);
+                    Started::decode(&mut inner)
+                });
+                // What cannot be read cannot be taken up; the agent misses it.
+                if let Ok(started) = started {
+                    running.insert(started.id, started);
+                }
+            }
+            EXIT => {
+                let Ok(exit) = decode_exit(&mut reader) else {
+                    break;
+                };
+                running.remove(&exit.launch_id);
+                exits.insert(exit.launch_id, exit);
+            }
+            _ => {
+                if let Ok(id) = reader.u64("acknowledged") {
+                    exits.remove(&LaunchId(id));
+                    running.remove(&LaunchId(id));
+                }
+            }
         }
         rest = tail;
     }
-    exits
+    Logged {
+        exits: exits.into_values().collect(),
+        running: running.into_values().collect(),
+    }
+}
+
+/// Kind and body of a whole record, and what follows it.
+fn next_record(rest: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let kind = *rest.first()?;
+    let length = match kind {
+        EXIT => 1 + EXIT_BYTES,
+        ACKNOWLEDGED => 1 + 8,
+        STARTED => {
+            let (count, _) = rest.get(1..)?.split_first_chunk::<4>()?;
+            usize::try_from(u32::from_le_bytes(*count))
+                .ok()?
+                .checked_add(5)?
+        }
+        _ => return None,
+    };
+    let (record, tail) = rest.split_at_checked(length)?;
+    let (sum, tail) = tail.split_first_chunk::<4>()?;
+    (u32::from_le_bytes(*sum) == checksum(record)).then_some((kind, &record[1..], tail))
 }
 
 #[cfg(test)]
@@ -203,7 +266,7 @@ mod tests {
     fn exits_come_back_until_they_are_acknowledged() {
         let dir = tempfile::tempdir().unwrap();
         let (mut log, found) = ExitLog::open(dir.path()).unwrap();
-        assert!(found.is_empty());
+        assert_eq!(found, Logged::default());
         for id in 1..=3 {
             log.exited(&exit(id));
         }
@@ -211,7 +274,10 @@ mod tests {
         log.acknowledged(LaunchId(2));
         log.write().unwrap();
         drop(log);
-        assert_eq!(ExitLog::open(dir.path()).unwrap().1, [exit(1), exit(3)]);
+        assert_eq!(
+            ExitLog::open(dir.path()).unwrap().1.exits,
+            [exit(1), exit(3)]
+        );
     }
 
     #[test]
@@ -230,25 +296,31 @@ mod tests {
             .set_len(length - 3)
             .unwrap();
         let (mut log, found) = ExitLog::open(dir.path()).unwrap();
-        assert_eq!(found, [exit(1)]);
+        assert_eq!(found.exits, [exit(1)]);
         log.exited(&exit(5));
         log.write().unwrap();
-        assert_eq!(ExitLog::open(dir.path()).unwrap().1, [exit(1), exit(5)]);
+        assert_eq!(
+            ExitLog::open(dir.path()).unwrap().1.exits,
+            [exit(1), exit(5)]
+        );
     }
 
     #[test]
     fn a_log_of_acknowledged_exits_shrinks() {
         let dir = tempfile::tempdir().unwrap();
         let (mut log, _) = ExitLog::open(dir.path()).unwrap();
-        let kept = [exit(0)];
-        log.exited(&kept[0]);
+        let kept = Logged {
+            exits: vec![exit(0)],
+            running: Vec::new(),
+        };
+        log.exited(&kept.exits[0]);
         for id in 1..20_000 {
             log.exited(&exit(id));
             log.acknowledged(LaunchId(id));
         }
         log.write().unwrap();
         assert!(log.is_long());
-        log.compact(&[&kept[0]]).unwrap();
+        log.compact(&kept).unwrap();
         assert!(fs::metadata(&log.path).unwrap().len() < 200);
         assert_eq!(ExitLog::open(dir.path()).unwrap().1, kept);
     }

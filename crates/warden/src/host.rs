@@ -5,6 +5,7 @@
 use mezz_launch_plan::{HostFacts, PidNamespaces};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The name of our directory in a cgroup hierarchy.
 const CGROUP_NAME: &str = "mezz";
@@ -25,6 +26,40 @@ pub fn facts(scope: &str) -> HostFacts {
         PidNamespaces::Unavailable
     };
     facts
+}
+
+/// Removes what dead wardens have left in our directories of the cgroup hierarchies: groups without a process.
+///
+/// The kernel refuses to remove a group that anybody is in, so that nobody's tasks are touched. A group that another
+/// warden is just making may be removed before its process has joined it; that warden's launch fails then. So only
+/// those that have been there for a while are looked at, and never those of `scope`.
+pub fn remove_stale_cgroups(facts: &HostFacts, old: Duration) {
+    for root in [&facts.cgroup_v2, &facts.freezer_v1].into_iter().flatten() {
+        for scope in folders(root) {
+            if scope.file_name().is_some_and(|name| *name == *facts.scope) || !is_old(&scope, old) {
+                continue;
+            }
+            for launch in folders(&scope) {
+                if is_old(&launch, old) {
+                    // Somebody is in it, or somebody else removes it too.
+                    let _ = fs::remove_dir(&launch);
+                }
+            }
+            let _ = fs::remove_dir(&scope);
+        }
+    }
+}
+
+fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+}
+
+fn is_old(path: &Path, old: Duration) -> bool {
+    let made = fs::metadata(path).and_then(|data| data.modified());
+    made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age >= old))
 }
 
 /// Whether the effective capabilities include making namespaces: root in a container mostly has it not.
@@ -74,4 +109,29 @@ fn usable(root: &Path, file: &str) -> Option<PathBuf> {
         .is_ok();
     fs::remove_dir(&probe).ok()?;
     works.then(|| root.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_groups_of_dead_wardens_are_removed_and_those_in_use_are_not() {
+        // Plain folders behave alike as far as it matters: one with something in it cannot be removed.
+        let root = tempfile::tempdir().expect("a folder");
+        let make = |name: &str| fs::create_dir_all(root.path().join(name)).expect("a folder");
+        make("dead/launch-1");
+        make("dead/launch-2");
+        make("used/launch-1");
+        fs::write(root.path().join("used/launch-1/process"), "").expect("a file");
+        make("ours/launch-1");
+        let mut facts = HostFacts::bare("ours", 0);
+        facts.cgroup_v2 = Some(root.path().to_owned());
+        remove_stale_cgroups(&facts, Duration::from_hours(1));
+        assert!(root.path().join("dead/launch-1").exists(), "it is young");
+        remove_stale_cgroups(&facts, Duration::ZERO);
+        assert!(!root.path().join("dead").exists());
+        assert!(root.path().join("used/launch-1").exists());
+        assert!(root.path().join("ours/launch-1").exists());
+    }
 }

@@ -10,7 +10,7 @@ use mezz_launch_plan::{LaunchId, Leftovers, Survival};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One launch.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Launch {
     pub(crate) outputs: Vec<OwnedFd>,
     /// Where the init of a pid namespace writes how the program ended.
     pub(crate) init_status: Option<OwnedFd>,
+    /// Since when it has ended without the kernel saying how; only of processes that are not our children.
+    pub(crate) unclear_since: Option<Instant>,
 }
 
 /// Where a launch is in its life.

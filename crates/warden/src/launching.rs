@@ -169,6 +169,7 @@ impl Warden {
             stdin: prepared.pipes.stdin.take(),
             outputs: std::mem::take(&mut prepared.pipes.outputs),
             init_status: cloned.init_status,
+            unclear_since: None,
         });
         self.watch_launch(place);
         if executed {
@@ -266,6 +267,7 @@ impl Warden {
             let errno = Errno::from_raw_os_error(report.errno.cast_signed());
             self.give_up_launch(place, step, errno, "");
         } else if step == LaunchStep::Exec {
+            self.log_start(id);
             self.say_started(id);
         } else {
             self.give_up_launch(

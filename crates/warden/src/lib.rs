@@ -9,6 +9,7 @@
 mod messages;
 
 pub mod accounts;
+mod adoption;
 mod child;
 pub mod client;
 mod clone;

@@ -75,7 +75,13 @@ unsafe fn reap(program: i32, status_pipe: i32) {
             }
             if pid == program {
                 libc::write(status_pipe, (&raw const status).cast(), 4);
-                libc::syscall(libc::SYS_exit_group, 0);
+                // For a warden that was not there to make the pipe.
+                let code = if libc::WIFEXITED(status) {
+                    libc::WEXITSTATUS(status)
+                } else {
+                    128 + libc::WTERMSIG(status)
+                };
+                libc::syscall(libc::SYS_exit_group, code);
             }
         }
     }

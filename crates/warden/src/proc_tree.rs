@@ -44,6 +44,23 @@ pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
+/// How an ended process that nobody has reaped yet did end, as `wait(2)` encodes it; `None` where we may not know.
+pub(crate) fn zombie_status(pid: u32) -> Option<i32> {
+    let line = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let end = line.iter().rposition(|byte| *byte == b')')?;
+    let text = std::str::from_utf8(&line[end + 1..]).ok()?;
+    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+    // The kernel shows the last field to root and to the process's own user, and 0 to everybody else.
+    let own = rustix::process::geteuid();
+    let ours = own.is_root()
+        || std::os::unix::fs::MetadataExt::uid(&fs::metadata(format!("/proc/{pid}")).ok()?)
+            == own.as_raw();
+    if fields.first() != Some(&"Z") || !ours {
+        return None;
+    }
+    fields.get(52 - 3)?.parse().ok()
+}
+
 fn parse_stat(line: &[u8]) -> Option<Stat> {
     // The name, in parentheses, may hold anything, parentheses and spaces included.
     let end = line.iter().rposition(|byte| *byte == b')')?;

@@ -8,7 +8,7 @@ use crate::launch::{Launch, Phase};
 use crate::peer::{Peer, Segment};
 use crate::protocol::Reply;
 use crate::reexec_state::{SavedEnding, SavedLaunch, SavedPeer, SavedState, decode, encode};
-use crate::startup::{Endpoint, Setup};
+use crate::startup::{Endpoint, Setup, log_folder};
 use crate::timers::Timer;
 use crate::tree::TreeId;
 use crate::tree_ending::{Answer, Ending, Means};
@@ -81,7 +81,7 @@ pub(crate) fn resume(fd: RawFd) -> Result<Warden, StateError> {
         rlim_cur: saved.open_files.0,
         rlim_max: saved.open_files.1,
     };
-    let log = saved.work_dir.as_deref().map(ExitLog::reopen).transpose()?;
+    let log = ExitLog::reopen(log_folder(&saved.socket, saved.work_dir.as_deref()))?;
     let setup = Setup {
         socket: saved.socket,
         work_dir: saved.work_dir,
@@ -94,7 +94,7 @@ pub(crate) fn resume(fd: RawFd) -> Result<Warden, StateError> {
     };
     sys::reset_signal_actions();
     sys::become_subreaper()?;
-    let mut warden = Warden::new(setup, endpoint, log)?;
+    let mut warden = Warden::new(setup, endpoint, Some(log))?;
     warden.generation = saved.generation;
     for launch in saved.launches {
         warden.note_cgroup_parent(&launch.tree.kill);
@@ -137,6 +137,7 @@ fn restore(saved: SavedLaunch) -> io::Result<Launch> {
             .map(adopt)
             .collect::<io::Result<_>>()?,
         init_status: saved.init_status.map(adopt).transpose()?,
+        unclear_since: None,
     })
 }
 

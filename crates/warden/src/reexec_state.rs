@@ -198,14 +198,14 @@ fn decode_peer(r: &mut Reader<'_>) -> Result<Option<SavedPeer>, DecodeError> {
     }))
 }
 
-fn encode_tree(tree: &TreeId, w: &mut Writer<'_>) {
+pub(crate) fn encode_tree(tree: &TreeId, w: &mut Writer<'_>) {
     tree.kill.encode(w);
     w.u32(tree.pid);
     w.u64(tree.start_ticks);
     w.bytes(tree.marker.as_bytes());
 }
 
-fn decode_tree(r: &mut Reader<'_>) -> Result<TreeId, DecodeError> {
+pub(crate) fn decode_tree(r: &mut Reader<'_>) -> Result<TreeId, DecodeError> {
     Ok(TreeId {
         kill: KillMethod::decode(r)?,
         pid: r.u32("tree.pid")?,

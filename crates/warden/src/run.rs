@@ -6,7 +6,7 @@ use crate::exit_log::ExitLog;
 use crate::launch::{Launch, Phase};
 use crate::options::{Start, WardenOptions};
 use crate::reexec;
-use crate::startup::{StartupError, open_endpoint, prepare_process};
+use crate::startup::{StartupError, log_folder, open_endpoint, prepare_process};
 use crate::timers::Timer;
 use crate::tree::TreeId;
 use crate::warden::Warden;
@@ -72,16 +72,13 @@ fn serve(options: &WardenOptions) -> Result<(), RunError> {
 fn fresh(options: &WardenOptions) -> Result<Warden, RunError> {
     let setup = prepare_process(&options.socket, options.work_dir.as_deref())?;
     let endpoint = open_endpoint(&setup.socket)?;
-    let (log, exits) = match setup.work_dir.clone() {
-        None => (None, Vec::new()),
-        Some(work_dir) => {
-            let (log, exits) = ExitLog::open(&work_dir)
-                .map_err(|source| RunError::ExitLog { work_dir, source })?;
-            (Some(log), exits)
-        }
-    };
-    let mut warden = Warden::new(setup, endpoint, log)?;
-    for exit in exits {
+    let folder = log_folder(&setup.socket, setup.work_dir.as_deref()).to_owned();
+    let (log, found) = ExitLog::open(&folder).map_err(|source| RunError::ExitLog {
+        work_dir: folder,
+        source,
+    })?;
+    let mut warden = Warden::new(setup, endpoint, Some(log))?;
+    for exit in found.exits {
         // What is left of its tree, the agent ends by KillStray: only it remembers the plan.
         let tree = TreeId {
             kill: KillMethod::Session,
@@ -99,8 +96,10 @@ fn fresh(options: &WardenOptions) -> Result<Warden, RunError> {
             stdin: None,
             outputs: Vec::new(),
             init_status: None,
+            unclear_since: None,
         });
     }
+    warden.adopt(found.running);
     if warden.setup.work_dir.is_none() {
         warden.timers.set(
             Instant::now() + FIRST_CONNECTION_DEADLINE,

@@ -31,6 +31,11 @@ pub(crate) struct Setup {
     pub(crate) open_files: libc::rlimit64,
 }
 
+/// Where the log lies: without a work directory it serves only a successor on the same socket.
+pub(crate) fn log_folder<'a>(socket: &'a Path, work_dir: Option<&'a Path>) -> &'a Path {
+    work_dir.unwrap_or_else(|| socket.parent().unwrap_or(Path::new("/")))
+}
+
 /// The socket and the lock beside it.
 #[derive(Debug)]
 pub(crate) struct Endpoint {

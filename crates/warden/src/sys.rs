@@ -85,6 +85,47 @@ pub(crate) fn wait(waited: Waited<'_>, reap: Reap) -> io::Result<Option<Ended>> 
     }))
 }
 
+/// Whether the process behind a pidfd, anybody's child, has ended.
+pub(crate) fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
+    let mut poll = [rustix::event::PollFd::from_borrowed_fd(
+        pidfd,
+        rustix::event::PollFlags::IN,
+    )];
+    let now = rustix::event::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    matches!(rustix::event::poll(&mut poll, Some(&now)), Ok(1))
+}
+
+/// How the process behind a pidfd, anybody's child, has ended, as `wait(2)` encodes it; `None` until its parent has
+/// reaped it. Kernels before 6.15 cannot say it.
+pub(crate) fn exit_status(pidfd: BorrowedFd<'_>) -> io::Result<Option<i32>> {
+    /// The kernel's `struct pidfd_info` in its first form.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    const SIZE: u64 = size_of::<Info>() as u64;
+    /// `_IOWR(0xFF, 11, struct pidfd_info)`
+    const GET_INFO: u64 = (3 << 30) | (SIZE << 16) | (0xff << 8) | 0x0b;
+    const EXIT: u64 = 1 << 3;
+    let mut info = Info {
+        mask: EXIT,
+        ..Info::default()
+    };
+    // SAFETY: the structure is valid for reads and writes, and its size is part of the request.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_INFO, &raw mut info) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((info.mask & EXIT != 0).then_some(info.exit_code))
+}
+
 fn microseconds(time: libc::timeval) -> u64 {
     u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or(0)
 }

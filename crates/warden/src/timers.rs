@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Step(LaunchId),
     /// Another attempt at a tree.
     Ending(LaunchId),
+    /// Another look at a process that has ended, but nobody knows how.
+    Unclear(LaunchId),
     /// Reaping of children that are nobody's main process.
     Orphans,
     /// Nobody is in control any more: is there anything to stay for?

@@ -170,3 +170,108 @@ fn remove_cgroup(path: &Path) -> Left {
         }
     }
 }
+
+/// The kernel's files are plain ones here, and the test does what the kernel would do with them.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Child, Command};
+
+    struct Group {
+        path: PathBuf,
+        _around: tempfile::TempDir,
+    }
+
+    impl Group {
+        fn new() -> Self {
+            let around = tempfile::tempdir().expect("a folder");
+            let path = around.path().join("launch");
+            fs::create_dir(&path).expect("a folder");
+            fs::write(path.join("cgroup.procs"), "").expect("a file");
+            Self {
+                path,
+                _around: around,
+            }
+        }
+
+        fn tree(&self) -> TreeId {
+            let path = CString::new(self.path.as_os_str().as_bytes()).expect("no NUL");
+            TreeId {
+                kill: KillMethod::CgroupV2 { path },
+                pid: 0,
+                start_ticks: 0,
+                marker: c"".to_owned(),
+            }
+        }
+
+        /// What the kernel does when the last process has gone: the directory can be removed.
+        fn empty(&self) {
+            for entry in fs::read_dir(&self.path).expect("a folder").flatten() {
+                if entry.path().is_dir() {
+                    let _ = fs::remove_file(entry.path().join("cgroup.procs"));
+                } else {
+                    fs::remove_file(entry.path()).expect("a file");
+                }
+            }
+        }
+    }
+
+    fn sleeper() -> Child {
+        let mut command = Command::new("sleep");
+        command.arg("1000").spawn().expect("a process")
+    }
+
+    #[test]
+    fn a_group_is_killed_by_its_own_file_and_removed_when_it_is_empty() {
+        let group = Group::new();
+        fs::write(group.path.join("cgroup.kill"), "").expect("a file");
+        let tree = group.tree();
+        assert_eq!(tree.kill_once(), Left::Something);
+        let written = fs::read_to_string(group.path.join("cgroup.kill"));
+        assert_eq!(written.expect("a file"), "1");
+        group.empty();
+        assert_eq!(tree.kill_once(), Left::Nothing);
+        assert!(!group.path.exists());
+        assert_eq!(tree.kill_once(), Left::Nothing, "it is gone already");
+    }
+
+    #[test]
+    fn without_that_file_every_process_is_killed_those_of_inner_groups_too() {
+        let group = Group::new();
+        // As on kernels before 5.14 it cannot be written to.
+        fs::create_dir(group.path.join("cgroup.kill")).expect("a folder");
+        let inner = group.path.join("inner");
+        fs::create_dir(&inner).expect("a folder");
+        let mut children = [sleeper(), sleeper()];
+        for (folder, child) in [&group.path, &inner].into_iter().zip(&children) {
+            // Process 0 is one of another pid namespace, which nobody can signal.
+            let list = format!("{}\n0\n", child.id());
+            fs::write(folder.join("cgroup.procs"), list).expect("a file");
+        }
+        let tree = group.tree();
+        let pids: BTreeSet<u32> = children.iter().map(Child::id).collect();
+        assert_eq!(tree.members(), pids);
+        assert_eq!(tree.kill_once(), Left::Something);
+        for child in &mut children {
+            let status = child.wait().expect("a child");
+            assert_eq!(
+                std::os::unix::process::ExitStatusExt::signal(&status),
+                Some(9)
+            );
+        }
+        group.empty();
+        assert_eq!(tree.remove_if_empty(), Left::Nothing);
+    }
+
+    #[test]
+    fn a_signal_reaches_only_the_processes_of_the_group() {
+        let group = Group::new();
+        let (mut inside, mut outside) = (sleeper(), sleeper());
+        fs::write(group.path.join("cgroup.procs"), inside.id().to_string()).expect("a file");
+        assert_eq!(group.tree().signal(Signal::TERM), 1);
+        assert!(!inside.wait().expect("a child").success());
+        assert!(matches!(outside.try_wait(), Ok(None)));
+        outside.kill().expect("it runs");
+        outside.wait().expect("a child");
+    }
+}

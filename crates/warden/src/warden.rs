@@ -3,7 +3,8 @@
 //! Owns the order in which things happen within a turn: events, exits, timers, acknowledgements written, replies
 //! sent. What each event means lies in the modules beside it.
 
-use crate::exit_log::ExitLog;
+use crate::adoption;
+use crate::exit_log::{ExitLog, Logged};
 use crate::launch::{Launch, Phase, ReportSlots};
 use crate::peer::{Line, Peer};
 use crate::protocol::{Reply, ShutdownLaunches};
@@ -76,6 +77,10 @@ pub(crate) struct Warden {
     pub(crate) next_peer: u32,
     pub(crate) controller: Option<u32>,
     pub(crate) generation: u64,
+    /// The newest generation for which something runs that we took over from an earlier warden.
+    pub(crate) adopted_generation: Option<u64>,
+    /// Which run of the kernel this is.
+    pub(crate) boot: u64,
     /// By place; a place is free while it is `None`.
     pub(crate) launches: Vec<Option<Launch>>,
     free_places: Vec<u32>,
@@ -119,6 +124,8 @@ impl Warden {
             next_peer: 0,
             controller: None,
             generation: 0,
+            adopted_generation: None,
+            boot: adoption::boot(),
             launches: Vec::new(),
             free_places: Vec::new(),
             places: HashMap::new(),
@@ -175,6 +182,9 @@ impl Warden {
     /// Removes what others would find of us after a clean end.
     pub(crate) fn clear_up(&self) {
         let _ = std::fs::remove_file(&self.setup.socket);
+        if let Some(log) = self.log.as_ref().filter(|_| self.setup.work_dir.is_none()) {
+            log.remove();
+        }
         for parent in &self.cgroup_parents {
             // Somebody may be in it still, or it may be another's: then it stays.
             let _ = std::fs::remove_dir(parent);
@@ -199,6 +209,10 @@ impl Warden {
             match timer {
                 Timer::Step(id) => self.on_step_deadline(id),
                 Timer::Ending(id) => self.try_ending(id),
+                Timer::Unclear(id) => {
+                    self.ended.extend(self.places.get(&id));
+                    self.process_exits();
+                }
                 Timer::Orphans => self.reap_orphans(),
                 Timer::Idle => self.on_idle(),
                 Timer::FirstConnection => self.on_no_connection(),
@@ -301,15 +315,18 @@ impl Warden {
         let Some(log) = &mut self.log else { return };
         let mut result = log.write();
         if result.is_ok() && log.is_long() {
-            let exits = self
-                .launches
-                .iter()
-                .flatten()
-                .filter_map(|launch| match &launch.phase {
-                    Phase::Exited(exit) => Some(exit),
-                    _ => None,
-                });
-            result = log.compact(&exits.collect::<Vec<_>>());
+            let known = || self.launches.iter().flatten();
+            let exits = known().filter_map(|launch| match &launch.phase {
+                Phase::Exited(exit) => Some(*exit),
+                _ => None,
+            });
+            let kept = Logged {
+                exits: exits.collect(),
+                running: known().filter_map(|launch| self.started(launch)).collect(),
+            };
+            if let Some(log) = &mut self.log {
+                result = log.compact(&kept);
+            }
         }
         if let Err(error) = result {
             note!("exit log: {error}");

@@ -197,7 +197,7 @@ fn an_upgrade_to_what_is_no_warden_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn exits_survive_the_wardens_death_and_its_strays_can_be_killed() {
+fn exits_survive_the_wardens_death_and_what_runs_is_taken_up() {
     for means in Means::available() {
         let mut lab = Lab::start(Life::Durable);
         let mut connection = lab.connect(1);
@@ -210,8 +210,43 @@ fn exits_survive_the_wardens_death_and_its_strays_can_be_killed() {
         lab.handle = mezz_warden::spawn(&Lab::options(lab.dir.path(), Life::Durable)).unwrap();
         let mut connection = lab.connect(2);
         assert_eq!(expect_status(&mut connection, 1), ExitStatus::Exited(9));
-        assert_eq!(ids(&mut connection), [1]);
+        assert_eq!(ids(&mut connection), [1, 2]);
         assert!(lives(stray), "{means:?}");
+        send(
+            &mut connection,
+            &[Request::KillTree {
+                launch_id: LaunchId(2),
+            }],
+        );
+        let status = expect_status(&mut connection, 2);
+        assert_eq!(status.raw() & 0x7f, 9, "{means:?}: {status:?}");
+        expect(&mut connection, |reply| {
+            matches!(
+                reply,
+                Reply::TreeGone {
+                    launch_id: LaunchId(2)
+                }
+            )
+            .then_some(())
+        });
+        eventually("the stray is gone", || !lives(stray));
+    }
+}
+
+#[test]
+fn a_stray_that_no_warden_has_taken_up_is_killed_by_its_marker() {
+    for means in Means::available() {
+        let mut lab = Lab::start(Life::Durable);
+        let mut connection = lab.connect(1);
+        let plan = lab.plan(means, 2, "exec sleep 1000");
+        let stray = launch(&mut connection, plan.clone());
+        rustix::process::kill_process(pid(&lab), rustix::process::Signal::KILL).unwrap();
+        lab.handle.wait().unwrap();
+        // A log that is lost is all that keeps the next warden from it.
+        std::fs::remove_dir_all(lab.dir.path().join("work")).unwrap();
+        lab.handle = mezz_warden::spawn(&Lab::options(lab.dir.path(), Life::Durable)).unwrap();
+        let mut connection = lab.connect(2);
+        assert!(ids(&mut connection).is_empty());
         send(
             &mut connection,
             &[Request::KillStray {
@@ -221,13 +256,7 @@ fn exits_survive_the_wardens_death_and_its_strays_can_be_killed() {
             }],
         );
         expect(&mut connection, |reply| {
-            matches!(
-                reply,
-                Reply::TreeGone {
-                    launch_id: LaunchId(2)
-                }
-            )
-            .then_some(())
+            matches!(reply, Reply::TreeGone { .. }).then_some(())
         });
         eventually("the stray is gone", || !lives(stray));
     }
@@ -313,6 +342,11 @@ fn death_at_any_point_loses_no_exit_that_was_written_down() {
         match kept {
             Some(LaunchPhase::Exited(exit)) => {
                 assert_eq!(exit.status, ExitStatus::Exited(3), "{point}");
+            }
+            // It had started, and was not reaped: the next warden sees its end too.
+            Some(LaunchPhase::Running) => {
+                assert!(!written, "{point}: the exit is lost");
+                assert_eq!(expect_status(&mut connection, 1), ExitStatus::Exited(3));
             }
             None => assert!(!written, "{point}: the exit is lost"),
             other => panic!("{point}: {other:?}"),

@@ -23,6 +23,32 @@ const MEASUREMENTS: &[(&str, &str)] = &[
         "idle",
         "CPU of idle daemons, also with a framework that declines everything",
     ),
+    (
+        "register",
+        "50,000 simulated agents with 500,000 tasks back after a master's start; pings",
+    ),
+    (
+        "connections",
+        "the same with 8,000 agents, each on its own connection",
+    ),
+    (
+        "control-plane",
+        "launches/s through the API to simulated agents",
+    ),
+    (
+        "records",
+        "memory of the master per task and per agent, to 1,000,000 tasks",
+    ),
+    (
+        "state",
+        "/state and GET_STATE of 10,000 agents with 200,000 tasks, and launches meanwhile",
+    ),
+    ("events", "operator events to 1,000 subscribers"),
+    (
+        "api",
+        "calls of 1 KB JSON over 64 connections (needs `wrk`)",
+    ),
+    ("offers", "offers to 200 frameworks that decline everything"),
 ];
 
 /// Seeds of the long simulation.
@@ -32,14 +58,14 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     match arguments.first().map(|name| name.trim_start_matches("--")) {
         None => {
             for (name, what) in MEASUREMENTS {
-                println!("{name:9} {what}");
+                println!("{name:13} {what}");
             }
             println!(
-                "{:9} instruction counts of the hot paths, against the committed ones (--renew writes them)",
+                "{:13} instruction counts of the hot paths, against the committed ones (--renew writes them)",
                 "instructions"
             );
-            println!("{:9} {SEEDS} seeds of the simulated cluster", "sim");
-            println!("{:9} all measurements, one after another", "all");
+            println!("{:13} {SEEDS} seeds of the simulated cluster", "sim");
+            println!("{:13} all measurements, one after another", "all");
             Ok(ExitCode::SUCCESS)
         }
         Some("sim") => simulate(root),

@@ -1,6 +1,8 @@
 //! An agent core on a bench: feeds events, keeps a journal as a shell would, and picks effects apart.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod checks;
+
 use mezz_agent_core::{
     AgentCore, CallOutcome, Config, Effect, Event, Fetch, KnownContainer, KnownContainerState,
     Launch, LaunchId, Now, Record, Recovery, RequestId,
@@ -136,12 +138,23 @@ impl Bench {
         containers: Vec<KnownContainer>,
         boot_id: &str,
     ) -> Self {
+        let now = Now {
+            mono_ns: 1_000 * SECOND,
+            wall_ns: 1_700_000_000 * SECOND,
+        };
+        Self::recovered_at(now, config, records, containers, boot_id)
+    }
+
+    fn recovered_at(
+        now: Now,
+        config: Config,
+        records: Vec<Record>,
+        containers: Vec<KnownContainer>,
+        boot_id: &str,
+    ) -> Self {
         let mut bench = Self {
             core: AgentCore::new(config),
-            now: Now {
-                mono_ns: 1_000 * SECOND,
-                wall_ns: 1_700_000_000 * SECOND,
-            },
+            now,
             effects: Vec::new(),
             journal: records.clone(),
             wake_at: None,
@@ -194,7 +207,8 @@ impl Bench {
     pub(crate) fn restarted(&self, containers: Vec<KnownContainer>) -> Self {
         // Every record passes through its binary form.
         let records = self.journal.iter().map(round_trip).collect();
-        let mut bench = Self::recovered(
+        let mut bench = Self::recovered_at(
+            self.now,
             Config {
                 seed: 43,
                 ..config()
@@ -211,6 +225,7 @@ impl Bench {
     pub(crate) fn event(&mut self, event: Event) {
         let mut effects = Vec::new();
         self.core.handle(self.now, event, &mut effects);
+        assert_eq!(self.core.check_invariants(), Ok(()));
         for effect in &effects {
             match effect {
                 Effect::Checkpoint { records, .. } => self.journal.extend(records.iter().cloned()),
@@ -309,6 +324,26 @@ impl Bench {
                 }
             })
             .collect()
+    }
+
+    /// The updates sent so far, in full.
+    pub(crate) fn take_statuses(&mut self) -> Vec<TaskStatus> {
+        let bodies = self.take_to_master().into_iter();
+        let statuses = bodies.filter_map(|body| match body {
+            Body::StatusUpdate(update) => Some(update.status),
+            _ => None,
+        });
+        statuses.collect()
+    }
+
+    pub(crate) fn acknowledge_status(&mut self, status: &TaskStatus) {
+        self.master(Body::AcknowledgeUpdate(AcknowledgeUpdate {
+            framework_id: FrameworkId {
+                value: FRAMEWORK.to_owned(),
+            },
+            task_id: status.task_id.clone(),
+            uuid: status.uuid.clone().unwrap(),
+        }));
     }
 
     pub(crate) fn take_to_master(&mut self) -> Vec<Body> {

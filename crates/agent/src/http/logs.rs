@@ -113,9 +113,6 @@ fn wanted(query: &Query) -> Result<Wanted, String> {
         }
     };
     let offset = query.number("offset")?;
-    if offset.is_some() && stdout && stderr {
-        return Err("'offset' needs 'stream' to be stdout or stderr".to_owned());
-    }
     Ok(Wanted {
         stdout,
         stderr,

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use mezz_agent_core::{AgentRecords, ExecutorRecord, FrameworkRecord, TaskRecord};
+use mezz_agent_core::{AgentRecords, CAPABILITIES, ExecutorRecord, FrameworkRecord, TaskRecord};
 use mezz_proto::to_value;
 use mezz_proto::v1::{self, TaskStatus};
 use mezz_resource::{Resources, SummaryValue};
 use serde_json::{Map, Value, json};
 
 use super::{AgentHttp, MESOS_VERSION, shown};
-
-/// What this agent can do, as Mesos names it.
-const CAPABILITIES: &[&str] = &["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"];
 
 pub(super) fn state(agent: &AgentHttp, records: &AgentRecords) -> Value {
     let total = shown::known(&records.agent.resources);
@@ -237,7 +234,7 @@ fn shown_task(task: &v1::Task) -> Value {
         shown["limits"] = task
             .limits
             .iter()
-            .map(|(name, limit)| (name.clone(), Value::from(limit.value)))
+            .map(|(name, limit)| (name.clone(), number(limit.value)))
             .collect::<Map<_, _>>()
             .into();
     }
@@ -257,6 +254,15 @@ fn shown_task(task: &v1::Task) -> Value {
         shown["health_check"] = to_value(check);
     }
     shown
+}
+
+/// Infinity is no number in JSON; Mesos quotes it.
+fn number(value: f64) -> Value {
+    if value == f64::INFINITY {
+        Value::from("Infinity")
+    } else {
+        Value::from(value)
+    }
 }
 
 fn status(status: &TaskStatus) -> Value {

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -301,10 +302,11 @@ pub fn shell(id: &str, command: &str) -> v1::TaskInfo {
     }
 }
 
-/// An agent process; killed when dropped.
+/// An agent process; killed when dropped, and with the last one of a work directory its warden and its tasks.
 pub struct Agent {
     pub child: Child,
     pub url: String,
+    _home: Home,
 }
 
 impl Drop for Agent {
@@ -312,6 +314,46 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+static HOMES: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
+
+/// One of the agents, dead or alive, that a work directory had in this test.
+struct Home(Option<PathBuf>);
+
+impl Home {
+    fn of(work_dir: Option<&Path>) -> Self {
+        if let Some(work_dir) = work_dir {
+            let mut homes = HOMES.lock().unwrap_or_else(PoisonError::into_inner);
+            *homes.entry(work_dir.to_owned()).or_default() += 1;
+        }
+        Self(work_dir.map(Path::to_owned))
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let Some(work_dir) = &self.0 else { return };
+        let mut homes = HOMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = homes.get_mut(work_dir).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            end_warden(&work_dir.join("warden").join("socket"));
+        }
+    }
+}
+
+fn end_warden(socket: &Path) {
+    let Ok(mut connection) = mezz_warden::Connection::connect(socket, u64::MAX) else {
+        return;
+    };
+    let _ = connection.send_batch(&[mezz_warden::Request::Shutdown {
+        launches: mezz_warden::ShutdownLaunches::Kill,
+    }]);
+    // Its end closes the connection.
+    while let Ok(Some(_)) = connection.receive(PATIENCE) {}
 }
 
 pub fn binary() -> PathBuf {
@@ -354,7 +396,11 @@ impl Agent {
             line.clear();
         }
         std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::stderr()));
-        Self { child, url }
+        Self {
+            child,
+            url,
+            _home: Home::of(work_dir),
+        }
     }
 
     /// The process id of its warden.

@@ -41,6 +41,14 @@ pub struct Agent {
     pub session: SessionKey,
 }
 
+/// Tasks as an agent reports them.
+pub fn encoded(tasks: &[v1::Task]) -> Vec<prost::bytes::Bytes> {
+    tasks
+        .iter()
+        .map(|task| prost::Message::encode_to_vec(task).into())
+        .collect()
+}
+
 impl World {
     pub fn new() -> Self {
         Self::with(Config::default())
@@ -210,7 +218,7 @@ impl World {
         tasks: Vec<v1::Task>,
     ) -> Agent {
         let body = agent::Reregister {
-            tasks,
+            tasks: encoded(&tasks),
             frameworks,
             ..agent::Reregister::default()
         };

@@ -14,7 +14,8 @@ use mezz_proto::v1;
 use prost::Message as _;
 use serde_json::json;
 
-use super::problem;
+use super::given::Given;
+use super::problems::problem;
 use super::tasks::{Found, find, framework_id};
 use crate::shared::Shared;
 use crate::view::View;
@@ -35,15 +36,13 @@ pub(super) async fn logs(
     framework: Option<&str>,
     id: &str,
     request: &Request,
+    given: &Given,
 ) -> Result<Response, Response> {
     let query = request
         .path_and_query()
         .split_once('?')
         .map_or(String::new(), |(_, query)| format!("?{query}"));
-    let follow = request
-        .query()
-        .flag("follow")
-        .map_err(|error| super::bad_request(&error))?;
+    let follow = given.flag("follow");
     let source = placed(shared, framework, id, follow, &query).await?;
     let mut pause = FIRST_PAUSE;
     for _ in 0..ATTEMPTS {

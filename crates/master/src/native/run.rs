@@ -3,37 +3,22 @@
 use http::StatusCode;
 use mezz_core::effect::Reply;
 use mezz_core::event::Event;
-use mezz_core::native::{NativeCall, NativeTask};
-use mezz_http::query::Query;
+use mezz_core::native::NativeCall;
 use mezz_http::{Request, Response, respond};
-use mezz_proto::v1;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
+use super::given::Given;
+use super::new_task::{nanoseconds, parse};
+use super::problems::{bad_request, refused, unreadable};
 use super::tasks::{Found, find, framework_id};
-use super::{bad_request, refused};
 use crate::shared::Shared;
-
-const KEYS: &[&str] = &[
-    "name",
-    "id",
-    "role",
-    "cpus",
-    "mem",
-    "disk",
-    "gpus",
-    "ports",
-    "command",
-    "env",
-    "user",
-    "labels",
-    "uris",
-    "kill_grace_period_secs",
-];
-const URI_KEYS: &[&str] = &["value", "executable", "extract", "output_file"];
 
 /// `POST /v1/tasks`.
 pub(super) async fn run(shared: &Shared, request: &mut Request) -> Result<Response, Response> {
-    let body = request.read_body().await?;
+    let body = request
+        .read_body()
+        .await
+        .map_err(|refused| unreadable(&refused))?;
     let task = parse(&body).map_err(|error| bad_request(&error))?;
     let reply = shared
         .call(|request| Event::Native {
@@ -56,12 +41,10 @@ pub(super) async fn kill(
     shared: &Shared,
     framework: Option<&str>,
     id: &str,
-    query: &Query,
+    given: &Given,
 ) -> Result<Response, Response> {
-    let seconds = query
-        .number::<f64>("grace_period_secs")
-        .map_err(|error| bad_request(&error))?;
-    let grace_period_ns = seconds
+    let grace_period_ns = given
+        .seconds("grace_period_secs")
         .map(|seconds| nanoseconds("grace_period_secs", seconds))
         .transpose();
     let grace_period_ns = grace_period_ns.map_err(|error| bad_request(&error))?;
@@ -84,296 +67,5 @@ pub(super) async fn kill(
     {
         Reply::Accepted | Reply::Ok => Ok(respond::accepted()),
         other => Err(refused(other)),
-    }
-}
-
-fn nanoseconds(key: &str, seconds: f64) -> Result<i64, String> {
-    if !(0.0..=1e9).contains(&seconds) {
-        return Err(format!("{key}: {seconds} is not between 0 and 1000000000"));
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "checked above")]
-    Ok((seconds * 1e9) as i64)
-}
-
-/// Reads the body of `POST /v1/tasks`; errors name the key.
-fn parse(body: &[u8]) -> Result<NativeTask, String> {
-    let value: Value =
-        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
-    let Value::Object(map) = value else {
-        return Err("the body is not a JSON object".into());
-    };
-    check_keys(&map, KEYS)?;
-    let command = command(&map)?;
-    let id = text(&map, "id")?;
-    let name = text(&map, "name")?
-        .or_else(|| id.clone())
-        .unwrap_or_else(|| stem(&command));
-    let mut resources = Vec::new();
-    for (key, default) in [("cpus", 0.1), ("mem", 32.0), ("disk", 0.0), ("gpus", 0.0)] {
-        let value = number(&map, key)?.unwrap_or(default);
-        if value < 0.0 {
-            return Err(format!("{key}: {value} is negative"));
-        }
-        if value > 0.0 {
-            resources.push(scalar(key, value));
-        }
-    }
-    let grace = number(&map, "kill_grace_period_secs")?;
-    let grace = grace
-        .map(|seconds| nanoseconds("kill_grace_period_secs", seconds))
-        .transpose()?;
-    Ok(NativeTask {
-        name,
-        id,
-        role: text(&map, "role")?.unwrap_or_else(|| "*".into()),
-        resources,
-        port_count: port_count(&map)?,
-        command,
-        container: None,
-        labels: labels(&map)?,
-        kill_policy: grace.map(|nanoseconds| v1::KillPolicy {
-            grace_period: Some(v1::DurationInfo { nanoseconds }),
-        }),
-    })
-}
-
-fn scalar(name: &str, value: f64) -> v1::Resource {
-    v1::Resource {
-        name: name.into(),
-        r#type: v1::value::Type::Scalar as i32,
-        scalar: Some(v1::value::Scalar { value }),
-        ..v1::Resource::default()
-    }
-}
-
-fn port_count(map: &Map<String, Value>) -> Result<u32, String> {
-    match map.get("ports") {
-        None | Some(Value::Null) => Ok(0),
-        Some(value) => value
-            .as_u64()
-            .and_then(|count| u32::try_from(count).ok())
-            .filter(|count| *count <= 1000)
-            .ok_or_else(|| format!("ports: {value} is not a count from 0 to 1000")),
-    }
-}
-
-/// The name of the program, when the user gave no name.
-fn stem(command: &v1::CommandInfo) -> String {
-    let first = command
-        .arguments
-        .first()
-        .or(command.value.as_ref())
-        .map_or("task", String::as_str);
-    let word = first.split_whitespace().next().unwrap_or("task");
-    let base = word.rsplit('/').next().unwrap_or(word);
-    let kept: String = base
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
-        .take(64)
-        .collect();
-    let kept = kept.trim_matches('.');
-    if kept.is_empty() {
-        "task".into()
-    } else {
-        kept.into()
-    }
-}
-
-fn command(map: &Map<String, Value>) -> Result<v1::CommandInfo, String> {
-    let mut command = match map.get("command") {
-        Some(Value::String(text)) if !text.is_empty() => v1::CommandInfo {
-            shell: Some(true),
-            value: Some(text.clone()),
-            ..v1::CommandInfo::default()
-        },
-        Some(Value::Array(items)) if !items.is_empty() => {
-            let arguments: Option<Vec<String>> = items
-                .iter()
-                .map(|item| item.as_str().map(str::to_owned))
-                .collect();
-            let arguments = arguments.ok_or("command: every argument has to be a string")?;
-            v1::CommandInfo {
-                shell: Some(false),
-                value: arguments.first().cloned(),
-                arguments,
-                ..v1::CommandInfo::default()
-            }
-        }
-        None | Some(Value::Null) => return Err("command: it is missing".into()),
-        Some(_) => {
-            return Err(
-                "command: it has to be shell text or a list of arguments, and not empty".into(),
-            );
-        }
-    };
-    command.user = text(map, "user")?;
-    command.uris = uris(map)?;
-    let variables: Vec<v1::environment::Variable> = strings(map, "env")?
-        .into_iter()
-        .map(|(name, value)| v1::environment::Variable {
-            name,
-            value: Some(value),
-            ..v1::environment::Variable::default()
-        })
-        .collect();
-    command.environment = (!variables.is_empty()).then_some(v1::Environment { variables });
-    Ok(command)
-}
-
-fn labels(map: &Map<String, Value>) -> Result<Option<v1::Labels>, String> {
-    let labels: Vec<v1::Label> = strings(map, "labels")?
-        .into_iter()
-        .map(|(key, value)| v1::Label {
-            key,
-            value: Some(value),
-        })
-        .collect();
-    Ok((!labels.is_empty()).then_some(v1::Labels { labels }))
-}
-
-fn uris(map: &Map<String, Value>) -> Result<Vec<v1::command_info::Uri>, String> {
-    let items = match map.get("uris") {
-        None | Some(Value::Null) => return Ok(Vec::new()),
-        Some(Value::Array(items)) => items,
-        Some(_) => return Err("uris: it has to be a list".into()),
-    };
-    items
-        .iter()
-        .map(|item| match item {
-            Value::String(value) => Ok(v1::command_info::Uri {
-                value: value.clone(),
-                ..v1::command_info::Uri::default()
-            }),
-            Value::Object(map) => {
-                check_keys(map, URI_KEYS).map_err(|error| format!("uris: {error}"))?;
-                Ok(v1::command_info::Uri {
-                    value: text(map, "value")?.ok_or("uris: an entry lacks 'value'")?,
-                    executable: flag(map, "executable")?,
-                    extract: flag(map, "extract")?,
-                    output_file: text(map, "output_file")?,
-                    ..v1::command_info::Uri::default()
-                })
-            }
-            _ => Err("uris: every entry has to be a string or an object".into()),
-        })
-        .collect()
-}
-
-fn text(map: &Map<String, Value>, key: &str) -> Result<Option<String>, String> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(format!("{key}: {other} is not a string")),
-    }
-}
-
-fn flag(map: &Map<String, Value>, key: &str) -> Result<Option<bool>, String> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(flag)) => Ok(Some(*flag)),
-        Some(other) => Err(format!("{key}: {other} is neither true nor false")),
-    }
-}
-
-fn number(map: &Map<String, Value>, key: &str) -> Result<Option<f64>, String> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => value
-            .as_f64()
-            .map(Some)
-            .ok_or_else(|| format!("{key}: {value} is not a number")),
-    }
-}
-
-fn strings(map: &Map<String, Value>, key: &str) -> Result<Vec<(String, String)>, String> {
-    let entries = match map.get(key) {
-        None | Some(Value::Null) => return Ok(Vec::new()),
-        Some(Value::Object(entries)) => entries,
-        Some(other) => return Err(format!("{key}: {other} is not an object")),
-    };
-    entries
-        .iter()
-        .map(|(name, value)| match value {
-            Value::String(text) => Ok((name.clone(), text.clone())),
-            other => Err(format!("{key}.{name}: {other} is not a string")),
-        })
-        .collect()
-}
-
-/// Refuses keys that are not known; names the nearest known one.
-fn check_keys(map: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
-    match map.keys().find(|key| !known.contains(&key.as_str())) {
-        None => Ok(()),
-        Some(key) => {
-            let nearest = known
-                .iter()
-                .min_by_key(|name| distance(key, name))
-                .copied()
-                .unwrap_or_default();
-            Err(format!(
-                "'{key}' is no known key; did you mean '{nearest}'?"
-            ))
-        }
-    }
-}
-
-/// How many characters have to be changed to turn one word into the other.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_key_is_refused_with_the_nearest_known_one() {
-        let error = parse(br#"{"command": "true", "comand": "x"}"#).unwrap_err();
-        assert_eq!(error, "'comand' is no known key; did you mean 'command'?");
-        let error = parse(br#"{"command": "true", "uris": [{"exec": true}]}"#).unwrap_err();
-        assert!(error.starts_with("uris: 'exec' is no known key"), "{error}");
-    }
-
-    #[test]
-    fn a_short_body_gets_the_defaults() {
-        let task = parse(br#"{"command": "echo hi"}"#).unwrap();
-        assert_eq!((task.name.as_str(), task.role.as_str()), ("echo", "*"));
-        assert_eq!(task.command.value.as_deref(), Some("echo hi"));
-        let names: Vec<&str> = task.resources.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["cpus", "mem"]);
-    }
-
-    #[test]
-    fn an_argument_list_runs_without_a_shell() {
-        let task = parse(br#"{"command": ["/bin/ls", "-l"], "env": {"A": "b"}}"#).unwrap();
-        assert_eq!(task.command.shell, Some(false));
-        assert_eq!(task.command.arguments, ["/bin/ls", "-l"]);
-        assert_eq!(task.name, "ls");
-    }
-
-    #[test]
-    fn bad_values_name_their_key() {
-        for (body, key) in [
-            (r#"{"command": "x", "cpus": "many"}"#, "cpus"),
-            (r#"{"command": "x", "mem": -1}"#, "mem"),
-            (r#"{"command": []}"#, "command"),
-            (r"{}", "command"),
-            (r#"{"command": "x", "ports": 1.5}"#, "ports"),
-            (r#"{"command": "x", "env": {"A": 1}}"#, "env.A"),
-        ] {
-            let error = parse(body.as_bytes()).unwrap_err();
-            assert!(error.starts_with(&format!("{key}:")), "{body}: {error}");
-        }
     }
 }

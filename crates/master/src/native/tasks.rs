@@ -5,19 +5,15 @@ use mezz_core::effect::Reply;
 use mezz_core::event::Event;
 use mezz_core::records::{PendingRecord, TaskList, TaskRecord};
 use mezz_http::Response;
-use mezz_http::query::Query;
 use mezz_http::respond::{self, Problem};
 use mezz_proto::v1;
-use mezz_resource::{Resources, Value as ResourceValue};
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::{bad_request, not_found, rfc3339, value};
+use super::problems::not_found;
+use super::values::{ports, rfc3339, scalars};
 use crate::shared::Shared;
 use crate::view::View;
-
-/// Ports of one task shown one by one; longer ranges are cut.
-const MAX_PORTS: usize = 1000;
 
 /// What an id stands for.
 pub(super) enum Found<'a> {
@@ -90,56 +86,17 @@ pub(super) fn framework_id<'a>(view: &'a View, task: &TaskRecord) -> &'a str {
         .map_or("", |framework| &framework.id)
 }
 
-/// `GET /v1/tasks`.
-pub(super) fn list(shared: &Shared, query: &Query) -> Result<Response, Response> {
-    let all = query.flag("all").map_err(|error| bad_request(&error))?;
-    let state = match query.get("state") {
-        None => None,
-        Some(name) => Some(v1::TaskState::from_str_name(name).ok_or_else(|| {
-            bad_request(&format!("state: '{name}' is no task state; the states are named as in Mesos, like TASK_RUNNING"))
-        })?),
-    };
-    let framework = query.get("framework");
-    let view = shared.view();
-    let mut rows: Vec<(mezz_core::time::Wall, Value)> = Vec::new();
-    for (_, task) in view.records.tasks.iter() {
-        let owner = view.records.frameworks.get(task.framework.index());
-        let is_of = |wanted: &str| {
-            owner.is_some_and(|owner| *owner.id == *wanted || owner.info.name == wanted)
-        };
-        let shown = (all || state.is_some() || task.list != TaskList::Completed)
-            && state.is_none_or(|state| task.state == state)
-            && framework.is_none_or(is_of);
-        if shown {
-            rows.push((task.created_at, task_json(&view, task)));
-        }
-    }
-    if framework.is_none_or(|name| name == "mezz")
-        && state.is_none_or(|state| state == v1::TaskState::TaskStaging)
-    {
-        rows.extend(
-            view.records
-                .pending
-                .iter()
-                .map(|(_, pending)| (pending.created_at, pending_json(pending))),
-        );
-    }
-    rows.sort_by_key(|(at, _)| *at);
-    let rows: Value = rows.into_iter().map(|(_, row)| row).collect();
-    Ok(value(&rows))
-}
-
-/// `GET /v1/tasks/{id}`.
-pub(super) async fn one(
+/// One task with everything that is known of it.
+pub(super) async fn details(
     shared: &Shared,
+    view: &View,
     framework: Option<&str>,
     id: &str,
-) -> Result<Response, Response> {
-    let view = shared.view();
-    let (mut shown, staged) = match find(&view, framework, id)? {
+) -> Result<Value, Response> {
+    let (mut shown, staged) = match find(view, framework, id)? {
         Found::Pending(pending) => (pending_details(pending), false),
         Found::Task(task) => (
-            task_details(&view, task),
+            task_details(view, task),
             task.state == v1::TaskState::TaskStaging,
         ),
     };
@@ -152,10 +109,10 @@ pub(super) async fn one(
             shown["why"] = Value::from(reasons);
         }
     }
-    Ok(value(&shown))
+    Ok(shown)
 }
 
-fn task_json(view: &View, task: &TaskRecord) -> Value {
+pub(super) fn task_json(view: &View, task: &TaskRecord) -> Value {
     let wire = v1::Task::decode(&*task.wire).unwrap_or_default();
     let framework = view.records.frameworks.get(task.framework.index());
     let agent = view.records.agents.get(task.agent.index());
@@ -168,6 +125,7 @@ fn task_json(view: &View, task: &TaskRecord) -> Value {
         "agent_id": agent.map(|agent| agent.id.to_string()),
         "hostname": agent.map(|agent| agent.info.hostname.clone()),
         "state": task.state.as_str_name(),
+        "created_at": rfc3339(task.created_at),
         "started_at": task.started_at.map(rfc3339),
         "finished_at": task.finished_at.map(rfc3339),
         "resources": scalars(&task.resources),
@@ -175,7 +133,7 @@ fn task_json(view: &View, task: &TaskRecord) -> Value {
     })
 }
 
-fn pending_json(pending: &PendingRecord) -> Value {
+pub(super) fn pending_json(pending: &PendingRecord) -> Value {
     json!({
         "id": &*pending.id,
         "name": pending.task.name,
@@ -185,6 +143,7 @@ fn pending_json(pending: &PendingRecord) -> Value {
         "agent_id": null,
         "hostname": null,
         "state": "TASK_STAGING",
+        "created_at": rfc3339(pending.created_at),
         "started_at": null,
         "finished_at": null,
         "resources": scalars(&pending.resources),
@@ -283,24 +242,6 @@ fn labels_json(labels: Option<&v1::Labels>) -> Value {
         .map(|label| (label.key.clone(), Value::from(label.value.clone())))
         .collect::<serde_json::Map<_, _>>()
         .into()
-}
-
-fn scalars(resources: &Resources) -> Value {
-    let number = |name| resources.scalar(name).to_f64();
-    json!({ "cpus": number("cpus"), "mem": number("mem"), "disk": number("disk"), "gpus": number("gpus") })
-}
-
-fn ports(resources: &Resources) -> Vec<u64> {
-    resources
-        .iter()
-        .filter(|resource| resource.name().as_str() == "ports")
-        .filter_map(|resource| match resource.value() {
-            ResourceValue::Ranges(ranges) => Some(ranges),
-            _ => None,
-        })
-        .flat_map(|ranges| ranges.iter().flat_map(|range| range.begin..=range.end))
-        .take(MAX_PORTS)
-        .collect()
 }
 
 #[cfg(test)]

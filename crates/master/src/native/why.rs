@@ -3,31 +3,29 @@
 use mezz_core::effect::Reply;
 use mezz_core::event::Event;
 use mezz_http::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::problems::refused;
 use super::tasks::{Found, find};
-use super::{refused, value};
 use crate::shared::Shared;
 use crate::view::View;
 
-pub(super) async fn why(shared: &Shared, id: &str) -> Result<Response, Response> {
-    let view = shared.view();
+/// The reasons, from the most to the least important one.
+pub(super) async fn document(shared: &Shared, view: &View, id: &str) -> Result<Value, Response> {
     let asked = id.to_owned();
     let reasons = match shared
         .call(|request| Event::Explain { request, id: asked })
         .await
     {
         Reply::Explained(reasons) => reasons,
-        Reply::NotFound(message) => match kind(&view, id) {
+        Reply::NotFound(message) => match kind(view, id) {
             Some("agent" | "offer") => Vec::new(),
-            Some(_) => task_reasons(&view, id),
+            Some(_) => task_reasons(view, id),
             None => return Err(refused(Reply::NotFound(message))),
         },
         other => return Err(refused(other)),
     };
-    Ok(value(
-        &json!({ "id": id, "kind": kind(&view, id).unwrap_or("role"), "reasons": reasons }),
-    ))
+    Ok(json!({ "id": id, "kind": kind(view, id).unwrap_or("role"), "reasons": reasons }))
 }
 
 fn kind(view: &View, id: &str) -> Option<&'static str> {

@@ -1,10 +1,11 @@
 //! `POST /api/v1`: the operator API of the master.
 
+mod large;
 mod reads;
+mod role_reads;
 mod stream;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -20,7 +21,7 @@ use mezz_proto::v1::master::{Call, response};
 use crate::leading::require_leader;
 use crate::scheduler_api::decode;
 use crate::shared::Shared;
-use crate::unversioned::{change, set_logging_level};
+use crate::unversioned::{STREAMED_RECORDS, change};
 use v1::master::Response as Answer;
 
 /// Answers one call.
@@ -51,8 +52,14 @@ async fn answer(shared: &Arc<Shared>, request: &mut Request) -> Result<Response,
             let duration = Duration::from_nanos(
                 u64::try_from(wanted.duration.nanoseconds).unwrap_or_default(),
             );
-            set_logging_level(shared, wanted.level, duration)
+            shared
+                .logging
+                .set(wanted.level, duration)
+                .map_err(respond::bad_request)?;
+            Ok(respond::ok())
         }
+        Type::GetState => read_large(shared, large::Large::State, accepted, request).await,
+        Type::GetTasks => read_large(shared, large::Large::Tasks, accepted, request).await,
         kind => match action(&call) {
             Some(action) => Ok(change(shared, action).await),
             None => read(shared, kind, accepted, request).await,
@@ -148,6 +155,36 @@ async fn read(
     Ok(response)
 }
 
+/// An answer that grows with the cluster: sent while it is being rendered, unless it is small or compressed.
+async fn read_large(
+    shared: &Arc<Shared>,
+    what: large::Large,
+    media: MediaType,
+    request: &Request,
+) -> Result<Response, Response> {
+    let streamed = !respond::accepts_gzip(request.headers());
+    let owned = shared.clone();
+    let built = blocking(move || {
+        let pieces = large::pieces(&owned.view(), what, media);
+        if streamed && pieces.records() >= STREAMED_RECORDS {
+            Err(pieces)
+        } else {
+            Ok(pieces.render())
+        }
+    });
+    match built.await? {
+        Ok(body) => {
+            let mut response = respond::with_type(StatusCode::OK, media.name(), body);
+            respond::compress(request.headers(), &mut response);
+            Ok(response)
+        }
+        Err(pieces) => Ok(respond::streaming(
+            media.name(),
+            pieces.stream(&shared.readers),
+        )),
+    }
+}
+
 fn encode(answer: &Answer, media: MediaType) -> Vec<u8> {
     match media {
         MediaType::Protobuf => prost::Message::encode_to_vec(answer),
@@ -225,9 +262,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
-}
-
-/// The present log level.
-fn logging_level(shared: &Shared) -> u32 {
-    u32::try_from(shared.logging_level.load(Ordering::Relaxed)).unwrap_or_default()
 }

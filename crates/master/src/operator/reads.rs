@@ -14,18 +14,26 @@ use mezz_proto::v1::master::response::get_frameworks::Framework;
 use mezz_proto::v1::master::{Response as Answer, response};
 use prost::Message as _;
 
-use super::logging_level;
+use super::role_reads::{roles, weights};
 use crate::options::VERSION;
 use crate::shared::Shared;
-use crate::unversioned::{framework_ids, holdings};
 use crate::view::View;
 
-/// The answer of a reading call; `None` when the call does not read or is not built.
+/// The answer of a reading call; `None` when the call does not read or is not built. The large ones are made in
+/// [`super::large`].
 pub(super) fn answer(shared: &Shared, view: &View, kind: CallType) -> Option<Answer> {
-    let of = |kind: response::Type| Answer {
+    of_master(shared, view, kind).or_else(|| of_cluster(view, kind))
+}
+
+fn of(kind: response::Type) -> Answer {
+    Answer {
         r#type: Some(kind as i32),
         ..Answer::default()
-    };
+    }
+}
+
+/// What is asked of the master itself.
+fn of_master(shared: &Shared, view: &View, kind: CallType) -> Option<Answer> {
     Some(match kind {
         CallType::GetHealth => Answer {
             get_health: Some(response::GetHealth { healthy: true }),
@@ -54,14 +62,21 @@ pub(super) fn answer(shared: &Shared, view: &View, kind: CallType) -> Option<Ans
         }
         CallType::GetLoggingLevel => Answer {
             get_logging_level: Some(response::GetLoggingLevel {
-                level: logging_level(shared),
+                level: shared.logging.get(),
             }),
             ..of(response::Type::GetLoggingLevel)
         },
-        CallType::GetState => Answer {
-            get_state: Some(state(view)),
-            ..of(response::Type::GetState)
+        CallType::GetMaster => Answer {
+            get_master: Some(master(shared, view)),
+            ..of(response::Type::GetMaster)
         },
+        _ => return None,
+    })
+}
+
+/// What is asked of the cluster.
+fn of_cluster(view: &View, kind: CallType) -> Option<Answer> {
+    Some(match kind {
         CallType::GetAgents => Answer {
             get_agents: Some(agents(view)),
             ..of(response::Type::GetAgents)
@@ -78,10 +93,6 @@ pub(super) fn answer(shared: &Shared, view: &View, kind: CallType) -> Option<Ans
             get_operations: Some(response::GetOperations::default()),
             ..of(response::Type::GetOperations)
         },
-        CallType::GetTasks => Answer {
-            get_tasks: Some(tasks(view)),
-            ..of(response::Type::GetTasks)
-        },
         CallType::GetRoles => Answer {
             get_roles: Some(roles(view)),
             ..of(response::Type::GetRoles)
@@ -89,10 +100,6 @@ pub(super) fn answer(shared: &Shared, view: &View, kind: CallType) -> Option<Ans
         CallType::GetWeights => Answer {
             get_weights: weights(view),
             ..of(response::Type::GetWeights)
-        },
-        CallType::GetMaster => Answer {
-            get_master: Some(master(shared, view)),
-            ..of(response::Type::GetMaster)
         },
         CallType::GetQuota => Answer {
             get_quota: Some(response::GetQuota::default()),
@@ -135,6 +142,14 @@ fn version() -> response::GetVersion {
 pub(super) fn state(view: &View) -> response::GetState {
     response::GetState {
         get_tasks: Some(tasks(view)),
+        ..state_without_tasks(view)
+    }
+}
+
+/// Executors, frameworks and agents.
+pub(super) fn state_without_tasks(view: &View) -> response::GetState {
+    response::GetState {
+        get_tasks: None,
         get_executors: Some(executors(view)),
         get_frameworks: Some(frameworks(view)),
         get_agents: Some(agents(view)),
@@ -155,7 +170,7 @@ fn tasks(view: &View) -> response::GetTasks {
     answer
 }
 
-fn executors(view: &View) -> response::GetExecutors {
+pub(super) fn executors(view: &View) -> response::GetExecutors {
     let executors =
         view.records
             .executors
@@ -189,14 +204,14 @@ fn agents(view: &View) -> response::GetAgents {
     answer
 }
 
-fn agent_info(record: &AgentRecord) -> v1::AgentInfo {
+pub(super) fn agent_info(record: &AgentRecord) -> v1::AgentInfo {
     v1::AgentInfo {
         id: Some(v1::AgentId {
             value: record.id.to_string(),
         }),
         // Every agent checkpoints; Mesos still tells so in its old field.
         checkpoint: Some(true),
-        ..(*record.info).clone()
+        ..record.whole_info()
     }
 }
 
@@ -232,7 +247,7 @@ fn time(wall: Wall) -> v1::TimeInfo {
     }
 }
 
-fn frameworks(view: &View) -> response::GetFrameworks {
+pub(super) fn frameworks(view: &View) -> response::GetFrameworks {
     let mut offers: BTreeMap<FrameworkKey, Vec<v1::Offer>> = BTreeMap::new();
     let executors = executor_ids(view);
     for (_, record) in view.records.offers.iter() {
@@ -353,53 +368,6 @@ fn offer(view: &View, record: &OfferRecord, executors: &ExecutorIds) -> v1::Offe
         });
     }
     offer
-}
-
-fn roles(view: &View) -> response::GetRoles {
-    let mut held = holdings(view);
-    let roles = view.records.roles.iter().map(|(name, record)| {
-        let held = held.remove(name).unwrap_or_default();
-        let mut together = held.allocated.quantities();
-        for (name, scalar) in held.offered.quantities().iter() {
-            together.add(name.clone(), scalar);
-        }
-        let resources = together.iter().map(|(name, scalar)| v1::Resource {
-            name: name.as_str().to_owned(),
-            r#type: v1::value::Type::Scalar as i32,
-            scalar: Some(v1::value::Scalar {
-                value: scalar.to_f64(),
-            }),
-            ..v1::Resource::default()
-        });
-        v1::Role {
-            name: name.clone(),
-            weight: record.weight.unwrap_or(1.0),
-            frameworks: framework_ids(view, record)
-                .into_iter()
-                .map(|value| v1::FrameworkId { value })
-                .collect(),
-            resources: resources.collect(),
-        }
-    });
-    response::GetRoles {
-        roles: roles.collect(),
-    }
-}
-
-/// Unset when no weight was ever set, as Mesos answers.
-fn weights(view: &View) -> Option<response::GetWeights> {
-    let weight_infos: Vec<v1::WeightInfo> = view
-        .records
-        .roles
-        .iter()
-        .filter_map(|(name, record)| {
-            record.weight.map(|weight| v1::WeightInfo {
-                role: Some(name.clone()),
-                weight,
-            })
-        })
-        .collect();
-    (!weight_infos.is_empty()).then_some(response::GetWeights { weight_infos })
 }
 
 fn master(shared: &Shared, view: &View) -> response::GetMaster {

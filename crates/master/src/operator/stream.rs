@@ -114,7 +114,7 @@ fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
     Some(match fact {
         Fact::TaskAdded { wire, .. } => Event {
             task_added: Some(event::TaskAdded {
-                task: decoded(wire),
+                task: decoded(wire)?,
             }),
             ..of(event::Type::TaskAdded)
         },
@@ -128,7 +128,7 @@ fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
                 framework_id: v1::FrameworkId {
                     value: framework_id.to_string(),
                 },
-                status: decoded(status),
+                status: decoded(status)?,
                 state: *state as i32,
             };
             Event {

@@ -1,21 +1,15 @@
 //! `/slaves` and the agents of `/state`.
 
+use std::sync::Arc;
+
 use mezz_core::records::{AgentRecord, AgentState};
 use mezz_http::query::Query;
 use mezz_proto::v1;
 use mezz_resource::Resources;
 
 use crate::json::Json;
+use crate::pieces::Pieces;
 use crate::view::View;
-
-/// How much of an agent is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Detail {
-    /// As in `/state`.
-    Plain,
-    /// As in `/slaves`: with full resource objects.
-    Full,
-}
 
 pub(super) fn slaves(view: &View, query: &Query) -> Vec<u8> {
     let wanted = query.get("slave_id");
@@ -23,34 +17,47 @@ pub(super) fn slaves(view: &View, query: &Query) -> Vec<u8> {
     let mut json = Json::new();
     json.object(|json| {
         json.key("slaves")
-            .array(|json| write_agents(json, view, Detail::Full, keep));
+            .array(|json| write_agents(json, view, keep));
         json.key("recovered_slaves")
             .array(|json| write_recovered(json, view, keep));
     });
     json.finish()
 }
 
-/// Agents that are registered, connected or not.
-pub(super) fn write_agents(
-    json: &mut Json,
-    view: &View,
-    detail: Detail,
-    keep: impl Fn(&AgentRecord) -> bool,
-) {
+/// Agents that are registered, connected or not, with full resource objects.
+fn write_agents(json: &mut Json, view: &View, keep: impl Fn(&AgentRecord) -> bool) {
     for (_, agent) in view.records.agents.iter() {
-        if matches!(
-            agent.state,
-            AgentState::Connected | AgentState::Disconnected
-        ) && keep(agent)
-        {
+        if is_registered(agent) && keep(agent) {
             json.object(|json| {
                 write_agent(json, agent);
-                if detail == Detail::Full {
-                    write_full_resources(json, agent);
-                }
+                write_full_resources(json, agent);
             });
         }
     }
+}
+
+/// Adds all of them as the items of a list.
+pub(super) fn add_registered(pieces: &mut Pieces, view: &Arc<View>) {
+    let agents: Vec<Arc<AgentRecord>> = view
+        .records
+        .agents
+        .iter()
+        .map(|(_, agent)| agent)
+        .filter(|agent| is_registered(agent))
+        .cloned()
+        .collect();
+    pieces.list(&agents, |json, agents| {
+        for agent in agents {
+            json.object(|json| write_agent(json, agent));
+        }
+    });
+}
+
+fn is_registered(agent: &AgentRecord) -> bool {
+    matches!(
+        agent.state,
+        AgentState::Connected | AgentState::Disconnected
+    )
 }
 
 /// Agents known from the store that are not back yet.

@@ -1,107 +1,142 @@
 //! `/frameworks` and the frameworks of `/state`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mezz_core::framework_info::has_capability;
-use mezz_core::key::FrameworkKey;
-use mezz_core::records::{
-    ExecutorRecord, FrameworkRecord, FrameworkState, OfferRecord, TaskList, TaskRecord,
-};
+use mezz_core::key::{ExecutorKey, FrameworkKey, OfferKey, TaskKey};
+use mezz_core::records::{ExecutorRecord, FrameworkRecord, FrameworkState, OfferRecord, TaskList};
 use mezz_http::query::Query;
 use mezz_proto::v1;
 
-use super::tasks::write_task;
+use super::tasks::write_tasks;
 use crate::json::Json;
+use crate::pieces::Pieces;
 use crate::view::View;
 
-pub(super) fn frameworks(view: &View, query: &Query) -> Vec<u8> {
+pub(super) fn frameworks(view: &Arc<View>, query: &Query) -> Pieces {
     let wanted = query.get("framework_id");
     let keep = |framework: &FrameworkRecord| wanted.is_none_or(|id| *framework.id == *id);
-    let grouped = Grouped::new(view);
-    let mut json = Json::new();
-    json.object(|json| {
-        json.key("frameworks").array(|json| {
-            grouped.write(json, view, |one| {
-                one.state != FrameworkState::Completed && keep(one)
-            });
-        });
-        json.key("completed_frameworks").array(|json| {
-            grouped.write(json, view, |one| {
-                one.state == FrameworkState::Completed && keep(one)
-            });
-        });
-        json.key("unregistered_frameworks").array(|_| {});
+    let mut grouped = Grouped::new(view);
+    let mut pieces = Pieces::default();
+    pieces.json(0, false, |json| {
+        json.open(b'{');
+        json.key("frameworks").open(b'[');
     });
-    json.finish()
+    grouped.add(&mut pieces, view, |one| {
+        one.state != FrameworkState::Completed && keep(one)
+    });
+    pieces.json(0, true, |json| {
+        json.close(b']');
+        json.key("completed_frameworks").open(b'[');
+    });
+    grouped.add(&mut pieces, view, |one| {
+        one.state == FrameworkState::Completed && keep(one)
+    });
+    pieces.json(0, true, |json| {
+        json.close(b']');
+        json.key("unregistered_frameworks").array(|_| {});
+        json.close(b'}');
+    });
+    pieces
 }
 
 /// What belongs to each framework, found in one pass over the records.
 #[derive(Default)]
-pub(super) struct Grouped<'a> {
-    by_framework: BTreeMap<FrameworkKey, Belongings<'a>>,
+pub(super) struct Grouped {
+    by_framework: BTreeMap<FrameworkKey, Belongings>,
 }
 
 #[derive(Default)]
-struct Belongings<'a> {
-    live: Vec<&'a TaskRecord>,
-    unreachable: Vec<&'a TaskRecord>,
-    completed: Vec<&'a TaskRecord>,
-    executors: Vec<&'a ExecutorRecord>,
-    offers: Vec<&'a OfferRecord>,
+struct Belongings {
+    live: Vec<TaskKey>,
+    unreachable: Vec<TaskKey>,
+    completed: Vec<TaskKey>,
+    executors: Vec<ExecutorKey>,
+    offers: Vec<OfferKey>,
 }
 
-impl<'a> Grouped<'a> {
-    pub(super) fn new(view: &'a View) -> Self {
+impl Grouped {
+    pub(super) fn new(view: &View) -> Self {
         let mut grouped = Self::default();
         for (_, task) in view.records.tasks.iter() {
-            let belongings = grouped.by_framework.entry(task.framework).or_default();
+            let belongings = grouped.of(task.framework);
             match task.list {
-                TaskList::Live => belongings.live.push(task),
-                TaskList::Unreachable => belongings.unreachable.push(task),
-                TaskList::Completed => belongings.completed.push(task),
+                TaskList::Live => belongings.live.push(task.key),
+                TaskList::Unreachable => belongings.unreachable.push(task.key),
+                TaskList::Completed => belongings.completed.push(task.key),
             }
         }
         for (_, executor) in view.records.executors.iter() {
-            grouped
-                .by_framework
-                .entry(executor.framework)
-                .or_default()
-                .executors
-                .push(executor);
+            grouped.of(executor.framework).executors.push(executor.key);
         }
         for (_, offer) in view.records.offers.iter() {
-            grouped
-                .by_framework
-                .entry(offer.framework)
-                .or_default()
-                .offers
-                .push(offer);
+            grouped.of(offer.framework).offers.push(offer.key);
         }
         grouped
     }
 
-    pub(super) fn write(
-        &self,
-        json: &mut Json,
-        view: &View,
+    fn of(&mut self, framework: FrameworkKey) -> &mut Belongings {
+        self.by_framework.entry(framework).or_default()
+    }
+
+    /// Adds the frameworks to keep, with what belongs to them, as the items of a list.
+    pub(super) fn add(
+        &mut self,
+        pieces: &mut Pieces,
+        view: &Arc<View>,
         keep: impl Fn(&FrameworkRecord) -> bool,
     ) {
-        let nothing = Belongings::default();
+        let mut after_item = false;
         for (_, framework) in view.records.frameworks.iter() {
             if keep(framework) {
-                let belongings = self.by_framework.get(&framework.key).unwrap_or(&nothing);
-                json.object(|json| write_framework(json, view, framework, belongings));
+                let belongings = self.by_framework.remove(&framework.key);
+                let belongings = belongings.unwrap_or_default();
+                add_framework(pieces, view, framework, belongings, after_item);
+                after_item = true;
             }
         }
     }
 }
 
-fn write_framework(
-    json: &mut Json,
-    view: &View,
-    framework: &FrameworkRecord,
-    belongings: &Belongings<'_>,
+fn add_framework(
+    pieces: &mut Pieces,
+    view: &Arc<View>,
+    framework: &Arc<FrameworkRecord>,
+    belongings: Belongings,
+    after_item: bool,
 ) {
+    let record = Arc::clone(framework);
+    pieces.json(1, after_item, move |json| {
+        json.open(b'{');
+        write_before_tasks(json, &record);
+        json.key("tasks").open(b'[');
+    });
+    let tasks = |pieces: &mut Pieces, keys: &[TaskKey]| {
+        let view = Arc::clone(view);
+        pieces.list(keys, move |json, keys| write_tasks(json, &view, keys));
+    };
+    tasks(pieces, &belongings.live);
+    pieces.json(0, true, |json| {
+        json.close(b']');
+        json.key("unreachable_tasks").open(b'[');
+    });
+    tasks(pieces, &belongings.unreachable);
+    pieces.json(0, true, |json| {
+        json.close(b']');
+        json.key("completed_tasks").open(b'[');
+    });
+    tasks(pieces, &belongings.completed);
+    let (record, view) = (Arc::clone(framework), Arc::clone(view));
+    let weight = belongings.executors.len() + belongings.offers.len();
+    pieces.json(weight, true, move |json| {
+        json.close(b']');
+        write_after_tasks(json, &view, &record, &belongings);
+        json.close(b'}');
+    });
+}
+
+fn write_before_tasks(json: &mut Json, framework: &FrameworkRecord) {
     write_head(json, framework);
     let info = &framework.info;
     json.key("user").string(&info.user);
@@ -131,28 +166,30 @@ fn write_framework(
         json.key("role")
             .string(framework.roles().first().map_or("*", String::as_str));
     }
-    let lists = [
-        ("tasks", &belongings.live),
-        ("unreachable_tasks", &belongings.unreachable),
-        ("completed_tasks", &belongings.completed),
-    ];
-    for (name, tasks) in lists {
-        json.key(name).array(|json| {
-            for task in tasks {
-                write_task(json, view, task);
-            }
-        });
-    }
+}
+
+fn write_after_tasks(
+    json: &mut Json,
+    view: &View,
+    framework: &FrameworkRecord,
+    belongings: &Belongings,
+) {
+    let records = &view.records;
     json.key("offers").array(|json| {
         for offer in &belongings.offers {
-            write_offer(json, view, framework, offer);
+            if let Some(offer) = records.offers.get(offer.index()) {
+                write_offer(json, view, framework, offer);
+            }
         }
     });
     json.key("executors").array(|json| {
         for executor in &belongings.executors {
-            write_executor(json, view, framework, executor);
+            if let Some(executor) = records.executors.get(executor.index()) {
+                write_executor(json, view, framework, executor);
+            }
         }
     });
+    let info = &framework.info;
     if let Some(labels) = &info.labels {
         json.key("labels")
             .array(|json| labels.labels.iter().for_each(|label| json.message(label)));

@@ -15,8 +15,6 @@ pub(crate) use system::system_numbers;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use http::{Method, StatusCode};
 use mezz_core::event::{Event, OperatorAction, OperatorCall};
@@ -27,9 +25,13 @@ use mezz_proto::v1;
 use crate::json::Json;
 use crate::leading::require_leader;
 use crate::options::VERSION;
+use crate::pieces::Pieces;
 use crate::replies;
 use crate::shared::Shared;
 use crate::view::View;
+
+/// Records from which on an answer is sent while it is being rendered.
+pub(crate) const STREAMED_RECORDS: usize = 2_000;
 
 /// Which of the endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +82,12 @@ async fn answer(
         }
         Endpoint::Prometheus => prometheus(shared, request),
         Endpoint::SystemStats => read(shared, request, |_, _, _| Ok(system::stats())).await,
-        Endpoint::LoggingToggle => logging_toggle(shared, request),
+        Endpoint::LoggingToggle => shared
+            .logging
+            .toggle(request, mezz_resource::parse_duration),
         Endpoint::State => {
-            led_read(shared, request, |shared, view, _| {
-                Ok(state::state(shared, view))
+            read_large(shared, request, |shared, view, _| {
+                state::state(shared, view)
             })
             .await
         }
@@ -100,8 +104,8 @@ async fn answer(
             .await
         }
         Endpoint::Frameworks => {
-            led_read(shared, request, |_, view, query| {
-                Ok(frameworks::frameworks(view, query))
+            read_large(shared, request, |_, view, query| {
+                frameworks::frameworks(view, query)
             })
             .await
         }
@@ -154,6 +158,37 @@ async fn read(
     let body = built
         .map_err(|error| respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??;
     Ok(respond::unversioned_json(request.headers(), &query, body))
+}
+
+type LargeReader = fn(&Arc<Shared>, &Arc<View>, &Query) -> Pieces;
+
+/// An answer that grows with the cluster: sent while it is being rendered, unless it is small or has to be wrapped.
+async fn read_large(
+    shared: &Arc<Shared>,
+    request: &Request,
+    reader: LargeReader,
+) -> Result<Response, Response> {
+    require_leader(shared, request)?;
+    request.expect_method(&[Method::GET])?;
+    let query = request.query();
+    let streamed = query.get("jsonp").is_none() && !respond::accepts_gzip(request.headers());
+    let owned = shared.clone();
+    let asked = query.clone();
+    let built = tokio::task::spawn_blocking(move || {
+        let pieces = reader(&owned, &owned.view(), &asked);
+        if streamed && pieces.records() >= STREAMED_RECORDS {
+            Err(pieces)
+        } else {
+            Ok(pieces.render())
+        }
+    });
+    let built = built
+        .await
+        .map_err(|error| respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(match built {
+        Ok(body) => respond::unversioned_json(request.headers(), &query, body),
+        Err(pieces) => respond::streaming("application/json", pieces.stream(&shared.readers)),
+    })
 }
 
 fn not_built(request: &Request) -> Response {
@@ -210,56 +245,6 @@ fn prometheus(shared: &Shared, request: &Request) -> Result<Response, Response> 
         "text/plain; version=0.0.4",
         text,
     ))
-}
-
-/// `/logging/toggle?level=N&duration=D`; without parameters it tells the present level.
-fn logging_toggle(shared: &Shared, request: &Request) -> Result<Response, Response> {
-    let query = request.query();
-    let (level, duration) = match (query.get("level"), query.get("duration")) {
-        (None, None) => {
-            let level = shared.logging_level.load(Ordering::Relaxed);
-            return Ok(respond::with_type(
-                StatusCode::OK,
-                "text/plain",
-                format!("{level}\n"),
-            ));
-        }
-        (Some(_), None) => {
-            return Err(respond::bad_request(
-                "Expecting 'duration=value' in query.\n",
-            ));
-        }
-        (None, Some(_)) => return Err(respond::bad_request("Expecting 'level=value' in query.\n")),
-        (Some(level), Some(duration)) => (level, duration),
-    };
-    let level: u32 = level.parse().map_err(|_| {
-        respond::bad_request(format!(
-            "Failed to parse level: '{level}' is not a number.\n"
-        ))
-    })?;
-    let duration = mezz_resource::parse_duration(duration)
-        .map_err(|error| respond::bad_request(format!("Failed to parse duration: {error}.\n")))?;
-    set_logging_level(shared, level, duration)
-}
-
-/// Changes the log level for a while.
-pub(crate) fn set_logging_level(
-    shared: &Shared,
-    level: u32,
-    duration: Duration,
-) -> Result<Response, Response> {
-    if level > 3 {
-        return Err(respond::bad_request(format!(
-            "Invalid level '{level}': levels are 0 to 3.\n"
-        )));
-    }
-    shared
-        .logging_level
-        .store(u64::from(level), Ordering::Relaxed);
-    if let Some(control) = &shared.options.logging {
-        control(level, duration);
-    }
-    Ok(respond::ok())
 }
 
 async fn teardown(shared: &Arc<Shared>, request: &mut Request) -> Result<Response, Response> {

@@ -1,36 +1,50 @@
 //! `/state`: the whole cluster in one document.
 
-use mezz_core::records::{AgentState, FrameworkState};
+use std::sync::Arc;
+
+use mezz_core::records::{AgentRecord, AgentState, FrameworkState};
 
 use super::{agents, frameworks};
 use crate::json::Json;
+use crate::pieces::Pieces;
 use crate::shared::Shared;
 use crate::view::View;
 
-pub(super) fn state(shared: &Shared, view: &View) -> Vec<u8> {
-    let mut json = Json::new();
-    json.object(|json| {
-        header(json, shared, view);
-        json.key("flags").value(&shared.flags);
-        json.key("slaves")
-            .array(|json| agents::write_agents(json, view, agents::Detail::Plain, |_| true));
+pub(super) fn state(shared: &Arc<Shared>, view: &Arc<View>) -> Pieces {
+    let mut pieces = Pieces::default();
+    let (owned, seen) = (Arc::clone(shared), Arc::clone(view));
+    pieces.json(0, false, move |json| {
+        json.open(b'{');
+        header(json, &owned, &seen);
+        json.key("flags").value(&owned.flags);
+        json.key("slaves").open(b'[');
+    });
+    agents::add_registered(&mut pieces, view);
+    let seen = Arc::clone(view);
+    pieces.json(0, true, move |json| {
+        json.close(b']');
         json.key("recovered_slaves")
-            .array(|json| agents::write_recovered(json, view, |_| true));
-        let grouped = frameworks::Grouped::new(view);
-        json.key("frameworks").array(|json| {
-            grouped.write(json, view, |framework| {
-                framework.state != FrameworkState::Completed
-            });
-        });
-        json.key("completed_frameworks").array(|json| {
-            grouped.write(json, view, |framework| {
-                framework.state == FrameworkState::Completed
-            });
-        });
+            .array(|json| agents::write_recovered(json, &seen, |_| true));
+        json.key("frameworks").open(b'[');
+    });
+    let mut grouped = frameworks::Grouped::new(view);
+    grouped.add(&mut pieces, view, |framework| {
+        framework.state != FrameworkState::Completed
+    });
+    pieces.json(0, true, |json| {
+        json.close(b']');
+        json.key("completed_frameworks").open(b'[');
+    });
+    grouped.add(&mut pieces, view, |framework| {
+        framework.state == FrameworkState::Completed
+    });
+    pieces.json(0, true, |json| {
+        json.close(b']');
         json.key("orphan_tasks").array(|_| {});
         json.key("unregistered_frameworks").array(|_| {});
+        json.close(b'}');
     });
-    json.finish()
+    pieces
 }
 
 fn header(json: &mut Json, shared: &Shared, view: &View) {
@@ -50,7 +64,7 @@ fn header(json: &mut Json, shared: &Shared, view: &View) {
             .iter()
             .map(|one| one.r#type().as_str_name()),
     );
-    let count = |keep: &dyn Fn(&mezz_core::records::AgentRecord) -> bool| {
+    let count = |keep: &dyn Fn(&AgentRecord) -> bool| {
         view.records
             .agents
             .iter()
@@ -59,7 +73,7 @@ fn header(json: &mut Json, shared: &Shared, view: &View) {
     };
     json.key("activated_slaves")
         .double(count(&|agent| agent.is_active()));
-    let registered = |agent: &mezz_core::records::AgentRecord| {
+    let registered = |agent: &AgentRecord| {
         matches!(
             agent.state,
             AgentState::Connected | AgentState::Disconnected

@@ -1,13 +1,19 @@
 //! `/tasks` and the tasks of `/state`, decoded one at a time from their wire records.
 
+use std::sync::Arc;
+
+use mezz_core::key::TaskKey;
 use mezz_core::records::TaskRecord;
 use mezz_http::query::Query;
 use mezz_http::{Response, respond};
 use mezz_proto::v1;
+use mezz_resource::Resources;
 use prost::Message as _;
+use rustc_hash::FxHashMap;
 
 use super::frameworks::agent_id;
 use crate::json::Json;
+use crate::task_wire::{ShownStatus, TaskWire};
 use crate::view::View;
 
 pub(super) fn tasks(view: &View, query: &Query) -> Result<Vec<u8>, Response> {
@@ -53,32 +59,111 @@ pub(super) fn tasks(view: &View, query: &Query) -> Result<Vec<u8>, Response> {
     let mut json = Json::new();
     json.object(|json| {
         json.key("tasks").array(|json| {
+            let mut known = KnownTexts::default();
             for task in found.into_iter().skip(offset).take(limit) {
-                write_task(json, view, task);
+                write_task(json, view, task, &mut known);
             }
         });
     });
     Ok(json.finish())
 }
 
-/// One task as the unversioned endpoints show it.
-pub(super) fn write_task(json: &mut Json, view: &View, record: &TaskRecord) {
-    // A record is encoded by the core itself; one that does not decode shows its header at least.
-    let wire = v1::Task::decode(&*record.wire).unwrap_or_default();
-    let framework_id = view
-        .records
-        .frameworks
-        .get(record.framework.index())
-        .map_or("", |framework| &framework.id);
+/// Texts of resources that many tasks share, by their address.
+type KnownTexts = FxHashMap<*const Resources, Vec<u8>>;
+
+/// Tasks as the unversioned endpoints show them.
+pub(super) fn write_tasks(json: &mut Json, view: &View, keys: &[TaskKey]) {
+    let mut known = KnownTexts::default();
+    for key in keys {
+        if let Some(task) = view.records.tasks.get(key.index()) {
+            write_task(json, view, task, &mut known);
+        }
+    }
+}
+
+fn write_task(json: &mut Json, view: &View, record: &TaskRecord, known: &mut KnownTexts) {
+    match TaskWire::read(&record.wire) {
+        Some(wire) => write_found(json, view, record, &wire, known),
+        None => write_decoded(json, view, record, known),
+    }
+}
+
+/// A task whose fields lie open in its encoding, as nearly all do.
+fn write_found(
+    json: &mut Json,
+    view: &View,
+    record: &TaskRecord,
+    wire: &TaskWire<'_>,
+    known: &mut KnownTexts,
+) {
     json.object(|json| {
-        json.key("id").string(&record.id);
-        json.key("name").string(&wire.name);
-        json.key("framework_id").string(framework_id);
-        json.key("executor_id")
-            .string(record.executor_id.as_deref().unwrap_or_default());
-        json.key("slave_id").string(agent_id(view, record.agent));
-        json.key("state").string(record.state.as_str_name());
-        json.key("resources").resources(&record.resources);
+        write_head(json, view, record, wire.name, known);
+        json.key("role").string(&record.role);
+        json.key("statuses").array(|json| {
+            for status in &wire.statuses {
+                // What does not decode has nothing to show.
+                write_status(json, &ShownStatus::decode(*status).unwrap_or_default());
+            }
+        });
+        if let Some(user) = wire.user {
+            json.key("user").string(user);
+        }
+        if wire.labels.is_some() {
+            json.key("labels").array(|json| {
+                for (key, value) in wire.labels().unwrap_or_default() {
+                    json.object(|json| {
+                        json.key("key").string(key);
+                        if let Some(value) = value {
+                            json.key("value").string(value);
+                        }
+                    });
+                }
+            });
+        }
+        write_part::<v1::DiscoveryInfo>(json, "discovery", wire.discovery);
+        write_part::<v1::ContainerInfo>(json, "container", wire.container);
+        write_part::<v1::HealthCheck>(json, "health_check", wire.health_check);
+    });
+}
+
+fn write_part<M: mezz_proto::Json>(json: &mut Json, key: &str, part: Option<&[u8]>) {
+    if let Some(message) = part.and_then(|part| M::decode(part).ok()) {
+        json.key(key).message(&message);
+    }
+}
+
+fn write_head(
+    json: &mut Json,
+    view: &View,
+    record: &TaskRecord,
+    name: &str,
+    known: &mut KnownTexts,
+) {
+    let framework = view.records.frameworks.get(record.framework.index());
+    json.key("id").string(&record.id);
+    json.key("name").string(name);
+    json.key("framework_id")
+        .string(framework.map_or("", |framework| &framework.id));
+    json.key("executor_id")
+        .string(record.executor_id.as_deref().unwrap_or_default());
+    json.key("slave_id").string(agent_id(view, record.agent));
+    json.key("state").string(record.state.as_str_name());
+    let text = known
+        .entry(Arc::as_ptr(&record.resources))
+        .or_insert_with(|| {
+            let mut text = Json::new();
+            text.resources(&record.resources);
+            text.finish()
+        });
+    json.key("resources").raw(text);
+}
+
+/// A task with something that is rare in tasks.
+fn write_decoded(json: &mut Json, view: &View, record: &TaskRecord, known: &mut KnownTexts) {
+    // A record is encoded or checked by the core; one that does not decode shows its header at least.
+    let wire = v1::Task::decode(&*record.wire).unwrap_or_default();
+    json.object(|json| {
+        write_head(json, view, record, &wire.name, known);
         if !wire.limits.is_empty() {
             json.key("limits").object(|json| {
                 for (name, limit) in &wire.limits {
@@ -88,9 +173,9 @@ pub(super) fn write_task(json: &mut Json, view: &View, record: &TaskRecord) {
         }
         json.key("role").string(&record.role);
         json.key("statuses").array(|json| {
-            wire.statuses
-                .iter()
-                .for_each(|status| write_status(json, status));
+            for status in wire.statuses {
+                write_status(json, &shown(status));
+            }
         });
         if let Some(user) = &wire.user {
             json.key("user").string(user);
@@ -111,7 +196,17 @@ pub(super) fn write_task(json: &mut Json, view: &View, record: &TaskRecord) {
     });
 }
 
-fn write_status(json: &mut Json, status: &v1::TaskStatus) {
+fn shown(status: v1::TaskStatus) -> ShownStatus {
+    ShownStatus {
+        state: Some(status.state),
+        timestamp: status.timestamp,
+        healthy: status.healthy,
+        labels: status.labels,
+        container_status: status.container_status,
+    }
+}
+
+fn write_status(json: &mut Json, status: &ShownStatus) {
     json.object(|json| {
         json.key("state").string(status.state().as_str_name());
         json.key("timestamp").double(status.timestamp());

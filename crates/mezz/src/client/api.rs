@@ -44,6 +44,13 @@ impl Api {
         self.plain("GET", target, None)
     }
 
+    /// The body of a GET and the index to wait for a change of it.
+    pub(crate) fn get_with_index(&mut self, target: &str) -> Result<(Vec<u8>, u64), ClientError> {
+        let address = self.connection.address().to_owned();
+        let (index, answer) = self.open("GET", target, None, JSON, Patience::Plain)?;
+        Ok((whole(answer, address)?, index.unwrap_or_default()))
+    }
+
     /// The body of a GET, which must be a JSON list.
     pub(crate) fn list(&mut self, target: &str) -> Result<Vec<Value>, ClientError> {
         Ok(serde_json::from_slice(&self.get(target)?)?)
@@ -90,12 +97,14 @@ impl Api {
             query.stream,
             query.follow
         );
-        self.open("GET", &target, None, LINES, Patience::Stream)
+        let stream = self.open("GET", &target, None, LINES, Patience::Stream)?;
+        Ok(stream.1)
     }
 
-    /// Opens the stream of what happens in the cluster.
-    pub(crate) fn events(&mut self) -> Result<BufReader<Body<'_>>, ClientError> {
-        self.open("GET", "/v1/events", None, LINES, Patience::Stream)
+    /// Opens the stream of what happens in the cluster; `target` is its path and query.
+    pub(crate) fn events(&mut self, target: &str) -> Result<BufReader<Body<'_>>, ClientError> {
+        let stream = self.open("GET", target, None, LINES, Patience::Stream)?;
+        Ok(stream.1)
     }
 
     fn plain(
@@ -105,11 +114,8 @@ impl Api {
         body: Option<&[u8]>,
     ) -> Result<Vec<u8>, ClientError> {
         let address = self.connection.address().to_owned();
-        let answer = self.open(method, target, body, JSON, Patience::Plain)?;
-        let mut bytes = Vec::new();
-        let read = answer.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes);
-        read.map_err(|source| ClientError::Broken { address, source })?;
-        Ok(bytes)
+        let (_, answer) = self.open(method, target, body, JSON, Patience::Plain)?;
+        whole(answer, address)
     }
 
     fn open(
@@ -119,7 +125,7 @@ impl Api {
         body: Option<&[u8]>,
         accept: &'static str,
         patience: Patience,
-    ) -> Result<BufReader<Body<'_>>, ClientError> {
+    ) -> Result<(Option<u64>, BufReader<Body<'_>>), ClientError> {
         let response = self.connection.send(Request {
             method,
             target,
@@ -128,13 +134,20 @@ impl Api {
             patience,
         })?;
         if (200..300).contains(&response.status) {
-            return Ok(response.body);
+            return Ok((response.index, response.body));
         }
         let mut text = Vec::new();
         // A refusal whose words are lost is still a refusal.
         let _ = response.body.take(PROBLEM_BYTES_MAX).read_to_end(&mut text);
         Err(ClientError::Refused(problem(response.status, &text)))
     }
+}
+
+fn whole(body: BufReader<Body<'_>>, address: String) -> Result<Vec<u8>, ClientError> {
+    let mut bytes = Vec::new();
+    let read = body.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes);
+    read.map_err(|source| ClientError::Broken { address, source })?;
+    Ok(bytes)
 }
 
 /// A refusal in whatever words it came.

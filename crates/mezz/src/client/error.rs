@@ -94,8 +94,17 @@ impl ClientError {
             }
             Self::NotFound { hint, .. } => Some(hint.clone()),
             Self::Ambiguous { .. } => Some("write more of the id".to_owned()),
-            Self::Refused(problem) => problem.hint.clone(),
-            _ => None,
+            Self::Refused(problem) => problem.hint.clone().or_else(|| {
+                Some("`mezz status` tells how the cluster is, `--help` what this verb takes".to_owned())
+            }),
+            Self::Usage(_) => Some("the verb's `--help` tells what it takes".to_owned()),
+            Self::Broken { .. } => {
+                Some("`mezz status` tells whether the cluster is back; then try again".to_owned())
+            }
+            Self::Answer(_) => Some(
+                "`mezz version` tells whether this program and the master are of one version".to_owned(),
+            ),
+            Self::Output(_) => Some("see whether the disk is full, and what reads the output".to_owned()),
         }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Request<'a> {
 #[derive(Debug)]
 pub(crate) struct Response<'c> {
     pub(crate) status: u16,
+    /// The `Mezz-Index` of the answer, when it has one.
+    pub(crate) index: Option<u64>,
     pub(crate) body: BufReader<Body<'c>>,
 }
 
@@ -67,6 +69,7 @@ pub(crate) struct Body<'c> {
 
 struct Head {
     status: u16,
+    index: Option<u64>,
     location: Option<String>,
     framing: Framing,
     keep_alive: bool,
@@ -113,6 +116,7 @@ impl Connection {
                 let stream = self.stream.take();
                 let Head {
                     status,
+                    index,
                     framing,
                     keep_alive,
                     ..
@@ -123,7 +127,11 @@ impl Connection {
                     framing,
                     keep_alive,
                 });
-                return Ok(Response { status, body });
+                return Ok(Response {
+                    status,
+                    index,
+                    body,
+                });
             }
             let location = head.location.unwrap_or_default();
             let leader = location
@@ -254,6 +262,7 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Head> {
     };
     let mut head = Head {
         status,
+        index: None,
         location: None,
         framing: Framing::UntilClose,
         keep_alive: version == "HTTP/1.1",
@@ -277,6 +286,8 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Head> {
 fn read_header(head: &mut Head, name: &str, value: &str) -> io::Result<()> {
     if name.eq_ignore_ascii_case("location") {
         head.location = Some(value.to_owned());
+    } else if name.eq_ignore_ascii_case("mezz-index") {
+        head.index = value.parse().ok();
     } else if name.eq_ignore_ascii_case("transfer-encoding")
         && value.eq_ignore_ascii_case("chunked")
     {

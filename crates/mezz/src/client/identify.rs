@@ -52,13 +52,15 @@ fn recency(task: &Value) -> (bool, Option<Timestamp>) {
 }
 
 fn by_beginning(tasks: &[Value], given: &str) -> Result<String, ClientError> {
-    let named: Vec<&Value> = tasks
+    one_of(tasks, given, "name")
+}
+
+/// The id in a list that begins so, or whose element has this name.
+pub(crate) fn one_of(list: &[Value], given: &str, name: &str) -> Result<String, ClientError> {
+    let named: Vec<&Value> = list.iter().filter(|one| text(one, name) == given).collect();
+    let begun: Vec<&Value> = list
         .iter()
-        .filter(|task| text(task, "name") == given)
-        .collect();
-    let begun: Vec<&Value> = tasks
-        .iter()
-        .filter(|task| text(task, "id").starts_with(given))
+        .filter(|one| text(one, "id").starts_with(given))
         .collect();
     let meant = if begun.is_empty() { named } else { begun };
     match meant.as_slice() {

@@ -144,12 +144,24 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "How long executors wait for an agent that is away",
     )
     .default("15mins"),
-    FlagSpec::refused(
+    FlagSpec::built(
         "reconfiguration_policy",
-        Kind::Text,
-        "changing a known agent's resources or attributes is not built yet",
+        Kind::Choice(&["equal", "additive"]),
+        "Whether a known agent may come back with more resources and attributes than before",
     )
     .default("equal"),
+    FlagSpec::built(
+        "http_heartbeat_interval",
+        DURATION,
+        "How often custom executors hear that the agent is there",
+    )
+    .default("30mins"),
+    FlagSpec::built(
+        "max_completed_executors_per_framework",
+        COUNT,
+        "Ended executors of a framework that are remembered",
+    )
+    .default("150"),
     FlagSpec::refused(
         "containerizers",
         Kind::Text,
@@ -274,18 +286,6 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "recovery that skips damaged records is not built",
     )
     .default("true"),
-    FlagSpec::inert(
-        "http_heartbeat_interval",
-        DURATION,
-        "executors get a heartbeat every 30 minutes",
-    )
-    .default("30mins"),
-    FlagSpec::inert(
-        "max_completed_executors_per_framework",
-        COUNT,
-        "completed executors are not limited by number yet",
-    )
-    .default("150"),
     FlagSpec::inert(
         "executor_reregistration_retry_interval",
         DURATION,

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::ArgMatches;
 
-use super::spec::{FlagSpec, Kind, Support};
+use super::spec::{FlagSpec, Kind};
 use super::{Daemon, FlagError, Flags, Given, Origin, resolve};
 use crate::nearest::nearest;
 
@@ -42,78 +42,6 @@ pub(crate) fn load(
     let (flags, more) = resolve(daemon, given)?;
     warnings.extend(more);
     Ok((flags, warnings))
-}
-
-/// Adds a daemon's flags to its verb.
-pub(crate) fn add_arguments(daemon: Daemon, mut command: Command) -> Command {
-    command = command.arg(
-        Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf)).help(
-            "TOML file with flags, as name = value, at the top or in a table named after the verb [env: MEZZ_CONFIG]",
-        ),
-    );
-    for spec in daemon.table() {
-        command = command.arg(argument(spec));
-        if matches!(spec.kind, Kind::Switch) {
-            let off = format!("no-{}", spec.dashed());
-            let aliases: Vec<String> = spec
-                .aliases
-                .iter()
-                .map(|alias| format!("no-{}", alias.replace('_', "-")))
-                .collect();
-            command = command.arg(
-                Arg::new(off.clone())
-                    .long(off)
-                    .aliases(aliases)
-                    .action(ArgAction::SetTrue)
-                    .hide(true)
-                    .overrides_with(spec.name),
-            );
-        }
-    }
-    command
-}
-
-fn argument(spec: &'static FlagSpec) -> Arg {
-    let built = matches!(spec.support, Support::Built);
-    let mut help = spec.help.to_owned();
-    if let Some(default) = spec.default.filter(|default| !default.is_empty()) {
-        help = format!("{help} [default: {default}]");
-    }
-    let aliases: Vec<String> = spec
-        .aliases
-        .iter()
-        .map(|alias| alias.replace('_', "-"))
-        .collect();
-    let argument = Arg::new(spec.name)
-        .long(spec.dashed())
-        .aliases(aliases)
-        .hide(!built)
-        .help(help)
-        .action(ArgAction::Set);
-    match spec.kind {
-        Kind::Switch => argument
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
-            .value_name("true|false")
-            .overrides_with(format!("no-{}", spec.dashed())),
-        kind => argument
-            .value_name(value_name(kind))
-            .overrides_with(spec.name)
-            .allow_hyphen_values(true),
-    }
-}
-
-fn value_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text | Kind::Switch => "TEXT",
-        Kind::Path => "PATH",
-        Kind::Count(..) | Kind::Decimal => "NUMBER",
-        Kind::Duration { .. } => "DURATION",
-        Kind::Bytes => "SIZE",
-        Kind::Ip => "IP",
-        Kind::Choice(_) => "WORD",
-    }
 }
 
 fn of_command_line(daemon: Daemon, matches: &ArgMatches) -> Vec<Given> {
@@ -255,7 +183,7 @@ fn expand_file(daemon: Daemon, given: &mut Given) -> Result<(), FlagError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args;
+    use crate::command_line;
 
     /// Loads the flags of a daemon from a command line, an environment and a file.
     fn loaded(
@@ -270,8 +198,8 @@ mod tests {
         let mut arguments: Vec<std::ffi::OsString> = vec!["mezz".into()];
         arguments.extend(words.iter().map(Into::into));
         arguments.extend(["--config".into(), path.clone().into()]);
-        let matches = args::command(Some(daemon))
-            .try_get_matches_from(args::with_dashes(arguments))
+        let matches = command_line::command(Some(daemon))
+            .try_get_matches_from(command_line::with_dashes(arguments))
             .expect("arguments");
         let (_, matches) = matches.subcommand().expect("a verb");
         let environment = environment

@@ -6,11 +6,16 @@ const AUTH: &str = "authentication is not built yet";
 const AUTHENTICATOR: &str = "authentication is not built yet, so no authenticator is asked";
 const ZOOKEEPER: &str = "leadership over ZooKeeper is not built yet; one master runs alone";
 const REGISTRY: &str = "the embedded store has no such limit";
-const ALLOCATOR: &str = "shares are always those of the built-in hierarchical weighted DRF";
+const ALLOCATOR: &str = "the ledger is always the built-in hierarchical one";
 
 /// Flags of the master besides the shared ones.
 pub(crate) const MASTER: &[FlagSpec] = &[
     FlagSpec::built("port", PORT, "Port to listen on; 0 takes any free one").default("5050"),
+    FlagSpec::built(
+        "advertise_port",
+        PORT,
+        "Port that others are told to connect to, when it is not the one listened on",
+    ),
     FlagSpec::built(
         "cluster",
         Kind::Text,
@@ -54,6 +59,18 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         Kind::Text,
         "Resource names, separated by commas, that do not count in the dominant share",
     ),
+    FlagSpec::built(
+        "role_sorter",
+        Kind::Choice(&["drf", "random"]),
+        "Whose turn it is among roles: the smallest share, or chance by weight",
+    )
+    .default("drf"),
+    FlagSpec::built(
+        "framework_sorter",
+        Kind::Choice(&["drf", "random"]),
+        "Whose turn it is among the frameworks of a role: the smallest share, or chance",
+    )
+    .default("drf"),
     FlagSpec::built(
         "offer_constraints_re2_max_mem",
         Kind::Bytes,
@@ -147,11 +164,6 @@ pub(crate) const MASTER: &[FlagSpec] = &[
     .default("1000"),
     FlagSpec::refused("zk", Kind::Text, ZOOKEEPER),
     FlagSpec::refused(
-        "advertise_port",
-        PORT,
-        "a master that is told to others under another port is not built yet",
-    ),
-    FlagSpec::refused(
         "quorum",
         COUNT,
         "a quorum of masters is not built yet; one master runs alone",
@@ -190,8 +202,6 @@ pub(crate) const MASTER: &[FlagSpec] = &[
     .default("100%")
     .aliases(&["recovery_slave_removal_limit"]),
     FlagSpec::refused("allocator", Kind::Text, ALLOCATOR).default("hierarchical"),
-    FlagSpec::refused("role_sorter", Kind::Text, ALLOCATOR).default("drf"),
-    FlagSpec::refused("framework_sorter", Kind::Text, ALLOCATOR).default("drf"),
     FlagSpec::refused(
         "require_agent_domain",
         Kind::Switch,

@@ -2,6 +2,8 @@
 //! configuration file, then the environment, then the command line). It decides nothing about what a flag does.
 
 mod agent;
+pub(crate) mod arguments;
+mod flag_error;
 pub(crate) mod layers;
 mod master;
 mod resolve;
@@ -12,7 +14,8 @@ mod values;
 
 use spec::{FlagSpec, Kind};
 
-pub(crate) use resolve::{FlagError, Given, Origin, resolve};
+pub(crate) use flag_error::{FlagError, Given, Origin};
+pub(crate) use resolve::resolve;
 pub(crate) use values::Flags;
 
 /// A role of the binary that takes daemon flags.

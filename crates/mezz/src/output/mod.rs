@@ -5,4 +5,5 @@ pub(crate) mod columns;
 pub(crate) mod show;
 pub(crate) mod table;
 pub(crate) mod talk;
+pub(crate) mod terminal;
 pub(crate) mod yaml;

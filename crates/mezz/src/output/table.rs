@@ -1,5 +1,7 @@
 //! Aligned columns of text. Pure; it knows nothing of what the cells mean.
 
+use super::terminal::{Paint, on_stdout};
+
 /// On which side a column's cells stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -28,22 +30,40 @@ pub(crate) fn table(titles: &[(&str, Align)], rows: &[Vec<String>]) -> String {
         .map(|(title, _)| (*title).to_owned())
         .collect();
     let mut text = String::new();
-    for row in std::iter::once(&titles_row).chain(&rows) {
+    for (row_number, row) in std::iter::once(&titles_row).chain(&rows).enumerate() {
         let mut line = String::new();
         for ((cell, width), (_, align)) in row.iter().zip(&widths).zip(titles) {
             if !line.is_empty() {
                 line.push_str("  ");
             }
             let padding = std::iter::repeat_n(' ', width - cell.chars().count());
+            let shown = match paint(row_number, cell) {
+                Some(paint) => on_stdout(cell, paint),
+                None => cell.clone(),
+            };
             match align {
-                Align::Left => line.extend(cell.chars().chain(padding)),
-                Align::Right => line.extend(padding.chain(cell.chars())),
+                Align::Left => {
+                    line.push_str(&shown);
+                    line.extend(padding);
+                }
+                Align::Right => {
+                    line.extend(padding);
+                    line.push_str(&shown);
+                }
             }
         }
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text
+}
+
+/// The colour of a cell: titles stand out, and states by their name.
+fn paint(row_number: usize, cell: &str) -> Option<Paint> {
+    match row_number {
+        0 => Some(Paint::Title),
+        _ => Paint::of_state(cell),
+    }
 }
 
 /// The text with control characters replaced; an empty one becomes a dash.

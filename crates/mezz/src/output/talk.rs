@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::terminal::{Paint, on_stderr};
 use crate::client::error::ClientError;
 use crate::exit::Exit;
 
@@ -38,7 +39,12 @@ pub(crate) fn note(text: &str) {
 }
 
 fn line(kind: &str, text: &str) {
-    plain(&format!("{kind}: {text}"));
+    let paint = match kind {
+        "error" => Paint::Bad,
+        "warning" => Paint::Waiting,
+        _ => Paint::Title,
+    };
+    plain(&format!("{}: {text}", on_stderr(kind, paint)));
 }
 
 /// A line of its own. Whoever closed stderr does not want to hear, so a failure to write is no failure.

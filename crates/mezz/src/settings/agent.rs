@@ -14,6 +14,13 @@ pub(crate) enum Recover {
     Cleanup,
 }
 
+/// Which changes of its description an agent may restart with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reconfiguration {
+    Equal,
+    Additive,
+}
+
 /// Everything an agent needs to know.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AgentSettings {
@@ -40,6 +47,9 @@ pub(crate) struct AgentSettings {
     pub(crate) max_log_files: u32,
     pub(crate) recovery_timeout: Duration,
     pub(crate) recover: Recover,
+    pub(crate) reconfiguration: Reconfiguration,
+    pub(crate) executor_heartbeat_interval: Duration,
+    pub(crate) max_completed_executors_per_framework: usize,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -78,6 +88,16 @@ impl AgentSettings {
             } else {
                 Recover::Reconnect
             },
+            reconfiguration: if flags.text("reconfiguration_policy") == Some("additive") {
+                Reconfiguration::Additive
+            } else {
+                Reconfiguration::Equal
+            },
+            executor_heartbeat_interval: duration(flags, "http_heartbeat_interval"),
+            max_completed_executors_per_framework: number(
+                flags,
+                "max_completed_executors_per_framework",
+            ),
             effective_flags: flags.effective(),
         })
     }

@@ -31,6 +31,8 @@ pub(crate) struct MasterSettings {
     pub(crate) fair_sharing_excluded_resource_names: BTreeSet<String>,
     pub(crate) constraint_regex_limits: mezz_core::RegexLimits,
     pub(crate) gpus: mezz_core::GpuPolicy,
+    pub(crate) role_sorter: mezz_core::Sorter,
+    pub(crate) framework_sorter: mezz_core::Sorter,
     pub(crate) root_submissions: bool,
     pub(crate) agent_ping_timeout: Duration,
     pub(crate) max_agent_ping_timeouts: u32,
@@ -90,6 +92,8 @@ impl MasterSettings {
             } else {
                 mezz_core::GpuPolicy::Open
             },
+            role_sorter: sorter(flags, "role_sorter"),
+            framework_sorter: sorter(flags, "framework_sorter"),
             root_submissions: flags.switch("root_submissions"),
             agent_ping_timeout: duration(flags, "agent_ping_timeout"),
             max_agent_ping_timeouts: number(flags, "max_agent_ping_timeouts"),
@@ -118,6 +122,13 @@ impl MasterSettings {
             work_dir,
             effective_flags,
         })
+    }
+}
+
+fn sorter(flags: &Flags, name: &str) -> mezz_core::Sorter {
+    match flags.text(name) {
+        Some("random") => mezz_core::Sorter::Random,
+        _ => mezz_core::Sorter::Drf,
     }
 }
 

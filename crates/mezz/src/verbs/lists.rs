@@ -1,30 +1,87 @@
-//! `mezz ps`.
+//! `mezz ps` and the other lists, once or again at every change.
 
 use jiff::Timestamp;
 
-use crate::args::PsArgs;
+use crate::args::{Format, PsArgs};
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::client::http::percent_encoded;
 use crate::exit::Exit;
-use crate::output::{columns, show};
+use crate::output::columns::{self, Listing};
+use crate::output::show::{self, Reader};
+use crate::output::terminal;
+
+/// How often a list is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    Once,
+    OnChange,
+}
 
 /// Lists tasks.
 pub(crate) fn tasks(args: &PsArgs) -> Result<Exit, ClientError> {
-    let answer = Api::new(&args.cluster.master)?.get(&target(args))?;
-    show::list(
+    let watch = if args.watch {
+        Watch::OnChange
+    } else {
+        Watch::Once
+    };
+    show_list(
+        &args.cluster.master,
+        &target(args),
         &columns::TASKS,
-        &answer,
         args.output.output,
-        Timestamp::now(),
-    )?;
-    Ok(Exit::Ok)
+        watch,
+    )
+}
+
+/// Shows a list; a watched one until it is interrupted or its reader has gone.
+pub(crate) fn show_list(
+    master: &str,
+    target: &str,
+    listing: &Listing,
+    format: Format,
+    watch: Watch,
+) -> Result<Exit, ClientError> {
+    let mut api = Api::new(master)?;
+    let (mut answer, mut index) = api.get_with_index(target)?;
+    if watch == Watch::Once {
+        show::list(listing, &answer, format, Timestamp::now())?;
+        return Ok(Exit::Ok);
+    }
+    let joint = if target.contains('?') { '&' } else { '?' };
+    loop {
+        let before = match format {
+            Format::Table | Format::Wide => terminal::clear(),
+            Format::Yaml => "---\n",
+            Format::Json | Format::Name => "",
+        };
+        if show::write(before)? == Reader::Gone
+            || show::list(listing, &answer, format, Timestamp::now())? == Reader::Gone
+        {
+            return Ok(Exit::Ok);
+        }
+        let shown = answer.clone();
+        while answer == shown {
+            // Shorter than the client's patience with a plain answer.
+            let next = format!("{target}{joint}index={index}&wait=30s");
+            (answer, index) = api.get_with_index(&next)?;
+        }
+    }
 }
 
 fn target(args: &PsArgs) -> String {
     let mut query = Vec::new();
-    if let Some(framework) = &args.framework {
-        query.push(format!("framework={}", percent_encoded(framework)));
+    for (name, value) in [
+        ("framework", &args.framework),
+        ("role", &args.role),
+        ("agent", &args.agent),
+    ] {
+        if let Some(value) = value {
+            query.push(format!("{name}={}", percent_encoded(value)));
+        }
+    }
+    for label in &args.label {
+        query.push(format!("label={}", percent_encoded(label)));
     }
     if let Some(state) = &args.state {
         let state = state.to_uppercase();

@@ -1,5 +1,6 @@
 //! The client verbs: each turns its arguments into requests and the answers into output and an exit code.
 
+mod completions;
 mod events;
 pub(crate) mod follow;
 mod interrupts;
@@ -8,17 +9,16 @@ mod lists;
 mod logs;
 mod replay;
 mod run;
+mod status;
 mod version;
 mod why;
 
-use jiff::Timestamp;
-
 use crate::args::{ClientVerb, ListArgs};
-use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::exit::Exit;
 use crate::output::columns::{self, Listing};
-use crate::output::{show, talk};
+use crate::output::talk;
+use lists::Watch;
 
 /// Does what a verb asks.
 pub(crate) fn client(verb: ClientVerb) -> Exit {
@@ -34,13 +34,24 @@ pub(crate) fn client(verb: ClientVerb) -> Exit {
         ClientVerb::Why(args) => why::why(&args),
         ClientVerb::Events(args) => events::events(&args),
         ClientVerb::Replay(args) => return replay::replay(&args),
+        ClientVerb::Status(args) => status::status(&args),
+        ClientVerb::Completions(args) => completions::completions(&args),
         ClientVerb::Version(args) => version::version(&args),
     };
     outcome.unwrap_or_else(|error| talk::client_error(&error))
 }
 
 fn list(args: &ListArgs, target: &str, listing: &Listing) -> Result<Exit, ClientError> {
-    let answer = Api::new(&args.cluster.master)?.get(target)?;
-    show::list(listing, &answer, args.output.output, Timestamp::now())?;
-    Ok(Exit::Ok)
+    let watch = if args.watch {
+        Watch::OnChange
+    } else {
+        Watch::Once
+    };
+    lists::show_list(
+        &args.cluster.master,
+        target,
+        listing,
+        args.output.output,
+        watch,
+    )
 }

@@ -10,7 +10,7 @@ use mezz_recording::{ReadError, ReplayError};
 use crate::args::ReplayArgs;
 use crate::exit::Exit;
 use crate::output::talk;
-use run::{Outcome, Runs};
+use run::{Progress, Runs};
 
 /// Why there is nothing to replay, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,7 @@ fn replay_all(args: &ReplayArgs) -> Result<(), ReplayFailure> {
     }
     let mut runs = Runs::new(args);
     for path in files {
-        if runs.replay(&path)? == Outcome::Ended {
+        if runs.replay(&path)? == Progress::Ended {
             return Ok(());
         }
     }

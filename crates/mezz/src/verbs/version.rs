@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::args::{Format, ListArgs};
+use crate::args::{Format, StatusArgs};
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::exit::Exit;
 use crate::output::{show, yaml};
 
 /// Prints our version and that of the master; a master that is away is no error.
-pub(crate) fn version(args: &ListArgs) -> Result<Exit, ClientError> {
+pub(crate) fn version(args: &StatusArgs) -> Result<Exit, ClientError> {
     let mut api = Api::new(&args.cluster.master)?;
     let master: Value = match api.get("/v1/version") {
         Ok(answer) => serde_json::from_slice(&answer)?,

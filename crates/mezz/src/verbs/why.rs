@@ -6,7 +6,7 @@ use crate::args::{Format, WhyArgs};
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::client::http::percent_encoded;
-use crate::client::identify::task_id;
+use crate::client::identify::{one_of, task_id};
 use crate::exit::Exit;
 use crate::output::{show, yaml};
 
@@ -16,7 +16,7 @@ pub(crate) fn why(args: &WhyArgs) -> Result<Exit, ClientError> {
     let ask = |api: &mut Api, id: &str| api.get(&format!("/v1/why/{}", percent_encoded(id)));
     let answer = match ask(&mut api, &args.id) {
         Err(ClientError::Refused(problem)) if problem.status == 404 => {
-            let id = task_id(&mut api, &args.id)?;
+            let id = meant(&mut api, &args.id)?;
             ask(&mut api, &id)?
         }
         answer => answer?,
@@ -37,6 +37,29 @@ pub(crate) fn why(args: &WhyArgs) -> Result<Exit, ClientError> {
     };
     show::write(&text)?;
     Ok(Exit::Ok)
+}
+
+/// A task by the beginning of its id or its name; failing that a framework or an agent.
+fn meant(api: &mut Api, given: &str) -> Result<String, ClientError> {
+    let unknown = match task_id(api, given) {
+        Err(error @ ClientError::NotFound { .. }) => error,
+        found => return found,
+    };
+    for (target, name) in [("/v1/frameworks", "name"), ("/v1/agents", "hostname")] {
+        let list = api.list(target)?;
+        match one_of(&list, given, name) {
+            Ok(id) => return Ok(id),
+            Err(ClientError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(match unknown {
+        ClientError::NotFound { .. } if given != "last" => ClientError::NotFound {
+            what: format!("no task, framework, role, agent or offer is called '{given}', or begins so"),
+            hint: "`mezz ps --all`, `mezz frameworks`, `mezz roles` and `mezz agents` list what there is".to_owned(),
+        },
+        other => other,
+    })
 }
 
 fn words(value: &Value, given: &str) -> String {

@@ -6,6 +6,9 @@
     reason = "each test binary uses a part of it, and none is a library"
 )]
 
+pub mod checks;
+pub mod website;
+
 use std::time::Duration;
 
 use mezz_testkit::framework::framework_info;
@@ -194,6 +197,23 @@ pub fn executor_task(offer: &Value, id: &str, executor: &str) -> Value {
     task
 }
 
+/// Reads events until a test has seen enough of a task; returns what it made of that.
+#[track_caller]
+pub fn until<T>(
+    framework: &mut Framework,
+    what: &str,
+    mut enough: impl FnMut(&Framework) -> Option<T>,
+) -> T {
+    let deadline = std::time::Instant::now() + mezz_testkit::wait::PATIENCE;
+    loop {
+        if let Some(found) = enough(framework) {
+            return found;
+        }
+        assert!(std::time::Instant::now() < deadline, "not seen: {what}");
+        framework.next_event();
+    }
+}
+
 /// The amount of a scalar in an offer.
 pub fn amount(offer: &Value, name: &str) -> f64 {
     let resources = offer["resources"].as_array().unwrap();
@@ -211,4 +231,61 @@ pub fn ids(tasks: &Value) -> Vec<&str> {
         .iter()
         .filter_map(|task| task["id"].as_str())
         .collect()
+}
+
+/// A master that gives a lost agent up within a fraction of a second.
+pub const IMPATIENT: [&str; 3] = [
+    "--agent-ping-timeout=100ms",
+    "--max-agent-ping-timeouts=2",
+    "--agent-reregister-timeout=300ms",
+];
+
+/// A framework without the capability to hear of partitions.
+pub fn unaware() -> Value {
+    capable(info("dev"), &["MULTI_ROLE"])
+}
+
+/// Asks for the state of a task and returns the answer.
+pub fn reconcile(framework: &mut Framework, task: &str, agent: Option<&Value>) -> Value {
+    let mut asked = json!({"task_id": {"value": task}});
+    if let Some(agent) = agent {
+        asked["agent_id"] = agent.clone();
+    }
+    framework.accepted("RECONCILE", Some(json!({"tasks": [asked]})));
+    answer(framework, task)
+}
+
+/// The next answer about a task that the master made by itself.
+pub fn answer(framework: &mut Framework, task: &str) -> Value {
+    loop {
+        let status = framework.wait_for_event("UPDATE")["update"]["status"].clone();
+        if status["task_id"]["value"] == task && status["source"] == "SOURCE_MASTER" {
+            return status;
+        }
+    }
+}
+
+/// A framework whose task `t` runs, and the offer that it was launched on.
+pub fn running(lab: &Lab, info: &Value) -> (Framework, Value) {
+    let mut framework = lab.framework_with(Encoding::Json, info);
+    let offer = framework.next_offer();
+    framework.launch(&offer, &[sleeper(&offer, "t")]);
+    framework.wait_for("t", "TASK_RUNNING");
+    (framework, offer)
+}
+
+/// Stops the agent as a partition does, until it is given up.
+pub fn partition(lab: &Lab) {
+    lab.agent
+        .as_ref()
+        .unwrap()
+        .signal(rustix::process::Signal::STOP);
+}
+
+/// Lets the agent go on.
+pub fn heal(lab: &Lab) {
+    lab.agent
+        .as_ref()
+        .unwrap()
+        .signal(rustix::process::Signal::CONT);
 }

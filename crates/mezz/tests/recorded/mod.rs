@@ -133,7 +133,7 @@ impl Recorded {
         executor["directory"].as_str().unwrap().to_owned()
     }
 
-    /// Sends a recorded ACCEPT on an offer of this cluster, without the health checks in it.
+    /// Sends a recorded ACCEPT on an offer of this cluster.
     pub fn launch(&self, offer: &Value, title: &str) {
         let dialogue = Capture::Scheduler.dialogue(title);
         let request = self.replay().request(&dialogue);
@@ -141,15 +141,6 @@ impl Recorded {
         let mut accept = call["accept"].take();
         if accept["offer_ids"][0]["value"] != "nope-O1" {
             accept["offer_ids"] = serde_json::json!([offer["id"]]);
-        }
-        for operation in accept["operations"].as_array_mut().unwrap() {
-            for task in operation["launch"]["task_infos"]
-                .as_array_mut()
-                .into_iter()
-                .flatten()
-            {
-                task.as_object_mut().unwrap().remove("health_check");
-            }
         }
         self.framework.accepted("ACCEPT", Some(accept));
     }

@@ -97,6 +97,16 @@ pub fn write_json_ascii<M: Json>(message: &M, out: &mut Vec<u8>) {
     Writer::new(out, Charset::Ascii).object(message);
 }
 
+/// Appends a text in quotes, as in the JSON of a message.
+pub fn write_text(text: &str, out: &mut Vec<u8>) {
+    Writer::new(out, Charset::Utf8).quoted(text);
+}
+
+/// Appends bytes in base64 and in quotes, as in the JSON of a message.
+pub fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    Writer::new(out, Charset::Utf8).base64(bytes);
+}
+
 /// Reads a message from JSON text.
 pub fn from_json<M: Json>(text: &[u8]) -> Result<M, JsonError> {
     let mut message = M::default();

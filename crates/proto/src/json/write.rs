@@ -62,6 +62,10 @@ impl<'a> Writer<'a> {
 
     pub(super) fn bytes(&mut self, key: &str, value: &[u8]) {
         self.key(key);
+        self.base64(value);
+    }
+
+    pub(super) fn base64(&mut self, value: &[u8]) {
         self.out.push(b'"');
         self.out
             .extend_from_slice(STANDARD.encode(value).as_bytes());
@@ -200,7 +204,7 @@ impl<'a> Writer<'a> {
         self.out.push(b'"');
     }
 
-    fn quoted(&mut self, value: &str) {
+    pub(super) fn quoted(&mut self, value: &str) {
         self.out.push(b'"');
         let bytes = value.as_bytes();
         let mut clean = 0;

@@ -80,8 +80,59 @@ impl<T: Copy + PartialEq> Turns<T> {
         }
     }
 
+    /// Moves an item to where its new rank belongs.
+    fn reposition(&mut self, from: Ranked<T>, to: Ranked<T>, tie: impl Fn(T, T) -> Ordering) {
+        let at = if self.0.len() == 1 {
+            0
+        } else {
+            self.0
+                .partition_point(|own| own.compare(&from, &tie) == Ordering::Less)
+        };
+        let Some(item) = self.0.get_mut(at) else {
+            return;
+        };
+        debug_assert!(item.item == from.item);
+        *item = to;
+        let is_before = |own: &Ranked<T>| own.compare(&to, &tie) == Ordering::Less;
+        let passed = self.0[at + 1..].partition_point(is_before);
+        if passed > 0 {
+            self.0[at..=at + passed].rotate_left(1);
+        } else {
+            let before = self.0[..at].partition_point(is_before);
+            self.0[before..=at].rotate_right(1);
+        }
+    }
+
     fn sort(&mut self, tie: impl Fn(T, T) -> Ordering) {
         self.0.sort_by(|left, right| left.compare(right, &tie));
+    }
+}
+
+/// Who walks the turns.
+pub(crate) trait Visitor {
+    /// What the walk may end with.
+    type End;
+
+    /// Whether the frameworks of a role and its subtree are worth a visit.
+    fn enter(&mut self, role: RoleIndex, node: &RoleNode) -> bool;
+
+    /// One framework in its role has its turn.
+    fn visit(&mut self, leaf: Leaf, number: LeafNumber) -> ControlFlow<Self::End>;
+}
+
+/// Notes the order itself.
+struct Order(Vec<Leaf>);
+
+impl Visitor for Order {
+    type End = ();
+
+    fn enter(&mut self, _: RoleIndex, _: &RoleNode) -> bool {
+        true
+    }
+
+    fn visit(&mut self, leaf: Leaf, _: LeafNumber) -> ControlFlow<()> {
+        self.0.push(leaf);
+        ControlFlow::Continue(())
     }
 }
 
@@ -205,14 +256,17 @@ impl RoleTree {
         names: &NameTable,
         change: impl Fn(&mut Tally),
     ) {
-        let listed = self.unlist(parent, entry);
+        let from = Ranked::new(self.tally(parent, entry), entry);
         match entry {
             Entry::Own => change(&mut self.node_mut(parent).own),
             Entry::Role(role) => change(&mut self.node_mut(role).subtree),
         }
         self.weigh(entry, parent, names);
-        if listed {
-            self.list(parent, entry);
+        if self.is_listed(parent, entry) {
+            let to = Ranked::new(self.tally(parent, entry), entry);
+            let mut turns = std::mem::take(&mut self.node_mut(parent).turns);
+            turns.reposition(from, to, |left, right| self.by_entry_path(left, right));
+            self.node_mut(parent).turns = turns;
         }
     }
 
@@ -246,21 +300,18 @@ impl RoleTree {
         names: &NameTable,
         change: impl Fn(&mut Tally),
     ) {
-        let active = self
-            .client(leaf)
-            .is_some_and(|client| client.phase == Phase::Active);
-        if active {
-            self.unlist_client(leaf);
-        }
         let Some(node) = self.nodes[leaf.role.slot()].as_mut() else {
             return;
         };
-        if let Some(client) = node.clients.get_mut(&leaf.framework) {
-            change(&mut client.tally);
-            client.tally.weigh(&self.totals, names, UNIT_WEIGHT);
-        }
-        if active {
-            self.list_client(leaf);
+        let Some(client) = node.clients.get_mut(&leaf.framework) else {
+            return;
+        };
+        let from = Ranked::new(&client.tally, seat(leaf.framework, client));
+        change(&mut client.tally);
+        client.tally.weigh(&self.totals, names, UNIT_WEIGHT);
+        if client.phase == Phase::Active && self.orders == Orders::Fresh {
+            let to = Ranked::new(&client.tally, seat(leaf.framework, client));
+            node.client_turns.reposition(from, to, by_framework);
         }
     }
 
@@ -315,30 +366,33 @@ impl RoleTree {
         }
     }
 
-    /// Visits the active clients in the order of their turns.
-    pub(crate) fn walk<B>(
-        &self,
-        visit: &mut impl FnMut(Leaf, LeafNumber) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
-        self.walk_node(ROOT, visit)
+    /// The active frameworks of a role, in the order of their turns.
+    pub(super) fn seats(&self, role: RoleIndex) -> impl Iterator<Item = Seat> + '_ {
+        let turns = &self.node(role).client_turns.0;
+        turns.iter().map(|ranked| ranked.item)
     }
 
-    fn walk_node<B>(
-        &self,
-        role: RoleIndex,
-        visit: &mut impl FnMut(Leaf, LeafNumber) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
+    /// Visits the active clients in the order of their turns.
+    pub(crate) fn walk<V: Visitor>(&self, visitor: &mut V) -> ControlFlow<V::End> {
+        self.walk_node(ROOT, visitor)
+    }
+
+    fn walk_node<V: Visitor>(&self, role: RoleIndex, visitor: &mut V) -> ControlFlow<V::End> {
         let node = self.node(role);
         for ranked in &node.turns.0 {
             match ranked.item {
-                Entry::Role(child) => self.walk_node(child, visit)?,
+                Entry::Role(child) => {
+                    if visitor.enter(child, self.node(child)) {
+                        self.walk_node(child, visitor)?;
+                    }
+                }
                 Entry::Own => {
                     for client in &node.client_turns.0 {
                         let leaf = Leaf {
                             framework: client.item.framework,
                             role,
                         };
-                        visit(leaf, client.item.number)?;
+                        visitor.visit(leaf, client.item.number)?;
                     }
                 }
             }
@@ -352,12 +406,9 @@ impl RoleTree {
         anew.orders = Orders::Stale;
         anew.freshen(names);
         let order = |tree: &Self| {
-            let mut leaves = Vec::new();
-            let _ = tree.walk(&mut |leaf, _| {
-                leaves.push(leaf);
-                ControlFlow::<()>::Continue(())
-            });
-            leaves
+            let mut order = Order(Vec::new());
+            let _ = tree.walk(&mut order);
+            order.0
         };
         self.orders == Orders::Stale || order(self) == order(&anew)
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use mezz_core::effect::Effect;
 use mezz_core::event::Event;
 use mezz_core::time::{Now, Wall};
-use mezz_recording::{Header, Left, ReadError, Replay, Segment, Watcher};
+use mezz_recording::{Header, Left, Outcome, ReadError, Replay, Segment, Watcher};
 
 use super::ReplayFailure;
 use crate::args::ReplayArgs;
@@ -16,7 +16,7 @@ use crate::output::talk;
 
 /// Whether there is more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Progress {
     GoesOn,
     /// The event up to which it was to go is reached, or nobody reads any more.
     Ended,
@@ -49,7 +49,7 @@ impl<'a> Runs<'a> {
     }
 
     /// Replays one segment.
-    pub(super) fn replay(&mut self, path: &Path) -> Result<Outcome, ReplayFailure> {
+    pub(super) fn replay(&mut self, path: &Path) -> Result<Progress, ReplayFailure> {
         let bytes = std::fs::read(path).map_err(|source| ReplayFailure::Io {
             path: path.to_owned(),
             source,
@@ -58,7 +58,7 @@ impl<'a> Runs<'a> {
             Ok(segment) => segment,
             Err(error @ ReadError::CutShort) => {
                 talk::note(&format!("{}: {error}", path.display()));
-                return Ok(Outcome::GoesOn);
+                return Ok(Progress::GoesOn);
             }
             Err(error) => {
                 return Err(ReplayFailure::Unreadable {
@@ -77,9 +77,9 @@ impl<'a> Runs<'a> {
         }
         if left == Left::Reached || self.reader == Reader::Gone {
             self.conclude();
-            return Ok(Outcome::Ended);
+            return Ok(Progress::Ended);
         }
-        Ok(Outcome::GoesOn)
+        Ok(Progress::GoesOn)
     }
 
     /// Goes on with the core as it is, or begins with the one in the header.
@@ -181,11 +181,11 @@ fn print(reader: &mut Reader, text: &str) {
 struct Told<'a> {
     args: &'a ReplayArgs,
     reader: Reader,
-    handling: (u64, Option<u64>),
+    handling: (u64, Option<Outcome>),
 }
 
 impl Watcher for Told<'_> {
-    fn before(&mut self, number: u64, now: Now, event: &Event, outcome: Option<u64>) {
+    fn before(&mut self, number: u64, now: Now, event: &Event, outcome: Option<Outcome>) {
         self.handling = (number, outcome);
         if self.args.print || self.args.effects {
             let line = format!("{number} {} {event:?}\n", time(now.wall));

@@ -1,0 +1,106 @@
+//! New tasks and executors in the state and in the journal.
+
+use crate::agent::{AgentCore, Turn};
+use crate::ids::{ContainerId, LaunchId, Uuid};
+use crate::journal::{ExecutorKind, Record};
+use crate::model::{Container, Delivery, Executor, ExecutorKey, FrameworkKey, Task, TaskKey};
+use crate::records::ExecutorState;
+use mezz_proto::v1::TaskInfo;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// In the journal: a task that has no container.
+pub(crate) const NO_LAUNCH: (ExecutorKind, LaunchId, ContainerId) = (
+    ExecutorKind::Custom,
+    LaunchId(0),
+    ContainerId(Uuid([0; 16])),
+);
+
+impl AgentCore {
+    pub(crate) fn add_task(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework: FrameworkKey,
+        executor: Option<ExecutorKey>,
+        launch_token: u64,
+        info: Arc<TaskInfo>,
+        (kind, launch_id, container_id): (ExecutorKind, LaunchId, ContainerId),
+    ) -> TaskKey {
+        let serial = self.allocate_serial();
+        let task = self.tasks.insert(Task::new(
+            framework,
+            executor,
+            serial,
+            Arc::clone(&info),
+            launch_token,
+        ));
+        let entry = self
+            .frameworks
+            .get_mut(framework)
+            .expect("only called for a framework that is there");
+        let framework_id = entry.id.as_ref().to_owned();
+        entry.tasks.insert(info.task_id.value.as_str().into(), task);
+        if executor.is_none() {
+            entry.detached.push(task);
+        }
+        self.checkpoint(
+            turn,
+            framework,
+            Record::TaskLaunched {
+                serial,
+                framework_id,
+                info,
+                launch_token,
+                kind,
+                launch_id,
+                container_id,
+            },
+        );
+        task
+    }
+
+    pub(crate) fn add_executor(
+        &mut self,
+        framework: FrameworkKey,
+        id: Arc<str>,
+        kind: ExecutorKind,
+        info: Option<Arc<mezz_proto::v1::ExecutorInfo>>,
+        (launch_id, container_id): (LaunchId, ContainerId),
+    ) -> ExecutorKey {
+        let framework_id = Arc::clone(
+            &self
+                .frameworks
+                .get(framework)
+                .expect("only called for a framework that is there")
+                .id,
+        );
+        let sandbox = Self::sandbox_path(&framework_id, container_id);
+        let executor = self.executors.insert(Executor {
+            framework,
+            id: Arc::clone(&id),
+            kind,
+            info,
+            state: ExecutorState::Registering,
+            container: Container::Launching,
+            container_id,
+            launch_id,
+            sandbox,
+            stream: None,
+            queued: VecDeque::new(),
+            tasks: Vec::new(),
+            completed: VecDeque::new(),
+            delivery: Delivery::Never,
+            termination: None,
+            kill_began_ns: None,
+            record: None,
+        });
+        self.launches.insert(launch_id, executor);
+        self.frameworks
+            .get_mut(framework)
+            .expect("just seen")
+            .executors
+            .insert(id, executor);
+        self.touch(executor);
+        executor
+    }
+}

@@ -1,0 +1,212 @@
+//! Taking in tasks: what is refused, what is started, what waits for an executor.
+
+use crate::agent::{AgentCore, Turn};
+use crate::entries::NO_LAUNCH;
+use crate::journal::ExecutorKind;
+use crate::model::{Container, Executor, FrameworkKey};
+use crate::records::ExecutorState;
+use crate::status::NewStatus;
+use crate::support::{unsupported_in_executor, unsupported_in_task};
+use mezz_proto::agent_protocol::{RunTask, RunTasks};
+use mezz_proto::v1::task_status::Reason;
+use mezz_proto::v1::{TaskInfo, TaskState};
+use std::sync::Arc;
+
+impl AgentCore {
+    pub(crate) fn on_run_tasks(&mut self, turn: &mut Turn<'_>, run: RunTasks) {
+        let framework_id = run.framework_id.value;
+        if let Some(mut info) = run.framework {
+            info.id = Some(mezz_proto::v1::FrameworkId {
+                value: framework_id.clone(),
+            });
+            self.learn_framework(turn, info);
+        }
+        if !self.known_frameworks.contains_key(framework_id.as_str()) {
+            for RunTask { task, .. } in run.tasks {
+                let message = "The agent has no information about the framework of this task";
+                let status =
+                    NewStatus::of_agent(TaskState::TaskLost, Reason::InvalidFrameworkid, message);
+                self.answer_for_unknown_task(turn, &framework_id, &task.task_id.value, status);
+            }
+            return;
+        }
+        for RunTask { launch_token, task } in run.tasks {
+            if self.tokens.insert(self.identity.epoch, launch_token) {
+                self.run_task(turn, &framework_id, launch_token, task);
+            }
+        }
+    }
+
+    fn run_task(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework_id: &str,
+        launch_token: u64,
+        info: TaskInfo,
+    ) {
+        let framework = self.ensure_framework(framework_id);
+        if self.is_terminating(framework) {
+            turn.ignored(format!(
+                "task {} of framework {framework_id}, which is being shut down",
+                info.task_id.value
+            ));
+            return;
+        }
+        if self.task_of(framework_id, &info.task_id.value).is_some() {
+            turn.ignored(format!(
+                "task {} of framework {framework_id} is here already",
+                info.task_id.value
+            ));
+            return;
+        }
+        let info = Arc::new(info);
+        if let Some(field) = unsupported_in_task(&info) {
+            let message = format!("Task field '{field}' is not supported by this agent");
+            self.refuse_task(
+                turn,
+                framework,
+                launch_token,
+                info,
+                NewStatus::of_agent(
+                    TaskState::TaskFailed,
+                    Reason::ContainerLaunchFailed,
+                    message,
+                ),
+            );
+        } else if info.executor.is_some() {
+            self.run_task_of_custom_executor(turn, framework, launch_token, info);
+        } else {
+            self.run_command_task(turn, framework, launch_token, info);
+        }
+    }
+
+    /// A task that ends as soon as it has come.
+    fn refuse_task(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework: FrameworkKey,
+        launch_token: u64,
+        info: Arc<TaskInfo>,
+        status: NewStatus,
+    ) {
+        let task = self.add_task(turn, framework, None, launch_token, info, NO_LAUNCH);
+        self.update(turn, task, status);
+    }
+
+    fn run_command_task(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework: FrameworkKey,
+        launch_token: u64,
+        info: Arc<TaskInfo>,
+    ) {
+        let id: Arc<str> = info.task_id.value.as_str().into();
+        let taken = self
+            .frameworks
+            .get(framework)
+            .is_some_and(|entry| entry.executors.contains_key(&id));
+        if taken {
+            let status = NewStatus::of_agent(
+                self.dropped_state(framework),
+                Reason::TaskInvalid,
+                "Cannot reuse an already existing executor for a command task",
+            );
+            self.refuse_task(turn, framework, launch_token, info, status);
+            return;
+        }
+        let (launch_id, container_id) = (self.rng.launch_id(), self.rng.container_id());
+        let executor = self.add_executor(
+            framework,
+            id,
+            ExecutorKind::Command,
+            None,
+            (launch_id, container_id),
+        );
+        let task = self.add_task(
+            turn,
+            framework,
+            Some(executor),
+            launch_token,
+            Arc::clone(&info),
+            (ExecutorKind::Command, launch_id, container_id),
+        );
+        self.executors
+            .get_mut(executor)
+            .expect("just added")
+            .tasks
+            .push(task);
+        let command = info
+            .command
+            .as_ref()
+            .expect("a task without executor has a command, or was refused");
+        if self.fetch(turn, executor, command) == Container::Launching {
+            self.launch_command_task(turn, executor, task);
+        }
+    }
+
+    fn run_task_of_custom_executor(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework: FrameworkKey,
+        launch_token: u64,
+        info: Arc<TaskInfo>,
+    ) {
+        let wanted = info
+            .executor
+            .as_ref()
+            .expect("only called for tasks with an executor");
+        let id: Arc<str> = wanted.executor_id.value.as_str().into();
+        let existing = self
+            .frameworks
+            .get(framework)
+            .and_then(|entry| entry.executors.get(&id).copied());
+        let entry = existing.and_then(|key| self.executors.get(key));
+        if let Some(message) = entry.and_then(takes_no_task) {
+            let status = NewStatus::of_agent(
+                self.dropped_state(framework),
+                Reason::ExecutorTerminated,
+                message,
+            );
+            self.refuse_task(turn, framework, launch_token, info, status);
+            return;
+        }
+        if existing.is_none()
+            && let Some(field) = unsupported_in_executor(wanted)
+        {
+            let message = format!("Executor field '{field}' is not supported by this agent");
+            let status = NewStatus::of_agent(
+                TaskState::TaskFailed,
+                Reason::ContainerLaunchFailed,
+                message,
+            );
+            self.refuse_task(turn, framework, launch_token, info, status);
+            return;
+        }
+        let executor =
+            existing.unwrap_or_else(|| self.add_custom_executor(turn, framework, id, wanted));
+        let entry = self.executors.get(executor).expect("found or just added");
+        let launch = (ExecutorKind::Custom, entry.launch_id, entry.container_id);
+        let task = self.add_task(turn, framework, Some(executor), launch_token, info, launch);
+        self.executors
+            .get_mut(executor)
+            .expect("just seen")
+            .queued
+            .push_back(task);
+        self.touch(executor);
+        if existing.is_some() {
+            self.deliver_queued(turn, executor);
+        } else {
+            self.start_custom_executor(turn, executor);
+        }
+    }
+}
+
+/// Why an executor that is there cannot be given another task, if so.
+fn takes_no_task(executor: &Executor) -> Option<&'static str> {
+    match (executor.kind, executor.state) {
+        (ExecutorKind::Command, _) => Some("Executor id is that of a command task"),
+        (ExecutorKind::Custom, ExecutorState::Terminating) => Some("Executor terminating"),
+        (ExecutorKind::Custom, ExecutorState::Terminated) => Some("Executor terminated"),
+        (ExecutorKind::Custom, _) => None,
+    }
+}

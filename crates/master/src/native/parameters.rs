@@ -1,0 +1,206 @@
+//! The parameters of every query: one table from which queries are checked and the API document is made, so that
+//! the two cannot differ. What a query gave is read in `given`.
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Shape {
+    /// Any text that is not empty.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number within bounds.
+    Count { least: u64, most: u64 },
+    /// A number of seconds from 0 to 1000000000.
+    Seconds,
+    /// The name of a task state.
+    TaskState,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// `500ms`, `30s`, `5m`, `1h`.
+    Duration,
+    /// A duration back from now, or an instant as RFC 3339.
+    Since,
+    /// `KEY` or `KEY=VALUE`.
+    Pair,
+    /// What a page before this one gave.
+    Cursor,
+}
+
+/// One parameter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    /// Whether it may be given several times; any of the values will do then.
+    pub(super) repeated: bool,
+    pub(super) about: &'static str,
+}
+
+const fn one(name: &'static str, shape: Shape, about: &'static str) -> Parameter {
+    Parameter {
+        name,
+        shape,
+        repeated: false,
+        about,
+    }
+}
+
+const fn many(name: &'static str, shape: Shape, about: &'static str) -> Parameter {
+    Parameter {
+        name,
+        shape,
+        repeated: true,
+        about,
+    }
+}
+
+/// The largest whole number that every JSON reader keeps exactly.
+pub(super) const MOST: u64 = (1 << 53) - 1;
+const INDEX: Shape = Shape::Count {
+    least: 0,
+    most: MOST,
+};
+/// Elements of one page at most.
+pub(super) const PAGE_MOST: u64 = 100_000;
+
+const FRAMEWORK: Parameter = many("framework", Shape::Text, "Id or name of a framework.");
+const ROLE: Parameter = many("role", Shape::Text, "Name of a role.");
+const AGENT: Parameter = many("agent", Shape::Text, "Id or host name of an agent.");
+const LABEL: Parameter = many(
+    "label",
+    Shape::Pair,
+    "KEY or KEY=VALUE; every one that is given has to be there.",
+);
+
+pub(super) const POLL: &[Parameter] = &[
+    one(
+        "index",
+        INDEX,
+        "Answer only when something has changed after this `Mezz-Index`; also where a stream goes on.",
+    ),
+    one(
+        "wait",
+        Shape::Duration,
+        "How long to wait for a change with `index`, at most 10m; 5m when not given.",
+    ),
+];
+pub(super) const PAGE: &[Parameter] = &[
+    one(
+        "limit",
+        Shape::Count {
+            least: 1,
+            most: PAGE_MOST,
+        },
+        "At most so many elements; `Mezz-Next-Cursor` tells where the next page begins.",
+    ),
+    one(
+        "cursor",
+        Shape::Cursor,
+        "Where a page begins: the `Mezz-Next-Cursor` of the page before.",
+    ),
+];
+pub(super) const TASKS: &[Parameter] = &[
+    one("all", Shape::Flag, "Also tasks that have ended."),
+    many(
+        "state",
+        Shape::TaskState,
+        "Only tasks in this state, ended ones too.",
+    ),
+    FRAMEWORK,
+    ROLE,
+    AGENT,
+    LABEL,
+];
+pub(super) const AGENTS: &[Parameter] = &[
+    many(
+        "state",
+        Shape::Word(&[
+            "recovered",
+            "connected",
+            "disconnected",
+            "unreachable",
+            "gone",
+        ]),
+        "Only agents in this state.",
+    ),
+    AGENT,
+    many(
+        "attribute",
+        Shape::Pair,
+        "KEY or KEY=VALUE; every one that is given has to be there.",
+    ),
+];
+pub(super) const FRAMEWORKS: &[Parameter] = &[
+    many(
+        "state",
+        Shape::Word(&["active", "disconnected", "recovered", "completed"]),
+        "Only frameworks in this state.",
+    ),
+    FRAMEWORK,
+    ROLE,
+    LABEL,
+];
+pub(super) const ROLES: &[Parameter] = &[ROLE, FRAMEWORK];
+pub(super) const OFFERS: &[Parameter] = &[FRAMEWORK, ROLE, AGENT];
+pub(super) const EVENTS: &[Parameter] = &[
+    one(
+        "after",
+        INDEX,
+        "Begin after this sequence: the last one that was seen, or the `Mezz-Event-Sequence` of a list; 0 begins with the oldest event that is kept.",
+    ),
+    one(
+        "since",
+        Shape::Since,
+        "Begin at this time, or this long ago.",
+    ),
+    one(
+        "wait",
+        Shape::Duration,
+        "How long to wait for an event when there is none yet, at most 10m.",
+    ),
+    one(
+        "limit",
+        Shape::Count {
+            least: 1,
+            most: PAGE_MOST,
+        },
+        "At most so many events.",
+    ),
+    many(
+        "type",
+        Shape::Word(super::event_json::TYPES),
+        "Only events of this type.",
+    ),
+    many("task", Shape::Text, "Only events of this task."),
+    FRAMEWORK,
+    AGENT,
+];
+pub(super) const KILL: &[Parameter] = &[one(
+    "grace_period_secs",
+    Shape::Seconds,
+    "Time between SIGTERM and SIGKILL; the task's own when not given.",
+)];
+pub(super) const LOGS: &[Parameter] = &[
+    one(
+        "stream",
+        Shape::Word(&["stdout", "stderr", "both"]),
+        "Which output.",
+    ),
+    one("follow", Shape::Flag, "Go on until the task has ended."),
+    one(
+        "tail",
+        Shape::Count {
+            least: 0,
+            most: MOST,
+        },
+        "Begin this many lines before the end.",
+    ),
+    one(
+        "offset",
+        Shape::Count {
+            least: 0,
+            most: MOST,
+        },
+        "Begin at this byte of each output.",
+    ),
+];
