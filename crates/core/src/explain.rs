@@ -131,7 +131,7 @@ impl Master {
     fn explain_agent(&self, key: AgentKey) -> Vec<String> {
         let mut reasons: Vec<String> = self.state_of_agent(key).into_iter().collect();
         reasons.extend(self.outstanding(|offer| offer.agent == key));
-        let available = self.sched.available(crate::offers::agent_sched_key(key));
+        let available = self.sched.available(crate::accounts::agent_sched_key(key));
         if available.is_empty() {
             reasons.push("nothing of it is free".to_owned());
         } else {
