@@ -9,7 +9,6 @@ use lab::{
     task, unaware, with,
 };
 use mezz_testkit::framework::Acknowledging;
-use mezz_testkit::wait::eventually;
 use mezz_testkit::{Daemon, Encoding};
 use serde_json::{Value, json};
 
