@@ -163,7 +163,9 @@ async fn connection<S: Service>(
     let serving = hyper::server::conn::http1::Builder::new()
         .title_case_headers(true)
         .header_read_timeout(None)
-        .pipeline_flush(true)
+        // Small records leave together in one buffer. No pipelined flush: with it hyper takes from a stream without any
+        // bound, and a reader that has stopped would never be found out.
+        .writev(false)
         .max_buf_size(options.max_head_bytes)
         .serve_connection(TokioIo::new(stream), answer)
         .with_upgrades();

@@ -4,7 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,29 @@ use mezz_http::stream::{StreamLimits, stream};
 use mezz_http::{Request, Response, respond};
 
 struct Echo;
+
+/// How many records the stream of `/flood` took before it cut its reader off, or all of them.
+static FLOODED: OnceLock<usize> = OnceLock::new();
+const FLOOD: usize = 4_096;
+
+/// Makes a quarter of a gigabyte of records, for as long as they are taken.
+fn flood() -> Response {
+    let (sender, reader) = stream(StreamLimits {
+        max_records: 64,
+        max_bytes: 8 << 20,
+    });
+    tokio::spawn(async move {
+        let record = Bytes::from(vec![b'x'; 64 << 10]);
+        let mut taken = 0;
+        while taken < FLOOD && sender.send(record.clone()).is_ok() {
+            taken += 1;
+            // A reader that keeps up is given the time for it.
+            tokio::time::sleep(Duration::from_micros(100)).await;
+        }
+        FLOODED.set(taken).unwrap();
+    });
+    respond::streaming("application/json", reader)
+}
 
 impl Service for Echo {
     async fn handle(self: Arc<Self>, mut request: Request) -> Response {
@@ -28,6 +51,7 @@ impl Service for Echo {
                 });
                 respond::streaming("application/json", reader)
             }
+            "/flood" => flood(),
             "/post" => match request.expect_method(&[http::Method::POST]) {
                 Ok(()) => match request.read_body().await {
                     Ok(body) => respond::json(body),
@@ -113,6 +137,18 @@ fn each_record_is_one_chunk_even_when_the_client_sends_connection_close() {
         body,
         "5\r\n3\none\r\n5\r\n3\ntwo\r\n7\r\n5\nthree\r\n0\r\n\r\n"
     );
+}
+
+#[test]
+fn a_reader_that_stops_is_cut_off_and_not_buffered_by_the_connection() {
+    let (_runtime, server) = start();
+    let mut stream = connect(&server);
+    stream
+        .write_all(b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    read_until(&mut stream, b"\r\n\r\n");
+    let taken = *FLOODED.wait();
+    assert!(taken < FLOOD / 2, "{taken} of {FLOOD} records were taken");
 }
 
 #[test]
