@@ -159,18 +159,19 @@ fn an_agent_that_did_not_notice_a_partition_registers_again() {
         framework.wait_for("t", "TASK_RUNNING");
         wire.set_down(true);
         framework.wait_for("t", "TASK_UNREACHABLE");
-        let registry = lab.client().get("/registrar(1)/registry").unwrap().json();
-        assert_eq!(
-            registry["unreachable"]["slaves"][0]["id"],
-            offer["agent_id"]
-        );
+        eventually("the registry shows it", || {
+            let registry = lab.client().get("/registrar(1)/registry").unwrap().json();
+            (registry["unreachable"]["slaves"][0]["id"] == offer["agent_id"]).then_some(())
+        });
         wire.set_down(false);
         let back = framework.wait_for_event("UPDATE")["update"]["status"].clone();
         assert_eq!(back["state"], "TASK_RUNNING");
         assert_eq!(back["reason"], "REASON_AGENT_REREGISTERED");
-        let registry = lab.client().get("/registrar(1)/registry").unwrap().json();
-        let admitted = &registry["slaves"]["slaves"][0]["info"];
-        assert_eq!(admitted["id"], offer["agent_id"]);
+        eventually("the registry shows it again", || {
+            let registry = lab.client().get("/registrar(1)/registry").unwrap().json();
+            let admitted = &registry["slaves"]["slaves"][0]["info"];
+            (admitted["id"] == offer["agent_id"]).then_some(())
+        });
         assert_eq!(
             reconcile(&mut framework, "t", Some(&offer["agent_id"]))["state"],
             "TASK_RUNNING"
@@ -197,9 +198,14 @@ fn a_forgotten_agent_is_answered_with_unknown() {
             let status = reconcile(&mut framework, "t", Some(&offer["agent_id"]));
             (status["state"] == "TASK_UNKNOWN").then_some(())
         });
-        let registry = lab.client().get("/registrar(1)/registry").unwrap().json();
-        assert_eq!(registry["slaves"]["slaves"], json!([]));
-        assert_eq!(registry["unreachable"]["slaves"], json!([]));
+        eventually("the registry has neither", || {
+            let registry = lab.client().get("/registrar(1)/registry").unwrap().json();
+            let lists = [&registry["slaves"], &registry["unreachable"]];
+            lists
+                .iter()
+                .all(|list| list["slaves"] == json!([]))
+                .then_some(())
+        });
         lab.agent.as_ref().unwrap().signal(Signal::CONT);
         lab.state_where("it came back with its task", |state| {
             state["frameworks"][0]["tasks"][0]["id"] == "t"

@@ -346,7 +346,12 @@ impl Load {
             .updates
             .iter()
             .any(|known| known["uuid"] == status["uuid"] && known.get("uuid").is_some());
-        // The answer to a question may cross the end on its way.
+        // The answer to a question may come before the updates that it sums up; those are what counts.
+        if !is_answer {
+            seen.updates
+                .retain(|known| known["reason"] != "REASON_RECONCILIATION");
+        }
+        // It may also cross the end on its way.
         if !is_repeated
             && !(is_answer
                 && (seen.end().is_some()
