@@ -5,6 +5,9 @@
 
 use std::sync::Arc;
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 const PAGE: usize = 64;
 const CHUNK: usize = 64;
 
@@ -183,13 +186,44 @@ impl Slots {
     }
 
     /// How many slots are taken.
-    pub(crate) fn in_use(&self) -> usize {
+    pub fn in_use(&self) -> usize {
         (self.next as usize).saturating_sub(self.free.len())
     }
 
     /// Gives a slot back.
     pub fn give(&mut self, slot: u32) {
         self.free.push(slot);
+    }
+}
+
+/// The records with their slots, in slot order.
+impl<T: Serialize> Serialize for Pages<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let records: Vec<(u32, &T)> = self
+            .iter()
+            .map(|(slot, record)| {
+                let slot = u32::try_from(slot).expect("keys of records have 32 bits");
+                (slot, &**record)
+            })
+            .collect();
+        records.serialize(serializer)
+    }
+}
+
+/// Slots beyond any that a state of this size can have used would make the pages grow without end.
+const SPREAD: usize = 1 << 26;
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pages<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut pages = Self::default();
+        for (slot, record) in Vec::<(u32, T)>::deserialize(deserializer)? {
+            let slot = slot as usize;
+            if slot >= SPREAD {
+                return Err(D::Error::custom("a slot is out of range"));
+            }
+            pages.insert(slot, record);
+        }
+        Ok(pages)
     }
 }
 

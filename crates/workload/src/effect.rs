@@ -1,0 +1,62 @@
+//! What the controllers want done: the only way out. The core does it, in order.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mezz_proto::v1;
+use mezz_sched::{Demand, DemandKey};
+use mezz_state::time::Wall;
+
+use crate::call::Reply;
+use crate::event::TimerKey;
+use crate::fact::Fact;
+use crate::key::{InstanceKey, RequestKey};
+
+/// One thing to do. Everything after a `Persist` that promises something to somebody outside waits until it is durable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Answers a call once all that was persisted before is durable.
+    Reply {
+        request: RequestKey,
+        reply: Reply,
+    },
+    /// Writes to the store: a value, or none to delete.
+    Persist(Vec<(String, Option<Bytes>)>),
+    /// States anew how much is wanted; replaces what was stated under this key.
+    Demand {
+        key: DemandKey,
+        demand: Box<Demand>,
+    },
+    /// Nothing is wanted under this key any more.
+    Withdraw(DemandKey),
+    /// Starts an instance at the place just given.
+    Launch(Box<Launch>),
+    /// Gives back the place just given.
+    Decline,
+    /// Ends an instance's task.
+    Kill {
+        instance: Box<str>,
+        grace_period_ns: u64,
+    },
+    /// Arms a timer in wall time; a moment that has passed fires at once.
+    SetTimer {
+        key: TimerKey,
+        at: Wall,
+    },
+    CancelTimer(TimerKey),
+    Fact(Arc<Fact>),
+}
+
+/// A start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    pub instance: InstanceKey,
+    /// Without agent id and resources, which the core adds. Its task id is the instance's.
+    pub task: v1::TaskInfo,
+}
+
+/// Effects of one event, in order.
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub list: Vec<Effect>,
+}
