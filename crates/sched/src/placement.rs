@@ -90,7 +90,7 @@ impl Scheduler {
         })
     }
 
-    fn check_quota(&self, leaf: Leaf, request: &Resources) -> Result<(), Refusals> {
+    pub(crate) fn check_quota(&self, leaf: Leaf, request: &Resources) -> Result<(), Refusals> {
         let Some(room) = self.room(leaf.role, self.lacking_total().as_ref()) else {
             return Ok(());
         };
@@ -199,7 +199,12 @@ impl Scheduler {
     }
 
     /// What is free on the agent for the role, what is reserved for it first.
-    fn usable_here(&self, agent: &Agent, framework: FrameworkIndex, role: RoleIndex) -> Resources {
+    pub(crate) fn usable_here(
+        &self,
+        agent: &Agent,
+        framework: FrameworkIndex,
+        role: RoleIndex,
+    ) -> Resources {
         let capabilities = self
             .framework(framework)
             .map(|entry| entry.spec.capabilities)
@@ -215,7 +220,7 @@ impl Scheduler {
 }
 
 /// Takes the amount of `wanted` from entries of that name, reserved ones first.
-fn take_one(left: &Resources, wanted: &Resource) -> Option<Resources> {
+pub(crate) fn take_one(left: &Resources, wanted: &Resource) -> Option<Resources> {
     let named = || left.iter().filter(|own| own.name() == wanted.name());
     let mut sources: Vec<&Resource> = named()
         .filter(|own| own.reservation_role().is_some())
@@ -236,7 +241,7 @@ fn take_one(left: &Resources, wanted: &Resource) -> Option<Resources> {
     missing.is_zero().then_some(taken)
 }
 
-fn pick_ports(left: &Resources, count: u64) -> Option<Resources> {
+pub(crate) fn pick_ports(left: &Resources, count: u64) -> Option<Resources> {
     let mut missing = count;
     let mut picked = Resources::new();
     for resource in left

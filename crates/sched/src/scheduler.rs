@@ -4,6 +4,7 @@ use crate::agent::{Agent, Dirt};
 use crate::bits::Bits;
 use crate::classes::Classes;
 use crate::config::Config;
+use crate::demand::{Change, Queue};
 use crate::dice::Dice;
 use crate::earmark::Earmark;
 use crate::frameworks::Framework;
@@ -75,6 +76,7 @@ pub struct Scheduler {
     /// Those for whom no agent is large enough.
     pub(crate) hopeless: BTreeSet<Leaf>,
     pub(crate) wishes: BTreeMap<FrameworkIndex, Wishes>,
+    pub(crate) queue: Queue,
     pub(crate) dice: Dice,
     pub(crate) stats: Stats,
 }
@@ -110,6 +112,7 @@ impl Scheduler {
             earmark_rests: BTreeMap::new(),
             hopeless: BTreeSet::new(),
             wishes: BTreeMap::new(),
+            queue: Queue::default(),
             dice: Dice::default(),
             stats: Stats::default(),
         }
@@ -135,6 +138,7 @@ impl Scheduler {
         !self.dirty_agents.is_empty()
             || !self.dirty_leaves.is_empty()
             || self.held_back.is_relieved()
+            || self.queue.is_any_open()
     }
 
     /// The earliest time at which a refusal or an earmark ends and a cycle may be due.
@@ -180,6 +184,7 @@ impl Scheduler {
         } else {
             self.free.set(index.slot(), false);
         }
+        self.note_change(Change::Contents(index));
     }
 
     /// Has the next cycle look at an agent for everybody.
