@@ -103,10 +103,10 @@ fn quota_is_asked_for_the_whole_gang() {
     assert_eq!(lab.place().len(), 3);
 }
 
-/// A ledger that keeps agents at once, for so many seconds.
+/// A ledger that keeps agents for whoever has waited a second, for so many seconds.
 fn impatient(seconds: u64) -> Lab {
     Lab::with(Config {
-        starving_ns: 0,
+        starving_ns: SECOND,
         earmark_ns: seconds * SECOND,
         ..Config::default()
     })
@@ -120,7 +120,7 @@ fn rounds_until(lab: &mut Lab, wanted: u64) -> usize {
     for round in 0..1000 {
         let ended = running.remove(0);
         lab.end(&ended);
-        let placed = lab.place();
+        let placed = lab.pass(SECOND / 10).place();
         let (large, small): (Vec<_>, Vec<_>) =
             placed.into_iter().partition(|own| own.demand.0 == 1);
         running.extend(small);
@@ -158,7 +158,7 @@ fn one_large_instance_is_not_starved_by_small_work_of_its_own_role() {
     while lab.sched.wanted(DemandKey(1)) > 0 {
         let ended = running.remove(0);
         lab.end(&ended);
-        running.extend(lab.place());
+        running.extend(lab.pass(SECOND / 10).place());
         rounds += 1;
         assert!(rounds < 100, "it starves");
     }
@@ -173,6 +173,7 @@ fn agents_are_kept_for_a_limited_time_only() {
     lab.place();
     lab.want(1, gang(demand("large", "cpus:4", 10)));
     lab.cycle();
+    lab.pass(SECOND).cycle();
     let kept = |lab: &Lab| {
         let earmarks = lab.sched.earmarks();
         earmarks.filter(|own| &*own.role == "large").count()
@@ -185,6 +186,7 @@ fn agents_are_kept_for_a_limited_time_only() {
     lab.pass(20 * SECOND);
     lab.want(2, gang(demand("large", "cpus:5", 10)));
     lab.cycle();
+    lab.pass(SECOND).cycle();
     assert_eq!(kept(&lab), 0, "no agent could ever hold it");
 }
 
