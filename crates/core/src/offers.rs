@@ -254,20 +254,28 @@ impl Master {
         }
     }
 
-    /// Advice on which agents the framework would like next; requests that name no known agent say nothing.
+    /// Advice on which agents the framework would like next: those that it names, and those that have what it names.
+    ///
+    /// Requests for unknown agents and malformed resources say nothing.
     pub(crate) fn on_request(
         &mut self,
         framework: FrameworkKey,
         request: &v1::scheduler::call::Request,
     ) {
         self.records.metrics.count(Counter::MessagesResourceRequest);
-        let named = request.requests.iter().filter_map(|one| {
-            let id = one.agent_id.as_ref()?;
-            self.index.agents.get(id.value.as_str()).copied()
-        });
-        let agents: Vec<_> = named.map(agent_sched_key).collect();
+        let (mut agents, mut wanted) = (Vec::new(), Vec::new());
+        for one in &request.requests {
+            match &one.agent_id {
+                Some(id) => {
+                    let known = self.index.agents.get(id.value.as_str());
+                    agents.extend(known.copied().map(agent_sched_key));
+                }
+                None => wanted.extend(mezz_resource::Resources::from_proto(&one.resources).ok()),
+            }
+        }
         let until = self.now.mono.after(REQUEST_NS);
-        self.sched.request(sched_key(framework), &agents, until.0);
+        let framework = sched_key(framework);
+        self.sched.request(framework, &agents, &wanted, until.0);
     }
 
     /// An outstanding offer of this framework by its id.

@@ -6,13 +6,13 @@ use crate::agent::Dirt;
 use crate::bits::Bits;
 use crate::config::Sorter;
 use crate::dice::Dice;
-use crate::ids::{AgentIndex, Leaf, Slot};
+use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
 use crate::scalars::Scalars;
 use crate::scheduler::{Grant, Scheduler};
 use crate::tree::Sorters;
 use crate::walk::Findings;
 use mezz_resource::Resources;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Above so many asking at once everybody is looked at.
@@ -67,6 +67,8 @@ pub(crate) struct Cycle {
     pub(crate) lacking: Option<Scalars>,
     /// Room for the set of those that an agent may be offered to.
     pub(crate) candidates: Bits,
+    /// How many more agents are looked at for what somebody wishes.
+    pub(crate) looks: BTreeMap<FrameworkIndex, usize>,
     /// None while all orders are by share.
     pub(crate) chance: Option<(Sorters, Dice)>,
 }
@@ -84,6 +86,7 @@ impl Scheduler {
             considered: BTreeSet::new(),
             lacking: self.lacking_total(),
             candidates: Bits::default(),
+            looks: BTreeMap::new(),
             chance: self.chance(),
         };
         self.round(&mut cycle, grants);
@@ -166,7 +169,7 @@ impl Scheduler {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, part)) => {
                         let wished = match pass {
-                            Pass::Everyone => self.wished_instead(agent, leaf, cycle),
+                            Pass::Everyone => self.wished_instead(agent, &part, leaf, cycle),
                             Pass::Claims => None,
                         };
                         let (agent, part) = wished.unwrap_or((agent, part));
