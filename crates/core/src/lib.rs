@@ -34,6 +34,7 @@ mod offer_constraints;
 mod offers;
 mod operator;
 pub mod pages;
+mod recall;
 mod reconcile;
 pub mod records;
 mod registration;

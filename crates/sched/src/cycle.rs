@@ -81,14 +81,7 @@ impl Scheduler {
         self.expire_wishes(now_ns);
         self.roles.freshen(&self.names);
         self.stats.cycles += 1;
-        let mut cycle = Cycle {
-            now_ns,
-            considered: BTreeSet::new(),
-            lacking: self.lacking_total(),
-            candidates: Bits::default(),
-            looks: BTreeMap::new(),
-            chance: self.chance(),
-        };
+        let mut cycle = self.new_cycle(now_ns);
         self.round(&mut cycle, grants);
         // An earmark that was dropped on the way frees an agent, and what was given back makes room: ever less is left.
         while self.is_dirty() {
@@ -96,6 +89,17 @@ impl Scheduler {
         }
         if let Some((_, dice)) = cycle.chance {
             self.dice = dice;
+        }
+    }
+
+    pub(crate) fn new_cycle(&self, now_ns: u64) -> Cycle {
+        Cycle {
+            now_ns,
+            considered: BTreeSet::new(),
+            lacking: self.lacking_total(),
+            candidates: Bits::default(),
+            looks: BTreeMap::new(),
+            chance: self.chance(),
         }
     }
 
@@ -148,7 +152,7 @@ impl Scheduler {
         self.serve(agent, Scope::Everyone, cycle, grants);
     }
 
-    fn serve(
+    pub(crate) fn serve(
         &mut self,
         agent: AgentIndex,
         scope: Scope<'_>,
@@ -216,6 +220,7 @@ impl Scheduler {
             }
         };
         self.drop_earmarks_of(leaf);
+        self.note_offer(leaf.framework);
         self.stats.grants += 1;
         Grant {
             framework: leaf.framework,
