@@ -33,6 +33,9 @@ pub enum Effect {
     Launch(Box<Launch>),
     /// Gives back the place just given.
     Decline,
+    /// After `Restored`, for each instance that the store knows: its task is held to be there until its agent says
+    /// otherwise. `task` has its agent's id and its resources, allocated to its role.
+    Expect(Box<v1::TaskInfo>),
     /// Ends an instance's task.
     Kill {
         instance: Box<str>,
