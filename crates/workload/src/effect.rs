@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mezz_proto::v1;
-use mezz_sched::{Demand, DemandKey};
+use mezz_sched::{Demand, DemandKey, GroupKey};
 use mezz_state::time::Wall;
 
 use crate::call::Reply;
@@ -35,7 +35,11 @@ pub enum Effect {
     Decline,
     /// After `Restored`, for each instance that the store knows: its task is held to be there until its agent says
     /// otherwise. `task` has its agent's id and its resources, allocated to its role.
-    Expect(Box<v1::TaskInfo>),
+    Expect {
+        task: Box<v1::TaskInfo>,
+        /// Where the instance is counted.
+        group: GroupKey,
+    },
     /// Ends an instance's task.
     Kill {
         instance: Box<str>,
