@@ -17,7 +17,7 @@ use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
 use crate::open_streams::OpenStreams;
 use crate::options::MasterOptions;
-use crate::pieces::Readers;
+use crate::readers::Readers;
 use crate::timings::Timings;
 use crate::view::{View, ViewCell};
 
