@@ -6,13 +6,13 @@ use crate::agent::Dirt;
 use crate::bits::Bits;
 use crate::config::Sorter;
 use crate::dice::Dice;
-use crate::ids::{AgentIndex, Leaf, Slot};
+use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
 use crate::scalars::Scalars;
 use crate::scheduler::{Grant, Scheduler};
 use crate::tree::Sorters;
 use crate::walk::Findings;
 use mezz_resource::Resources;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Above so many asking at once everybody is looked at.
@@ -71,6 +71,10 @@ pub(crate) struct Cycle {
     pub(crate) candidates: Bits,
     /// The agents that have yet to be looked at.
     pub(crate) unserved: Bits,
+    /// Room for what a walk finds out.
+    pub(crate) findings: Findings,
+    /// How many more agents are looked at for what somebody wishes.
+    pub(crate) looks: BTreeMap<FrameworkIndex, usize>,
     /// None while all orders are by share.
     pub(crate) chance: Option<(Sorters, Dice)>,
 }
@@ -83,14 +87,7 @@ impl Scheduler {
         self.expire_wishes(now_ns);
         self.roles.freshen(&self.names);
         self.stats.cycles += 1;
-        let mut cycle = Cycle {
-            now_ns,
-            considered: BTreeSet::new(),
-            lacking: self.lacking_total(),
-            candidates: Bits::default(),
-            unserved: Bits::default(),
-            chance: self.chance(),
-        };
+        let mut cycle = self.new_cycle(now_ns);
         self.round(&mut cycle, grants);
         // An earmark that was dropped on the way frees an agent, and what was given back makes room: ever less is left.
         while self.is_dirty() {
@@ -98,6 +95,19 @@ impl Scheduler {
         }
         if let Some((_, dice)) = cycle.chance {
             self.dice = dice;
+        }
+    }
+
+    pub(crate) fn new_cycle(&self, now_ns: u64) -> Cycle {
+        Cycle {
+            now_ns,
+            considered: BTreeSet::new(),
+            lacking: self.lacking_total(),
+            candidates: Bits::default(),
+            unserved: Bits::default(),
+            findings: Findings::default(),
+            looks: BTreeMap::new(),
+            chance: self.chance(),
         }
     }
 
@@ -156,7 +166,7 @@ impl Scheduler {
         self.serve(agent, Scope::Everyone, cycle, grants);
     }
 
-    fn serve(
+    pub(crate) fn serve(
         &mut self,
         agent: AgentIndex,
         scope: Scope<'_>,
@@ -177,13 +187,13 @@ impl Scheduler {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, part)) => {
                         let wished = match pass {
-                            Pass::Everyone => self.wished_instead(agent, leaf, cycle),
+                            Pass::Everyone => self.wished_instead(agent, &part, leaf, cycle),
                             Pass::Claims => None,
                         };
                         let (agent, part) = wished.unwrap_or((agent, part));
                         grants.push(self.grant(agent, leaf, part));
                         // A grant never makes guarantees lack more.
-                        if cycle.lacking.is_some() {
+                        if cycle.lacking.is_some() && self.is_guaranteed(leaf.role) {
                             cycle.lacking = self.lacking_total();
                         }
                     }
@@ -205,15 +215,20 @@ impl Scheduler {
         pass: Pass,
         cycle: &mut Cycle,
     ) -> Option<Step> {
-        let mut findings = Findings::default();
+        let mut findings = std::mem::take(&mut cycle.findings);
+        findings.clear();
         let step = self.walk_turns(agent, scope, pass, cycle, &mut findings);
         self.stats.leaves_examined += findings.examined;
-        for role in findings.short_of_quota {
-            self.hold_back(agent, role);
+        // An agent of which something was offered is walked again, unless nothing of it is left to hold back.
+        if matches!(step, None | Some(Step::Kept)) {
+            for role in &findings.short_of_quota {
+                self.hold_back(agent, *role, cycle.lacking.as_ref());
+            }
         }
         if let Some(entry) = self.agent_mut(agent) {
             entry.note_refusals(&findings.refused);
         }
+        cycle.findings = findings;
         step
     }
 
@@ -221,13 +236,10 @@ impl Scheduler {
         let role = Arc::clone(&self.roles.node(leaf.role).path);
         let allocated = match part {
             Part::Whole => self.hand_over_whole(leaf, agent, &role),
-            Part::Some(part) => {
-                let allocated = part.allocated_to(&role);
-                self.hand_over(leaf.framework, agent, &part, allocated.clone());
-                allocated
-            }
+            Part::Some(part) => self.hand_over_part(leaf, agent, &role, part),
         };
         self.drop_earmarks_of(leaf);
+        self.note_offer(leaf.framework);
         self.stats.grants += 1;
         Grant {
             framework: leaf.framework,

@@ -190,6 +190,7 @@ impl Scheduler {
             self.unsubscribe(Leaf { framework, role });
         }
         self.relieve_all();
+        self.offers_ended(framework);
         self.wishes.remove(&framework);
         self.frameworks[framework.slot()] = None;
     }
@@ -253,6 +254,7 @@ impl Scheduler {
             self.settle_phase(leaf);
             self.ask(leaf);
         }
+        self.note_appetite(framework);
     }
 
     fn addressed(&self, framework: FrameworkIndex, roles: &[String]) -> BTreeSet<RoleIndex> {
@@ -292,6 +294,7 @@ impl Scheduler {
         let number = self.number(leaf);
         if !number.is_some_and(|number| self.leaves.active.has(number.slot())) {
             self.set_phase(leaf, Phase::Active);
+            self.note_appetite(leaf.framework);
             self.ask(leaf);
         }
     }
@@ -309,6 +312,7 @@ impl Scheduler {
 
     fn silence(&mut self, leaf: Leaf) {
         self.set_phase(leaf, Phase::Idle);
+        self.note_silence(leaf.framework);
         self.dirty_leaves.remove(&leaf);
         if self.framework(leaf.framework).is_none_or(|entry| {
             entry.activity == Activity::Inactive || !entry.roles.contains_key(&leaf.role)

@@ -151,7 +151,7 @@ impl Scheduler {
     /// Tries it out on what is free.
     fn fits_exactly(&self, shape: &Shape, agent: &Agent, taken: u32) -> Result<(), Misfit> {
         let leaf = shape.key.leaf;
-        let mut left = self.usable_here(agent, leaf.framework, leaf.role);
+        let mut left = self.usable_here(&agent.available, leaf.framework, leaf.role);
         for _ in 0..=taken {
             take_wanted(&mut left, &shape.key.request, &shape.key.ports)?;
         }
@@ -162,8 +162,8 @@ impl Scheduler {
     pub(super) fn fits_with(&self, shape: &Shape, index: AgentIndex, freed: &Resources) -> bool {
         let leaf = shape.key.leaf;
         self.agent(index).is_some_and(|agent| {
-            let mut left = self.usable_here(agent, leaf.framework, leaf.role);
-            left += freed;
+            let free = &agent.available + freed;
+            let mut left = self.usable_here(&free, leaf.framework, leaf.role);
             take_wanted(&mut left, &shape.key.request, &shape.key.ports).is_ok()
         })
     }
@@ -178,7 +178,7 @@ impl Scheduler {
         let (request, ports) = (&shape.key.request, &shape.key.ports);
         if shape.is_exact || !is_simple(agent) {
             let leaf = shape.key.leaf;
-            let mut left = self.usable_here(agent, leaf.framework, leaf.role);
+            let mut left = self.usable_here(&agent.available, leaf.framework, leaf.role);
             return take_wanted(&mut left, request, ports);
         }
         let mut taken = (**request).clone();

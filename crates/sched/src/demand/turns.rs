@@ -107,7 +107,7 @@ impl Scheduler {
     }
 
     /// Whether the role may take one more, or all of a gang.
-    fn has_quota(&self, index: ShapeIndex) -> bool {
+    pub(super) fn has_quota(&self, index: ShapeIndex) -> bool {
         let shape = self.queue.shapes.get(index);
         let Some(room) = self.room(shape.key.leaf.role, self.lacking_total().as_ref()) else {
             return true;
@@ -328,7 +328,7 @@ impl Scheduler {
     /// Moves resources to a leaf, as used.
     fn occupy(&mut self, leaf: Leaf, agent: AgentIndex, taken: &Resources, resources: Resources) {
         let delta = self.names.delta(&resources);
-        self.roles.apply(leaf, &delta, Sign::Plus, &self.names);
+        self.roles.apply(leaf, &delta, Sign::Plus);
         self.roles
             .apply_upwards(leaf.role, &delta.charged, Sign::Plus, |node| &mut node.used);
         self.relieve(leaf.role);

@@ -61,7 +61,7 @@ impl Scheduler {
         self.consider_keeping(index, demand, now_ns);
     }
 
-    fn first_of(&self, index: ShapeIndex) -> Option<DemandKey> {
+    pub(super) fn first_of(&self, index: ShapeIndex) -> Option<DemandKey> {
         let turns = &self.queue.shapes.get(index).turns;
         turns.first().map(|turn| turn.demand)
     }
