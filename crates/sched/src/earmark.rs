@@ -7,7 +7,7 @@
 
 use crate::agent::{Agent, is_allocatable};
 use crate::cycle::Cycle;
-use crate::demand::DemandKey;
+use crate::demand::{Change, DemandKey};
 use crate::ids::{AgentIndex, Leaf, RoleIndex};
 use crate::scheduler::Scheduler;
 use mezz_resource::Quantities;
@@ -165,6 +165,7 @@ impl Scheduler {
     pub(crate) fn drop_earmark(&mut self, agent: AgentIndex) {
         if self.earmarks.remove(&agent).is_some() {
             self.hopeless.clear();
+            self.note_change(Change::Contents(agent));
             self.mark_agent(agent);
         }
     }

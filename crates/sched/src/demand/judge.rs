@@ -193,7 +193,8 @@ impl Scheduler {
     }
 }
 
-fn take_wanted(
+/// Takes what one instance needs out of a list, or says what is missing.
+pub(super) fn take_wanted(
     left: &mut Resources,
     request: &Resources,
     ports: &PortsWanted,
