@@ -45,6 +45,7 @@ mod tasks;
 mod unreachable;
 pub mod validation;
 mod wire;
+mod work;
 
 pub use master::Master;
 pub use mezz_sched::{GpuPolicy, RegexLimits, Sorter};

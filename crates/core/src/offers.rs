@@ -67,6 +67,7 @@ impl Master {
         self.place_pending_tasks(effects);
         let mut grants = Vec::new();
         self.sched.allocate(self.now.mono.0, &mut grants);
+        self.place_instances(effects);
         let mut by_framework: BTreeMap<FrameworkKey, (Token, Vec<v1::Offer>)> = BTreeMap::new();
         for grant in grants {
             let framework = FrameworkKey(grant.framework.0);
