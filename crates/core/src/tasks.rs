@@ -133,7 +133,7 @@ impl Master {
             return;
         };
         self.release(task.framework, task.agent, &task.resources);
-        self.uncount_instance(key, task.agent);
+        self.uncount_instance(key);
         if let Some(executor) = &task.executor_id
             && let Some(executor) = self
                 .index

@@ -26,12 +26,14 @@ pub(crate) struct WorkState {
     pub(crate) controllers: work::Workloads,
     /// When each of their timers is due, in wall time.
     timers: std::collections::BTreeMap<work::event::TimerKey, crate::time::Wall>,
-    /// Tasks of instances, with the group in which the ledger counts them.
-    groups: std::collections::BTreeMap<TaskKey, mezz_sched::GroupKey>,
+    /// Tasks of instances, as the ledger counts them.
+    handles: std::collections::BTreeMap<TaskKey, mezz_sched::InstanceHandle>,
     /// Statuses of the built-in framework's tasks that the controllers have not heard.
     touched: Vec<work::event::Event>,
     /// Agents whose news they have not heard.
     agents: Vec<AgentKey>,
+    /// Whether their records differ from those that readers see.
+    changed: bool,
     /// Whether they were told that every agent has reported or was given up.
     reconciled: bool,
 }
@@ -54,6 +56,7 @@ impl Master {
     ) {
         let mut wanted = work::effect::Effects::default();
         self.work.controllers.handle(self.now, event, &mut wanted);
+        self.work.changed = true;
         for effect in wanted.list {
             self.do_work(effect, &mut place, effects);
         }
@@ -94,11 +97,12 @@ impl Master {
                     self.give_back(place);
                 }
             }
-            Wanted::Expect { task, group } => self.expect_instance(*task, group, effects),
+            Wanted::Expect { task, .. } => self.expect_instance(*task, effects),
             Wanted::Kill {
                 instance,
                 grace_period_ns,
-            } => self.kill_instance(&instance, grace_period_ns, effects),
+                pre_stop,
+            } => self.kill_instance(&instance, grace_period_ns, pre_stop.as_deref(), effects),
             Wanted::SetTimer { key, at } => self.set_work_timer(key, at, effects),
             Wanted::CancelTimer(key) => self.cancel_work_timer(key, effects),
             Wanted::Fact(fact) => self.emit(Fact::Work(fact), effects),
@@ -180,6 +184,9 @@ impl Master {
                 self.work.reconciled = true;
                 self.tell_work(work::event::Event::Reconciled, None, effects);
             }
+        }
+        if std::mem::take(&mut self.work.changed) {
+            self.records.work = self.work.controllers.records().clone();
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mezz_proto::v1;
 use mezz_resource::Resources;
-use mezz_sched::{Demand as Wanted, DemandKey, GroupKey};
-use mezz_workload::effect::Launch;
+use mezz_sched::{Demand as Wanted, DemandKey, InstanceHandle, RunningInstance};
+use mezz_workload::effect::{Launch, PreStop};
 use mezz_workload::event::{CheckFound, Event, Placed, Status};
 use prost::Message;
 
@@ -24,7 +24,7 @@ use crate::wire;
 pub(crate) struct Place {
     pub(crate) agent: AgentKey,
     pub(crate) role: Arc<str>,
-    pub(crate) group: GroupKey,
+    pub(crate) handle: InstanceHandle,
     pub(crate) resources: Resources,
 }
 
@@ -35,33 +35,23 @@ impl Master {
         self.sched.set_demand(sched_key(framework), key, demand);
     }
 
-    /// Asks the controllers what goes to a place.
-    fn on_placed(
-        &mut self,
-        demand: DemandKey,
-        ports: Vec<u16>,
-        place: Place,
-        effects: &mut Effects,
-    ) {
-        let placed = Placed {
-            demand,
-            agent: self.work_agent(place.agent),
-            ports,
-            resources: place.resources.to_proto(),
-        };
-        self.tell_work(Event::Placed(placed), Some(place), effects);
-    }
-
     /// Launches what the ledger has placed in this cycle.
     pub(crate) fn place_instances(&mut self, effects: &mut Effects) {
-        for placed in self.sched.take_placements() {
+        while let Some(placed) = self.sched.take_placement() {
+            let role = placed.resources.allocation_role().cloned();
             let place = Place {
                 agent: AgentKey(placed.agent.0),
-                role: placed.role,
-                group: placed.group,
+                role: role.unwrap_or_else(|| "*".into()),
+                handle: placed.instance,
                 resources: placed.resources,
             };
-            self.on_placed(placed.demand, placed.ports, place, effects);
+            let event = Event::Placed(Placed {
+                demand: placed.demand,
+                agent: self.work_agent(place.agent),
+                ports: placed.ports,
+                resources: place.resources.to_proto(),
+            });
+            self.tell_work(event, Some(place), effects);
         }
     }
 
@@ -69,9 +59,8 @@ impl Master {
         let Some(framework) = self.native.framework else {
             return;
         };
-        self.sched
-            .instance_removed(place.group, agent_sched_key(place.agent));
-        self.recover(framework, place.agent, &place.resources, None);
+        self.sched.instance_removed(place.handle);
+        self.release(framework, place.agent, &place.resources);
     }
 
     pub(super) fn launch_instance(&mut self, launch: Launch, place: Place, effects: &mut Effects) {
@@ -86,19 +75,14 @@ impl Master {
         };
         let run = self.admit_task(framework, place.agent, &place.role, task, demand, effects);
         if let Some(key) = self.task_key(framework, &id) {
-            self.work.groups.insert(key, place.group);
+            self.work.handles.insert(key, place.handle);
         }
         let after = self.last_token();
         self.send_launches(framework, place.agent, vec![run], after, effects);
     }
 
     /// A task that the store knows: its resources are held until its agent reports it, or has nothing of it.
-    pub(super) fn expect_instance(
-        &mut self,
-        task: v1::TaskInfo,
-        group: GroupKey,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn expect_instance(&mut self, task: v1::TaskInfo, effects: &mut Effects) {
         let framework = self.native_framework(effects);
         let resources = Resources::from_proto(&task.resources).unwrap_or_default();
         let role: Arc<str> = resources
@@ -150,19 +134,38 @@ impl Master {
         let key = self.insert_task(framework, agent, &role, new, Arc::new(resources), effects);
         if unreachable {
             self.list_unreachable(key, framework, agent);
+        } else {
+            self.count_instance(key);
         }
-        self.count_instance(key, agent, group);
     }
 
-    fn count_instance(&mut self, key: TaskKey, agent: AgentKey, group: GroupKey) {
-        self.work.groups.insert(key, group);
-        self.sched.instance_added(group, agent_sched_key(agent));
+    /// The ledger counts a task that it did not place itself.
+    fn count_instance(&mut self, key: TaskKey) {
+        let Some(task) = self.task(key).cloned() else {
+            return;
+        };
+        if self.work.handles.contains_key(&key) {
+            return;
+        }
+        let Some(footing) = self.work.controllers.footing(&task.id) else {
+            return;
+        };
+        let handle = self.sched.instance_added(RunningInstance {
+            framework: sched_key(task.framework),
+            role: Arc::clone(&task.role),
+            agent: agent_sched_key(task.agent),
+            group: footing.group,
+            priority: footing.priority,
+            preemptible: footing.preemptible,
+            resources: Arc::clone(&task.resources),
+        });
+        self.work.handles.insert(key, handle);
     }
 
     /// A task gave its resources back: the ledger counts its instance no more.
-    pub(crate) fn uncount_instance(&mut self, key: TaskKey, agent: AgentKey) {
-        if let Some(group) = self.work.groups.remove(&key) {
-            self.sched.instance_removed(group, agent_sched_key(agent));
+    pub(crate) fn uncount_instance(&mut self, key: TaskKey) {
+        if let Some(handle) = self.work.handles.remove(&key) {
+            self.sched.instance_removed(handle);
         }
     }
 
@@ -170,6 +173,7 @@ impl Master {
         &mut self,
         instance: &str,
         grace_period_ns: u64,
+        pre_stop: Option<&PreStop>,
         effects: &mut Effects,
     ) {
         let key = self
@@ -203,11 +207,8 @@ impl Master {
         let Some(task) = self.task(key).cloned() else {
             return;
         };
-        if !self.work.groups.contains_key(&key)
-            && task.list == TaskList::Live
-            && let Some(group) = self.work.controllers.group_of(&task.id)
-        {
-            self.count_instance(key, task.agent, group);
+        if task.list == TaskList::Live && !wire::is_terminal(task.state) {
+            self.count_instance(key);
         }
         let last = v1::Task::decode(task.wire.clone())
             .ok()
