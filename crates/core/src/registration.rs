@@ -174,6 +174,7 @@ impl Master {
         }
         let record = self.agent(key);
         let spec = mezz_sched::AgentSpec {
+            id: record.id.to_string(),
             total: (*record.total).clone(),
             attributes: record.info.attributes.clone(),
             hostname: record.info.hostname.clone(),

@@ -6,7 +6,6 @@ mod timers;
 
 use std::sync::Arc;
 
-use mezz_proto::v1;
 use mezz_workload as work;
 use work::call::Call;
 use work::event::AgentNews;

@@ -60,7 +60,12 @@ impl Master {
             return;
         };
         self.sched.instance_removed(place.handle);
-        self.release(framework, place.agent, &place.resources);
+        self.sched.release(
+            self.now.mono.0,
+            sched_key(framework),
+            agent_sched_key(place.agent),
+            &place.resources,
+        );
     }
 
     pub(super) fn launch_instance(&mut self, launch: Launch, place: Place, effects: &mut Effects) {
