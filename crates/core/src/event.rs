@@ -124,4 +124,6 @@ pub enum TimerKey {
     RegistryCollection,
     /// Of the controllers of users' objects.
     Work(mezz_workload::event::TimerKey),
+    /// Somebody may starve for what offers hold that have stood for their least time.
+    Recall,
 }
