@@ -52,6 +52,8 @@ pub(crate) enum Part {
 /// What the walk over the turns of one agent came to.
 pub(crate) enum Step {
     Offer(Leaf, Part),
+    /// It is the turn of one with demands: the best of them goes to the agent that it fits best.
+    Place(Leaf),
     /// Somebody's minimum is larger than what is free here: see whether an agent be kept for them.
     Short(Leaf),
     /// The agent is kept for the one whose turn it is.
@@ -69,6 +71,8 @@ pub(crate) struct Cycle {
     pub(crate) candidates: Bits,
     /// How many more agents are looked at for what somebody wishes.
     pub(crate) looks: BTreeMap<FrameworkIndex, usize>,
+    /// The agents that have yet to be looked at.
+    pub(crate) unserved: Bits,
     /// None while all orders are by share.
     pub(crate) chance: Option<(Sorters, Dice)>,
 }
@@ -99,6 +103,7 @@ impl Scheduler {
             lacking: self.lacking_total(),
             candidates: Bits::default(),
             looks: BTreeMap::new(),
+            unserved: Bits::default(),
             chance: self.chance(),
         }
     }
@@ -123,7 +128,12 @@ impl Scheduler {
         }
         agents.sort_unstable();
         agents.dedup();
+        self.wake_demands();
+        for agent in &agents {
+            cycle.unserved.set(agent.slot(), true);
+        }
         for agent in agents {
+            cycle.unserved.set(agent.slot(), false);
             let Some(entry) = self.agent_mut(agent) else {
                 continue;
             };
@@ -140,6 +150,7 @@ impl Scheduler {
             }
         }
         self.retry_held_back(cycle, grants);
+        self.place_open(cycle, grants);
     }
 
     /// Looks at an agent for everybody, outside its turn.
@@ -183,6 +194,9 @@ impl Scheduler {
                             cycle.lacking = self.lacking_total();
                         }
                     }
+                    Some(Step::Place(leaf)) => {
+                        self.place_at_turn(leaf, Some(agent), cycle, grants);
+                    }
                     Some(Step::Short(leaf)) => self.consider_earmark(leaf, cycle),
                     Some(Step::Kept) | None => break,
                 }
@@ -190,7 +204,8 @@ impl Scheduler {
         }
     }
 
-    fn next_step(
+    /// What the next turn on an agent leads to.
+    pub(crate) fn next_step(
         &mut self,
         agent: AgentIndex,
         scope: Scope<'_>,
@@ -209,7 +224,7 @@ impl Scheduler {
         step
     }
 
-    fn grant(&mut self, agent: AgentIndex, leaf: Leaf, part: Part) -> Grant {
+    pub(crate) fn grant(&mut self, agent: AgentIndex, leaf: Leaf, part: Part) -> Grant {
         let role = Arc::clone(&self.roles.node(leaf.role).path);
         let allocated = match part {
             Part::Whole => self.hand_over_whole(leaf, agent, &role),
