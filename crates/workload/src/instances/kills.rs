@@ -120,6 +120,7 @@ impl Workloads {
         }
         self.note_instance(key);
         self.tell_change(key, effects);
+        service::recount(self, key);
     }
 
     pub(crate) fn queue_kill(&mut self, key: InstanceKey, effects: &mut Effects) {
@@ -168,6 +169,7 @@ impl Workloads {
         });
         self.note_instance(key);
         self.tell_change(key, effects);
+        service::recount(self, key);
     }
 
     /// Its drain is over, or its kill has come to nothing so far.
