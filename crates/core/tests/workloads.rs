@@ -76,8 +76,9 @@ fn mezz(world: &World) -> Framework {
 fn a_service_is_placed_and_starts_on_an_agent_with_its_port() {
     let mut world = World::new();
     let agent = world.agent("cpus:4;mem:4096;ports:[31000-32000]");
-    let WorkReply::Applied(applied) = apply(&mut world, vec![sleepers(2)]) else {
-        panic!("refused");
+    let reply = apply(&mut world, vec![sleepers(2)]);
+    let WorkReply::Applied(applied) = reply else {
+        panic!("{reply:?}");
     };
     assert_eq!(applied[0].generation, 1);
     world.settle();
