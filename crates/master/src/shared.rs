@@ -18,7 +18,7 @@ use crate::inbox::{Inbox, Input};
 use crate::native::History;
 use crate::open_streams::OpenStreams;
 use crate::options::MasterOptions;
-use crate::pieces::Readers;
+use crate::readers::Readers;
 use crate::timings::Timings;
 use crate::view::{View, ViewCell};
 
