@@ -6,12 +6,14 @@ mod timers;
 
 use std::sync::Arc;
 
+use mezz_spec::Spec;
 use mezz_workload as work;
 use work::call::Call;
 use work::event::AgentNews;
 
 use crate::durable::PREFIX;
 use crate::effect::{Effect, Effects, Reply, StoreOperation};
+use crate::event::TimerKey;
 use crate::fact::Fact;
 use crate::key::{AgentKey, RequestKey, TaskKey, Token};
 use crate::master::Master;
@@ -37,8 +39,19 @@ pub(crate) struct WorkState {
     reconciled: bool,
 }
 
+impl WorkState {
+    /// The timers that must be armed.
+    pub(crate) fn timer_keys(&self) -> impl Iterator<Item = TimerKey> {
+        self.timers.keys().copied().map(TimerKey::Work)
+    }
+}
+
 impl Master {
     pub(crate) fn on_work(&mut self, request: RequestKey, call: Call, effects: &mut Effects) {
+        if let Some(refusal) = not_built(&call) {
+            let reply = Reply::Work(Box::new(work::call::Reply::Refused(refusal)));
+            return effects.reply(request, reply);
+        }
         let event = work::event::Event::Call {
             request: work::key::RequestKey(request.0),
             call: Box::new(call),
@@ -100,8 +113,9 @@ impl Master {
             Wanted::Kill {
                 instance,
                 grace_period_ns,
-                pre_stop,
-            } => self.kill_instance(&instance, grace_period_ns, pre_stop.as_deref(), effects),
+                // Refused at the way in, until agents run it.
+                pre_stop: _,
+            } => self.kill_instance(&instance, grace_period_ns, effects),
             Wanted::SetTimer { key, at } => self.set_work_timer(key, at, effects),
             Wanted::CancelTimer(key) => self.cancel_work_timer(key, effects),
             Wanted::Fact(fact) => self.emit(Fact::Work(fact), effects),
@@ -188,6 +202,27 @@ impl Master {
             self.records.work = self.work.controllers.records().clone();
         }
     }
+}
+
+/// What the schema has room for, but no agent does yet.
+fn not_built(call: &Call) -> Option<work::call::Refusal> {
+    let Call::Apply { objects, .. } = call else {
+        return None;
+    };
+    objects.iter().find_map(|object| {
+        let containers = match &object.spec {
+            Spec::Service(service) => &service.template.containers,
+            Spec::Job(job) => &job.template.containers,
+            _ => return None,
+        };
+        let position = containers.iter().position(|own| own.pre_stop.is_some())?;
+        Some(work::call::Refusal::Invalid {
+            kind: object.spec.kind(),
+            name: object.name.to_string(),
+            path: format!("/spec/template/containers/{position}/pre_stop"),
+            message: "pre_stop is not built yet; leave it out, and use kill.drain".into(),
+        })
+    })
 }
 
 fn operation((key, value): (String, Option<bytes::Bytes>)) -> StoreOperation {

@@ -64,7 +64,11 @@ fn launched(world: &mut World, agent: &Agent) -> Vec<v1::TaskInfo> {
 
 fn mezz(world: &World) -> Framework {
     let records = world.master.records();
-    let (_, own) = records.frameworks.iter().find(|(_, own)| own.built_in).unwrap();
+    let (_, own) = records
+        .frameworks
+        .iter()
+        .find(|(_, own)| own.built_in)
+        .unwrap();
     Framework {
         id: own.id.to_string(),
         stream: mezz_core::key::StreamKey(0),
@@ -85,10 +89,23 @@ fn a_service_is_placed_and_starts_on_an_agent_with_its_port() {
     let tasks = launched(&mut world, &agent);
     assert_eq!(tasks.len(), 2);
     assert!(tasks[0].task_id.value.starts_with("team_web.instance-"));
-    let variables = &tasks[0].command.as_ref().unwrap().environment.as_ref().unwrap().variables;
-    let port = variables.iter().find(|own| own.name == "PORT_HTTP").unwrap();
+    let variables = &tasks[0]
+        .command
+        .as_ref()
+        .unwrap()
+        .environment
+        .as_ref()
+        .unwrap()
+        .variables;
+    let port = variables
+        .iter()
+        .find(|own| own.name == "PORT_HTTP")
+        .unwrap();
     assert!((31000..=32000).contains(&port.value().parse::<u32>().unwrap()));
-    let stored = world.store.keys().filter(|key| key.starts_with("core/work/instance/"));
+    let stored = world
+        .store
+        .keys()
+        .filter(|key| key.starts_with("core/work/instance/"));
     assert_eq!(stored.count(), 2, "{:?}", world.store.keys());
 }
 
@@ -117,12 +134,23 @@ fn the_next_master_goes_on_with_the_instances_that_run() {
     let info = launched(&mut world, &agent).remove(0);
     let own = mezz(&world);
     world.update(&agent, &own, &info.task_id.value, S::TaskRunning, 1);
-    let framework = (*world.master.records().frameworks.iter().next().unwrap().1.info).clone();
+    let framework = (*world
+        .master
+        .records()
+        .frameworks
+        .iter()
+        .next()
+        .unwrap()
+        .1
+        .info)
+        .clone();
     let task = v1::Task {
         name: info.name.clone(),
         task_id: info.task_id.clone(),
         framework_id: framework.id.clone().unwrap(),
-        agent_id: v1::AgentId { value: agent.id.clone() },
+        agent_id: v1::AgentId {
+            value: agent.id.clone(),
+        },
         state: S::TaskRunning as i32,
         resources: info.resources.clone(),
         ..v1::Task::default()
@@ -135,7 +163,10 @@ fn the_next_master_goes_on_with_the_instances_that_run() {
         vec![task],
     );
     world.pass(60 * SECOND_NS);
-    assert!(launched(&mut world, &back).is_empty(), "nothing is started twice");
+    assert!(
+        launched(&mut world, &back).is_empty(),
+        "nothing is started twice"
+    );
     let work = &world.master.records().work;
     assert_eq!(work.instances.len(), 1);
     let snapshot = world.master.snapshot();

@@ -18,11 +18,26 @@ pub(crate) struct WorkFact {
 enum Details {
     Generation(u64),
     Nothing,
-    Rollout { id: String, state: &'static str },
-    Run { id: String, state: &'static str },
-    Instance { id: String, phase: &'static str, state: &'static str },
-    Ended { id: String, message: String },
-    Fired { run: Option<String> },
+    Rollout {
+        id: String,
+        state: &'static str,
+    },
+    Run {
+        id: String,
+        state: &'static str,
+    },
+    Instance {
+        id: String,
+        phase: &'static str,
+        state: &'static str,
+    },
+    Ended {
+        id: String,
+        message: String,
+    },
+    Fired {
+        run: Option<String>,
+    },
 }
 
 /// The type of the event.
@@ -44,7 +59,12 @@ pub(crate) fn kind(fact: &Fact) -> &'static str {
 impl WorkFact {
     pub(crate) fn of(fact: &Fact, records: &Records) -> Self {
         match fact {
-            Fact::ObjectApplied { kind, name, generation, .. } => Self {
+            Fact::ObjectApplied {
+                kind,
+                name,
+                generation,
+                ..
+            } => Self {
                 kind: kind.word(),
                 name: name.to_string(),
                 details: Details::Generation(*generation),
@@ -57,10 +77,16 @@ impl WorkFact {
             Fact::RolloutStarted { rollout }
             | Fact::RolloutStepped { rollout }
             | Fact::RolloutEnded { rollout } => Self::of_rollout(*rollout, records),
-            Fact::InstanceChanged { instance, id, object } => {
-                Self::named(*object, instance_details(*instance, id, records), records)
-            }
-            Fact::InstanceEnded { id, object, message } => {
+            Fact::InstanceChanged {
+                instance,
+                id,
+                object,
+            } => Self::named(*object, instance_details(*instance, id, records), records),
+            Fact::InstanceEnded {
+                id,
+                object,
+                message,
+            } => {
                 let ended = Details::Ended {
                     id: id.to_string(),
                     message: message.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mezz_proto::v1;
 use mezz_resource::Resources;
 use mezz_sched::{Demand as Wanted, DemandKey, InstanceHandle, RunningInstance};
-use mezz_workload::effect::{Launch, PreStop};
+use mezz_workload::effect::Launch;
 use mezz_workload::event::{CheckFound, Event, Placed, Status};
 use prost::Message;
 
@@ -178,7 +178,6 @@ impl Master {
         &mut self,
         instance: &str,
         grace_period_ns: u64,
-        pre_stop: Option<&PreStop>,
         effects: &mut Effects,
     ) {
         let key = self

@@ -24,11 +24,9 @@ impl Workloads {
         let (priority, preemptible) = match &*object.spec {
             Spec::Service(service) => (service.priority, false),
             Spec::Job(job) => (job.priority, job.preemptible),
-            Spec::Cron(_)
-            | Spec::Dag(_)
-            | Spec::Group(_)
-            | Spec::Secret(_)
-            | Spec::Config(_) => (0, false),
+            Spec::Cron(_) | Spec::Dag(_) | Spec::Group(_) | Spec::Secret(_) | Spec::Config(_) => {
+                (0, false)
+            }
         };
         Some(Footing {
             group: group(record.object),
