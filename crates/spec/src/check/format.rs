@@ -29,7 +29,7 @@ pub(super) fn text(schema: &Value, text: &str, path: &str, out: &mut Vec<Finding
     if let Some(told) = read {
         let fault = match told.split_once("; ") {
             Some((message, hint)) => Fault::new(path, message).hint(hint),
-            None => Fault::new(path, told),
+            None => Fault::new(path, told).hint(format!("write {}", shape(schema))),
         };
         out.push(Finding::wrong(fault));
     }

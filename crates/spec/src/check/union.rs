@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::words::{actual, allowed, cure, one_of, shapes, unknown_word, variant};
 use super::{Checker, Finding};
 use crate::fault::{Fault, below};
-use crate::nearest::nearest_field;
+use crate::nearest::{nearest, nearest_field};
 use crate::schema::resolved;
 
 /// What comes of reading a union as an enumeration.
@@ -35,8 +35,9 @@ impl Checker<'_> {
             let is_other = found
                 .iter()
                 .any(|one| one.is_type && one.fault.path == path);
+            let is_far = value.as_str().is_some_and(|word| is_far_word(branch, word));
             let is_closer = meant.as_ref().is_none_or(|best| found.len() < best.len());
-            if !is_other && is_closer {
+            if !is_other && !is_far && is_closer {
                 meant = Some(found);
             }
         }
@@ -145,6 +146,11 @@ impl Checker<'_> {
             is_type: true,
         }
     }
+}
+
+/// Whether a branch is of words, and this is like none of them.
+fn is_far_word(branch: &Value, word: &str) -> bool {
+    allowed(branch).is_some_and(|words| nearest(word, words).is_none())
 }
 
 fn word_branches(branches: &[&Value]) -> usize {

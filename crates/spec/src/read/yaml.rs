@@ -165,7 +165,8 @@ impl Builder {
         (anchor, tag): (usize, Option<&Tag>),
         span: Span,
     ) {
-        self.is_blank &= self.stack.is_empty() && text.is_empty() && style == ScalarStyle::Plain;
+        self.is_blank &=
+            self.stack.is_empty() && matches!(text, "" | "~") && style == ScalarStyle::Plain;
         self.count(1, span);
         if self.wants_key() {
             self.key(text, style, span);
