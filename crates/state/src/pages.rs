@@ -177,6 +177,17 @@ pub struct Slots {
 }
 
 impl Slots {
+    /// Slots of which these, ascending, are taken already.
+    pub fn around(taken: impl Iterator<Item = u32>) -> Self {
+        let mut slots = Self::default();
+        for slot in taken {
+            slots.free.extend(slots.next..slot);
+            slots.next = slot + 1;
+        }
+        slots.free.reverse();
+        slots
+    }
+
     /// A slot that nothing uses.
     pub fn take(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
@@ -250,6 +261,13 @@ mod tests {
             .map(|change| change.slot)
             .collect();
         assert_eq!(changed, [5_000, 6_000]);
+    }
+
+    #[test]
+    fn slots_around_taken_ones_give_out_the_gaps_first() {
+        let mut slots = Slots::around([1, 3].into_iter());
+        assert_eq!(slots.in_use(), 2);
+        assert_eq!([slots.take(), slots.take(), slots.take()], [0, 2, 4]);
     }
 
     #[test]

@@ -26,6 +26,13 @@ pub enum Event {
     Agent(AgentNews),
     /// A timer fired.
     Timer(TimerKey),
+    /// What was measured of a service whose number of instances follows it.
+    Metrics {
+        object: ObjectKey,
+        /// In the order of its metrics: the average of all ready instances in thousandths of the metric's unit, none
+        /// where it could not be measured.
+        averages: Vec<Option<u64>>,
+    },
     /// This master leads now; what the store held below [`crate::records::PREFIX`].
     Restored(Vec<(String, Bytes)>),
     /// Every agent has reported or was given up: what has no task any more may be replaced.

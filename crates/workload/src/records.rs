@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mezz_proto::v1;
 use mezz_spec::{Kind, Name, Spec};
 use mezz_state::pages::Pages;
@@ -43,6 +44,8 @@ pub struct ObjectRecord {
     pub former: Vec<Former>,
     pub conditions: Vec<Condition>,
     pub status: Status,
+    /// Deleted, and no longer in the index, but instances of it still have to end.
+    pub deleted_at: Option<Wall>,
 }
 
 /// An earlier generation.
@@ -266,8 +269,56 @@ pub struct InstanceRecord {
     pub created_at: Wall,
     pub started_at: Option<Wall>,
     pub message: Box<str>,
-    /// Failures of the health check in a row, and when its verdict last changed.
+    /// When the verdict of the health check last changed.
     pub health_changed_at: Option<Wall>,
+    /// Since when it has been passing all that makes it ready, without a break.
+    pub passing_since: Option<Wall>,
+    pub unreachable_since: Option<Wall>,
+    /// Why it is being ended, once that was decided.
+    pub ending: Option<Ending>,
+    /// Whether its agent has told of it to this master.
+    pub confirmed: bool,
+    /// Of a service: the revision of its template.
+    pub revision: u32,
+    /// The task that a later master expects on the agent, encoded.
+    pub expected: Bytes,
+}
+
+/// Why an instance is being ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Ending {
+    /// There are more than are wanted.
+    ScaledDown,
+    /// One of another revision takes its place.
+    Replaced,
+    /// Its object was deleted.
+    Deleted,
+    /// Somebody asked for it.
+    Asked,
+    /// It came back after a replacement had taken its place.
+    Expunged,
+    /// Its run was stopped, or ended without it.
+    Stopped,
+    /// It took too long.
+    TimedOut,
+    /// Its agent is no longer for it.
+    Misplaced,
+}
+
+impl Ending {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::ScaledDown => "there are more instances than are wanted",
+            Self::Replaced => "an instance of another generation takes its place",
+            Self::Deleted => "its object was deleted",
+            Self::Asked => "somebody asked for its end",
+            Self::Expunged => "it came back after its replacement had started",
+            Self::Stopped => "its run was stopped",
+            Self::TimedOut => "it took longer than it may",
+            Self::Misplaced => "its agent is no longer for it",
+        }
+    }
 }
 
 /// Whose instance.
