@@ -26,7 +26,7 @@ impl Workloads {
             Event::Agent(news) => self.on_agent(news, effects),
             Event::Timer(key) => self.on_timer(key, effects),
             Event::Metrics { object, averages } => {
-                service::on_metrics(self, object, averages);
+                service::on_metrics(self, object, averages, effects);
             }
             Event::Restored(pairs) => self.restore(pairs, effects),
             Event::Reconciled => self.on_reconciled(effects),

@@ -21,6 +21,7 @@ pub mod records;
 mod restore;
 mod service;
 mod stored;
+mod why;
 mod workloads;
 mod writing;
 

@@ -20,6 +20,7 @@ mod statuses;
 mod stored;
 mod strategy;
 mod unreachable;
+mod why;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ pub(crate) use starting::on_placed;
 pub(crate) use state::Services;
 pub(crate) use statuses::{kill_terms, on_status};
 pub(crate) use stored::{adopt_instances, restore};
+pub(crate) use why::{why, why_instance, why_rollout};
 
 /// A service, or what it has from its groups, was created or changed. The id of the rollout that takes it there.
 pub(crate) fn on_apply(w: &mut Workloads, key: ObjectKey, effects: &mut Effects) -> Option<String> {

@@ -67,6 +67,11 @@ impl Kills {
         }
     }
 
+    /// Whether the instance waits because too many end already.
+    pub(crate) fn holds(&self, key: InstanceKey) -> bool {
+        self.arrivals.contains_key(&key)
+    }
+
     fn remove(&mut self, key: InstanceKey) {
         if let Some(arrival) = self.arrivals.remove(&key) {
             self.queue.remove(&arrival);

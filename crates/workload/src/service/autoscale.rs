@@ -3,6 +3,7 @@
 use mezz_spec::service::{Autoscale, Replicas};
 use mezz_state::time::Wall;
 
+use crate::effect::Effects;
 use crate::key::ObjectKey;
 use crate::service::revisions::as_service;
 use crate::service::state::{Count, Scaling};
@@ -73,7 +74,12 @@ impl Scaling {
 }
 
 /// What was measured of a service.
-pub(crate) fn on_metrics(w: &mut Workloads, key: ObjectKey, averages: Vec<Option<u64>>) {
+pub(crate) fn on_metrics(
+    w: &mut Workloads,
+    key: ObjectKey,
+    averages: Vec<Option<u64>>,
+    effects: &mut Effects,
+) {
     let now = w.wall();
     let Some(spec) = w.service_spec(key) else {
         return;
@@ -91,7 +97,7 @@ pub(crate) fn on_metrics(w: &mut Workloads, key: ObjectKey, averages: Vec<Option
     let (new, old) = state.sides();
     let ready = new.serving + old.serving;
     if state.durable.scaling.take(bounds, averages, ready, now) {
-        w.note_object(key);
+        w.write_service(key, effects);
         super::wake(w, key);
     }
 }

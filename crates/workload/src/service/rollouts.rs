@@ -231,6 +231,7 @@ impl Workloads {
             effects.fact(Fact::RolloutStepped { rollout: key });
         }
         self.write_service(service, effects);
+        super::wake(self, service);
     }
 
     /// Keeps what is old and what is new as it is now.

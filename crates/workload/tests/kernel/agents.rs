@@ -75,6 +75,7 @@ impl Kernel {
                 ports,
                 resources: demand.request.allocated_to(&demand.role).to_proto(),
             };
+            self.last_role = Some(demand.role.to_string());
             self.placing = Some((demand.group.0, demand.request.scalar("cpus").0));
             self.send(Event::Placed(placed));
             return true;

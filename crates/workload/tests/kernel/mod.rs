@@ -77,6 +77,8 @@ pub struct Kernel {
     pub unreachable: BTreeSet<Arc<str>>,
     /// Group and cpus of what is being placed.
     placing: Option<(u64, i64)>,
+    /// Of what was placed last.
+    pub last_role: Option<String>,
 }
 
 impl Kernel {
@@ -104,6 +106,7 @@ impl Kernel {
             is_full: false,
             unreachable: BTreeSet::new(),
             placing: None,
+            last_role: None,
         };
         for number in 0..agents {
             kernel.add_agent(number);
