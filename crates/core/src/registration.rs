@@ -200,46 +200,19 @@ impl Master {
     pub(crate) fn on_reregister(
         &mut self,
         session: SessionKey,
-        register: agent::Reregister,
+        mut register: agent::Reregister,
         effects: &mut Effects,
     ) {
         self.records.metrics.count(Counter::MessagesReregisterSlave);
         self.return_permit(effects);
-        let id = register
-            .agent
-            .id
-            .as_ref()
-            .map_or("", |id| id.value.as_str())
-            .to_owned();
-        if id.is_empty() {
-            return self.refuse(
-                session,
-                "an agent that registers again has to name its id".into(),
-                effects,
-            );
-        }
-        let total = match Resources::from_proto(&register.agent.resources) {
-            Ok(total) => total,
-            Err(error) => {
-                return self.refuse(
-                    session,
-                    format!("the agent's resources are invalid: {error}"),
-                    effects,
-                );
-            }
-        };
-        let (tasks, completed_tasks) = match (
-            reported_tasks(register.tasks),
-            reported_tasks(register.completed_tasks),
-        ) {
-            (Ok(tasks), Ok(completed)) => (tasks, completed),
-            (Err(error), _) | (_, Err(error)) => {
-                return self.refuse(
-                    session,
-                    format!("a task that the agent reports cannot be read: {error}"),
-                    effects,
-                );
-            }
+        let Report {
+            id,
+            total,
+            tasks,
+            completed_tasks,
+        } = match Report::take_from(&mut register) {
+            Ok(report) => report,
+            Err(message) => return self.refuse(session, message, effects),
         };
         let known = self.index.agents.get(id.as_str()).copied();
         if known.is_some_and(|key| self.agent(key).state == AgentState::Gone) {
@@ -304,6 +277,37 @@ impl Master {
             session,
             after: None,
         });
+    }
+}
+
+/// What has to be right in a registration before anything is done.
+struct Report {
+    id: String,
+    total: Resources,
+    tasks: Vec<Reported>,
+    completed_tasks: Vec<Reported>,
+}
+
+impl Report {
+    /// Reads and takes out what may be wrong; says what is.
+    fn take_from(register: &mut agent::Reregister) -> Result<Self, String> {
+        let id = register.agent.id.as_ref();
+        let id = id.map_or("", |id| id.value.as_str()).to_owned();
+        if id.is_empty() {
+            return Err("an agent that registers again has to name its id".into());
+        }
+        let total = Resources::from_proto(&register.agent.resources)
+            .map_err(|error| format!("the agent's resources are invalid: {error}"))?;
+        let tasks = |encoded: &mut Vec<Bytes>| {
+            reported_tasks(std::mem::take(encoded))
+                .map_err(|error| format!("a task that the agent reports cannot be read: {error}"))
+        };
+        Ok(Self {
+            id,
+            total,
+            tasks: tasks(&mut register.tasks)?,
+            completed_tasks: tasks(&mut register.completed_tasks)?,
+        })
     }
 }
 

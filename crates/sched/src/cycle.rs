@@ -69,6 +69,8 @@ pub(crate) struct Cycle {
     pub(crate) lacking: Option<Scalars>,
     /// Room for the set of those that an agent may be offered to.
     pub(crate) candidates: Bits,
+    /// Room for what a walk finds out.
+    pub(crate) findings: Findings,
     /// How many more agents are looked at for what somebody wishes.
     pub(crate) looks: BTreeMap<FrameworkIndex, usize>,
     /// The agents that have yet to be looked at.
@@ -102,6 +104,7 @@ impl Scheduler {
             considered: BTreeSet::new(),
             lacking: self.lacking_total(),
             candidates: Bits::default(),
+            findings: Findings::default(),
             looks: BTreeMap::new(),
             unserved: Bits::default(),
             chance: self.chance(),
@@ -190,7 +193,7 @@ impl Scheduler {
                         let (agent, part) = wished.unwrap_or((agent, part));
                         grants.push(self.grant(agent, leaf, part));
                         // A grant never makes guarantees lack more.
-                        if cycle.lacking.is_some() {
+                        if cycle.lacking.is_some() && self.is_guaranteed(leaf.role) {
                             cycle.lacking = self.lacking_total();
                         }
                     }
@@ -212,15 +215,20 @@ impl Scheduler {
         pass: Pass,
         cycle: &mut Cycle,
     ) -> Option<Step> {
-        let mut findings = Findings::default();
+        let mut findings = std::mem::take(&mut cycle.findings);
+        findings.clear();
         let step = self.walk_turns(agent, scope, pass, cycle, &mut findings);
         self.stats.leaves_examined += findings.examined;
-        for role in findings.short_of_quota {
-            self.hold_back(agent, role);
+        // An agent of which something was offered is walked again, unless nothing of it is left to hold back.
+        if matches!(step, None | Some(Step::Kept)) {
+            for role in &findings.short_of_quota {
+                self.hold_back(agent, *role, cycle.lacking.as_ref());
+            }
         }
         if let Some(entry) = self.agent_mut(agent) {
             entry.note_refusals(&findings.refused);
         }
+        cycle.findings = findings;
         step
     }
 
@@ -228,11 +236,7 @@ impl Scheduler {
         let role = Arc::clone(&self.roles.node(leaf.role).path);
         let allocated = match part {
             Part::Whole => self.hand_over_whole(leaf, agent, &role),
-            Part::Some(part) => {
-                let allocated = part.allocated_to(&role);
-                self.hand_over(leaf.framework, agent, &part, allocated.clone());
-                allocated
-            }
+            Part::Some(part) => self.hand_over_part(leaf, agent, &role, part),
         };
         self.drop_earmarks_of(leaf);
         self.note_offer(leaf.framework);

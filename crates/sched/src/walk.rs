@@ -27,6 +27,16 @@ pub(crate) struct Findings {
     barren: Option<(RoleIndex, Capabilities)>,
 }
 
+impl Findings {
+    /// Empties it, and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.examined = 0;
+        self.short_of_quota.clear();
+        self.refused.clear();
+        (self.room, self.barren) = (None, None);
+    }
+}
+
 /// The walk on one agent.
 struct Walk<'a> {
     sched: &'a Scheduler,
