@@ -50,6 +50,8 @@ pub struct Config {
     pub framework_sorter: Sorter,
     /// How long an agent is kept for one that waits for a large offer.
     pub earmark_ns: u64,
+    /// How long a demand waits in vain before agents are kept for it.
+    pub starving_ns: u64,
     /// How long room is kept that was made by ending work of lower priority.
     pub eviction_hold_ns: u64,
     /// By role: whether what is wanted there fills agents up or is spread; holds below it too.
@@ -69,6 +71,7 @@ impl Default for Config {
             role_sorter: Sorter::default(),
             framework_sorter: Sorter::default(),
             earmark_ns: 300_000_000_000,
+            starving_ns: 5_000_000_000,
             eviction_hold_ns: 60_000_000_000,
             packing: BTreeMap::new(),
         }

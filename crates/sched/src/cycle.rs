@@ -131,7 +131,7 @@ impl Scheduler {
         }
         agents.sort_unstable();
         agents.dedup();
-        self.wake_demands();
+        self.wake_demands(cycle);
         for agent in &agents {
             cycle.unserved.set(agent.slot(), true);
         }

@@ -103,6 +103,15 @@ fn quota_is_asked_for_the_whole_gang() {
     assert_eq!(lab.place().len(), 3);
 }
 
+/// A ledger that keeps agents for whoever has waited a second, for so many seconds.
+fn impatient(seconds: u64) -> Lab {
+    Lab::with(Config {
+        starving_ns: SECOND,
+        earmark_ns: seconds * SECOND,
+        ..Config::default()
+    })
+}
+
 /// Small work without end on a full cluster: each round one of it ends, in a circle.
 fn rounds_until(lab: &mut Lab, wanted: u64) -> usize {
     lab.want(9, demand("small", "cpus:1", 1_000_000));
@@ -111,7 +120,7 @@ fn rounds_until(lab: &mut Lab, wanted: u64) -> usize {
     for round in 0..1000 {
         let ended = running.remove(0);
         lab.end(&ended);
-        let placed = lab.place();
+        let placed = lab.pass(SECOND / 10).place();
         let (large, small): (Vec<_>, Vec<_>) =
             placed.into_iter().partition(|own| own.demand.0 == 1);
         running.extend(small);
@@ -126,14 +135,14 @@ fn rounds_until(lab: &mut Lab, wanted: u64) -> usize {
 
 #[test]
 fn small_work_does_not_starve_a_gang_and_goes_on_beside_it() {
-    let mut lab = Lab::new();
+    let mut lab = impatient(300);
     agents(&mut lab, 10, "cpus:4");
     assert!(rounds_until(&mut lab, 20) < 200);
 }
 
 #[test]
 fn one_large_instance_is_not_starved_by_small_work_of_its_own_role() {
-    let mut lab = Lab::new();
+    let mut lab = impatient(300);
     agents(&mut lab, 10, "cpus:4");
     lab.want(9, demand("team", "cpus:1", 1_000_000));
     let mut running = lab.place();
@@ -145,12 +154,11 @@ fn one_large_instance_is_not_starved_by_small_work_of_its_own_role() {
         },
     );
     lab.cycle();
-    assert_eq!(lab.sched.earmarks().count(), 1);
     let mut rounds = 0;
     while lab.sched.wanted(DemandKey(1)) > 0 {
         let ended = running.remove(0);
         lab.end(&ended);
-        running.extend(lab.place());
+        running.extend(lab.pass(SECOND / 10).place());
         rounds += 1;
         assert!(rounds < 100, "it starves");
     }
@@ -159,30 +167,27 @@ fn one_large_instance_is_not_starved_by_small_work_of_its_own_role() {
 
 #[test]
 fn agents_are_kept_for_a_limited_time_only() {
-    let mut lab = Lab::with(Config {
-        earmark_ns: 10 * SECOND,
-        ..Config::default()
-    });
+    let mut lab = impatient(10);
     agents(&mut lab, 10, "cpus:4");
     lab.want(9, demand("small", "cpus:1", 1_000_000));
     lab.place();
     lab.want(1, gang(demand("large", "cpus:4", 10)));
     lab.cycle();
-    assert_eq!(
-        lab.sched.earmarks().count(),
-        5,
-        "half of the agents at most"
-    );
+    lab.pass(SECOND).cycle();
+    let kept = |lab: &Lab| {
+        let earmarks = lab.sched.earmarks();
+        earmarks.filter(|own| &*own.role == "large").count()
+    };
+    assert!((4..=5).contains(&kept(&lab)), "half of the agents at most");
     lab.pass(10 * SECOND);
     lab.cycle();
-    assert_eq!(lab.sched.earmarks().count(), 0);
+    assert_eq!(kept(&lab), 0, "and for as long it waits without");
+    lab.sched.withdraw(DemandKey(1));
+    lab.pass(20 * SECOND);
     lab.want(2, gang(demand("large", "cpus:5", 10)));
     lab.cycle();
-    assert_eq!(
-        lab.sched.earmarks().count(),
-        0,
-        "no agent could ever hold it"
-    );
+    lab.pass(SECOND).cycle();
+    assert_eq!(kept(&lab), 0, "no agent could ever hold it");
 }
 
 fn preempting(priority: i32, request: &str, count: u64) -> Demand {
@@ -205,7 +210,6 @@ fn expendable(priority: i32, request: &str, count: u64) -> Demand {
 fn the_lowest_priority_gives_way_and_the_room_is_kept() {
     let mut lab = Lab::new();
     agents(&mut lab, 2, "cpus:4;mem:400");
-    lab.framework(0, &["greedy"]);
     lab.want(1, expendable(1, "cpus:2;mem:1", 2))
         .want(2, expendable(2, "cpus:1;mem:1", 2))
         .want(
@@ -217,6 +221,7 @@ fn the_lowest_priority_gives_way_and_the_room_is_kept() {
         );
     let placed = lab.place();
     assert_eq!(placed.len(), 5);
+    lab.framework(0, &["greedy"]);
     let grants = lab.cycle();
     for grant in &grants {
         lab.decline(grant, 3600 * SECOND);

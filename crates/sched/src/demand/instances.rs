@@ -64,6 +64,10 @@ impl Instances {
         listed.filter_map(|own| Some((own.instance.0, self.running.get(&own.instance.0)?)))
     }
 
+    pub(super) fn has_expendable(&self) -> bool {
+        !self.expendable.is_empty()
+    }
+
     fn add(&mut self, running: RunningInstance) -> InstanceHandle {
         self.last += 1;
         let handle = InstanceHandle(self.last);

@@ -125,16 +125,24 @@ fn is_simple(agent: &Agent) -> bool {
     agent.available.iter().all(|own| own.traits().is_none())
 }
 
+impl Shape {
+    /// The lack of one of its needs.
+    fn lack(&self, nth: usize) -> Misfit {
+        let named = self.quantities.iter().nth(nth);
+        let (name, amount) = named.expect("the needs are the quantities by their places");
+        Misfit::Lacks(name.clone(), amount)
+    }
+}
+
 impl Scheduler {
     pub(super) fn fits(&self, shape: &Shape, agent: &Agent, taken: u32) -> Result<(), Misfit> {
         if shape.is_exact || !is_simple(agent) {
             return self.fits_exactly(shape, agent, taken);
         }
         let times = i64::from(taken) + 1;
-        for (place, amount) in &shape.needs {
+        for (nth, (place, amount)) in shape.needs.iter().enumerate() {
             if agent.free.all.get(*place) < amount.saturating_mul(times) {
-                let name = self.names.name(*place).clone();
-                return Err(Misfit::Lacks(name, Scalar(*amount)));
+                return Err(shape.lack(nth));
             }
         }
         has_ports(&agent.available, &shape.key.ports, taken)

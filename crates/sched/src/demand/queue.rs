@@ -20,6 +20,8 @@ pub(crate) struct Pending {
     pub(crate) shape: ShapeIndex,
     pub(crate) turn: Turn,
     pub(crate) demand: Demand,
+    /// Since when nothing fits, if it was tried in vain since its last placement.
+    pub(crate) starves_since: Option<u64>,
 }
 
 /// The demands of one framework in one role.
@@ -53,6 +55,8 @@ pub(crate) struct Queue {
     placed: VecDeque<DemandPlacement>,
     pub(super) evictions: VecDeque<Eviction>,
     pub(super) ending: Ending,
+    /// Those that all agents together could not hold.
+    pub(super) hopeless: BTreeSet<DemandKey>,
     /// How many of the placements of each demand nobody has taken yet.
     untaken: BTreeMap<DemandKey, u64>,
     #[serde(skip)]
@@ -136,6 +140,7 @@ impl Queue {
     /// Forgets a demand, and its shape with the last one.
     pub(super) fn remove(&mut self, key: DemandKey) -> Option<Pending> {
         let pending = self.demands.remove(&key)?;
+        self.hopeless.remove(&key);
         self.change_turns(pending.shape, |turns| {
             turns.remove(&pending.turn);
         });

@@ -53,6 +53,7 @@ impl Scheduler {
             shape,
             turn,
             demand,
+            starves_since: None,
         });
         self.take_turns(leaf);
     }
@@ -99,6 +100,11 @@ impl Scheduler {
         self.queue
             .get(key)
             .map_or(0, |pending| pending.demand.count)
+    }
+
+    /// How often all agents were looked at for a demand since this ledger was made, copied or restored.
+    pub fn demand_scans(&self) -> u64 {
+        self.queue.scans.0
     }
 
     /// Withdraws all demands of a framework.

@@ -9,6 +9,7 @@ use super::queue::Block;
 use super::shapes::ShapeIndex;
 use super::{DemandKey, DemandPlacement, RunningInstance};
 use crate::cycle::{Cycle, Pass, Scope, Step};
+use crate::earmark::Keep;
 use crate::ids::{AgentIndex, Leaf, LeafNumber, RoleIndex, Slot};
 use crate::quota::Room;
 use crate::scalars::Sign;
@@ -27,6 +28,24 @@ struct Choice {
     agent: AgentIndex,
     /// Of a gang: where the others go.
     others: Vec<AgentIndex>,
+}
+
+/// Finds the first of two leaves.
+struct FirstOf([Leaf; 2]);
+
+impl Visitor for FirstOf {
+    type End = Leaf;
+
+    fn enter(&mut self, _: RoleIndex, _: &RoleNode) -> bool {
+        true
+    }
+
+    fn visit(&mut self, leaf: Leaf, _: LeafNumber) -> ControlFlow<Leaf> {
+        if self.0.contains(&leaf) {
+            return ControlFlow::Break(leaf);
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Finds the first leaf with something to try.
@@ -54,6 +73,9 @@ impl Visitor for FirstOpen<'_> {
 impl Scheduler {
     /// Remembers a change of an agent for the shapes.
     pub(crate) fn note_change(&mut self, change: Change) {
+        if matches!(change, Change::Kind(_)) {
+            self.queue.hopeless.clear();
+        }
         if !self.queue.shapes.is_empty() {
             self.queue.changes.0.note(change, self.agents.len());
         }
@@ -70,7 +92,7 @@ impl Scheduler {
     }
 
     /// Has the shapes that nothing fitted tried again, where something fits now.
-    pub(crate) fn wake_demands(&mut self) {
+    pub(crate) fn wake_demands(&mut self, cycle: &Cycle) {
         for (shape, block) in self.queue.blocked() {
             let relieved = match block {
                 Block::Quota => self.has_quota(shape),
@@ -78,6 +100,8 @@ impl Scheduler {
             };
             if relieved {
                 self.queue.unblock(shape);
+            } else if block == Block::Agents {
+                self.wait_longer(shape, cycle.now_ns);
             }
         }
     }
@@ -96,28 +120,28 @@ impl Scheduler {
         })
     }
 
-    /// Whether a shape that nothing fitted has an agent now; without candidates only what changed is looked at.
+    /// Whether a shape that nothing fitted has an agent now; without candidates only what changed is looked at first.
     fn has_candidate(&mut self, index: ShapeIndex) -> bool {
         let shape = self.queue.shapes.get(index);
+        let Some(head) = shape.turns.first().map(|turn| turn.demand) else {
+            return false;
+        };
         if shape.key.gang.is_some() {
             return true;
         }
-        if shape.candidates.0.is_some() {
-            let head = shape.turns.first().map(|turn| turn.demand);
-            return head.is_some_and(|head| self.best_agent(index, head).is_some());
-        }
         let changes = &self.queue.changes.0;
-        let end = changes.end();
-        let list = shape.seen.0.and_then(|seen| changes.since(seen));
-        let found = list.is_none_or(|list| {
-            list.iter().any(|change| {
-                let (Change::Contents(agent) | Change::Kind(agent)) = change;
-                self.agent(*agent)
-                    .is_some_and(|agent| agent.is_usable() && self.fits(shape, agent, 0).is_ok())
-            })
-        });
-        self.queue.shapes.get_mut(index).seen.0 = Some(end);
-        found
+        let seen = shape.seen.0.and_then(|seen| changes.since(seen));
+        let fits = |change: &Change| {
+            let (Change::Contents(agent) | Change::Kind(agent)) = change;
+            let agent = self.agent(*agent).filter(|agent| agent.is_usable());
+            agent.is_some_and(|agent| self.fits(shape, agent, 0).is_ok())
+        };
+        if shape.candidates.0.is_none() && seen.is_some_and(|list| !list.iter().any(fits)) {
+            let end = changes.end();
+            self.queue.shapes.get_mut(index).seen.0 = Some(end);
+            return false;
+        }
+        self.best_agent(index, head).is_some()
     }
 
     /// The best agent for the next instance of a demand.
@@ -162,7 +186,7 @@ impl Scheduler {
     }
 
     /// Where the next instance of a leaf goes; shapes that nothing fits are set aside.
-    fn choose(&mut self, leaf: Leaf, cycle: &mut Cycle) -> Option<Choice> {
+    fn choose(&mut self, leaf: Leaf, cycle: &Cycle) -> Option<Choice> {
         loop {
             let (turn, shape) = self.queue.head(leaf)?;
             if self.quotas > 0 && !self.has_quota(shape) {
@@ -185,7 +209,7 @@ impl Scheduler {
                     others,
                 });
             }
-            self.wait_for_agents(shape, leaf, cycle);
+            self.wait_for_agents(shape, cycle.now_ns);
         }
     }
 
@@ -269,6 +293,7 @@ impl Scheduler {
             return;
         };
         pending.demand.count -= 1;
+        pending.starves_since = None;
         let (stated, is_done) = (&pending.demand, pending.demand.count == 0);
         let priority = stated.priority;
         let running = RunningInstance {
@@ -317,11 +342,30 @@ impl Scheduler {
 
     /// Whether an agent is kept for somebody else.
     pub(super) fn is_kept_from(&self, agent: AgentIndex, demand: DemandKey) -> bool {
-        !self.earmarks.is_empty()
-            && self
-                .earmarks
-                .get(&agent)
-                .is_some_and(|earmark| earmark.keep.demand() != Some(demand))
+        if self.earmarks.is_empty() {
+            return false;
+        }
+        let Some(earmark) = self.earmarks.get(&agent) else {
+            return false;
+        };
+        let Some(own) = self.queue.get(demand) else {
+            return true;
+        };
+        match earmark.keep {
+            Keep::Room(other) => other != demand,
+            Keep::Turn(other) if earmark.leaf == own.leaf => {
+                let other = self.queue.get(other);
+                other.is_some_and(|other| other.turn.priority <= own.turn.priority)
+                    && earmark.keep.demand() != Some(demand)
+            }
+            Keep::Turn(_) | Keep::Offers => !self.comes_before(own.leaf, earmark.leaf),
+        }
+    }
+
+    /// Whether one leaf's turn is before that of another.
+    fn comes_before(&self, leaf: Leaf, other: Leaf) -> bool {
+        let mut first = FirstOf([leaf, other]);
+        self.roles.walk(&mut first).break_value() == Some(leaf)
     }
 
     fn recount_lacking(&mut self, cycle: &mut Cycle) {

@@ -10,7 +10,6 @@ use super::judge::Misfit;
 use super::queue::Block;
 use super::shapes::{Shape, ShapeIndex};
 use super::{DemandKey, Eviction, InstanceHandle, Preemption};
-use crate::cycle::Cycle;
 use crate::earmark::{Earmark, Keep};
 use crate::ids::{AgentIndex, Leaf};
 use crate::scheduler::Scheduler;
@@ -34,20 +33,37 @@ impl Scheduler {
     }
 
     /// No agent fits a shape whose turn it is.
-    pub(super) fn wait_for_agents(&mut self, index: ShapeIndex, leaf: Leaf, cycle: &mut Cycle) {
-        let head = self.queue.shapes.get(index).turns.first().copied();
+    pub(super) fn wait_for_agents(&mut self, index: ShapeIndex, now_ns: u64) {
         self.queue.block(index, Block::Agents);
-        let Some(demand) = head.map(|turn| turn.demand) else {
+        let head = self.first_of(index);
+        if let Some(pending) = head.and_then(|demand| self.queue.get_mut(demand)) {
+            pending.starves_since.get_or_insert(now_ns);
+        }
+        self.wait_longer(index, now_ns);
+    }
+
+    /// Sees whether room can be made, or kept, for a shape that nothing fits.
+    pub(super) fn wait_longer(&mut self, index: ShapeIndex, now_ns: u64) {
+        let leaf = self.queue.shapes.get(index).key.leaf;
+        if self.is_resting(leaf, now_ns) {
+            return;
+        }
+        let Some(demand) = self.first_of(index) else {
             return;
         };
-        let preempts = self
+        let stated = self
             .queue
             .get(demand)
-            .is_some_and(|pending| pending.demand.preempts == Preemption::LowerPriority);
-        if preempts && !self.is_resting(leaf, cycle.now_ns) {
-            self.preempt(index, leaf, demand, cycle.now_ns);
+            .map(|pending| pending.demand.preempts);
+        if stated == Some(Preemption::LowerPriority) && self.queue.instances.has_expendable() {
+            self.preempt(index, leaf, demand, now_ns);
         }
-        self.consider_keeping(index, leaf, demand, cycle);
+        self.consider_keeping(index, demand, now_ns);
+    }
+
+    fn first_of(&self, index: ShapeIndex) -> Option<DemandKey> {
+        let turns = &self.queue.shapes.get(index).turns;
+        turns.first().map(|turn| turn.demand)
     }
 
     fn is_resting(&self, leaf: Leaf, now_ns: u64) -> bool {
@@ -55,40 +71,60 @@ impl Scheduler {
         rest.is_some_and(|rest_ns| *rest_ns > now_ns)
     }
 
-    /// Keeps agents for a demand, if none are kept for its leaf.
-    fn consider_keeping(
-        &mut self,
-        index: ShapeIndex,
-        leaf: Leaf,
-        demand: DemandKey,
-        cycle: &mut Cycle,
-    ) {
-        if self.config.earmark_ns == 0
-            || self.is_resting(leaf, cycle.now_ns)
-            || self.hopeless.contains(&leaf)
-            || self.earmarks.values().any(|earmark| earmark.leaf == leaf)
-            || !cycle.considered.insert(leaf)
-        {
+    /// Keeps agents for the first demand of a shape once it has waited long enough, unless the leaf has some already for
+    /// one that does not come later.
+    fn consider_keeping(&mut self, index: ShapeIndex, demand: DemandKey, now_ns: u64) {
+        let shape = self.queue.shapes.get(index);
+        let (leaf, gang) = (shape.key.leaf, shape.key.gang.is_some());
+        let Some(pending) = self.queue.get(demand) else {
+            return;
+        };
+        let patience_ns = self.config.starving_ns;
+        let starves = pending
+            .starves_since
+            .is_some_and(|since_ns| since_ns.saturating_add(patience_ns) <= now_ns);
+        if !starves || self.config.earmark_ns == 0 || self.queue.hopeless.contains(&demand) {
             return;
         }
-        let gang = self.queue.shapes.get(index).key.gang.is_some();
-        let count = match self.queue.get(demand) {
-            Some(pending) if gang => pending.demand.count,
-            _ => 1,
-        };
-        let most = self.agents.len().div_ceil(if gang { 2 } else { 10 });
-        let Some(kept) = self.agents_to_keep(index, count) else {
-            self.hopeless.insert(leaf);
+        let (count, turn) = (if gang { pending.demand.count } else { 1 }, pending.turn);
+        let earlier = |other: DemandKey| self.queue.get(other).is_some_and(|own| own.turn <= turn);
+        let mut kept = self.earmarks.values().filter(|own| own.leaf == leaf);
+        if kept.any(|own| own.keep.demand().is_none_or(earlier)) {
+            return;
+        }
+        let Some(agents) = self.agents_to_keep(index, count) else {
+            self.queue.hopeless.insert(demand);
             return;
         };
-        let room = most.saturating_sub(self.earmarks.len());
-        let earmark = Earmark {
-            leaf,
-            keep: Keep::Turn(demand),
-            until_ns: cycle.now_ns.saturating_add(self.config.earmark_ns),
-        };
-        for agent in kept.into_iter().take(room) {
-            self.earmarks.insert(agent, earmark);
+        let most = self.agents.len().div_ceil(if gang { 2 } else { 10 });
+        let until_ns = now_ns.saturating_add(self.config.earmark_ns);
+        self.keep_agents(leaf, demand, &agents, most, until_ns);
+    }
+
+    fn keep_agents(
+        &mut self,
+        leaf: Leaf,
+        demand: DemandKey,
+        agents: &[AgentIndex],
+        most: usize,
+        until_ns: u64,
+    ) {
+        let later = self.earmarks.iter();
+        let later = later.filter(|(_, own)| own.leaf == leaf);
+        for agent in later.map(|(agent, _)| *agent).collect::<Vec<_>>() {
+            self.drop_earmark(agent);
+        }
+        let keep = Keep::Turn(demand);
+        for agent in agents {
+            if self.earmarks.len() >= most {
+                return;
+            }
+            let earmark = Earmark {
+                leaf,
+                keep,
+                until_ns,
+            };
+            self.earmarks.entry(*agent).or_insert(earmark);
         }
     }
 
@@ -100,21 +136,20 @@ impl Scheduler {
         let path = self.role_path(shape.key.leaf.role);
         let mut able: Vec<(u64, i64, AgentIndex)> = Vec::new();
         for agent in candidates.admitted() {
-            let Some(entry) = self.agent(agent).filter(|entry| entry.is_usable()) else {
+            let lacks = candidates.judge(self, shape, agent);
+            let may_fit = matches!(lacks, Ok(_) | Err(Misfit::Lacks(..)));
+            let Some(entry) = self.agent(agent).filter(|_| may_fit) else {
                 continue;
             };
-            if self.earmarks.contains_key(&agent) {
+            if candidates.closed_for(agent).is_some() {
                 continue;
             }
             let total = entry.spec.total.allocatable_to(path);
             let amount = |place| total.scalar(self.names.name(place).as_str()).0;
             let times = Self::times(shape, amount);
             if times > 0 {
-                able.push((
-                    times,
-                    readiness(shape, |place| entry.free.all.get(place)),
-                    agent,
-                ));
+                let ready = readiness(shape, |place| entry.free.all.get(place));
+                able.push((times, ready, agent));
             }
         }
         self.keep_candidates(index, candidates);

@@ -98,7 +98,8 @@ impl Scheduler {
             let within = room.as_ref().is_none_or(|room| {
                 shape.needs.iter().all(|(place, need)| {
                     let wanted = need.saturating_mul(taken);
-                    wanted <= room.limit.get(*place).min(room.all.get(*place))
+                    *place >= self.names.len()
+                        || wanted <= room.limit.get(*place).min(room.all.get(*place))
                 })
             });
             if !within {
