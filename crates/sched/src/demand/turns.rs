@@ -328,7 +328,7 @@ impl Scheduler {
     /// Moves resources to a leaf, as used.
     fn occupy(&mut self, leaf: Leaf, agent: AgentIndex, taken: &Resources, resources: Resources) {
         let delta = self.names.delta(&resources);
-        self.roles.apply(leaf, &delta, Sign::Plus, &self.names);
+        self.roles.apply(leaf, &delta, Sign::Plus);
         self.roles
             .apply_upwards(leaf.role, &delta.charged, Sign::Plus, |node| &mut node.used);
         self.relieve(leaf.role);
