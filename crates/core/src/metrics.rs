@@ -66,7 +66,7 @@ counters! {
 /// The counters of the master.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Metrics {
-    #[serde(with = "crate::serde_forms::array")]
+    #[serde(with = "mezz_state::serde_forms::array")]
     values: [u64; COUNTERS.len()],
     /// `task_<state>/source_<source>/reason_<reason>` of terminal updates.
     reasons: Arc<BTreeMap<String, u64>>,

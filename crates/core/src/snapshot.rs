@@ -1,11 +1,8 @@
 //! The whole state as bytes, and back: a restored master goes on exactly as the one that was written.
 
 use postcard::ser_flavors::Flavor;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::master::Master;
-use crate::pages::Pages;
 
 /// Why bytes are no snapshot of this program's state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,37 +72,6 @@ impl Flavor for Pieces<'_> {
     fn finalize(mut self) -> postcard::Result<()> {
         self.hand_on();
         Ok(())
-    }
-}
-
-/// The records with their slots, in slot order.
-impl<T: Serialize> Serialize for Pages<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let records: Vec<(u32, &T)> = self
-            .iter()
-            .map(|(slot, record)| {
-                let slot = u32::try_from(slot).expect("keys of records have 32 bits");
-                (slot, &**record)
-            })
-            .collect();
-        records.serialize(serializer)
-    }
-}
-
-/// Slots beyond any that a state of this size can have used would make the pages grow without end.
-const SPREAD: usize = 1 << 26;
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pages<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut pages = Self::default();
-        for (slot, record) in Vec::<(u32, T)>::deserialize(deserializer)? {
-            let slot = slot as usize;
-            if slot >= SPREAD {
-                return Err(D::Error::custom("a slot is out of range"));
-            }
-            pages.insert(slot, record);
-        }
-        Ok(pages)
     }
 }
 

@@ -18,22 +18,22 @@ use crate::time::Mono;
 /// From names to keys. Looked up, never iterated.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Index {
-    #[serde(with = "crate::serde_forms::sorted")]
+    #[serde(with = "mezz_state::serde_forms::sorted")]
     pub(crate) frameworks: FxHashMap<Arc<str>, FrameworkKey>,
-    #[serde(with = "crate::serde_forms::sorted")]
+    #[serde(with = "mezz_state::serde_forms::sorted")]
     pub(crate) agents: FxHashMap<Arc<str>, AgentKey>,
-    #[serde(with = "crate::serde_forms::sorted")]
+    #[serde(with = "mezz_state::serde_forms::sorted")]
     pub(crate) offers: FxHashMap<Arc<str>, OfferKey>,
-    #[serde(with = "crate::serde_forms::sorted")]
+    #[serde(with = "mezz_state::serde_forms::sorted")]
     pub(crate) tasks: FxHashMap<(FrameworkKey, Box<str>), TaskKey>,
-    #[serde(with = "crate::serde_forms::sorted")]
+    #[serde(with = "mezz_state::serde_forms::sorted")]
     pub(crate) executors: FxHashMap<(AgentKey, FrameworkKey, Box<str>), ExecutorKey>,
     /// By the token of its first registration; the agent's own token tells whether the entry still holds.
-    #[serde(with = "crate::serde_forms::sorted")]
+    #[serde(with = "mezz_state::serde_forms::sorted")]
     pub(crate) registrations: FxHashMap<Bytes, AgentKey>,
-    #[serde(with = "crate::serde_forms::sorted")]
+    #[serde(with = "mezz_state::serde_forms::sorted")]
     pub(crate) sessions: FxHashMap<SessionKey, SessionState>,
-    #[serde(with = "crate::serde_forms::sorted")]
+    #[serde(with = "mezz_state::serde_forms::sorted")]
     pub(crate) streams: FxHashMap<StreamKey, FrameworkKey>,
 }
 

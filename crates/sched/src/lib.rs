@@ -13,6 +13,7 @@ mod classes;
 mod config;
 mod constraints;
 mod cycle;
+mod demand;
 mod dice;
 mod earmark;
 mod explain;
@@ -39,6 +40,10 @@ pub use config::{
 };
 pub use constraints::{
     ConstraintError, ConstraintFault, OfferConstraints, PatternError, RegexLimits,
+};
+pub use demand::{
+    Demand, DemandKey, GroupKey, Packing, PlaceKey, PlaceTest, PortsWanted, Preemption, Rule,
+    Rules, Spread,
 };
 pub use ids::{AgentIndex, FrameworkIndex, RoleIndex};
 pub use placement::{Placement, Refusals};

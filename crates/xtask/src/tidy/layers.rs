@@ -16,10 +16,17 @@ pub(super) enum Layer {
 }
 
 const LAYERS: &[(Layer, &[&str])] = &[
-    (Layer::Words, &["proto", "resource", "spec"]),
+    (Layer::Words, &["proto", "resource", "state", "spec"]),
     (
         Layer::Cores,
-        &["sched", "core", "recording", "agent-core", "launch-plan"],
+        &[
+            "sched",
+            "workload",
+            "core",
+            "recording",
+            "agent-core",
+            "launch-plan",
+        ],
     ),
     (Layer::Drivers, &["store", "container", "warden", "http"]),
     (
@@ -39,6 +46,12 @@ const WITHIN: &[(&str, &str, &str)] = &[
     ("spec", "proto", "the converters write the wire's tasks"),
     ("spec", "resource", "quantities of a specification"),
     ("core", "sched", "the core owns the fairness ledger"),
+    (
+        "workload",
+        "sched",
+        "the controllers say what they want placed in the ledger's words",
+    ),
+    ("core", "workload", "the core owns the controllers"),
     (
         "recording",
         "core",

@@ -5,6 +5,9 @@
 
 use std::sync::Arc;
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 const PAGE: usize = 64;
 const CHUNK: usize = 64;
 
@@ -174,6 +177,17 @@ pub struct Slots {
 }
 
 impl Slots {
+    /// Slots of which these, ascending, are taken already.
+    pub fn around(taken: impl Iterator<Item = u32>) -> Self {
+        let mut slots = Self::default();
+        for slot in taken {
+            slots.free.extend(slots.next..slot);
+            slots.next = slot + 1;
+        }
+        slots.free.reverse();
+        slots
+    }
+
     /// A slot that nothing uses.
     pub fn take(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
@@ -183,13 +197,44 @@ impl Slots {
     }
 
     /// How many slots are taken.
-    pub(crate) fn in_use(&self) -> usize {
+    pub fn in_use(&self) -> usize {
         (self.next as usize).saturating_sub(self.free.len())
     }
 
     /// Gives a slot back.
     pub fn give(&mut self, slot: u32) {
         self.free.push(slot);
+    }
+}
+
+/// The records with their slots, in slot order.
+impl<T: Serialize> Serialize for Pages<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let records: Vec<(u32, &T)> = self
+            .iter()
+            .map(|(slot, record)| {
+                let slot = u32::try_from(slot).expect("keys of records have 32 bits");
+                (slot, &**record)
+            })
+            .collect();
+        records.serialize(serializer)
+    }
+}
+
+/// Slots beyond any that a state of this size can have used would make the pages grow without end.
+const SPREAD: usize = 1 << 26;
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pages<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut pages = Self::default();
+        for (slot, record) in Vec::<(u32, T)>::deserialize(deserializer)? {
+            let slot = slot as usize;
+            if slot >= SPREAD {
+                return Err(D::Error::custom("a slot is out of range"));
+            }
+            pages.insert(slot, record);
+        }
+        Ok(pages)
     }
 }
 
@@ -216,6 +261,13 @@ mod tests {
             .map(|change| change.slot)
             .collect();
         assert_eq!(changed, [5_000, 6_000]);
+    }
+
+    #[test]
+    fn slots_around_taken_ones_give_out_the_gaps_first() {
+        let mut slots = Slots::around([1, 3].into_iter());
+        assert_eq!(slots.in_use(), 2);
+        assert_eq!([slots.take(), slots.take(), slots.take()], [0, 2, 4]);
     }
 
     #[test]

@@ -4,17 +4,15 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A map as its entries in the order of its keys.
-pub(crate) mod sorted {
+pub mod sorted {
     use std::hash::Hash;
 
     use rustc_hash::FxHashMap;
 
     use super::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(crate) fn serialize<K, V, S>(
-        map: &FxHashMap<K, V>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error>
+    #[expect(clippy::implicit_hasher, reason = "the one hasher of the cores")]
+    pub fn serialize<K, V, S>(map: &FxHashMap<K, V>, serializer: S) -> Result<S::Ok, S::Error>
     where
         K: Serialize + Ord,
         V: Serialize,
@@ -25,7 +23,7 @@ pub(crate) mod sorted {
         serializer.collect_seq(entries)
     }
 
-    pub(crate) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<FxHashMap<K, V>, D::Error>
+    pub fn deserialize<'de, K, V, D>(deserializer: D) -> Result<FxHashMap<K, V>, D::Error>
     where
         K: Deserialize<'de> + Eq + Hash,
         V: Deserialize<'de>,
@@ -38,17 +36,17 @@ pub(crate) mod sorted {
 }
 
 /// An array longer than serde knows.
-pub(crate) mod array {
+pub mod array {
     use super::{Deserialize, Deserializer, Error, Serializer};
 
-    pub(crate) fn serialize<S: Serializer, const N: usize>(
+    pub fn serialize<S: Serializer, const N: usize>(
         array: &[u64; N],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(array)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+    pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
         deserializer: D,
     ) -> Result<[u64; N], D::Error> {
         Vec::deserialize(deserializer)?

@@ -1,0 +1,140 @@
+//! Jobs: work that ends. Each start is a run.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::placement::Placement;
+use crate::quantity::{Share, Span};
+use crate::service::Backoff;
+use crate::template::{Template, is_default};
+
+/// The largest array.
+pub const MAX_COMPLETIONS: u32 = 1_000_000;
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// When it runs by itself.
+    #[serde(default)]
+    pub start: Start,
+    pub template: Template,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub placement: Placement,
+    /// So many indices at the same time.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub parallelism: u32,
+    /// So many indices, each of which must succeed once; each gets its number as `MEZZ_INDEX`.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub completions: u32,
+    /// Whether all of `parallelism` are placed at once or none.
+    #[serde(default)]
+    pub gang: bool,
+    /// So often an index that failed is started again. Ends that are nobody's fault (a lost agent, a preemption) do not count.
+    #[serde(default)]
+    pub retries: u32,
+    /// Which ends are retried.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retry_on: RetryOn,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub backoff: Backoff,
+    /// The run goes on as long as no more indices than this have failed for good.
+    #[serde(default = "no_failure")]
+    pub max_failed: Share,
+    /// So long one attempt may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_timeout: Option<Span>,
+    /// So long a run may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Span>,
+    /// So long the first start may wait for a place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_deadline: Option<Span>,
+    /// What a run may be given, as `PARAM_<NAME>` in the environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Parameter>,
+    /// Higher goes first within its role.
+    #[serde(default)]
+    pub priority: i32,
+    /// May be ended for the sake of higher priorities in its role.
+    #[serde(default)]
+    pub preemptible: bool,
+    /// Without it the leading components of the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub history: History,
+}
+
+/// When a job runs by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// Once, when it is first applied.
+    #[default]
+    Once,
+    /// Only when somebody runs it.
+    Manual,
+}
+
+/// Which ends are retried.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryOn {
+    /// Exit statuses; any but 0 without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exit_statuses: Vec<u8>,
+}
+
+/// Something that a run may be given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// Without it the parameter has to be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// The only values that are taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_of: Vec<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+/// How many finished runs are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    #[serde(default = "ten")]
+    pub succeeded: u32,
+    #[serde(default = "ten")]
+    pub failed: u32,
+    /// Older ones go, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age: Option<Span>,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            succeeded: ten(),
+            failed: ten(),
+            age: None,
+        }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn ten() -> u32 {
+    10
+}
+
+fn no_failure() -> Share {
+    Share::Count(0)
+}

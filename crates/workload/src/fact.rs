@@ -1,0 +1,53 @@
+//! What happened to users' objects: typed, in the past tense. The core numbers them with its own.
+
+use std::sync::Arc;
+
+use mezz_spec::{Kind, Name};
+
+use crate::key::{InstanceKey, ObjectKey, RolloutKey, RunKey};
+
+/// Something that happened. Keys can be resolved in the view published with the fact.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub enum Fact {
+    ObjectApplied {
+        object: ObjectKey,
+        kind: Kind,
+        name: Name,
+        generation: u64,
+        is_new: bool,
+    },
+    ObjectDeleted {
+        kind: Kind,
+        name: Name,
+    },
+    RolloutStarted {
+        rollout: RolloutKey,
+    },
+    RolloutStepped {
+        rollout: RolloutKey,
+    },
+    RolloutEnded {
+        rollout: RolloutKey,
+    },
+    InstanceChanged {
+        instance: InstanceKey,
+        id: Arc<str>,
+        object: ObjectKey,
+    },
+    InstanceEnded {
+        id: Arc<str>,
+        object: ObjectKey,
+        message: String,
+    },
+    RunStarted {
+        run: RunKey,
+    },
+    RunEnded {
+        run: RunKey,
+    },
+    /// A fire-time was decided upon.
+    CronFired {
+        object: ObjectKey,
+        run: Option<RunKey>,
+    },
+}

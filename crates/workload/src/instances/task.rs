@@ -1,0 +1,169 @@
+//! The task of an instance, from its template and the place that it got.
+
+use std::collections::BTreeMap;
+
+use mezz_proto::v1;
+use mezz_spec::template::{Artifact, Container, Kill, Limit, MaterialFile, Template};
+use mezz_spec::{Kind, Name};
+
+use crate::event::AgentInfo;
+use crate::instances::environment::{Material, command_info};
+use crate::instances::{checks, ports, wire_labels};
+use crate::workloads::Workloads;
+
+/// Why an instance cannot be started now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("there is no {0} '{1}', which its environment or files refer to")]
+    Missing(Kind, String),
+    #[error("{0} '{1}' has no key '{2}', which its environment or files refer to")]
+    NoKey(Kind, String, String),
+    #[error("{0} '{1}' has not exactly one key; say in the reference which one is meant")]
+    WhichKey(Kind, String),
+}
+
+/// What a task is made of.
+pub(crate) struct TaskPlan<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) name: &'a Name,
+    pub(crate) template: &'a Template,
+    pub(crate) container: &'a Container,
+    /// In the order of the container's ports.
+    pub(crate) ports: &'a [u16],
+    pub(crate) agent: &'a AgentInfo,
+    pub(crate) labels: &'a BTreeMap<String, String>,
+    /// From the groups.
+    pub(crate) env: &'a BTreeMap<String, String>,
+    /// From the controller: what the instance is.
+    pub(crate) extra: &'a [(String, String)],
+}
+
+impl Workloads {
+    /// The task, without agent id and resources.
+    pub(crate) fn task_info(&self, plan: &TaskPlan<'_>) -> Result<v1::TaskInfo, StartError> {
+        let container = plan.container;
+        let mut command = container
+            .command
+            .as_ref()
+            .map(command_info)
+            .unwrap_or_default();
+        command.user.clone_from(&plan.template.user);
+        command.uris = container.artifacts.iter().map(uri).collect();
+        command.environment = Some(self.environment(plan)?);
+        let name = host_name(plan.name);
+        Ok(v1::TaskInfo {
+            task_id: v1::TaskId {
+                value: plan.id.to_owned(),
+            },
+            command: Some(command),
+            container: self.files(&container.files)?.map(Box::new),
+            health_check: checks::health(container, plan.ports).map(Box::new),
+            check: checks::check(container, plan.ports).map(Box::new),
+            kill_policy: Some(kill_policy(&plan.template.kill)),
+            labels: wire_labels(plan.labels),
+            discovery: (!plan.ports.is_empty()).then(|| {
+                Box::new(v1::DiscoveryInfo {
+                    visibility: v1::discovery_info::Visibility::Framework as i32,
+                    name: Some(name.clone()),
+                    ports: Some(ports::announced(&container.ports, plan.ports)),
+                    ..v1::DiscoveryInfo::default()
+                })
+            }),
+            limits: limits(container),
+            name,
+            ..v1::TaskInfo::default()
+        })
+    }
+
+    fn files(&self, files: &[MaterialFile]) -> Result<Option<v1::ContainerInfo>, StartError> {
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let volumes = files
+            .iter()
+            .map(|file| {
+                let secret = match self.material(&file.from)? {
+                    Material::Secret(secret) => secret,
+                    Material::Text(text) => v1::Secret {
+                        r#type: Some(v1::secret::Type::Value as i32),
+                        reference: None,
+                        value: Some(v1::secret::Value {
+                            data: text.into_bytes().into(),
+                        }),
+                    },
+                };
+                Ok(volume(&file.path, secret))
+            })
+            .collect::<Result<_, StartError>>()?;
+        Ok(Some(v1::ContainerInfo {
+            r#type: v1::container_info::Type::Mesos as i32,
+            volumes,
+            ..v1::ContainerInfo::default()
+        }))
+    }
+}
+
+/// A name as host names are written, the innermost part first: `/team/app` is `app.team`.
+pub(crate) fn host_name(name: &Name) -> String {
+    let parts: Vec<&str> = name.components().rev().collect();
+    parts.join(".")
+}
+
+fn volume(path: &str, secret: v1::Secret) -> v1::Volume {
+    v1::Volume {
+        mode: v1::volume::Mode::Ro as i32,
+        container_path: path.to_owned(),
+        source: Some(v1::volume::Source {
+            r#type: Some(v1::volume::source::Type::Secret as i32),
+            secret: Some(secret),
+            ..v1::volume::Source::default()
+        }),
+        ..v1::Volume::default()
+    }
+}
+
+fn uri(artifact: &Artifact) -> v1::command_info::Uri {
+    v1::command_info::Uri {
+        value: artifact.uri.clone(),
+        executable: Some(artifact.executable),
+        extract: Some(artifact.extract && !artifact.executable),
+        cache: Some(artifact.cache),
+        output_file: artifact.path.clone(),
+    }
+}
+
+fn kill_policy(kill: &Kill) -> v1::KillPolicy {
+    v1::KillPolicy {
+        grace_period: Some(v1::DurationInfo {
+            nanoseconds: i64::try_from(kill.grace.nanoseconds()).unwrap_or(i64::MAX),
+        }),
+    }
+}
+
+fn limits(container: &Container) -> BTreeMap<String, v1::value::Scalar> {
+    let mut limits = BTreeMap::new();
+    let Some(bounds) = &container.resources.limits else {
+        return limits;
+    };
+    let scalar = |thousandths: u64| v1::value::Scalar {
+        value: thousandths as f64 / 1_000.0,
+    };
+    let unlimited = v1::value::Scalar {
+        value: f64::INFINITY,
+    };
+    if let Some(cpus) = bounds.cpus {
+        let value = match cpus {
+            Limit::Amount(cpus) => scalar(cpus.0),
+            Limit::Unlimited(_) => unlimited,
+        };
+        limits.insert("cpus".to_owned(), value);
+    }
+    if let Some(mem) = bounds.mem {
+        let value = match mem {
+            Limit::Amount(mem) => scalar(mem.mebibytes_thousandths()),
+            Limit::Unlimited(_) => unlimited,
+        };
+        limits.insert("mem".to_owned(), value);
+    }
+    limits
+}

@@ -1,0 +1,350 @@
+//! The records of users' objects: shared, by cheap clones, with every view. Readers see only these.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mezz_proto::v1;
+use mezz_spec::{Kind, Name, Spec};
+use mezz_state::pages::Pages;
+use mezz_state::time::Wall;
+
+use crate::event::AgentInfo;
+use crate::key::{InstanceKey, ObjectKey, RolloutKey, RunKey};
+
+/// All keys of the controllers in the store begin so.
+pub const PREFIX: &str = "work/";
+
+/// Everything that a reader may see.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Records {
+    pub objects: Pages<ObjectRecord>,
+    pub rollouts: Pages<RolloutRecord>,
+    pub runs: Pages<RunRecord>,
+    pub instances: Pages<InstanceRecord>,
+    /// By kind and name.
+    pub index: Arc<BTreeMap<(Kind, Name), ObjectKey>>,
+    pub frozen: bool,
+}
+
+/// An object with its status.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ObjectRecord {
+    pub key: ObjectKey,
+    pub name: Name,
+    /// Made once; tells an object from an earlier one of the same name.
+    pub uid: Box<str>,
+    /// Goes up with every change of spec or labels.
+    pub generation: u64,
+    pub labels: BTreeMap<String, String>,
+    pub spec: Arc<Spec>,
+    pub created_at: Wall,
+    pub changed_at: Wall,
+    /// Earlier generations, oldest first, bounded.
+    pub former: Vec<Former>,
+    pub conditions: Vec<Condition>,
+    pub status: Status,
+    /// Deleted, and no longer in the index, but instances of it still have to end.
+    pub deleted_at: Option<Wall>,
+}
+
+/// An earlier generation.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Former {
+    pub generation: u64,
+    pub changed_at: Wall,
+    pub spec: Arc<Spec>,
+}
+
+/// Something that is true of an object, since when, and why.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Condition {
+    /// One word, such as `ready`, `progressing`, `crash_looping`, `paused`.
+    pub kind: Box<str>,
+    pub is_true: bool,
+    /// One word.
+    pub reason: Box<str>,
+    pub message: Box<str>,
+    pub since: Wall,
+}
+
+/// What a kind has to say beyond conditions.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Status {
+    #[default]
+    Nothing,
+    Service(ServiceStatus),
+    Job(JobStatus),
+    Cron(CronStatus),
+}
+
+/// How a service stands.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ServiceStatus {
+    pub wanted: u32,
+    pub staged: u32,
+    pub running: u32,
+    pub ready: u32,
+    pub healthy: u32,
+    pub unhealthy: u32,
+    /// The generation that is fully rolled out.
+    pub stable_generation: Option<u64>,
+    pub rollout: Option<RolloutKey>,
+    /// Failures in a row, and until when nothing is started because of them.
+    pub failures: u32,
+    pub backoff_until: Option<Wall>,
+    pub last_failure: Option<Failure>,
+}
+
+/// The last instance that failed.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Failure {
+    pub instance: Box<str>,
+    pub agent: AgentInfo,
+    pub state: v1::TaskState,
+    pub message: Box<str>,
+    pub at: Wall,
+    pub generation: u64,
+}
+
+/// How a job or dag stands.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct JobStatus {
+    pub active: u32,
+    pub succeeded: u64,
+    pub failed: u64,
+    pub last_success_at: Option<Wall>,
+    pub last_failure_at: Option<Wall>,
+}
+
+/// How a cron stands.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct CronStatus {
+    /// Up to here every fire-time has been decided upon.
+    pub decided_until: Wall,
+    pub next_at: Option<Wall>,
+    pub last_run: Option<Box<str>>,
+    pub missed: u64,
+}
+
+/// The act of moving a service to a generation.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct RolloutRecord {
+    pub key: RolloutKey,
+    pub id: Box<str>,
+    pub object: ObjectKey,
+    pub from: Option<u64>,
+    pub to: u64,
+    pub state: RolloutState,
+    /// Of a canary: which step, from 0.
+    pub step: u32,
+    pub started_at: Wall,
+    pub progressed_at: Wall,
+    pub ended_at: Option<Wall>,
+    pub new_ready: u32,
+    pub old_left: u32,
+    pub wanted: u32,
+    pub failures: u32,
+    pub message: Box<str>,
+}
+
+/// Where a rollout stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum RolloutState {
+    /// It waits for what its service comes after.
+    Waiting,
+    Rolling,
+    /// Somebody has to resume it, or a pause has to end.
+    Paused,
+    /// It goes back to the generation before, because it failed.
+    RollingBack,
+    Succeeded,
+    RolledBack,
+    Failed,
+    /// Another change, or somebody, ended it.
+    Superseded,
+    Aborted,
+}
+
+/// A run of a job or dag.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct RunRecord {
+    pub key: RunKey,
+    pub id: Box<str>,
+    pub object: ObjectKey,
+    pub generation: u64,
+    pub parameters: BTreeMap<String, String>,
+    pub cause: Cause,
+    pub state: RunState,
+    pub created_at: Wall,
+    pub started_at: Option<Wall>,
+    pub ended_at: Option<Wall>,
+    pub counts: Counts,
+    /// The last ends of attempts, newest last, bounded.
+    pub ends: Vec<AttemptEnd>,
+    pub message: Box<str>,
+    /// Of a dag: by node.
+    pub nodes: BTreeMap<String, NodeState>,
+}
+
+/// Why a run was started.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Cause {
+    Applied,
+    User,
+    /// A cron, with the fire-time.
+    Cron {
+        object: ObjectKey,
+        fire_at: Wall,
+    },
+    /// A node of a dag's run.
+    Node {
+        run: RunKey,
+        node: Box<str>,
+        attempt: u32,
+    },
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum RunState {
+    /// Nothing of it has started yet.
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    Stopped,
+}
+
+/// How many indices are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Counts {
+    pub waiting: u32,
+    pub running: u32,
+    pub succeeded: u32,
+    pub failed: u32,
+    pub retried: u32,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct AttemptEnd {
+    pub instance: Box<str>,
+    pub index: u32,
+    pub attempt: u32,
+    pub state: v1::TaskState,
+    pub exit_status: Option<i32>,
+    pub message: Box<str>,
+    pub agent: Arc<str>,
+    pub started_at: Option<Wall>,
+    pub at: Wall,
+}
+
+/// Where a node of a dag's run stands.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum NodeState {
+    Waiting,
+    Running { run: RunKey, attempt: u32 },
+    Succeeded { run: Option<RunKey> },
+    Failed { run: RunKey },
+    Skipped,
+}
+
+/// One placed pod.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct InstanceRecord {
+    pub key: InstanceKey,
+    /// The task id.
+    pub id: Arc<str>,
+    pub object: ObjectKey,
+    pub owner: Owner,
+    pub agent: AgentInfo,
+    pub phase: Phase,
+    pub state: v1::TaskState,
+    pub healthy: Option<bool>,
+    pub ready: bool,
+    /// In the order of the template's ports.
+    pub ports: Vec<u16>,
+    pub addresses: Vec<Box<str>>,
+    pub created_at: Wall,
+    pub started_at: Option<Wall>,
+    pub message: Box<str>,
+    /// When the verdict of the health check last changed.
+    pub health_changed_at: Option<Wall>,
+    /// Since when it has been passing all that makes it ready, without a break.
+    pub passing_since: Option<Wall>,
+    pub unreachable_since: Option<Wall>,
+    /// Why it is being ended, once that was decided.
+    pub ending: Option<Ending>,
+    /// Whether its agent has told of it to this master.
+    pub confirmed: bool,
+    /// Of a service: the revision of its template.
+    pub revision: u32,
+    /// The task that a later master expects on the agent, encoded.
+    pub expected: Bytes,
+}
+
+/// Why an instance is being ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Ending {
+    /// There are more than are wanted.
+    ScaledDown,
+    /// One of another revision takes its place.
+    Replaced,
+    /// Its object was deleted.
+    Deleted,
+    /// Somebody asked for it.
+    Asked,
+    /// It came back after a replacement had taken its place.
+    Expunged,
+    /// Its run was stopped, or ended without it.
+    Stopped,
+    /// It took too long.
+    TimedOut,
+    /// Its agent is no longer for it.
+    Misplaced,
+}
+
+impl Ending {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::ScaledDown => "there are more instances than are wanted",
+            Self::Replaced => "an instance of another generation takes its place",
+            Self::Deleted => "its object was deleted",
+            Self::Asked => "somebody asked for its end",
+            Self::Expunged => "it came back after its replacement had started",
+            Self::Stopped => "its run was stopped",
+            Self::TimedOut => "it took longer than it may",
+            Self::Misplaced => "its agent is no longer for it",
+        }
+    }
+}
+
+/// Whose instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Owner {
+    Service {
+        ordinal: u32,
+        generation: u64,
+    },
+    Run {
+        run: RunKey,
+        index: u32,
+        attempt: u32,
+    },
+}
+
+/// Where an instance stands with us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Phase {
+    /// Sent to its agent.
+    Starting,
+    Running,
+    /// Shown as leaving, not yet told.
+    Draining,
+    /// Told to end.
+    Stopping,
+    /// Its agent cannot be reached.
+    Unreachable,
+}
