@@ -35,7 +35,7 @@ pub(crate) struct MasterNode {
     held: BTreeMap<u64, VecDeque<(Token, Effect)>>,
     next_request: u64,
     /// What is written down of this life.
-    recording: Option<Life>,
+    pub(crate) recording: Option<Life>,
 }
 
 impl MasterNode {
@@ -135,13 +135,6 @@ impl World {
         }
         for effect in effects.list {
             self.master_effect(effect);
-        }
-    }
-
-    /// The life of the master is over, and with it its recording.
-    pub(crate) fn finish_recording(&mut self) {
-        if let (Some(core), Some(recording)) = (&self.master.core, self.master.recording.take()) {
-            self.recorded.lives.push(recording.end(core));
         }
     }
 

@@ -10,6 +10,7 @@ use mezz_recording::{
 };
 
 use crate::schedule::End;
+use crate::world::World;
 
 const EVENTS_PER_CHECKPOINT: u64 = 64;
 
@@ -65,5 +66,14 @@ impl Life {
     pub(crate) fn end(mut self, core: &Master) -> Vec<u8> {
         self.bytes.extend(end_segment(hash_state(core)));
         self.bytes
+    }
+}
+
+impl World {
+    /// The life of the master is over, and with it its recording.
+    pub(crate) fn finish_recording(&mut self) {
+        if let (Some(core), Some(recording)) = (&self.master.core, self.master.recording.take()) {
+            self.recorded.lives.push(recording.end(core));
+        }
     }
 }
