@@ -47,7 +47,7 @@ pub(crate) const SHARED: &[FlagSpec] = &[
     FlagSpec::built(
         "domain",
         Kind::Text,
-        "Region and zone, as the JSON of a DomainInfo; agents of another region than the master's are offered only to frameworks with the REGION_AWARE capability",
+        "Region and zone, as the JSON of a DomainInfo",
     ),
     FlagSpec::refused(
         "firewall_rules",
