@@ -18,6 +18,7 @@ pub mod router;
 pub mod server;
 pub mod session;
 pub mod stream;
+pub mod task_output;
 
 pub use body::Body;
 pub use request::Request;
