@@ -7,6 +7,7 @@ use mezz_resource::Resources;
 use prost::Message;
 use v1::master_info::capability::Type;
 
+use crate::admission::domain_info;
 use crate::durable::{
     AGENT, CLUSTER, FRAMEWORK, NATIVE, StoredAgent, StoredCluster, StoredFramework,
     StoredNativeTask, StoredWeight, WEIGHT, WORK, put,
@@ -97,7 +98,7 @@ impl Master {
                 capability(Type::AgentDraining),
                 capability(Type::QuotaV2),
             ],
-            ..v1::MasterInfo::default()
+            domain: config.domain.as_ref().map(domain_info),
         };
         MasterRecord {
             info,

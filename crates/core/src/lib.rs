@@ -5,6 +5,7 @@
 
 mod accept;
 mod accounts;
+mod admission;
 mod agent_loss;
 mod calls;
 pub mod config;
@@ -48,6 +49,7 @@ pub mod validation;
 mod wire;
 mod work;
 
+pub use admission::fault_domain;
 pub use master::Master;
 pub use mezz_sched::{GpuPolicy, RegexLimits, Sorter};
 pub use mezz_state::{pages, time};

@@ -50,6 +50,7 @@ impl Master {
             excluded_fair_share_names: config.fair_sharing_excluded_resource_names.clone(),
             role_whitelist: config.role_whitelist.clone(),
             gpus: config.gpus,
+            home_region: config.domain.as_ref().map(|domain| domain.region.clone()),
             role_sorter: config.role_sorter,
             framework_sorter: config.framework_sorter,
             ..mezz_sched::Config::default()
