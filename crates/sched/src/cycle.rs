@@ -69,12 +69,12 @@ pub(crate) struct Cycle {
     pub(crate) lacking: Option<Scalars>,
     /// Room for the set of those that an agent may be offered to.
     pub(crate) candidates: Bits,
-    /// The agents that have yet to be looked at.
-    pub(crate) unserved: Bits,
     /// Room for what a walk finds out.
     pub(crate) findings: Findings,
     /// How many more agents are looked at for what somebody wishes.
     pub(crate) looks: BTreeMap<FrameworkIndex, usize>,
+    /// The agents that have yet to be looked at.
+    pub(crate) unserved: Bits,
     /// None while all orders are by share.
     pub(crate) chance: Option<(Sorters, Dice)>,
 }
@@ -104,9 +104,9 @@ impl Scheduler {
             considered: BTreeSet::new(),
             lacking: self.lacking_total(),
             candidates: Bits::default(),
-            unserved: Bits::default(),
             findings: Findings::default(),
             looks: BTreeMap::new(),
+            unserved: Bits::default(),
             chance: self.chance(),
         }
     }

@@ -309,7 +309,10 @@ fn write_detailed(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f,
             "{} filtered by a decline, the first for another {}",
             are(*agents),
-            format_duration(Duration::from_nanos(*ends_in_ns))
+            // Tenths of a second are as much as anybody reads.
+            format_duration(Duration::from_millis(
+                ends_in_ns.div_ceil(100_000_000) * 100
+            ))
         ),
         Reason::RuleUnmet { agents, rule } => {
             write!(f, "{} {rule}", counted(*agents, "fails", "fail"))
