@@ -29,6 +29,8 @@ pub(crate) struct WorkState {
     timers: std::collections::BTreeMap<work::event::TimerKey, crate::time::Wall>,
     /// Tasks of instances, as the ledger counts them.
     handles: std::collections::BTreeMap<TaskKey, mezz_sched::InstanceHandle>,
+    /// Those of them that end for the sake of work of a higher priority.
+    preempted: std::collections::BTreeSet<TaskKey>,
     /// Statuses of the built-in framework's tasks that the controllers have not heard.
     touched: Vec<work::event::Event>,
     /// Agents whose news they have not heard.

@@ -55,6 +55,18 @@ impl Master {
         }
     }
 
+    /// Ends instances in whose place the ledger wants to put work of a higher priority.
+    pub(crate) fn end_preempted(&mut self, effects: &mut Effects) {
+        while let Some(eviction) = self.sched.take_eviction() {
+            let handles = self.work.handles.iter();
+            let victims = handles.filter(|(_, handle)| eviction.victims.contains(handle));
+            for key in victims.map(|(key, _)| *key).collect::<Vec<_>>() {
+                self.work.preempted.insert(key);
+                self.kill_task(key, None, effects);
+            }
+        }
+    }
+
     pub(super) fn give_back(&mut self, place: Place) {
         let Some(framework) = self.native.framework else {
             return;
@@ -202,7 +214,16 @@ impl Master {
     /// Keeps a status of one of the built-in framework's tasks until the event is done.
     pub(crate) fn touch_work(&mut self, status: &v1::TaskStatus) {
         let instance = status.task_id.value.as_str().into();
-        let status = told(status);
+        let key = self
+            .native
+            .framework
+            .and_then(|framework| self.task_key(framework, &status.task_id.value));
+        let ended = wire::is_terminal(status.state());
+        let mut status = told(status);
+        if ended && key.is_some_and(|key| self.work.preempted.remove(&key)) {
+            status.reason = Some(v1::task_status::Reason::ContainerPreempted as i32);
+            status.message = "Ended for the sake of work of a higher priority".into();
+        }
         self.work.touched.push(Event::Status { instance, status });
     }
 
