@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mezz_spec::{Kind, Name};
 use mezz_state::pages::Slots;
 use mezz_state::serde_forms;
 use mezz_state::time::{Now, Wall};
@@ -15,10 +16,12 @@ use crate::effect::Effects;
 use crate::event::{AgentInfo, Event};
 use crate::instances::kills::Kills;
 use crate::job::Jobs;
-use crate::key::InstanceKey;
+use crate::key::{InstanceKey, RunKey};
 use crate::records::Records;
+use crate::runs::Runs;
 use crate::service::Services;
 use crate::writing::Unwritten;
+use crate::{cron, dag, job};
 
 /// How far this master has come in taking over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,6 +55,7 @@ pub struct Workloads {
     pub(crate) kills: Kills,
     pub(crate) unwritten: Unwritten,
     pub(crate) services: Services,
+    pub(crate) runs: Runs,
     pub(crate) jobs: Jobs,
     pub(crate) crons: Crons,
     pub(crate) dags: Dags,
@@ -75,6 +79,22 @@ impl Workloads {
         self.stage
     }
 
+    /// Why an object stands where it does, in words, as far as the controllers know.
+    pub fn why(&self, kind: Kind, name: &Name) -> Option<Vec<String>> {
+        let key = self.key_of(kind, name)?;
+        Some(match kind {
+            Kind::Job => job::why(self, key),
+            Kind::Cron => cron::why(self, key),
+            Kind::Dag => dag::why(self, key),
+            _ => Vec::new(),
+        })
+    }
+
+    /// Why a run stands where it does.
+    pub fn why_run(&self, run: RunKey) -> Vec<String> {
+        dag::why_run(self, run).unwrap_or_else(|| job::why_run(self, run))
+    }
+
     /// Keys of the store that could not be read, with the reason.
     pub fn unreadable(&self) -> &BTreeMap<String, String> {
         &self.unreadable
@@ -82,10 +102,23 @@ impl Workloads {
 
     /// Takes an event; what is to be done about it is added to `effects`, in order.
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
+        self.handle_all(now, [event], effects);
+    }
+
+    /// Takes the events of one batch; what has to be written for all of them is one write, and comes first.
+    pub fn handle_all(
+        &mut self,
+        now: Now,
+        events: impl IntoIterator<Item = Event>,
+        effects: &mut Effects,
+    ) {
         self.now = now;
         let start = effects.list.len();
-        self.dispatch(event, effects);
+        for event in events {
+            self.dispatch(event, effects);
+        }
         self.settle_services(effects);
+        self.settle_runs(effects);
         self.arm_writing(effects);
         effects.settle_writes(start);
     }

@@ -1,0 +1,482 @@
+//! A cluster of twenty lines for the controllers: places what is demanded, runs what is launched, keeps what is written,
+//! and lets a test say how each task ends and when the master dies.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mezz_proto::v1::{TaskInfo, TaskState};
+use mezz_sched::{Demand, DemandKey};
+use mezz_spec::{Kind, Name, Object, Spec};
+use mezz_state::time::{Mono, Now, SECOND_NS, Wall};
+use mezz_workload::Workloads;
+use mezz_workload::call::{ApplyMode, Call, Conflict, Reply};
+use mezz_workload::effect::{Effect, Effects};
+use mezz_workload::event::{AgentInfo, AgentNews, Event, Placed, Status, TimerKey};
+use mezz_workload::fact::Fact;
+use mezz_workload::key::RequestKey;
+use mezz_workload::records::{RunRecord, RunState};
+use serde_json::{Value, json};
+
+/// 2026-01-01T00:00:00Z.
+pub const START: u64 = 1_767_225_600 * SECOND_NS;
+
+pub struct Agent {
+    pub is_up: bool,
+    pub room: usize,
+}
+
+pub struct Task {
+    pub agent: String,
+    pub info: TaskInfo,
+    pub state: TaskState,
+}
+
+pub struct Cluster {
+    pub w: Workloads,
+    pub wall: u64,
+    mono: u64,
+    pub store: BTreeMap<String, Bytes>,
+    pub writes: Vec<Vec<String>>,
+    pub demands: BTreeMap<DemandKey, Demand>,
+    pub agents: BTreeMap<String, Agent>,
+    pub tasks: BTreeMap<String, Task>,
+    timers: BTreeMap<TimerKey, u64>,
+    pub facts: Vec<Arc<Fact>>,
+    replies: BTreeMap<u64, Reply>,
+    pub launched: Vec<String>,
+    pub killed: Vec<String>,
+    /// Whether a kill ends its task at once.
+    pub obeys: bool,
+    queue: VecDeque<Event>,
+    next_request: u64,
+}
+
+/// Where a master dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    BeforeWrite,
+    AfterWrite,
+}
+
+impl Cluster {
+    pub fn new(agents: usize, room: usize) -> Self {
+        let agents = (0..agents).map(|n| (format!("agent-{n}"), Agent { is_up: true, room }));
+        let mut cluster = Self {
+            w: Workloads::new(),
+            wall: START,
+            mono: 0,
+            store: BTreeMap::new(),
+            writes: Vec::new(),
+            demands: BTreeMap::new(),
+            agents: agents.collect(),
+            tasks: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            facts: Vec::new(),
+            replies: BTreeMap::new(),
+            launched: Vec::new(),
+            killed: Vec::new(),
+            obeys: true,
+            queue: VecDeque::new(),
+            next_request: 0,
+        };
+        cluster.take_over();
+        cluster
+    }
+
+    fn take_over(&mut self) {
+        let pairs = self.store.clone().into_iter().collect();
+        self.send(Event::Restored(pairs));
+        for (id, agent) in &self.agents {
+            if agent.is_up {
+                self.queue.push_back(Event::Agent(AgentNews::Up(info(id))));
+            } else {
+                let news = AgentNews::Unreachable(id.as_str().into());
+                self.queue.push_back(Event::Agent(news));
+            }
+        }
+        for (id, task) in &self.tasks {
+            if self.agents[&task.agent].is_up {
+                self.queue.push_back(status(id, task.state, None, ""));
+            }
+        }
+        self.queue.push_back(Event::Reconciled);
+        self.pump();
+    }
+
+    /// Another master takes over.
+    pub fn restart(&mut self) {
+        self.w = Workloads::new();
+        self.demands.clear();
+        self.timers.clear();
+        self.queue.clear();
+        self.take_over();
+    }
+
+    /// The master dies while it handles an event; another takes over.
+    pub fn die(&mut self, event: Event, death: Death) {
+        let mut effects = Effects::default();
+        self.w.handle(self.now(), event, &mut effects);
+        if death == Death::AfterWrite {
+            for effect in effects.list {
+                if let Effect::Persist(writes) = effect {
+                    self.write(writes);
+                }
+            }
+        }
+        self.restart();
+    }
+
+    pub fn now(&self) -> Now {
+        Now {
+            mono: Mono(self.mono),
+            wall: Wall(self.wall),
+        }
+    }
+
+    pub fn send(&mut self, event: Event) {
+        self.queue.push_back(event);
+        self.pump();
+    }
+
+    fn pump(&mut self) {
+        while let Some(event) = self.queue.pop_front() {
+            self.handle(event, None);
+            self.place();
+        }
+    }
+
+    fn handle(&mut self, event: Event, placed_on: Option<&str>) {
+        let mut effects = Effects::default();
+        self.w.handle(self.now(), event, &mut effects);
+        let mut answers = 0;
+        for effect in effects.list {
+            match effect {
+                Effect::Persist(writes) => self.write(writes),
+                Effect::Reply { request, reply } => {
+                    self.replies.insert(request.0, reply);
+                }
+                Effect::Demand { key, demand } => {
+                    assert!(demand.count > 0);
+                    self.demands.insert(key, *demand);
+                }
+                Effect::Withdraw(key) => {
+                    self.demands.remove(&key);
+                }
+                Effect::Launch(launch) => {
+                    answers += 1;
+                    let agent = placed_on.expect("a launch answers a place");
+                    self.launch(agent, launch.task);
+                }
+                Effect::Decline => answers += 1,
+                Effect::Expect { .. } => {}
+                Effect::Kill { instance, .. } => self.kill(&instance),
+                Effect::SetTimer { key, at } => {
+                    self.timers.insert(key, at.0);
+                }
+                Effect::CancelTimer(key) => {
+                    self.timers.remove(&key);
+                }
+                Effect::Fact(fact) => self.facts.push(fact),
+            }
+        }
+        assert_eq!(
+            answers,
+            usize::from(placed_on.is_some()),
+            "one answer to a place"
+        );
+    }
+
+    fn write(&mut self, writes: Vec<(String, Option<Bytes>)>) {
+        self.writes
+            .push(writes.iter().map(|(key, _)| key.clone()).collect());
+        for (key, value) in writes {
+            match value {
+                Some(value) => self.store.insert(key, value),
+                None => self.store.remove(&key),
+            };
+        }
+    }
+
+    fn launch(&mut self, agent: &str, info: TaskInfo) {
+        let id = info.task_id.value.clone();
+        assert!(!self.tasks.contains_key(&id), "{id} is launched twice");
+        self.launched.push(id.clone());
+        let task = Task {
+            agent: agent.to_owned(),
+            info,
+            state: TaskState::TaskStaging,
+        };
+        self.tasks.insert(id, task);
+    }
+
+    fn kill(&mut self, id: &str) {
+        self.killed.push(id.to_owned());
+        let is_reached = self
+            .tasks
+            .get(id)
+            .is_some_and(|task| self.agents[&task.agent].is_up);
+        if self.obeys && is_reached {
+            self.tasks.remove(id);
+            self.queue
+                .push_back(status(id, TaskState::TaskKilled, None, ""));
+        }
+    }
+
+    fn free(&self, agent: &str) -> usize {
+        let used = self
+            .tasks
+            .values()
+            .filter(|task| task.agent == agent)
+            .count();
+        let agent = &self.agents[agent];
+        if agent.is_up {
+            agent.room.saturating_sub(used)
+        } else {
+            0
+        }
+    }
+
+    /// Places what is demanded, one at a time, on the emptiest agent.
+    fn place(&mut self) {
+        while let Some((key, agent)) = self.next_place() {
+            let demand = self.demands.get_mut(&key).expect("it was just seen");
+            demand.count -= 1;
+            demand.gang = false;
+            if demand.count == 0 {
+                self.demands.remove(&key);
+            }
+            let placed = Placed {
+                demand: key,
+                agent: info(&agent),
+                ports: Vec::new(),
+                resources: Vec::new(),
+            };
+            self.handle(Event::Placed(placed), Some(&agent));
+        }
+    }
+
+    fn next_place(&self) -> Option<(DemandKey, String)> {
+        let total: usize = self.agents.keys().map(|id| self.free(id)).sum();
+        let mut demands: Vec<_> = self.demands.iter().collect();
+        demands.sort_by_key(|(key, demand)| (-demand.priority, **key));
+        let fits = |demand: &Demand| !demand.gang || demand.count <= total as u64;
+        let (key, _) = demands.into_iter().find(|(_, demand)| fits(demand))?;
+        let agent = self.agents.keys().max_by_key(|id| self.free(id))?;
+        (self.free(agent) > 0).then(|| (*key, agent.clone()))
+    }
+
+    /// Time passes; timers fire in their order.
+    pub fn pass(&mut self, seconds: u64) {
+        let until = self.wall + seconds * SECOND_NS;
+        while let Some((key, at)) = self.due(until) {
+            let later = at.max(self.wall);
+            self.mono += later - self.wall;
+            self.wall = later;
+            self.timers.remove(&key);
+            self.send(Event::Timer(key));
+        }
+        self.mono += until - self.wall;
+        self.wall = until;
+    }
+
+    fn due(&self, until: u64) -> Option<(TimerKey, u64)> {
+        let due = self.timers.iter().filter(|(_, at)| **at <= until);
+        due.min_by_key(|(_, at)| **at).map(|(key, at)| (*key, *at))
+    }
+
+    /// The clock is set; timers notice.
+    pub fn set_clock(&mut self, wall: u64) {
+        self.wall = wall;
+        self.pass(0);
+    }
+
+    pub fn call(&mut self, call: Call) -> Reply {
+        let request = self.next_request;
+        self.next_request += 1;
+        self.send(Event::Call {
+            request: RequestKey(request),
+            call: Box::new(call),
+        });
+        self.replies
+            .remove(&request)
+            .expect("each call is answered")
+    }
+
+    pub fn apply(&mut self, kind: Kind, name: &str, spec: Value) -> Reply {
+        let object = object(kind, name, spec);
+        self.call(apply(vec![object]))
+    }
+
+    pub fn apply_job(&mut self, name: &str, more: Value) {
+        let reply = self.apply(Kind::Job, name, job(more));
+        assert!(matches!(reply, Reply::Applied(_)), "{reply:?}");
+    }
+
+    pub fn running(&mut self, id: &str) {
+        self.tasks.get_mut(id).expect("it was launched").state = TaskState::TaskRunning;
+        self.send(status(id, TaskState::TaskRunning, None, ""));
+    }
+
+    pub fn end(&mut self, id: &str, state: TaskState, exit: Option<i32>) {
+        self.tasks
+            .remove(id)
+            .unwrap_or_else(|| panic!("no task {id}"));
+        self.send(status(id, state, exit, "it ended"));
+    }
+
+    pub fn succeed(&mut self, id: &str) {
+        self.end(id, TaskState::TaskFinished, Some(0));
+    }
+
+    pub fn fail(&mut self, id: &str) {
+        self.end(id, TaskState::TaskFailed, Some(1));
+    }
+
+    /// All that runs succeeds, and what follows it, until nothing runs.
+    pub fn succeed_all(&mut self) {
+        while let Some(id) = self.tasks.keys().next().cloned() {
+            self.succeed(&id);
+        }
+    }
+
+    pub fn lose_agent(&mut self, id: &str) {
+        self.agents.get_mut(id).unwrap().is_up = false;
+        self.send(Event::Agent(AgentNews::Unreachable(id.into())));
+    }
+
+    pub fn agent_returns(&mut self, id: &str) {
+        self.agents.get_mut(id).unwrap().is_up = true;
+        self.send(Event::Agent(AgentNews::Up(info(id))));
+        let here = self.tasks.iter().filter(|(_, task)| task.agent == id);
+        let events: Vec<Event> = here
+            .map(|(id, task)| status(id, task.state, None, ""))
+            .collect();
+        for event in events {
+            self.send(event);
+        }
+    }
+
+    pub fn agent_gone(&mut self, id: &str) {
+        self.tasks.retain(|_, task| task.agent != id);
+        self.agents.get_mut(id).unwrap().is_up = false;
+        self.send(Event::Agent(AgentNews::Gone(id.into())));
+    }
+
+    pub fn ids(&self) -> Vec<&str> {
+        self.tasks.keys().map(String::as_str).collect()
+    }
+
+    pub fn runs(&self, kind: Kind, name: &str) -> Vec<Arc<RunRecord>> {
+        let Some(object) = self.w.object(kind, &Name::new(name).unwrap()) else {
+            return Vec::new();
+        };
+        let mut runs: Vec<Arc<RunRecord>> = self
+            .w
+            .runs_of(object.key)
+            .map(|run| Arc::clone(self.w.run(run).unwrap()))
+            .collect();
+        runs.sort_by_key(|run| (run.created_at, run.id.clone()));
+        runs
+    }
+
+    pub fn run(&self, name: &str) -> Arc<RunRecord> {
+        self.runs(Kind::Job, name).pop().expect("it has a run")
+    }
+
+    pub fn states(&self, kind: Kind, name: &str) -> Vec<RunState> {
+        self.runs(kind, name).iter().map(|run| run.state).collect()
+    }
+
+    pub fn env(&self, id: &str, name: &str) -> Option<String> {
+        let command = self.tasks[id].info.command.as_ref()?;
+        let variables = &command.environment.as_ref()?.variables;
+        variables.iter().find(|one| one.name == name)?.value.clone()
+    }
+
+    pub fn why(&self, kind: Kind, name: &str) -> String {
+        self.w
+            .why(kind, &Name::new(name).unwrap())
+            .unwrap_or_default()
+            .join("\n")
+    }
+
+    /// No two tasks of one index are alive.
+    pub fn assert_no_doubles(&self) {
+        let mut seen = BTreeSet::new();
+        for id in self.tasks.keys() {
+            let (index, _) = id.rsplit_once('.').unwrap();
+            assert!(
+                seen.insert(index.to_owned()),
+                "two attempts of {index} are alive"
+            );
+        }
+    }
+}
+
+pub fn info(id: &str) -> AgentInfo {
+    AgentInfo {
+        id: id.into(),
+        hostname: format!("{id}.example").as_str().into(),
+        ip: "10.0.0.1".into(),
+        region: None,
+        zone: None,
+    }
+}
+
+pub fn status(id: &str, state: TaskState, exit_status: Option<i32>, message: &str) -> Event {
+    Event::Status {
+        instance: id.into(),
+        status: Status {
+            state,
+            reason: None,
+            message: message.into(),
+            healthy: None,
+            check: None,
+            exit_status,
+            addresses: Vec::new(),
+        },
+    }
+}
+
+pub fn object(kind: Kind, name: &str, spec: Value) -> Object {
+    Object {
+        name: Name::new(name).unwrap(),
+        labels: BTreeMap::new(),
+        spec: Spec::from_json(kind, spec).unwrap(),
+        generation: None,
+    }
+}
+
+pub fn apply(objects: Vec<Object>) -> Call {
+    Call::Apply {
+        objects,
+        mode: ApplyMode::Commit,
+        conflict: Conflict::Supersede,
+    }
+}
+
+pub fn run(name: &str, parameters: &[(&str, &str)], id: Option<&str>) -> Call {
+    let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Call::Run {
+        name: Name::new(name).unwrap(),
+        parameters: parameters.iter().map(pair).collect(),
+        id: id.map(str::to_owned),
+    }
+}
+
+/// A job's spec with more fields.
+pub fn job(more: Value) -> Value {
+    let mut spec = json!({ "template": { "containers": [{ "command": "work" }] } });
+    merge(&mut spec, more);
+    spec
+}
+
+fn merge(into: &mut Value, more: Value) {
+    let (Value::Object(into), Value::Object(more)) = (into, more) else {
+        panic!("both are objects");
+    };
+    into.extend(more);
+}
