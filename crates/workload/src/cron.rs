@@ -55,6 +55,7 @@ pub(crate) fn on_apply(w: &mut Workloads, key: ObjectKey, change: Change, effect
     if change == Change::Created || is_new_schedule {
         let now = w.wall();
         fire::change(w, key, |status| status.decided_until = now);
+        w.write_status(key, effects);
     }
     fire::look(w, key, effects);
     w.prune(key, effects);
@@ -101,7 +102,13 @@ pub(crate) fn restore(
         }
     }
     for key in all(w) {
-        fire::change(w, key, |_| ());
+        // Nothing before the cron was written is to be decided.
+        let changed_at = w.object_at(key).map_or(Wall(0), |object| object.changed_at);
+        fire::change(w, key, |status| {
+            if status.decided_until == Wall(0) {
+                status.decided_until = changed_at;
+            }
+        });
         fire::release(w, key, effects);
     }
 }

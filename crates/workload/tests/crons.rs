@@ -1,5 +1,7 @@
 //! Crons, as a user sees them: each fire-time is decided upon once.
 
+#![allow(clippy::unwrap_used)]
+
 mod cluster;
 
 use cluster::{Cluster, Death, START, job, run};
@@ -95,6 +97,18 @@ fn a_master_that_dies_before_the_write_leaves_the_fire_time_to_the_next_one() {
         assert_eq!(fired(&c), [1], "{death:?}");
         assert_eq!(c.launched.len(), 1);
     }
+}
+
+#[test]
+fn a_master_that_dies_just_after_a_cron_was_applied_decides_nothing_from_before() {
+    let mut c = Cluster::new(1, 100);
+    cron(
+        &mut c,
+        json!({ "catch_up": "all", "starting_deadline": "30d" }),
+    );
+    c.restart();
+    c.pass(MINUTE);
+    assert_eq!(fired(&c), [1]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Dags, as a user sees them.
 
+#![allow(clippy::unwrap_used)]
+
 mod cluster;
 
 use cluster::{Cluster, job, run};

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use mezz_state::time::Wall;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::indices::{BLOCK, Block, Indices, Past, Running, Waiting};
@@ -54,32 +55,31 @@ impl StoredBlock {
                 .collect(),
             ..Self::default()
         };
+        let mut known = Known::default();
         for (index, running) in indices.running_in(number) {
             if let Some(place) = assigned(index, running) {
-                stored.push(index, running.past, &place);
+                stored.push(index, running.past, &place, &mut known);
             }
         }
         stored
     }
 
-    fn push(&mut self, index: u32, past: Past, place: &Borrowed<'_>) {
-        let agent = position(&self.agents, |(id, _)| **id == *place.agent);
-        let agent = agent.unwrap_or_else(|| {
-            self.agents
-                .push((place.agent.into(), place.hostname.into()));
-            self.agents.len() - 1
+    fn push<'a>(&mut self, index: u32, past: Past, place: &Borrowed<'a>, known: &mut Known<'a>) {
+        let agents = &mut self.agents;
+        let agent = *known.agents.entry(place.agent).or_insert_with(|| {
+            agents.push((place.agent.into(), place.hostname.into()));
+            last(agents)
         });
-        let resources = position(&self.resources, |one| one == place.resources);
-        let resources = resources.unwrap_or_else(|| {
-            self.resources.push(place.resources.clone());
-            self.resources.len() - 1
+        let resources = &mut self.resources;
+        let resources = *known.resources.entry(place.resources).or_insert_with(|| {
+            resources.push(place.resources.clone());
+            last(resources)
         });
-        let short = |at: usize| u32::try_from(at).expect("256 at most");
         self.running.push(StoredAttempt {
             index,
             past,
-            agent: short(agent),
-            resources: short(resources),
+            agent,
+            resources,
             ports: place.ports.to_vec(),
             started_at: place.started_at,
         });
@@ -125,9 +125,15 @@ impl StoredBlock {
     }
 }
 
-/// Searched from the end: neighbours are alike.
-fn position<T>(list: &[T], is_it: impl FnMut(&T) -> bool) -> Option<usize> {
-    list.iter().rposition(is_it)
+/// Where in a block something is that several attempts share.
+#[derive(Default)]
+struct Known<'a> {
+    agents: FxHashMap<&'a str, u32>,
+    resources: FxHashMap<&'a Bytes, u32>,
+}
+
+fn last<T>(list: &[T]) -> u32 {
+    u32::try_from(list.len() - 1).expect("256 at most")
 }
 
 /// An [`Assignment`] that belongs to others.

@@ -1,24 +1,25 @@
 //! A cluster of twenty lines for the controllers: places what is demanded, runs what is launched, keeps what is written,
 //! and lets a test say how each task ends and when the master dies.
 
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod users;
+mod words;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mezz_proto::v1::{TaskInfo, TaskState};
 use mezz_sched::{Demand, DemandKey};
-use mezz_spec::{Kind, Name, Object, Spec};
 use mezz_state::time::{Mono, Now, SECOND_NS, Wall};
 use mezz_workload::Workloads;
-use mezz_workload::call::{ApplyMode, Call, Conflict, Reply};
+use mezz_workload::call::Reply;
 use mezz_workload::effect::{Effect, Effects};
-use mezz_workload::event::{AgentInfo, AgentNews, Event, Placed, Status, TimerKey};
+use mezz_workload::event::{AgentNews, Event, Placed, TimerKey};
 use mezz_workload::fact::Fact;
-use mezz_workload::key::RequestKey;
-use mezz_workload::records::{RunRecord, RunState};
-use serde_json::{Value, json};
+
+pub use words::{apply, info, job, object, run, status};
 
 /// 2026-01-01T00:00:00Z.
 pub const START: u64 = 1_767_225_600 * SECOND_NS;
@@ -292,191 +293,4 @@ impl Cluster {
         self.wall = wall;
         self.pass(0);
     }
-
-    pub fn call(&mut self, call: Call) -> Reply {
-        let request = self.next_request;
-        self.next_request += 1;
-        self.send(Event::Call {
-            request: RequestKey(request),
-            call: Box::new(call),
-        });
-        self.replies
-            .remove(&request)
-            .expect("each call is answered")
-    }
-
-    pub fn apply(&mut self, kind: Kind, name: &str, spec: Value) -> Reply {
-        let object = object(kind, name, spec);
-        self.call(apply(vec![object]))
-    }
-
-    pub fn apply_job(&mut self, name: &str, more: Value) {
-        let reply = self.apply(Kind::Job, name, job(more));
-        assert!(matches!(reply, Reply::Applied(_)), "{reply:?}");
-    }
-
-    pub fn running(&mut self, id: &str) {
-        self.tasks.get_mut(id).expect("it was launched").state = TaskState::TaskRunning;
-        self.send(status(id, TaskState::TaskRunning, None, ""));
-    }
-
-    pub fn end(&mut self, id: &str, state: TaskState, exit: Option<i32>) {
-        self.tasks
-            .remove(id)
-            .unwrap_or_else(|| panic!("no task {id}"));
-        self.send(status(id, state, exit, "it ended"));
-    }
-
-    pub fn succeed(&mut self, id: &str) {
-        self.end(id, TaskState::TaskFinished, Some(0));
-    }
-
-    pub fn fail(&mut self, id: &str) {
-        self.end(id, TaskState::TaskFailed, Some(1));
-    }
-
-    /// All that runs succeeds, and what follows it, until nothing runs.
-    pub fn succeed_all(&mut self) {
-        while let Some(id) = self.tasks.keys().next().cloned() {
-            self.succeed(&id);
-        }
-    }
-
-    pub fn lose_agent(&mut self, id: &str) {
-        self.agents.get_mut(id).unwrap().is_up = false;
-        self.send(Event::Agent(AgentNews::Unreachable(id.into())));
-    }
-
-    pub fn agent_returns(&mut self, id: &str) {
-        self.agents.get_mut(id).unwrap().is_up = true;
-        self.send(Event::Agent(AgentNews::Up(info(id))));
-        let here = self.tasks.iter().filter(|(_, task)| task.agent == id);
-        let events: Vec<Event> = here
-            .map(|(id, task)| status(id, task.state, None, ""))
-            .collect();
-        for event in events {
-            self.send(event);
-        }
-    }
-
-    pub fn agent_gone(&mut self, id: &str) {
-        self.tasks.retain(|_, task| task.agent != id);
-        self.agents.get_mut(id).unwrap().is_up = false;
-        self.send(Event::Agent(AgentNews::Gone(id.into())));
-    }
-
-    pub fn ids(&self) -> Vec<&str> {
-        self.tasks.keys().map(String::as_str).collect()
-    }
-
-    pub fn runs(&self, kind: Kind, name: &str) -> Vec<Arc<RunRecord>> {
-        let Some(object) = self.w.object(kind, &Name::new(name).unwrap()) else {
-            return Vec::new();
-        };
-        let mut runs: Vec<Arc<RunRecord>> = self
-            .w
-            .runs_of(object.key)
-            .map(|run| Arc::clone(self.w.run(run).unwrap()))
-            .collect();
-        runs.sort_by_key(|run| (run.created_at, run.id.clone()));
-        runs
-    }
-
-    pub fn run(&self, name: &str) -> Arc<RunRecord> {
-        self.runs(Kind::Job, name).pop().expect("it has a run")
-    }
-
-    pub fn states(&self, kind: Kind, name: &str) -> Vec<RunState> {
-        self.runs(kind, name).iter().map(|run| run.state).collect()
-    }
-
-    pub fn env(&self, id: &str, name: &str) -> Option<String> {
-        let command = self.tasks[id].info.command.as_ref()?;
-        let variables = &command.environment.as_ref()?.variables;
-        variables.iter().find(|one| one.name == name)?.value.clone()
-    }
-
-    pub fn why(&self, kind: Kind, name: &str) -> String {
-        self.w
-            .why(kind, &Name::new(name).unwrap())
-            .unwrap_or_default()
-            .join("\n")
-    }
-
-    /// No two tasks of one index are alive.
-    pub fn assert_no_doubles(&self) {
-        let mut seen = BTreeSet::new();
-        for id in self.tasks.keys() {
-            let (index, _) = id.rsplit_once('.').unwrap();
-            assert!(
-                seen.insert(index.to_owned()),
-                "two attempts of {index} are alive"
-            );
-        }
-    }
-}
-
-pub fn info(id: &str) -> AgentInfo {
-    AgentInfo {
-        id: id.into(),
-        hostname: format!("{id}.example").as_str().into(),
-        ip: "10.0.0.1".into(),
-        region: None,
-        zone: None,
-    }
-}
-
-pub fn status(id: &str, state: TaskState, exit_status: Option<i32>, message: &str) -> Event {
-    Event::Status {
-        instance: id.into(),
-        status: Status {
-            state,
-            reason: None,
-            message: message.into(),
-            healthy: None,
-            check: None,
-            exit_status,
-            addresses: Vec::new(),
-        },
-    }
-}
-
-pub fn object(kind: Kind, name: &str, spec: Value) -> Object {
-    Object {
-        name: Name::new(name).unwrap(),
-        labels: BTreeMap::new(),
-        spec: Spec::from_json(kind, spec).unwrap(),
-        generation: None,
-    }
-}
-
-pub fn apply(objects: Vec<Object>) -> Call {
-    Call::Apply {
-        objects,
-        mode: ApplyMode::Commit,
-        conflict: Conflict::Supersede,
-    }
-}
-
-pub fn run(name: &str, parameters: &[(&str, &str)], id: Option<&str>) -> Call {
-    let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Call::Run {
-        name: Name::new(name).unwrap(),
-        parameters: parameters.iter().map(pair).collect(),
-        id: id.map(str::to_owned),
-    }
-}
-
-/// A job's spec with more fields.
-pub fn job(more: Value) -> Value {
-    let mut spec = json!({ "template": { "containers": [{ "command": "work" }] } });
-    merge(&mut spec, more);
-    spec
-}
-
-fn merge(into: &mut Value, more: Value) {
-    let (Value::Object(into), Value::Object(more)) = (into, more) else {
-        panic!("both are objects");
-    };
-    into.extend(more);
 }
