@@ -20,6 +20,8 @@ pub struct Config {
     pub ip: std::net::IpAddr,
     pub port: u16,
     pub offer_timeout_ns: u64,
+    /// How long an offer stands at least before it may be taken back for somebody who starves; 0 means it never is.
+    pub offer_hold_ns: u64,
     pub agent_ping_timeout_ns: u64,
     pub max_agent_ping_timeouts: u32,
     pub agent_reregister_timeout_ns: u64,
@@ -62,6 +64,7 @@ impl Default for Config {
             ip: std::net::IpAddr::from([127, 0, 0, 1]),
             port: 5050,
             offer_timeout_ns: 60 * SECOND_NS,
+            offer_hold_ns: SECOND_NS,
             agent_ping_timeout_ns: 15 * SECOND_NS,
             max_agent_ping_timeouts: 5,
             agent_reregister_timeout_ns: 600 * SECOND_NS,

@@ -117,4 +117,6 @@ pub enum TimerKey {
     Removal(crate::key::AgentKey),
     /// Agents lost long ago, and too many of them, are forgotten.
     RegistryCollection,
+    /// Somebody may starve for what offers hold that have stood for their least time.
+    Recall,
 }

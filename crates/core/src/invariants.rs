@@ -228,6 +228,7 @@ impl Master {
         let mut allowed = BTreeSet::from([
             TimerKey::Allocate,
             TimerKey::OfferTimeout,
+            TimerKey::Recall,
             TimerKey::RegistryCollection,
         ]);
         for (_, agent) in self.records.agents.iter() {

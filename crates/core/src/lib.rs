@@ -33,6 +33,7 @@ mod native_placement;
 mod offer_constraints;
 mod offers;
 mod operator;
+mod recall;
 mod reconcile;
 pub mod records;
 mod registration;

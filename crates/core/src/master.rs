@@ -101,6 +101,7 @@ impl Master {
             }
         }
         self.request_allocation(effects);
+        self.request_recall(effects);
     }
 
     fn on_explain(&self, request: RequestKey, id: &str, effects: &mut Effects) {
@@ -126,6 +127,7 @@ impl Master {
             TimerKey::Reregister(agent) => self.on_reregister_timeout(agent, effects),
             TimerKey::OfferTimeout => self.on_offer_timeout(effects),
             TimerKey::Removal(agent) => self.on_removal_due(agent, effects),
+            TimerKey::Recall => self.on_recall_due(effects),
             TimerKey::RegistryCollection => self.collect_lost_agents(effects),
         }
     }

@@ -16,9 +16,13 @@ use crate::launch::Demand;
 use crate::master::Master;
 use crate::native::NativeTask;
 use crate::native_framework::task_info;
+use crate::recall::Search;
 use crate::records::{PendingRecord, TaskList, TaskRecord};
 use crate::time::Wall;
 use crate::wire::{self};
+
+/// What a native task needs of a place: its role, resources and number of ports.
+pub(crate) type Shape = (String, Arc<Resources>, u32);
 
 impl Master {
     pub(crate) fn place_native(
@@ -54,16 +58,18 @@ impl Master {
             why: why.into(),
         };
         self.records.pending.insert(slot as usize, record);
+        self.timers.recall = Search::Due;
         self.native.next_arrival += 1;
         self.native.pending.insert(self.native.next_arrival, slot);
     }
 
-    /// Tries every pending task once; equal requests that failed in this cycle are not tried again.
-    pub(crate) fn place_pending_tasks(&mut self, effects: &mut Effects) {
+    /// Tries every pending task once; equal requests that failed in this cycle are not tried again. Gives those that
+    /// failed.
+    pub(crate) fn place_pending_tasks(&mut self, effects: &mut Effects) -> Vec<Shape> {
         let Some(framework) = self.native.framework else {
-            return;
+            return Vec::new();
         };
-        let mut failed: Vec<(String, Arc<Resources>, u32)> = Vec::new();
+        let mut failed: Vec<Shape> = Vec::new();
         for (arrival, slot) in self.native.pending.clone() {
             let Some(pending) = self.records.pending.get(slot as usize).cloned() else {
                 continue;
@@ -112,6 +118,7 @@ impl Master {
                 }
             }
         }
+        failed
     }
 
     /// A task that waits for a place while an agent reports that it runs there has one.

@@ -13,6 +13,7 @@ use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, OfferKey, Token};
 use crate::master::Master;
 use crate::metrics::Counter;
+use crate::recall::Search;
 use crate::records::OfferRecord;
 use crate::time::{Mono, SECOND_NS};
 use crate::wire;
@@ -64,9 +65,15 @@ impl Master {
 
     pub(crate) fn allocate(&mut self, effects: &mut Effects) {
         self.records.metrics.count(Counter::AllocationRuns);
+        self.timers.recall = Search::Due;
         self.place_pending_tasks(effects);
         let mut grants = Vec::new();
         self.sched.allocate(self.now.mono.0, &mut grants);
+        self.offer_grants(grants, effects);
+    }
+
+    /// Makes offers of what the ledger has granted, and sends them, one event to a framework.
+    pub(crate) fn offer_grants(&mut self, grants: Vec<mezz_sched::Grant>, effects: &mut Effects) {
         let mut by_framework: BTreeMap<FrameworkKey, (Token, Vec<v1::Offer>)> = BTreeMap::new();
         for grant in grants {
             let framework = FrameworkKey(grant.framework.0);
@@ -167,7 +174,12 @@ impl Master {
         let offer = self.records.offers.remove(key.index())?;
         self.index.offers.remove(&offer.id);
         self.free.offers.give(key.0);
-        self.framework_live(offer.framework).offers.remove(&key);
+        let offers = &mut self.framework_live(offer.framework).offers;
+        offers.remove(&key);
+        if offers.is_empty() {
+            self.sched.offers_ended(sched_key(offer.framework));
+            self.timers.recall = Search::Due;
+        }
         self.agent_live(offer.agent).offers.remove(&key);
         discharge(&mut self.agent_mut(offer.agent).offered, &offer.resources);
         let record = self.framework_mut(offer.framework);
@@ -247,6 +259,7 @@ impl Master {
     ) {
         self.records.metrics.count(Counter::MessagesDeclineOffers);
         let refuse = refuse_ns(decline.filters.as_ref());
+        self.sched.declined(sched_key(framework));
         for id in &decline.offer_ids {
             if let Some(key) = self.own_offer(framework, &id.value) {
                 self.return_offer(key, OfferEnd::Declined, Some(refuse), effects);
@@ -254,20 +267,28 @@ impl Master {
         }
     }
 
-    /// Advice on which agents the framework would like next; requests that name no known agent say nothing.
+    /// Advice on which agents the framework would like next: those that it names, and those that have what it names.
+    ///
+    /// Requests for unknown agents and malformed resources say nothing.
     pub(crate) fn on_request(
         &mut self,
         framework: FrameworkKey,
         request: &v1::scheduler::call::Request,
     ) {
         self.records.metrics.count(Counter::MessagesResourceRequest);
-        let named = request.requests.iter().filter_map(|one| {
-            let id = one.agent_id.as_ref()?;
-            self.index.agents.get(id.value.as_str()).copied()
-        });
-        let agents: Vec<_> = named.map(agent_sched_key).collect();
+        let (mut agents, mut wanted) = (Vec::new(), Vec::new());
+        for one in &request.requests {
+            match &one.agent_id {
+                Some(id) => {
+                    let known = self.index.agents.get(id.value.as_str());
+                    agents.extend(known.copied().map(agent_sched_key));
+                }
+                None => wanted.extend(mezz_resource::Resources::from_proto(&one.resources).ok()),
+            }
+        }
         let until = self.now.mono.after(REQUEST_NS);
-        self.sched.request(sched_key(framework), &agents, until.0);
+        let framework = sched_key(framework);
+        self.sched.request(framework, &agents, &wanted, until.0);
     }
 
     /// An outstanding offer of this framework by its id.
@@ -291,12 +312,7 @@ impl Master {
         self.arm_offer_timeout(effects);
     }
 
-    fn arm_offer_timeout(&mut self, effects: &mut Effects) {
-        if self.config.offer_timeout_ns == 0
-            || self.timers.armed.contains_key(&TimerKey::OfferTimeout)
-        {
-            return;
-        }
+    pub(crate) fn forget_ended_offers(&mut self) {
         while self
             .timers
             .offers
@@ -305,6 +321,15 @@ impl Master {
         {
             self.timers.offers.pop_front();
         }
+    }
+
+    fn arm_offer_timeout(&mut self, effects: &mut Effects) {
+        if self.config.offer_timeout_ns == 0
+            || self.timers.armed.contains_key(&TimerKey::OfferTimeout)
+        {
+            return;
+        }
+        self.forget_ended_offers();
         if let Some((created, _)) = self.timers.offers.front() {
             let due = created.after(self.config.offer_timeout_ns);
             self.set_timer(TimerKey::OfferTimeout, due, effects);

@@ -113,6 +113,9 @@ pub(crate) struct Timers {
     pub(crate) allocate_now: bool,
     /// Outstanding offers, oldest first; ended ones are skipped.
     pub(crate) offers: VecDeque<(Mono, Arc<str>)>,
+    /// Whether something has changed since offers were last searched for one to take back, and when that was.
+    pub(crate) recall: crate::recall::Search,
+    pub(crate) searched_at: Mono,
     /// Before this no other agent is made unreachable, where that is paced.
     pub(crate) next_removal: Mono,
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::bulk::Bulk;
 use crate::stream::StreamReader;
 
 /// What a response carries.
@@ -20,6 +21,8 @@ pub enum Body {
     Sized { reader: StreamReader, length: u64 },
     /// Records without a known end: chunked, one record per chunk.
     Stream(StreamReader),
+    /// A large document, made while it is sent: chunked, and sent by the thread for bulk answers.
+    Bulk(Bulk),
 }
 
 impl From<Bytes> for Body {
@@ -57,9 +60,11 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Sized { reader, .. } | Self::Stream(reader) => reader
-                .poll_next(context)
-                .map(|record| record.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Sized { reader, .. } | Self::Stream(reader) | Self::Bulk(Bulk { reader, .. }) => {
+                reader
+                    .poll_next(context)
+                    .map(|record| record.map(|bytes| Ok(Frame::data(bytes))))
+            }
         }
     }
 
@@ -67,7 +72,7 @@ impl http_body::Body for Body {
         match self {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_none(),
-            Self::Sized { .. } | Self::Stream(_) => false,
+            Self::Sized { .. } | Self::Stream(_) | Self::Bulk(_) => false,
         }
     }
 
@@ -78,7 +83,7 @@ impl http_body::Body for Body {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Self::Sized { length, .. } => SizeHint::with_exact(*length),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::Bulk(_) => SizeHint::default(),
         }
     }
 }

@@ -18,6 +18,9 @@ use tokio::net::TcpStream;
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 const MAX_HEADERS: usize = 32;
 const READ_BYTES: usize = 64 * 1024;
+/// The most that is written to a socket at once: where the kernel does not interrupt a system call, everybody else on
+/// the processor waits for its end.
+const WRITE_BYTES: usize = 32 * 1024;
 
 /// A call as it lies in the read buffer.
 #[derive(Debug)]
@@ -76,7 +79,8 @@ impl AsyncWrite for Replayed {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let some = &bytes[..bytes.len().min(WRITE_BYTES)];
+        Pin::new(&mut self.stream).poll_write(context, some)
     }
 
     fn poll_write_vectored(

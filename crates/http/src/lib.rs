@@ -3,7 +3,9 @@
 //! It turns bytes into requests and responses into bytes. It must never know a framework, a task or an agent.
 
 pub mod body;
+pub mod bulk;
 pub mod client;
+mod connection;
 pub mod direct;
 pub mod files;
 pub mod files_http;
@@ -16,6 +18,7 @@ pub mod router;
 pub mod server;
 pub mod session;
 pub mod stream;
+pub mod task_output;
 
 pub use body::Body;
 pub use request::Request;

@@ -85,6 +85,22 @@ pub fn allows(headers: &HeaderMap, media_type: &str) -> bool {
     !present
 }
 
+/// What `Accept` names first, of the types that are known; wildcards name nothing.
+pub fn first_named<T: Copy>(headers: &HeaderMap, known: &[(&str, T)]) -> Option<T> {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .find_map(|entry| {
+            let name = entry.split(';').next().unwrap_or_default().trim();
+            let found = known
+                .iter()
+                .find(|(known, _)| name.eq_ignore_ascii_case(known));
+            found.map(|(_, value)| *value)
+        })
+}
+
 fn entry_matches(entry: &str, media_type: &str) -> bool {
     let name = entry.split(';').next().unwrap_or_default().trim();
     let family = media_type.split('/').next().unwrap_or_default();

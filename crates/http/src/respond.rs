@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::Response;
 use crate::body::Body;
+use crate::bulk::Bulk;
 use crate::query::Query;
 use crate::stream::StreamReader;
 
@@ -53,6 +54,11 @@ pub fn json(body: impl Into<Body>) -> Response {
 /// An unending answer: chunked, one record per chunk, never compressed.
 pub fn streaming(content_type: &'static str, reader: StreamReader) -> Response {
     with_type(StatusCode::OK, content_type, Body::Stream(reader))
+}
+
+/// A large document that is made while it is sent: chunked, sent apart from what others wait for.
+pub fn bulk(content_type: &'static str, reader: StreamReader) -> Response {
+    with_type(StatusCode::OK, content_type, Body::Bulk(Bulk::new(reader)))
 }
 
 /// 202 with an empty body.

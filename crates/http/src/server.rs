@@ -1,18 +1,16 @@
 //! The accept loop and the life of a connection. Connections stay open while idle: clients reuse them for minutes.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::direct::{self, Direct, Replayed};
+use crate::bulk::BulkThread;
+use crate::connection::Connection;
+use crate::direct::Direct;
 use crate::{Request, Response};
 
 /// Turns requests into responses.
@@ -35,6 +33,8 @@ pub struct ServerOptions {
     pub max_head_bytes: usize,
     /// How long open requests may go on after a stop was asked for.
     pub stop_grace: Duration,
+    /// What the thread that sends bulk answers does first, such as lowering its priority.
+    pub on_bulk_thread: fn(),
 }
 
 impl Default for ServerOptions {
@@ -43,6 +43,7 @@ impl Default for ServerOptions {
             max_body_bytes: 64 << 20,
             max_head_bytes: 256 << 10,
             stop_grace: Duration::from_millis(500),
+            on_bulk_thread: || {},
         }
     }
 }
@@ -92,6 +93,7 @@ async fn accept<S: Service>(
     options: ServerOptions,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let bulk = Arc::new(BulkThread::new(options.on_bulk_thread));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -99,13 +101,14 @@ async fn accept<S: Service>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                tokio::spawn(connection(
-                    stream,
+                let connection = Connection {
                     peer,
-                    service.clone(),
+                    service: service.clone(),
                     options,
-                    stopped.clone(),
-                ));
+                    bulk: bulk.clone(),
+                    stopped: stopped.clone(),
+                };
+                tokio::spawn(connection.serve(stream));
             }
             Err(error) => {
                 // Out of descriptors: open connections have to end before another can begin.
@@ -113,74 +116,5 @@ async fn accept<S: Service>(
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
-    }
-}
-
-async fn connection<S: Service>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    service: Arc<S>,
-    options: ServerOptions,
-    mut stopped: watch::Receiver<bool>,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
-    }
-    let stream = match service.direct() {
-        None => Replayed {
-            early: BytesMut::new(),
-            stream,
-        },
-        Some(mut calls) => {
-            let served = tokio::select! {
-                served = direct::serve(stream, &mut *calls) => served,
-                _ = stopped.changed() => return,
-            };
-            match served {
-                Ok(Some(stream)) => stream,
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::debug!(%error, %peer, "a connection ended early");
-                    return;
-                }
-            }
-        }
-    };
-    let answer = service_fn(move |request| {
-        let service = service.clone();
-        async move {
-            let asked = tracing::enabled!(tracing::Level::DEBUG)
-                .then(|| (request.method().clone(), request.uri().path().to_owned()));
-            let request = Request::new(request, peer, options.max_body_bytes);
-            let response = service.handle(request).await;
-            if let Some((method, path)) = asked {
-                let status = response.status().as_u16();
-                tracing::debug!(%peer, %method, path, status, "answered");
-            }
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let serving = hyper::server::conn::http1::Builder::new()
-        .title_case_headers(true)
-        .header_read_timeout(None)
-        // Small records leave together in one buffer. No pipelined flush: with it hyper takes from a stream without any
-        // bound, and a reader that has stopped would never be found out.
-        .writev(false)
-        .max_buf_size(options.max_head_bytes)
-        .serve_connection(TokioIo::new(stream), answer)
-        .with_upgrades();
-    tokio::pin!(serving);
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        _ = stopped.changed() => {
-            serving.as_mut().graceful_shutdown();
-            match tokio::time::timeout(options.stop_grace, serving).await {
-                Ok(ended) => ended,
-                Err(_) => return,
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection ended early");
     }
 }

@@ -37,6 +37,10 @@ fn flood() -> Response {
     respond::streaming("application/json", reader)
 }
 
+/// A bulk answer.
+const PARTS: usize = 20;
+const PART: usize = 50_000;
+
 impl Service for Echo {
     async fn handle(self: Arc<Self>, mut request: Request) -> Response {
         match request.path() {
@@ -52,6 +56,26 @@ impl Service for Echo {
                 respond::streaming("application/json", reader)
             }
             "/flood" => flood(),
+            "/bulk" => {
+                let (sender, reader) = stream(StreamLimits::default());
+                tokio::spawn(async move {
+                    for _ in 0..PARTS {
+                        let part = Bytes::from(vec![b'x'; PART]);
+                        let _ = sender.send_waiting(part).await;
+                        tokio::time::sleep(Duration::from_micros(100)).await;
+                    }
+                    sender.end();
+                });
+                respond::bulk("application/json", reader)
+            }
+            "/endless" => {
+                let (sender, reader) = stream(StreamLimits::default());
+                tokio::spawn(async move {
+                    let part = Bytes::from(vec![b'x'; PART]);
+                    while sender.send_waiting(part.clone()).await.is_ok() {}
+                });
+                respond::bulk("application/json", reader)
+            }
             "/post" => match request.expect_method(&[http::Method::POST]) {
                 Ok(()) => match request.read_body().await {
                     Ok(body) => respond::json(body),
@@ -149,6 +173,40 @@ fn a_reader_that_stops_is_cut_off_and_not_buffered_by_the_connection() {
     read_until(&mut stream, b"\r\n\r\n");
     let taken = *FLOODED.wait();
     assert!(taken < FLOOD / 2, "{taken} of {FLOOD} records were taken");
+}
+
+#[test]
+fn a_connection_goes_on_after_a_bulk_answer() {
+    let (_runtime, server) = start();
+    let mut stream = connect(&server);
+    for _ in 0..3 {
+        stream
+            .write_all(b"GET /bulk HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        let answer = read_until(&mut stream, b"0\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:.200}");
+        let sent = answer.matches('x').count();
+        assert_eq!(sent, PARTS * PART);
+        stream
+            .write_all(b"POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+            .unwrap();
+        let head = read_until(&mut stream, b"\r\n\r\n{}");
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    }
+}
+
+#[test]
+fn a_server_stops_in_the_middle_of_a_bulk_answer() {
+    let (runtime, server) = start();
+    let mut stream = connect(&server);
+    stream
+        .write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    read_until(&mut stream, b"\r\n\r\n");
+    runtime.block_on(server.stop());
+    // What the sockets still hold, and then its end.
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
 }
 
 #[test]

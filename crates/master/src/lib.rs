@@ -19,6 +19,7 @@ mod open_streams;
 mod operator;
 mod options;
 mod pieces;
+mod readers;
 mod recorder;
 mod release;
 mod replies;

@@ -1,15 +1,15 @@
 //! Large answers in pieces: several threads render them side by side from one view, and they leave in order as soon as
-//! they are ready. The threads have a lower priority than those that move the cluster on.
+//! they are ready.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mezz_http::stream::{StreamLimits, StreamReader, stream};
-use tokio::sync::oneshot;
 
 use crate::json::Json;
+use crate::readers::{Pace, Readers};
 
 /// Records that one unit of work renders: long enough to be worth a hand-over, short enough that writing it to a socket
 /// does not hold up what else the connections' threads have to do.
@@ -20,80 +20,11 @@ const AHEAD: usize = 8;
 const WAITING_BYTES: usize = 4 << 20;
 /// A reader that takes nothing for so long is cut off: it holds the whole view.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// When a piece has not come for so long, no processor has time to spare, and the rest is made in less polite ways.
+const SPARE_TIME: Duration = Duration::from_millis(300);
 
-type Job = Box<dyn FnOnce() + Send>;
 type Render = Box<dyn FnOnce() -> Bytes + Send>;
 type Fill = Box<dyn FnOnce(&mut Json) + Send>;
-
-/// The threads that render.
-#[derive(Default)]
-pub(crate) struct Readers {
-    queue: OnceLock<Arc<Queue>>,
-}
-
-#[derive(Default)]
-struct Queue {
-    jobs: Mutex<VecDeque<Job>>,
-    filled: Condvar,
-}
-
-impl Queue {
-    fn work(&self) {
-        loop {
-            let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-            let job = loop {
-                match jobs.pop_front() {
-                    Some(job) => break job,
-                    None => {
-                        jobs = self
-                            .filled
-                            .wait(jobs)
-                            .unwrap_or_else(PoisonError::into_inner);
-                    }
-                }
-            };
-            drop(jobs);
-            job();
-        }
-    }
-}
-
-impl Readers {
-    fn queue(&self) -> &Arc<Queue> {
-        self.queue.get_or_init(|| {
-            let queue = Arc::new(Queue::default());
-            let threads = std::thread::available_parallelism().map_or(2, usize::from);
-            for _ in 0..threads.clamp(2, 8) {
-                let queue = Arc::clone(&queue);
-                let started = std::thread::Builder::new()
-                    .name("master-reader".into())
-                    .spawn(move || {
-                        // Where this is not allowed, reading is merely less polite.
-                        let _ = rustix::process::nice(10);
-                        queue.work();
-                    });
-                if let Err(error) = started {
-                    tracing::warn!(%error, "a thread for large answers cannot be started");
-                }
-            }
-            queue
-        })
-    }
-
-    fn render(&self, piece: Render) -> oneshot::Receiver<Bytes> {
-        let (sender, receiver) = oneshot::channel();
-        let queue = self.queue();
-        queue
-            .jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(Box::new(move || {
-                let _ = sender.send(piece());
-            }));
-        queue.filled.notify_one();
-        receiver
-    }
-}
 
 /// An answer that is not rendered yet.
 #[derive(Default)]
@@ -191,13 +122,23 @@ impl Pieces {
         tokio::spawn(async move {
             let mut units = self.units.into_iter();
             let mut waiting = VecDeque::new();
+            let mut pace = Pace::InSpareTime;
             loop {
                 let free = AHEAD - waiting.len();
-                waiting.extend(units.by_ref().take(free).map(|unit| readers.render(unit)));
-                let Some(next) = waiting.pop_front() else {
+                let next = units.by_ref().take(free);
+                waiting.extend(next.map(|unit| readers.render(pace, unit)));
+                let Some(mut next) = waiting.pop_front() else {
                     break;
                 };
-                let Ok(part) = next.await else { break };
+                let in_time = tokio::time::timeout(SPARE_TIME, &mut next).await;
+                let part = if let Ok(part) = in_time {
+                    part
+                } else {
+                    pace = Pace::Steady;
+                    readers.take_over();
+                    next.await
+                };
+                let Ok(part) = part else { break };
                 match tokio::time::timeout(PATIENCE, sender.send_waiting(part)).await {
                     Ok(Ok(())) => {}
                     // The reader is gone, or does not read.
@@ -248,6 +189,31 @@ mod tests {
             }
             assert_eq!(streamed, whole);
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_finished_although_no_processor_has_time_to_spare() {
+        let readers: Arc<Readers> = Arc::default();
+        let (held, holding) = std::sync::mpsc::channel::<()>();
+        let holding = Arc::new(std::sync::Mutex::new(holding));
+        for _ in 0..crate::readers::threads_in_spare_time() {
+            let holding = holding.clone();
+            drop(readers.render(
+                Pace::InSpareTime,
+                Box::new(move || {
+                    let _ = holding.lock().unwrap().recv();
+                    Bytes::new()
+                }),
+            ));
+        }
+        let mut reader = document(20 * UNIT).stream(&readers);
+        // Those that hold the threads do not end before the answer does, so others have to make it.
+        let mut streamed = Vec::new();
+        while let Some(part) = reader.next().await {
+            streamed.extend_from_slice(&part);
+        }
+        drop(held);
+        assert_eq!(streamed, document(20 * UNIT).render());
     }
 
     #[tokio::test]

@@ -15,9 +15,10 @@ use tokio::sync::oneshot;
 
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
+use crate::native::History;
 use crate::open_streams::OpenStreams;
 use crate::options::MasterOptions;
-use crate::pieces::Readers;
+use crate::readers::Readers;
 use crate::timings::Timings;
 use crate::view::{View, ViewCell};
 
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) view: Arc<ViewCell>,
     pub(crate) hub: Arc<FactHub>,
+    pub(crate) history: History,
     pub(crate) open_streams: Arc<OpenStreams>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) files: Files,
@@ -70,6 +72,7 @@ impl Shared {
             inbox,
             view,
             hub,
+            history: History::default(),
             open_streams: Arc::default(),
             readers: Arc::default(),
             files,

@@ -110,6 +110,7 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         .map_err(MasterError::Thread)?;
     let server_options = ServerOptions {
         max_body_bytes: shared.options.max_body_bytes,
+        on_bulk_thread: crate::readers::only_in_spare_time,
         ..ServerOptions::default()
     };
     let server = serve(listener, Arc::new(Api::new(shared.clone())), server_options)

@@ -54,7 +54,13 @@ impl ViewCell {
         self.newest.subscribe()
     }
 
-    fn store(&self, view: Arc<View>) {
+    /// Whether somebody waits for changes.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.newest.receiver_count() > 0
+    }
+
+    /// Publishes a view.
+    pub(crate) fn store(&self, view: Arc<View>) {
         let index = view.indexes.newest;
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         self.newest.send_if_modified(|newest| {

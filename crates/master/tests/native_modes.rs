@@ -130,11 +130,7 @@ fn a_stream_begins_with_what_is_there_and_goes_on_with_every_change() {
     run(&master, "b", "x");
     let then = lines_until(&mut stream, |line| line["op"] == "synced");
     assert_eq!(then[0]["object"]["id"], "b", "{then:?}");
-    let killed = master
-        .client()
-        .send(&Request::new("DELETE", "/v1/tasks/a"))
-        .unwrap();
-    assert_eq!(killed.status, 202);
+    kill(&master, "a");
     let last = lines_until(&mut stream, |line| line["op"] == "synced");
     assert_eq!(
         (&last[0]["op"], &last[0]["id"]),
@@ -142,35 +138,125 @@ fn a_stream_begins_with_what_is_there_and_goes_on_with_every_change() {
     );
 }
 
+/// The records of a stream up to the first moment that is told whole.
+fn beginning(master: &TestMaster, path: &str, last: Option<u64>) -> Vec<Value> {
+    let mut request = Request::new("GET", path).header("Accept", "application/x-ndjson");
+    if let Some(last) = last {
+        request = request.header("Last-Event-ID", &last.to_string());
+    }
+    let mut stream = master.client().open(&request).unwrap();
+    lines_until(&mut stream, |line| line["op"] == "synced")
+}
+
+fn told(records: &[Value]) -> Vec<(&str, &str)> {
+    let id = |record: &Value| match record["op"].as_str() {
+        Some("put") => record["object"]["id"].as_str().map(str::to_owned),
+        _ => record["id"].as_str().map(str::to_owned),
+    };
+    let mut told = Vec::new();
+    for record in records {
+        let op = record["op"].as_str().unwrap();
+        let id: &str = id(record).unwrap_or_default().leak();
+        told.push((op, id));
+    }
+    told
+}
+
+fn kill(master: &TestMaster, id: &str) {
+    let killed = Request::new("DELETE", &format!("/v1/tasks/{id}"));
+    assert_eq!(master.client().send(&killed).unwrap().status, 202);
+}
+
 #[test]
-fn a_stream_is_resumed_without_a_second_snapshot_when_nothing_has_changed() {
+fn a_broken_stream_goes_on_with_the_changes_alone_removals_included() {
+    let master = TestMaster::start();
+    for id in ["a", "b", "c"] {
+        run(&master, id, "x");
+    }
+    let first = beginning(&master, "/v1/tasks", None);
+    let index = first.last().unwrap()["index"].as_u64().unwrap();
+    let resumed = beginning(&master, "/v1/tasks", Some(index));
+    assert_eq!(told(&resumed), [("resumed", ""), ("synced", "")]);
+    kill(&master, "b");
+    run(&master, "d", "x");
+    // One that comes and goes while the reader is away is at most told as gone.
+    run(&master, "e", "x");
+    kill(&master, "e");
+    master.wait_for("/v1/tasks", |tasks| ids(tasks) == ["a", "c", "d"]);
+    let resumed = beginning(&master, "/v1/tasks", Some(index));
+    let told = told(&resumed);
+    assert_eq!(told[0], ("resumed", ""), "{told:?}");
+    let b_and_d = told.contains(&("delete", "b")) && told.contains(&("put", "d"));
+    assert!(b_and_d, "{told:?}");
+    for (op, id) in told {
+        assert!(!["a", "c"].contains(&id), "{id} has not changed");
+        assert!(id != "e" || op == "delete", "e is gone");
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_go_on_begins_anew_and_says_so() {
     let master = TestMaster::start();
     run(&master, "a", "x");
-    let open = |last: Option<String>| {
-        let mut request = Request::new("GET", "/v1/tasks").header("Accept", "text/event-stream");
-        if let Some(last) = last {
-            request = request.header("Last-Event-ID", &last);
-        }
-        let mut stream = master.client().open(&request).unwrap();
-        let mut text = String::new();
-        while !text.contains("event: synced") {
-            text.push_str(&String::from_utf8(stream.next_bytes().unwrap().unwrap()).unwrap());
-        }
-        text
-    };
-    let whole = open(None);
-    assert!(whole.contains("event: put\ndata: {\"object\":{"), "{whole}");
-    let id = whole
-        .split("id: ")
-        .nth(1)
-        .unwrap()
-        .split('\n')
-        .next()
-        .unwrap();
-    let resumed = open(Some(id.to_owned()));
-    assert!(!resumed.contains("snapshot"), "{resumed}");
+    let list = master.client().get("/v1/tasks").unwrap();
+    let old = number(&list, "Mezz-Index");
     run(&master, "b", "x");
-    assert!(open(Some(id.to_owned())).contains("snapshot"));
+    // Nobody has read a stream yet, so nothing was kept.
+    for index in [old, old + 1_000_000_000] {
+        let begun = beginning(&master, "/v1/tasks", Some(index));
+        assert_eq!(
+            told(&begun),
+            [("snapshot", ""), ("put", "a"), ("put", "b"), ("synced", "")]
+        );
+        let reason = begun[0]["reason"].as_str().unwrap();
+        assert!(reason.contains(&index.to_string()), "{reason}");
+    }
+    assert_eq!(
+        beginning(&master, "/v1/tasks", None)[0],
+        json!({"op": "snapshot"})
+    );
+}
+
+#[test]
+fn streams_of_every_list_go_on() {
+    let master = TestMaster::start();
+    let paths = ["/v1/agents", "/v1/frameworks", "/v1/roles", "/v1/offers"];
+    let index = |path| {
+        let first = beginning(&master, path, None);
+        assert_eq!(first[0]["op"], "snapshot", "{path}");
+        first.last().unwrap()["index"].as_u64().unwrap()
+    };
+    let before = paths.map(index);
+    let agent = FakeAgent::register(&master, "cpus:4;mem:4096");
+    let id = agent.id.clone();
+    master.wait_for("/v1/agents", |agents| ids(agents) == [id.as_str()]);
+    run(&master, "a", "x");
+    master.wait_for("/v1/roles", |roles| {
+        roles[0]["resources"]["used"]["cpus"] != json!(0.0)
+    });
+    for (path, index) in paths.into_iter().zip(before) {
+        let resumed = beginning(&master, path, Some(index));
+        assert_eq!(resumed[0]["op"], "resumed", "{path}");
+        let has_puts = resumed.iter().any(|record| record["op"] == "put");
+        assert_eq!(has_puts, path != "/v1/offers", "{path}: {resumed:?}");
+    }
+}
+
+#[test]
+fn server_sent_events_carry_the_index_to_go_on_from() {
+    let master = TestMaster::start();
+    run(&master, "a", "x");
+    let request = Request::new("GET", "/v1/tasks").header("Accept", "text/event-stream");
+    let mut stream = master.client().open(&request).unwrap();
+    let mut text = String::new();
+    while !text.contains("event: synced") {
+        text.push_str(&String::from_utf8(stream.next_bytes().unwrap().unwrap()).unwrap());
+    }
+    assert!(text.contains("event: put\ndata: {\"object\":{"), "{text}");
+    let id = text.split("id: ").nth(1).unwrap();
+    let id = id.split('\n').next().unwrap().parse().unwrap();
+    let resumed = beginning(&master, "/v1/tasks", Some(id));
+    assert_eq!(resumed[0]["op"], "resumed");
 }
 
 #[test]

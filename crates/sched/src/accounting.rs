@@ -135,6 +135,7 @@ impl Scheduler {
         entry.filters.forget_repeats(framework);
         self.count_used(resources, Sign::Plus);
         self.bound_used(framework, agent);
+        self.note_appetite(framework);
     }
 
     /// Marks what a framework used as merely held, before it is recovered.

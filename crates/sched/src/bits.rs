@@ -38,6 +38,12 @@ impl Bits {
         any != 0
     }
 
+    /// Whether something is in the set and not in another.
+    pub(crate) fn exceeds(&self, other: &Self) -> bool {
+        let mut words = self.0.iter().enumerate();
+        words.any(|(at, word)| word & !other.0.get(at).copied().unwrap_or(0) != 0)
+    }
+
     /// Takes all members out, and keeps the room.
     pub(crate) fn clear(&mut self) {
         self.0.fill(0);

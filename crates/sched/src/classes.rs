@@ -38,6 +38,12 @@ impl Classes {
         self.entries.get(class.slot())?.as_ref()
     }
 
+    /// Whether agents of a kind are for a framework in a role.
+    pub(crate) fn is_for(&self, class: ClassIndex, number: LeafNumber) -> bool {
+        self.get(class)
+            .is_some_and(|class| class.matching.has(number.slot()))
+    }
+
     fn get_mut(&mut self, class: ClassIndex) -> Option<&mut Class> {
         self.entries.get_mut(class.slot())?.as_mut()
     }

@@ -6,13 +6,13 @@ use crate::agent::Dirt;
 use crate::bits::Bits;
 use crate::config::Sorter;
 use crate::dice::Dice;
-use crate::ids::{AgentIndex, Leaf, Slot};
+use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
 use crate::scalars::Scalars;
 use crate::scheduler::{Grant, Scheduler};
 use crate::tree::Sorters;
 use crate::walk::Findings;
 use mezz_resource::Resources;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Above so many asking at once everybody is looked at.
@@ -67,6 +67,8 @@ pub(crate) struct Cycle {
     pub(crate) lacking: Option<Scalars>,
     /// Room for the set of those that an agent may be offered to.
     pub(crate) candidates: Bits,
+    /// How many more agents are looked at for what somebody wishes.
+    pub(crate) looks: BTreeMap<FrameworkIndex, usize>,
     /// None while all orders are by share.
     pub(crate) chance: Option<(Sorters, Dice)>,
 }
@@ -79,13 +81,7 @@ impl Scheduler {
         self.expire_wishes(now_ns);
         self.roles.freshen(&self.names);
         self.stats.cycles += 1;
-        let mut cycle = Cycle {
-            now_ns,
-            considered: BTreeSet::new(),
-            lacking: self.lacking_total(),
-            candidates: Bits::default(),
-            chance: self.chance(),
-        };
+        let mut cycle = self.new_cycle(now_ns);
         self.round(&mut cycle, grants);
         // An earmark that was dropped on the way frees an agent, and what was given back makes room: ever less is left.
         while self.is_dirty() {
@@ -93,6 +89,17 @@ impl Scheduler {
         }
         if let Some((_, dice)) = cycle.chance {
             self.dice = dice;
+        }
+    }
+
+    pub(crate) fn new_cycle(&self, now_ns: u64) -> Cycle {
+        Cycle {
+            now_ns,
+            considered: BTreeSet::new(),
+            lacking: self.lacking_total(),
+            candidates: Bits::default(),
+            looks: BTreeMap::new(),
+            chance: self.chance(),
         }
     }
 
@@ -145,7 +152,7 @@ impl Scheduler {
         self.serve(agent, Scope::Everyone, cycle, grants);
     }
 
-    fn serve(
+    pub(crate) fn serve(
         &mut self,
         agent: AgentIndex,
         scope: Scope<'_>,
@@ -166,7 +173,7 @@ impl Scheduler {
                 match self.next_step(agent, scope, *pass, cycle) {
                     Some(Step::Offer(leaf, part)) => {
                         let wished = match pass {
-                            Pass::Everyone => self.wished_instead(agent, leaf, cycle),
+                            Pass::Everyone => self.wished_instead(agent, &part, leaf, cycle),
                             Pass::Claims => None,
                         };
                         let (agent, part) = wished.unwrap_or((agent, part));
@@ -213,6 +220,7 @@ impl Scheduler {
             }
         };
         self.drop_earmarks_of(leaf);
+        self.note_offer(leaf.framework);
         self.stats.grants += 1;
         Grant {
             framework: leaf.framework,

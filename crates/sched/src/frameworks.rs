@@ -182,6 +182,7 @@ impl Scheduler {
             self.unsubscribe(Leaf { framework, role });
         }
         self.relieve_all();
+        self.offers_ended(framework);
         self.wishes.remove(&framework);
         self.frameworks[framework.slot()] = None;
     }
@@ -245,6 +246,7 @@ impl Scheduler {
             self.settle_phase(leaf);
             self.ask(leaf);
         }
+        self.note_appetite(framework);
     }
 
     fn addressed(&self, framework: FrameworkIndex, roles: &[String]) -> BTreeSet<RoleIndex> {
@@ -284,6 +286,7 @@ impl Scheduler {
         let was = self.roles.client(leaf).map(|client| client.phase);
         if was != Some(Phase::Active) {
             self.set_phase(leaf, Phase::Active);
+            self.note_appetite(leaf.framework);
             self.ask(leaf);
         }
     }
@@ -298,6 +301,7 @@ impl Scheduler {
 
     fn silence(&mut self, leaf: Leaf) {
         self.set_phase(leaf, Phase::Idle);
+        self.note_silence(leaf.framework);
         self.dirty_leaves.remove(&leaf);
         if self.framework(leaf.framework).is_none_or(|entry| {
             entry.activity == Activity::Inactive || !entry.roles.contains_key(&leaf.role)

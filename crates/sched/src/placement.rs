@@ -90,7 +90,7 @@ impl Scheduler {
         })
     }
 
-    fn check_quota(&self, leaf: Leaf, request: &Resources) -> Result<(), Refusals> {
+    pub(crate) fn check_quota(&self, leaf: Leaf, request: &Resources) -> Result<(), Refusals> {
         let Some(room) = self.room(leaf.role, self.lacking_total().as_ref()) else {
             return Ok(());
         };
@@ -137,7 +137,7 @@ impl Scheduler {
             if best.as_ref().is_some_and(|(best, ..)| *best <= fit) {
                 continue;
             }
-            match self.pick(agent, leaf, request, ports) {
+            match self.pick(&agent.available, leaf, request, ports) {
                 Ok((taken, picked)) => best = Some((fit, taken, picked)),
                 Err((name, wanted)) => misses.lack(name, wanted),
             }
@@ -149,7 +149,7 @@ impl Scheduler {
     }
 
     /// What keeps the agent as such from the leaf, if anything.
-    fn bars(&self, agent: &Agent, index: AgentIndex, leaf: Leaf) -> Option<Bar> {
+    pub(crate) fn bars(&self, agent: &Agent, index: AgentIndex, leaf: Leaf) -> Option<Bar> {
         if !agent.is_usable() {
             return Some(Bar::Unusable);
         }
@@ -166,15 +166,15 @@ impl Scheduler {
         }
     }
 
-    /// Picks the request out of what an agent has free, or names what it lacks.
-    fn pick(
+    /// Picks the request out of what is free on an agent, or names what it lacks.
+    pub(crate) fn pick(
         &self,
-        agent: &Agent,
+        free: &Resources,
         leaf: Leaf,
         request: &Resources,
         ports: u64,
     ) -> Result<(Resources, Ranges), (Name, Scalar)> {
-        let mut left = self.usable_here(agent, leaf.framework, leaf.role);
+        let mut left = self.usable_here(free, leaf.framework, leaf.role);
         let mut taken = Resources::new();
         for wanted in request {
             let part = take_one(&left, wanted).ok_or_else(|| lack(wanted))?;
@@ -199,13 +199,18 @@ impl Scheduler {
     }
 
     /// What is free on the agent for the role, what is reserved for it first.
-    fn usable_here(&self, agent: &Agent, framework: FrameworkIndex, role: RoleIndex) -> Resources {
+    fn usable_here(
+        &self,
+        free: &Resources,
+        framework: FrameworkIndex,
+        role: RoleIndex,
+    ) -> Resources {
         let capabilities = self
             .framework(framework)
             .map(|entry| entry.spec.capabilities)
             .unwrap_or_default();
         let path = self.role_path(role);
-        agent.available.filter(|resource| {
+        free.filter(|resource| {
             resource.is_allocatable_to(path)
                 && is_taken_by(resource, capabilities)
                 && !resource.is_revocable()
@@ -279,7 +284,7 @@ fn fit(agent: &Agent, index: AgentIndex, request: &Resources) -> Fit {
 
 /// What keeps an agent from being considered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bar {
+pub(crate) enum Bar {
     Unusable,
     Earmarked,
     OtherRegion,

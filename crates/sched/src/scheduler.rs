@@ -10,6 +10,7 @@ use crate::frameworks::Framework;
 use crate::held_back::HeldBack;
 use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
 use crate::leaves::Leaves;
+use crate::recall::Appetite;
 use crate::request::Wishes;
 use crate::scalars::{NameTable, Scalars, Sign};
 use crate::tree::RoleTree;
@@ -74,6 +75,7 @@ pub struct Scheduler {
     pub(crate) earmark_rests: BTreeMap<Leaf, u64>,
     /// Those for whom no agent is large enough.
     pub(crate) hopeless: BTreeSet<Leaf>,
+    pub(crate) appetite: Appetite,
     pub(crate) wishes: BTreeMap<FrameworkIndex, Wishes>,
     pub(crate) dice: Dice,
     pub(crate) stats: Stats,
@@ -109,6 +111,7 @@ impl Scheduler {
             earmarks: BTreeMap::new(),
             earmark_rests: BTreeMap::new(),
             hopeless: BTreeSet::new(),
+            appetite: Appetite::default(),
             wishes: BTreeMap::new(),
             dice: Dice::default(),
             stats: Stats::default(),

@@ -31,6 +31,7 @@ pub mod protocol;
 mod reexec;
 mod reexec_state;
 mod run;
+pub mod scheduling;
 mod spawn;
 mod startup;
 mod sys;

@@ -240,3 +240,15 @@ pub(crate) fn execute(path: &CStr, argv: &[&CStr]) -> io::Error {
     unsafe { libc::execv(path.as_ptr(), pointers.as_ptr()) };
     io::Error::last_os_error()
 }
+
+/// `SCHED_IDLE` for the calling thread.
+pub(crate) fn set_idle_policy() -> io::Result<()> {
+    // SAFETY: a plain C struct for which all-zero bytes are valid; zero is the only priority of this policy.
+    let parameter = unsafe { std::mem::zeroed::<libc::sched_param>() };
+    // SAFETY: the pointer is valid for reads during the call, and 0 names the calling thread.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameter) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

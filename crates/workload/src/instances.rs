@@ -34,6 +34,8 @@ pub(crate) struct NewInstance {
     pub(crate) ports: Vec<u16>,
     /// From [`task::TaskPlan`]; its id is the instance's.
     pub(crate) task: v1::TaskInfo,
+    /// Of a blue-green service: of the colour that gets no traffic now.
+    pub(crate) parked: bool,
 }
 
 impl Workloads {
@@ -77,6 +79,8 @@ impl Workloads {
             health_changed_at: None,
             passing_since: None,
             unreachable_since: None,
+            check: None,
+            parked: new.parked,
             ending: None,
             confirmed: true,
             revision: new.revision,

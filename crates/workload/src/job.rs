@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mezz_resource::Resources;
 use mezz_sched::Rules;
-use mezz_spec::job::{Job, Start};
+use mezz_spec::job::{Job, MAX_COMPLETIONS, Start};
 use mezz_spec::{Kind, Name, Object, Spec};
 use mezz_state::time::Wall;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,7 @@ use crate::effect::Effects;
 use crate::instances::kills::{KillTerms, terms_of};
 use crate::instances::request;
 use crate::key::{InstanceKey, ObjectKey, RunKey};
+use crate::objects::apply::invalid;
 use crate::objects::staged::Staged;
 use crate::records::{Cause, Owner, RunState};
 use crate::runs::parameters::Extra;
@@ -135,9 +136,38 @@ impl ActiveRun {
     }
 }
 
-/// Rules between a job and other objects: there are none.
-#[expect(clippy::unnecessary_wraps, reason = "one of the controllers' checks")]
-pub(crate) fn check(_: &Object, _: &Staged<'_>) -> Result<(), Refusal> {
+/// What a run relies upon.
+pub(crate) fn check(object: &Object, _: &Staged<'_>) -> Result<(), Refusal> {
+    match &object.spec {
+        Spec::Job(job) => check_job(object, "/spec", job),
+        _ => Ok(()),
+    }
+}
+
+/// What a run relies upon, of a job at a path of an object.
+pub(crate) fn check_job(object: &Object, path: &str, job: &Job) -> Result<(), Refusal> {
+    let count = job.template.containers.len();
+    if count != 1 {
+        return Err(invalid(
+            object,
+            &format!("{path}/template/containers"),
+            format!(
+                "it has {count} containers; one is needed, as several to an instance are not built yet"
+            ),
+        ));
+    }
+    for (field, value) in [
+        ("completions", job.completions),
+        ("parallelism", job.parallelism),
+    ] {
+        if !(1..=MAX_COMPLETIONS).contains(&value) {
+            return Err(invalid(
+                object,
+                &format!("{path}/{field}"),
+                format!("{value} is not between 1 and {MAX_COMPLETIONS}"),
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -4,8 +4,6 @@
 //! the core, how much of what is wanted, and is told where the next instance goes. It never reads a clock, a file, a
 //! socket or a random source.
 
-#![allow(dead_code)]
-
 pub mod call;
 mod cron;
 mod dag;
@@ -24,6 +22,7 @@ mod restore;
 mod runs;
 mod service;
 mod stored;
+mod why;
 mod workloads;
 mod writing;
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mezz_spec::{Kind, Name};
 use mezz_state::pages::Slots;
 use mezz_state::serde_forms;
 use mezz_state::time::{Now, Wall};
@@ -16,12 +15,11 @@ use crate::effect::Effects;
 use crate::event::{AgentInfo, Event};
 use crate::instances::kills::Kills;
 use crate::job::Jobs;
-use crate::key::{InstanceKey, RunKey};
+use crate::key::InstanceKey;
 use crate::records::Records;
 use crate::runs::Runs;
 use crate::service::Services;
 use crate::writing::Unwritten;
-use crate::{cron, dag, job};
 
 /// How far this master has come in taking over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -77,22 +75,6 @@ impl Workloads {
     /// How far the takeover has come.
     pub fn stage(&self) -> Stage {
         self.stage
-    }
-
-    /// Why an object stands where it does, in words, as far as the controllers know.
-    pub fn why(&self, kind: Kind, name: &Name) -> Option<Vec<String>> {
-        let key = self.key_of(kind, name)?;
-        Some(match kind {
-            Kind::Job => job::why(self, key),
-            Kind::Cron => cron::why(self, key),
-            Kind::Dag => dag::why(self, key),
-            _ => Vec::new(),
-        })
-    }
-
-    /// Why a run stands where it does.
-    pub fn why_run(&self, run: RunKey) -> Vec<String> {
-        dag::why_run(self, run).unwrap_or_else(|| job::why_run(self, run))
     }
 
     /// Keys of the store that could not be read, with the reason.

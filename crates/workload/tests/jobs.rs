@@ -412,3 +412,24 @@ fn a_deleted_job_can_be_applied_anew_while_its_last_attempt_still_ends() {
     c.end(&old, TaskState::TaskKilled, None);
     assert_eq!(c.run("/job").state, RunState::Running);
 }
+
+#[test]
+fn a_job_that_could_not_run_is_refused_with_its_path() {
+    let mut c = Cluster::new(1, 4);
+    let none = json!({ "template": { "containers": [] } });
+    let many = job(json!({ "completions": 1_000_001 }));
+    let inline =
+        json!({ "schedules": ["* * * * *"], "run": { "job": job(json!({ "parallelism": 0 })) } });
+    for (kind, spec, at) in [
+        (Kind::Job, none, "/spec/template/containers"),
+        (Kind::Job, many, "/spec/completions"),
+        (Kind::Cron, inline, "/spec/run/job/parallelism"),
+    ] {
+        let reply = c.apply(kind, "/job", spec);
+        let Reply::Refused(Refusal::Invalid { path, .. }) = reply else {
+            panic!("{reply:?}");
+        };
+        assert_eq!(path, at);
+    }
+    assert!(c.w.records().objects.is_empty());
+}

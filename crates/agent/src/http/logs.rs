@@ -1,4 +1,4 @@
-//! `GET /v1/tasks/{framework}/{task}/logs`: the output of a task as lines of JSON, followed to its end if wanted.
+//! `GET /v1/tasks/{framework}/{task}/logs`: the output of a task, followed to its end if wanted.
 
 mod tail;
 
@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, StatusCode};
 use mezz_agent_core::{AgentRecords, ExecutorKind, LaunchId};
 use mezz_http::query::Query;
 use mezz_http::request::segments;
 use mezz_http::stream::{StreamError, StreamLimits, StreamSender, stream};
+use mezz_http::task_output::{OutputFormat, OutputWriter, Positions};
 use mezz_http::{Request, Response, respond};
 use mezz_proto::v1::TaskState;
-use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{AgentHttp, shown};
@@ -28,6 +27,8 @@ const ARRIVAL: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 /// How often the task is looked at while somebody follows.
 const LOOK_AT_TASK: Duration = Duration::from_millis(250);
+/// Keeps silent connections open through proxies.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,21 @@ struct Wanted {
     follow: bool,
     tail: Option<usize>,
     offset: Option<u64>,
+    /// What a reader who was here before has.
+    known: Positions,
+}
+
+impl Wanted {
+    /// Where to begin in one output: a reader who was here before goes on there.
+    fn output(&self, name: &'static str, launch_id: LaunchId) -> Output {
+        let known = self.known.in_stream(name);
+        Output {
+            name,
+            launch_id,
+            last: if known.is_some() { None } else { self.tail },
+            offset: known.or(self.offset),
+        }
+    }
 }
 
 /// Where a task's output lies, and how far the task is.
@@ -62,8 +78,18 @@ pub(super) async fn answer(
     if what != "logs" {
         return Err(respond::not_found());
     }
-    let wanted = wanted(&request.query())
-        .map_err(|detail| problem(StatusCode::BAD_REQUEST, "The query is wrong", detail))?;
+    let (status, detail) = OutputFormat::NONE_ACCEPTED;
+    let format = OutputFormat::accepted(request.headers())
+        .ok_or_else(|| problem(status, "Not acceptable", detail.to_owned()))?;
+    let bad = |title: &str, detail: String| problem(StatusCode::BAD_REQUEST, title, detail);
+    let known = Positions::of(request.headers())
+        .map_err(|error| bad("A header is wrong", error.to_string()))?;
+    if known.ended {
+        // Nothing more will ever come; this status keeps readers of events from asking again.
+        return Ok(respond::empty(StatusCode::NO_CONTENT));
+    }
+    let wanted =
+        wanted(&request.query(), known).map_err(|detail| bad("The query is wrong", detail))?;
     let source = Source {
         inbox: Arc::clone(&agent.inbox),
         work_dir: agent.work_dir.clone(),
@@ -83,11 +109,17 @@ pub(super) async fn answer(
         max_bytes: 1 << 20,
     });
     tokio::spawn(async move {
+        let writer = OutputWriter::new(format, known);
+        let answer = Answer {
+            sender: &sender,
+            writer,
+            silent_since: Instant::now(),
+        };
         // A reader that has gone needs no answer.
-        let _ = source.produce(&sender, wanted, found).await;
+        let _ = source.produce(answer, wanted, found).await;
         sender.end();
     });
-    Ok(respond::streaming("application/x-ndjson", reader))
+    Ok(respond::streaming(format.content_type(), reader))
 }
 
 fn problem(status: StatusCode, title: &str, detail: String) -> Response {
@@ -101,7 +133,7 @@ fn problem(status: StatusCode, title: &str, detail: String) -> Response {
     )
 }
 
-fn wanted(query: &Query) -> Result<Wanted, String> {
+fn wanted(query: &Query, known: Positions) -> Result<Wanted, String> {
     let (stdout, stderr) = match query.get("stream") {
         None | Some("both") => (true, true),
         Some("stdout") => (true, false),
@@ -119,6 +151,7 @@ fn wanted(query: &Query) -> Result<Wanted, String> {
         follow: query.flag("follow")?,
         tail: query.number("tail")?,
         offset,
+        known,
     })
 }
 
@@ -190,46 +223,38 @@ impl Source {
 
     async fn produce(
         &self,
-        sender: &StreamSender,
+        mut answer: Answer<'_>,
         wanted: Wanted,
         found: Found,
     ) -> Result<(), StreamError> {
         let mut tails: Vec<Tail> = Vec::new();
         for (name, on) in [("stdout", wanted.stdout), ("stderr", wanted.stderr)] {
             if on {
-                let output = Output {
-                    name,
-                    launch_id: found.launch_id,
-                    last: wanted.tail,
-                    offset: wanted.offset,
-                };
+                let output = wanted.output(name, found.launch_id);
                 tails.push(Tail::new(output, &found.sandbox, &self.rotation));
             }
         }
         if !wanted.follow {
-            return pump(&mut tails, sender, Rest::All).await;
+            return answer.pump(&mut tails, Rest::All).await;
         }
-        let (found, wait_status) = self.follow(&mut tails, sender, found).await?;
-        pump(&mut tails, sender, Rest::All).await?;
-        let end = json!({ "end": { "state": found.state.as_str_name(), "message": found.message, "wait_status": wait_status } });
-        sender.send_waiting(line(&end)).await
+        let (found, wait_status) = self.follow(&mut tails, &mut answer, found).await?;
+        answer.pump(&mut tails, Rest::All).await?;
+        answer.end(&found, wait_status).await
     }
 
     /// Hands output on until the task has ended.
     async fn follow(
         &self,
         tails: &mut [Tail],
-        sender: &StreamSender,
+        answer: &mut Answer<'_>,
         mut found: Found,
     ) -> Result<(Found, Option<i32>), StreamError> {
         let exit = self.inbox.exit(found.launch_id);
         tokio::pin!(exit);
         let mut next_look = Instant::now() + LOOK_AT_TASK;
         loop {
-            pump(tails, sender, Rest::Whole).await?;
-            if sender.is_closed() {
-                return Err(StreamError::Closed);
-            }
+            answer.pump(tails, Rest::Whole).await?;
+            answer.keep_alive().await?;
             if shown::is_terminal(found.state) {
                 // The exit has been seen before the state, if this life of the agent saw it at all.
                 let status = timeout(Duration::from_millis(1), &mut exit)
@@ -257,23 +282,54 @@ impl Source {
     }
 }
 
-async fn pump(tails: &mut [Tail], sender: &StreamSender, rest: Rest) -> Result<(), StreamError> {
-    loop {
-        let mut idle = true;
-        for tail in &mut *tails {
-            if let Some(record) = tail.next(rest) {
-                idle = false;
-                sender.send_waiting(line(&record)).await?;
-            }
-        }
-        if idle {
-            return Ok(());
-        }
-    }
+/// The answer to one reader.
+struct Answer<'s> {
+    sender: &'s StreamSender,
+    writer: OutputWriter,
+    silent_since: Instant,
 }
 
-fn line(value: &Value) -> Bytes {
-    let mut text = value.to_string().into_bytes();
-    text.push(b'\n');
-    text.into()
+impl Answer<'_> {
+    /// Hands on what the outputs have.
+    async fn pump(&mut self, tails: &mut [Tail], rest: Rest) -> Result<(), StreamError> {
+        loop {
+            let mut idle = true;
+            for tail in &mut *tails {
+                if let Some(piece) = tail.next(rest) {
+                    idle = false;
+                    self.silent_since = Instant::now();
+                    self.sender.send_waiting(self.writer.piece(piece)).await?;
+                }
+            }
+            if idle {
+                return Ok(());
+            }
+        }
+    }
+
+    /// An error when the reader has gone.
+    async fn keep_alive(&mut self) -> Result<(), StreamError> {
+        if self.sender.is_closed() {
+            return Err(StreamError::Closed);
+        }
+        if self.silent_since.elapsed() < KEEP_ALIVE {
+            return Ok(());
+        }
+        self.silent_since = Instant::now();
+        match self.writer.format().keep_alive() {
+            Some(nothing) => self.sender.send_waiting(nothing).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn end(&mut self, found: &Found, wait_status: Option<i32>) -> Result<(), StreamError> {
+        let state = found.state.as_str_name();
+        let last = self
+            .writer
+            .end(state, found.message.as_deref(), wait_status);
+        match last {
+            Some(last) => self.sender.send_waiting(last).await,
+            None => Ok(()),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The whole state of a large cluster in one answer, and what launches feel of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,8 +16,9 @@ use crate::measures::{Line, line, median, percentile};
 
 const LIMIT: Duration = Duration::from_mins(5);
 const ROUNDS: usize = 5;
-/// Reads of the whole state beside which launches are timed.
-const READS: u64 = 10;
+/// Turns of launches alone and launches beside a reader, and what is read in one.
+const TURNS: usize = 8;
+const READS_A_TURN: usize = 2;
 
 pub(crate) fn measure(load: &Load) -> Result<Vec<Line>> {
     let runtime = runtime()?;
@@ -95,59 +96,50 @@ fn answered(
     ))
 }
 
-/// Launches one after another, alone and while somebody reads the whole state all the time.
+/// Launches one after another, alone and while somebody reads the whole state, in turns: what else happens on the
+/// machine then touches both alike.
 fn beside(master: &Master) -> Result<Line> {
     let mut launcher = Launcher::new(&master.address, "prober")?;
-    let run = Launches {
-        tasks: 2_000,
+    let run = |tasks| Launches {
+        tasks,
         outstanding: 1,
         batch: 1,
     };
-    launcher.run(&Launches {
-        tasks: 200,
-        ..run.clone()
-    })?;
-    let mut alone = launcher
-        .run(&Launches {
-            tasks: 10_000,
-            ..run.clone()
-        })?
-        .to_running;
-    let stop = Arc::new(AtomicBool::new(false));
-    let reads = Arc::new(AtomicU64::new(0));
-    let reader = {
-        let (address, stop, reads) = (master.address.clone(), stop.clone(), reads.clone());
-        std::thread::spawn(move || -> Result<()> {
-            while !stop.load(Ordering::Relaxed) {
-                timed(&address, Get::State)?;
-                reads.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        })
-    };
-    let mut loaded = Vec::new();
-    let mut failed = None;
-    while reads.load(Ordering::Relaxed) < READS && failed.is_none() {
-        match launcher.run(&run) {
-            Ok(outcome) => loaded.extend(outcome.to_running),
-            Err(error) => failed = Some(error),
+    launcher.run(&run(500))?;
+    let (mut alone, mut loaded) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        alone.extend(launcher.run(&run(1_000))?.to_running);
+        let stop = Arc::new(AtomicBool::new(false));
+        let reader = reader(master, &stop);
+        while !stop.load(Ordering::Relaxed) {
+            loaded.extend(launcher.run(&run(100))?.to_running);
         }
+        reader.join().expect("the reader does not panic")?;
     }
-    stop.store(true, Ordering::Relaxed);
-    reader.join().expect("the reader does not panic")?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    Ok(line(
-        "ACCEPT to RUNNING beside readers of /state, against alone",
+    let [p50, p99] = [0.5, 0.99].map(|part| {
+        let (loaded, alone) = (percentile(&mut loaded, part), percentile(&mut alone, part));
         format!(
-            "p50 {:.2} ms against {:.2}, p99 {:.2} ms against {:.2} ({} reads)",
-            percentile(&mut loaded, 0.5),
-            percentile(&mut alone, 0.5),
-            percentile(&mut loaded, 0.99),
-            percentile(&mut alone, 0.99),
-            reads.load(Ordering::Relaxed)
+            "{loaded:.2} ms against {alone:.2} ({:.1} times)",
+            loaded / alone
+        )
+    });
+    Ok(line(
+        "ACCEPT to RUNNING beside readers of /state, against alone, in turns",
+        format!(
+            "p50 {p50}, p99 {p99}; {} and {} launches",
+            loaded.len(),
+            alone.len()
         ),
         "goal: p99 at most twice; Mesos: /health 0.52 ms alone, 164 ms beside /state",
     ))
+}
+
+/// Reads the state some times, then says so.
+fn reader(master: &Master, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<Result<()>> {
+    let (address, stop) = (master.address.clone(), stop.clone());
+    std::thread::spawn(move || {
+        let outcome = (0..READS_A_TURN).try_for_each(|_| timed(&address, Get::State).map(|_| ()));
+        stop.store(true, Ordering::Relaxed);
+        outcome
+    })
 }

@@ -9,13 +9,13 @@ use mezz_core::records::{TaskList, TaskRecord};
 use mezz_http::client::{ClientError, ClientResponse};
 use mezz_http::query::percent_encode;
 use mezz_http::stream::{StreamLimits, stream};
+use mezz_http::task_output::{OutputFormat, OutputWriter, Positions};
 use mezz_http::{Request, Response, respond};
 use mezz_proto::v1;
 use prost::Message as _;
-use serde_json::json;
 
 use super::given::Given;
-use super::problems::problem;
+use super::problems::{bad_request, problem};
 use super::tasks::{Found, find, framework_id};
 use crate::shared::Shared;
 use crate::view::View;
@@ -31,6 +31,43 @@ struct Source {
     path: String,
 }
 
+/// How the reader wants its answer.
+struct Reader {
+    format: OutputFormat,
+    /// What it has, as it brought it along.
+    known: Positions,
+    follow: bool,
+}
+
+impl Reader {
+    fn new(request: &Request, given: &Given) -> Result<Self, Response> {
+        let (status, detail) = OutputFormat::NONE_ACCEPTED;
+        let format = OutputFormat::accepted(request.headers()).ok_or_else(|| {
+            let hint = "leave the Accept header out to get records as lines of JSON";
+            problem(status, detail, Some(hint))
+        })?;
+        let known =
+            Positions::of(request.headers()).map_err(|error| bad_request(&error.to_string()))?;
+        Ok(Self {
+            format,
+            known,
+            follow: given.flag("follow"),
+        })
+    }
+
+    fn with(&self, body: impl Into<mezz_http::Body>) -> Response {
+        respond::with_type(StatusCode::OK, self.format.content_type(), body)
+    }
+
+    /// The whole answer about a task that ended without having written anything.
+    fn ended(&self, status: &v1::TaskStatus) -> Response {
+        let state = status.state().as_str_name();
+        let last =
+            OutputWriter::new(self.format, self.known).end(state, status.message.as_deref(), None);
+        self.with(last.filter(|_| self.follow).unwrap_or_default())
+    }
+}
+
 pub(super) async fn logs(
     shared: &Arc<Shared>,
     framework: Option<&str>,
@@ -42,8 +79,17 @@ pub(super) async fn logs(
         .path_and_query()
         .split_once('?')
         .map_or(String::new(), |(_, query)| format!("?{query}"));
-    let follow = given.flag("follow");
-    let source = placed(shared, framework, id, follow, &query).await?;
+    let reader = Reader::new(request, given)?;
+    if reader.known.ended {
+        // Nothing more will ever come; this status keeps readers of events from asking again.
+        return Ok(respond::empty(StatusCode::NO_CONTENT));
+    }
+    let source = placed(shared, framework, id, &reader, &query).await?;
+    let known = reader.known.to_string();
+    let headers = [
+        ("Accept", reader.format.content_type()),
+        ("Last-Event-ID", &known),
+    ];
     let mut pause = FIRST_PAUSE;
     for _ in 0..ATTEMPTS {
         let answered = shared
@@ -52,16 +98,18 @@ pub(super) async fn logs(
                 &source.authority,
                 Method::GET,
                 &source.path,
-                &[],
+                &headers,
                 bytes::Bytes::new(),
             )
             .await;
         match answered {
-            Ok(answer) if answer.status == StatusCode::OK => return Ok(pass_through(answer)),
+            Ok(answer) if answer.status == StatusCode::OK => {
+                return Ok(pass_through(answer, reader.format));
+            }
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
                 // The launch may still be on its way; a task that ended without one never gets there.
                 if let Some(end) = end_without_launch(&shared.view(), framework, id)? {
-                    return Ok(ended(&end, follow));
+                    return Ok(reader.ended(&end));
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -86,7 +134,7 @@ async fn placed(
     shared: &Arc<Shared>,
     framework: Option<&str>,
     id: &str,
-    follow: bool,
+    reader: &Reader,
     query: &str,
 ) -> Result<Source, Response> {
     let mut subscription = None;
@@ -95,16 +143,12 @@ async fn placed(
         match find(&view, framework, id)? {
             Found::Task(task) if task.agent == AgentKey::NONE => {
                 let end = end_without_launch(&view, framework, id)?;
-                return Err(ended(&end.unwrap_or_default(), follow));
+                return Err(reader.ended(&end.unwrap_or_default()));
             }
             Found::Task(task) => return source(&view, task, query),
-            Found::Pending(_) if !follow => {
+            Found::Pending(_) if !reader.follow => {
                 // Not an error: a task that waits for a place has no output yet.
-                return Err(respond::with_type(
-                    StatusCode::OK,
-                    "application/x-ndjson",
-                    "",
-                ));
+                return Err(reader.with(""));
             }
             Found::Pending(_) => {}
         }
@@ -156,19 +200,7 @@ fn end_without_launch(
     Ok(Some(wire.statuses.last().cloned().unwrap_or(fallback)))
 }
 
-fn ended(status: &v1::TaskStatus, follow: bool) -> Response {
-    let line = json!({
-        "end": { "state": status.state().as_str_name(), "message": status.message, "wait_status": null }
-    });
-    let body = if follow {
-        format!("{line}\n")
-    } else {
-        String::new()
-    };
-    respond::with_type(StatusCode::OK, "application/x-ndjson", body)
-}
-
-fn pass_through(mut answer: ClientResponse) -> Response {
+fn pass_through(mut answer: ClientResponse, format: OutputFormat) -> Response {
     let (sender, reader) = stream(StreamLimits {
         max_records: 256,
         max_bytes: 1 << 20,
@@ -186,7 +218,7 @@ fn pass_through(mut answer: ClientResponse) -> Response {
         }
         sender.end();
     });
-    respond::streaming("application/x-ndjson", reader)
+    respond::streaming(format.content_type(), reader)
 }
 
 async fn agent_refused(source: &Source, answer: ClientResponse) -> Response {

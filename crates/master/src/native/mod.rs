@@ -3,6 +3,7 @@
 mod event_json;
 mod events;
 mod given;
+mod history;
 mod lists;
 mod logs;
 mod modes;
@@ -17,10 +18,12 @@ mod run;
 mod selection;
 mod subject;
 mod tasks;
+mod touched;
 mod values;
 mod watch;
 mod why;
 
+pub(crate) use history::History;
 pub(crate) use page::status_page;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use mezz_http::negotiate::allows;
+use mezz_http::negotiate::{allows, first_named};
 use mezz_http::{Request, Response, respond};
 use tokio::time::Instant;
 
@@ -53,23 +53,12 @@ pub(super) enum Accepted {
 
 /// A stream only where its type is named and JSON is not named before it; JSON for everybody else.
 pub(super) fn accepted(request: &Request) -> Result<Accepted, Response> {
-    let named = request
-        .headers()
-        .get_all(http::header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .find_map(|entry| {
-            let name = entry.split(';').next().unwrap_or_default().trim();
-            [
-                ("application/json", Accepted::Json),
-                ("application/x-ndjson", Accepted::Stream(Format::Lines)),
-                ("text/event-stream", Accepted::Stream(Format::ServerSent)),
-            ]
-            .into_iter()
-            .find(|(known, _)| name.eq_ignore_ascii_case(known))
-            .map(|(_, accepted)| accepted)
-        });
+    let known = [
+        ("application/json", Accepted::Json),
+        ("application/x-ndjson", Accepted::Stream(Format::Lines)),
+        ("text/event-stream", Accepted::Stream(Format::ServerSent)),
+    ];
+    let named = first_named(request.headers(), &known);
     match named {
         Some(accepted) => Ok(accepted),
         None if allows(request.headers(), "application/json") => Ok(Accepted::Json),

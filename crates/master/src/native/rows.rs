@@ -1,21 +1,22 @@
 //! Lists: their elements in order, a page of them, and what has changed from one view to the next.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use mezz_core::key::FrameworkKey;
 use mezz_core::records::{AgentRecord, AgentState, TaskList};
+use mezz_core::time::Wall;
 use mezz_resource::Resources;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::lists::{agent_json, framework_json, offer_json, role_json};
 use super::selection::Selection;
-use super::tasks::{framework_id, pending_json, task_json};
+use super::tasks::{pending_json, task_json};
+use super::touched::{Name, Slot, touched};
 use crate::unversioned::{RoleHoldings, holdings};
 use crate::view::View;
 
 /// Which list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Tasks,
     Agents,
@@ -24,15 +25,15 @@ pub(super) enum Kind {
     Offers,
 }
 
-/// Where an element is in a view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Slot {
-    Task(usize),
-    Pending(usize),
-    Agent(usize),
-    Framework(usize),
-    Offer(usize),
-    Role,
+impl Kind {
+    /// All lists.
+    pub(super) const ALL: [Self; 5] = [
+        Self::Tasks,
+        Self::Agents,
+        Self::Frameworks,
+        Self::Roles,
+        Self::Offers,
+    ];
 }
 
 /// An element: its place in the order, and where it is.
@@ -48,8 +49,8 @@ struct Row {
 pub(super) enum Change {
     /// It is new or differs.
     Put(Value),
-    /// It is gone, or no longer selected; the fields that name it.
-    Delete(Value),
+    /// It is gone, or no longer selected.
+    Delete(Name),
 }
 
 /// A page of a list.
@@ -143,54 +144,70 @@ impl<'v> List<'v> {
         rows.first().map(|row| self.render(row))
     }
 
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     fn rows(&self) -> Vec<Row> {
-        let (view, selection) = (self.view, self.selection);
-        let records = &view.records;
-        let row = |at: u64, id: &str, slot| Row {
-            at,
-            id: id.to_owned(),
-            slot,
+        let records = &self.view.records;
+        let of = |slots: &mut dyn Iterator<Item = Slot>| {
+            slots.filter_map(|slot| self.row_at(slot)).collect()
         };
         match self.kind {
             Kind::Tasks => {
-                let tasks = records.tasks.iter();
-                let placed = tasks.filter(|(_, task)| selection.has_task(view, task));
-                let waiting = records.pending.iter();
-                let waiting = waiting.filter(|(_, pending)| selection.has_pending(pending));
-                placed
-                    .map(|(slot, task)| row(task.created_at.0, &task.id, Slot::Task(slot)))
-                    .chain(waiting.map(|(slot, pending)| {
-                        row(pending.created_at.0, &pending.id, Slot::Pending(slot))
-                    }))
-                    .collect()
+                let tasks = records.tasks.iter().map(|(slot, _)| Slot::Task(slot));
+                let pending = records.pending.iter();
+                of(&mut tasks.chain(pending.map(|(slot, _)| Slot::Pending(slot))))
             }
-            Kind::Agents => {
-                let agents = records.agents.iter().filter(|(_, agent)| is_shown(agent));
-                let wanted = agents.filter(|(_, agent)| selection.has_agent(agent));
-                wanted
-                    .map(|(slot, agent)| row(agent.registered_at.0, &agent.id, Slot::Agent(slot)))
-                    .collect()
-            }
+            Kind::Agents => of(&mut records.agents.iter().map(|(slot, _)| Slot::Agent(slot))),
             Kind::Frameworks => {
                 let frameworks = records.frameworks.iter();
-                let wanted = frameworks.filter(|(_, one)| selection.has_framework(one));
-                wanted
-                    .map(|(slot, one)| row(one.registered_at.0, &one.id, Slot::Framework(slot)))
-                    .collect()
+                of(&mut frameworks.map(|(slot, _)| Slot::Framework(slot)))
             }
-            Kind::Offers => {
-                let offers = records.offers.iter();
-                let wanted = offers.filter(|(_, offer)| selection.has_offer(view, offer));
-                wanted
-                    .map(|(slot, offer)| row(offer.created_at.0, &offer.id, Slot::Offer(slot)))
-                    .collect()
-            }
+            Kind::Offers => of(&mut records.offers.iter().map(|(slot, _)| Slot::Offer(slot))),
             Kind::Roles => {
+                let (view, selection) = (self.view, self.selection);
                 let roles = records.roles.iter();
                 let wanted = roles.filter(|(name, role)| selection.has_role(view, name, role));
-                wanted.map(|(name, _)| row(0, name, Slot::Role)).collect()
+                wanted
+                    .map(|(name, _)| row(Wall(0), name, Slot::Role))
+                    .collect()
             }
         }
+    }
+
+    /// The element in one place, if it is selected; roles have no places.
+    fn row_at(&self, slot: Slot) -> Option<Row> {
+        let (view, selection, records) = (self.view, self.selection, &self.view.records);
+        let (created_at, id) = match slot {
+            Slot::Task(place) => {
+                let task = records.tasks.get(place)?;
+                let is_wanted = selection.has_task(view, task);
+                is_wanted.then(|| (task.created_at, &*task.id))
+            }
+            Slot::Pending(place) => {
+                let pending = records.pending.get(place)?;
+                let is_wanted = selection.has_pending(pending);
+                is_wanted.then(|| (pending.created_at, &*pending.id))
+            }
+            Slot::Agent(place) => {
+                let agent = records.agents.get(place)?;
+                let is_wanted = is_shown(agent) && selection.has_agent(agent);
+                is_wanted.then(|| (agent.registered_at, &*agent.id))
+            }
+            Slot::Framework(place) => {
+                let framework = records.frameworks.get(place)?;
+                let is_wanted = selection.has_framework(framework);
+                is_wanted.then(|| (framework.registered_at, &*framework.id))
+            }
+            Slot::Offer(place) => {
+                let offer = records.offers.get(place)?;
+                let is_wanted = selection.has_offer(view, offer);
+                is_wanted.then(|| (offer.created_at, &*offer.id))
+            }
+            Slot::Role => None,
+        }?;
+        Some(row(created_at, id, slot))
     }
 
     fn render(&self, row: &Row) -> Value {
@@ -215,124 +232,77 @@ impl<'v> List<'v> {
 
     /// What a subscriber who knows `before` has to be told; deletions come first.
     pub(super) fn changes_since(&self, before: &List<'_>) -> Vec<Change> {
-        let mut changes = match self.kind {
-            Kind::Tasks => self.task_changes(before),
-            Kind::Agents => self.agent_changes(before),
-            Kind::Offers => self.offer_changes(before),
-            Kind::Frameworks | Kind::Roles => self.compared(before),
-        };
+        if matches!(self.kind, Kind::Frameworks | Kind::Roles) {
+            return self.compared(before);
+        }
+        let mut changes = Vec::new();
+        for one in touched(self.kind, before.view, self.view) {
+            let was = before.row_at(one.slot).map(|row| before.name(&row));
+            let is = self.row_at(one.slot);
+            if let Some(was) = was
+                && is.as_ref().map(|row| self.name(row)).as_ref() != Some(&was)
+            {
+                changes.push(Change::Delete(was));
+            }
+            changes.extend(is.map(|row| Change::Put(self.render(&row))));
+        }
         changes.sort_by_key(|change| matches!(change, Change::Put(_)));
-        changes
-    }
-
-    fn task_changes(&self, before: &List<'_>) -> Vec<Change> {
-        let (new, old) = (&self.view.records, &before.view.records);
-        let mut changes = Vec::new();
-        for change in new.tasks.changes_since(&old.tasks) {
-            let was = change
-                .before
-                .filter(|task| before.selection.has_task(before.view, task));
-            let is = change
-                .after
-                .filter(|task| self.selection.has_task(self.view, task));
-            let name = |view: &View, task: &Arc<_>| {
-                let task: &mezz_core::records::TaskRecord = task;
-                json!({ "id": &*task.id, "framework_id": framework_id(view, task) })
-            };
-            let was = was.map(|task| name(before.view, task));
-            let now = is.map(|task| name(self.view, task));
-            push(&mut changes, was, now, || {
-                is.map(|task| task_json(self.view, task))
-            });
-        }
-        for change in new.pending.changes_since(&old.pending) {
-            let name = |one: &Arc<mezz_core::records::PendingRecord>| json!({ "id": &*one.id, "framework_id": null });
-            let wanted =
-                |one: &&Arc<mezz_core::records::PendingRecord>| self.selection.has_pending(one);
-            let (was, is) = (change.before.filter(wanted), change.after.filter(wanted));
-            push(&mut changes, was.map(name), is.map(name), || {
-                is.map(|one| pending_json(one))
-            });
-        }
-        changes
-    }
-
-    fn agent_changes(&self, before: &List<'_>) -> Vec<Change> {
-        let (new, old) = (&self.view.records, &before.view.records);
-        let mut changes = Vec::new();
-        for change in new.agents.changes_since(&old.agents) {
-            let wanted =
-                |agent: &&Arc<AgentRecord>| is_shown(agent) && self.selection.has_agent(agent);
-            let name = |agent: &Arc<AgentRecord>| json!({ "id": &*agent.id });
-            let (was, is) = (change.before.filter(wanted), change.after.filter(wanted));
-            push(&mut changes, was.map(name), is.map(name), || {
-                is.map(|agent| agent_json(agent))
-            });
-        }
-        changes
-    }
-
-    fn offer_changes(&self, before: &List<'_>) -> Vec<Change> {
-        let (new, old) = (&self.view.records, &before.view.records);
-        let mut changes = Vec::new();
-        for change in new.offers.changes_since(&old.offers) {
-            let was = change
-                .before
-                .filter(|offer| before.selection.has_offer(before.view, offer));
-            let is = change
-                .after
-                .filter(|offer| self.selection.has_offer(self.view, offer));
-            let name = |offer: &Arc<mezz_core::records::OfferRecord>| json!({ "id": &*offer.id });
-            push(&mut changes, was.map(name), is.map(name), || {
-                is.map(|offer| offer_json(self.view, offer))
-            });
-        }
         changes
     }
 
     /// For short lists whose elements are added up over others: both are made and compared.
     fn compared(&self, before: &List<'_>) -> Vec<Change> {
-        let named = |list: &List<'_>| -> BTreeMap<String, Value> {
-            let rows = list.rows();
-            rows.iter()
-                .map(|row| (row.id.clone(), list.render(row)))
-                .collect()
-        };
-        let (old, new) = (named(before), named(self));
-        let key = if self.kind == Kind::Roles {
-            "name"
-        } else {
-            "id"
-        };
-        let gone: BTreeSet<&String> = old.keys().filter(|id| !new.contains_key(*id)).collect();
-        gone.into_iter()
-            .map(|id| Change::Delete(json!({ key: id })))
-            .chain(
-                new.iter()
-                    .filter(|(id, value)| old.get(*id) != Some(value))
-                    .map(|(_, value)| Change::Put(value.clone())),
-            )
+        let (old, new) = (before.named(), self.named());
+        let gone = old.keys().filter(|name| !new.contains_key(*name));
+        let gone = gone.map(|name| Change::Delete(name.clone()));
+        let there = new
+            .iter()
+            .filter(|(name, value)| old.get(*name) != Some(value));
+        let there = there.map(|(_, value)| Change::Put(value.clone()));
+        gone.chain(there).collect()
+    }
+
+    /// Everything that is selected, by its name.
+    pub(super) fn named(&self) -> BTreeMap<Name, Value> {
+        let rows = self.rows();
+        rows.iter()
+            .map(|row| (self.name(row), self.render(row)))
             .collect()
+    }
+
+    /// What is in one place, if it is selected.
+    pub(super) fn at(&self, slot: Slot) -> Option<(Name, Value)> {
+        let row = self.row_at(slot)?;
+        Some((self.name(&row), self.render(&row)))
+    }
+
+    fn name(&self, row: &Row) -> Name {
+        let id = Box::from(row.id.as_str());
+        match row.slot {
+            Slot::Task(slot) => match self.view.records.tasks.get(slot) {
+                Some(task) => Name::of_task(self.view, task),
+                None => Name::Id(id),
+            },
+            Slot::Pending(_) => Name::Task {
+                id,
+                framework_id: None,
+            },
+            Slot::Agent(_) | Slot::Framework(_) | Slot::Offer(_) => Name::Id(id),
+            Slot::Role => Name::Role(id),
+        }
+    }
+}
+
+fn row(created_at: Wall, id: &str, slot: Slot) -> Row {
+    Row {
+        at: created_at.0,
+        id: id.to_owned(),
+        slot,
     }
 }
 
 fn is_shown(agent: &AgentRecord) -> bool {
     agent.state != AgentState::Removed
-}
-
-/// Notes the change of one slot, whose element may have become another one.
-fn push(
-    changes: &mut Vec<Change>,
-    was: Option<Value>,
-    is: Option<Value>,
-    render: impl FnOnce() -> Option<Value>,
-) {
-    if let Some(was) = was
-        && is.as_ref() != Some(&was)
-    {
-        changes.push(Change::Delete(was));
-    }
-    changes.extend(render().map(Change::Put));
 }
 
 fn cursor(at: u64, id: &str) -> String {

@@ -80,13 +80,7 @@ impl Subject {
     pub(super) fn changed_at(&self, view: &View) -> u64 {
         let indexes = &view.indexes;
         match self {
-            Self::List { kind, .. } | Self::Element { kind, .. } => match kind {
-                Kind::Tasks => indexes.tasks,
-                Kind::Agents => indexes.agents,
-                Kind::Frameworks => indexes.frameworks,
-                Kind::Roles => indexes.roles,
-                Kind::Offers => indexes.offers,
-            },
+            Self::List { kind, .. } | Self::Element { kind, .. } => kind_changed_at(*kind, view),
             Self::Task { .. } => indexes.tasks,
             Self::Why(_) => indexes.newest,
             Self::Version | Self::OpenApi => crate::indexes::base(&view.records),
@@ -138,6 +132,18 @@ impl Subject {
         } else {
             Ok(build())
         }
+    }
+}
+
+/// The index at which a list last changed.
+pub(super) fn kind_changed_at(kind: Kind, view: &View) -> u64 {
+    let indexes = &view.indexes;
+    match kind {
+        Kind::Tasks => indexes.tasks,
+        Kind::Agents => indexes.agents,
+        Kind::Frameworks => indexes.frameworks,
+        Kind::Roles => indexes.roles,
+        Kind::Offers => indexes.offers,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Streams of a resource: what it is now, then every change, without a gap between the two.
 //!
 //! Records are `{"op":"snapshot"}`, `{"op":"put","object":…}`, `{"op":"delete",…}` and, after all that belongs to one
-//! moment, `{"op":"synced","index":N}`. Whoever reconnects with that index gets a snapshot only if there is something
-//! new. A reader that does not read is waited for, and then cut off: nothing is queued for it without end.
+//! moment, `{"op":"synced","index":N}`. Whoever reconnects with that index is told `{"op":"resumed","index":N}` and
+//! then the changes alone, or, when these are no longer kept, a snapshot that says so. A reader that does not read is
+//! waited for, and then cut off: nothing is queued for it without end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +14,13 @@ use mezz_http::{Response, respond};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
+use super::history::{Beginning, History};
 use super::modes::Format;
 use super::rows::{Change, Kind, List};
 use super::selection::Selection;
-use super::subject::{Subject, off_thread};
+use super::subject::{Subject, kind_changed_at, off_thread};
 use crate::shared::Shared;
-use crate::view::View;
+use crate::view::{View, ViewCell};
 
 /// Keeps idle connections open through proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -50,15 +52,13 @@ pub(super) async fn stream_of(
     }
     let (sender, reader) = stream(LIMITS);
     let shared = shared.clone();
-    let knows = after
-        .is_some_and(|index| subject.changed_at(&view) <= index && index <= view.indexes.newest);
     tokio::spawn(async move {
         let writer = Writer { sender, format };
-        let _ = match &subject {
+        let _ = match subject {
             Subject::List {
                 kind, selection, ..
-            } => feed_list(&writer, &shared, *kind, selection, view, knows, &subject).await,
-            _ => feed_one(&writer, &shared, &subject, view, knows).await,
+            } => feed_list(&writer, &shared, kind, &selection, after).await,
+            _ => feed_one(&writer, &shared, &subject, view, after).await,
         };
         writer.sender.end();
     });
@@ -70,27 +70,27 @@ async fn feed_list(
     shared: &Arc<Shared>,
     kind: Kind,
     selection: &Arc<Selection>,
-    mut known: Arc<View>,
-    knows: bool,
-    subject: &Subject,
+    after: Option<u64>,
 ) -> Result<(), Gone> {
-    if !knows {
-        let (view, wanted) = (known.clone(), selection.clone());
-        let format = writer.format;
-        let pieces = off_thread(move || {
-            let puts = List::new(kind, &view, &wanted).all();
-            pieces(
-                std::iter::once(json!({ "op": "snapshot" })).chain(puts.into_iter().map(put)),
-                format,
-            )
-        });
-        writer.send_all(pieces.await.map_err(|_| Gone)?).await?;
-    }
-    writer.synced(subject.changed_at(&known)).await?;
-    let mut newest = shared.view.watch();
+    let (mut newest, beginning) = History::begin(shared, kind, after).await;
+    let mut known = match beginning {
+        Beginning::Changes(view, touched) => {
+            let first = resumed(after.unwrap_or_default());
+            writer
+                .tell(&view, selection, kind, first, |list| list.resumed(touched))
+                .await?
+        }
+        Beginning::Everything(view) => {
+            let all = |list: &List<'_>| list.all().into_iter().map(Change::Put).collect();
+            writer
+                .tell(&view, selection, kind, snapshot(after), all)
+                .await?
+        }
+    };
     loop {
+        let changed = |view: &View| kind_changed_at(kind, view);
         let view = writer
-            .next_view(shared, &mut newest, subject, &mut known)
+            .next_view(shared.history.views(), &mut newest, changed, &mut known)
             .await?;
         let (before, after, wanted) = (known, view.clone(), selection.clone());
         let format = writer.format;
@@ -102,7 +102,7 @@ async fn feed_list(
         let pieces = pieces.await.map_err(|_| Gone)?;
         if !pieces.is_empty() {
             writer.send_all(pieces).await?;
-            writer.synced(subject.changed_at(&view)).await?;
+            writer.synced(kind_changed_at(kind, &view)).await?;
         }
         known = view;
     }
@@ -113,21 +113,29 @@ async fn feed_one(
     shared: &Arc<Shared>,
     subject: &Subject,
     mut view: Arc<View>,
-    knows: bool,
+    after: Option<u64>,
 ) -> Result<(), Gone> {
     let read =
         async |view: &Arc<View>| subject.read(shared, view).await.ok().map(|read| read.value);
     let mut known = read(&view).await;
-    if !knows {
-        let first = known.clone().map(put);
-        let records = std::iter::once(json!({ "op": "snapshot" })).chain(first);
-        writer.send_all(pieces(records, writer.format)).await?;
-    }
+    let unchanged =
+        after.filter(|after| (subject.changed_at(&view)..=view.indexes.newest).contains(after));
+    let records = match unchanged {
+        Some(index) => vec![resumed(index)],
+        None => std::iter::once(snapshot(after))
+            .chain(known.clone().map(put))
+            .collect(),
+    };
+    writer
+        .send_all(pieces(records.into_iter(), writer.format))
+        .await?;
     writer.synced(view.indexes.newest).await?;
     let mut newest = shared.view.watch();
     loop {
+        tokio::time::sleep(PACE).await;
+        let changed = |view: &View| subject.changed_at(view);
         view = writer
-            .next_view(shared, &mut newest, subject, &mut view)
+            .next_view(&shared.view, &mut newest, changed, &mut view)
             .await?;
         let now = read(&view).await;
         if now == known {
@@ -148,20 +156,39 @@ struct Writer {
 }
 
 impl Writer {
+    /// Begins the stream of a list; gives back the view that the reader knows then.
+    async fn tell(
+        &self,
+        view: &Arc<View>,
+        selection: &Arc<Selection>,
+        kind: Kind,
+        first: Value,
+        changes: impl FnOnce(&List<'_>) -> Vec<Change> + Send + 'static,
+    ) -> Result<Arc<View>, Gone> {
+        let (shown, wanted, format) = (view.clone(), selection.clone(), self.format);
+        let pieces = off_thread(move || {
+            let changes = changes(&List::new(kind, &shown, &wanted));
+            let changes = changes.into_iter().map(record);
+            pieces(std::iter::once(first).chain(changes), format)
+        });
+        self.send_all(pieces.await.map_err(|_| Gone)?).await?;
+        self.synced(kind_changed_at(kind, view)).await?;
+        Ok(view.clone())
+    }
+
     /// The next view in which the subject may differ; keeps the connection alive meanwhile. `known` follows the
     /// views in which it does not, since an old view keeps in memory what others have replaced.
     async fn next_view(
         &self,
-        shared: &Shared,
+        views: &ViewCell,
         newest: &mut tokio::sync::watch::Receiver<u64>,
-        subject: &Subject,
+        changed_at: impl Fn(&View) -> u64,
         known: &mut Arc<View>,
     ) -> Result<Arc<View>, Gone> {
         let mut beat = Instant::now() + KEEP_ALIVE;
-        tokio::time::sleep(PACE).await;
         loop {
-            let view = shared.view();
-            if subject.changed_at(&view) != subject.changed_at(known) {
+            let view = views.load();
+            if changed_at(&view) != changed_at(known) {
                 return Ok(view);
             }
             *known = view;
@@ -209,12 +236,28 @@ fn put(object: Value) -> Value {
     json!({ "op": "put", "object": object })
 }
 
+fn resumed(index: u64) -> Value {
+    json!({ "op": "resumed", "index": index })
+}
+
+/// The first record of a stream that begins anew; one who wanted to go on is told why it does not.
+fn snapshot(after: Option<u64>) -> Value {
+    match after {
+        None => json!({ "op": "snapshot" }),
+        Some(index) => json!({
+            "op": "snapshot",
+            "reason": format!("what has changed after index {index} is not kept: this is all there is"),
+        }),
+    }
+}
+
 fn record(change: Change) -> Value {
     match change {
         Change::Put(object) => put(object),
-        Change::Delete(mut name) => {
-            name["op"] = "delete".into();
-            name
+        Change::Delete(name) => {
+            let mut record = name.json();
+            record["op"] = "delete".into();
+            record
         }
     }
 }

@@ -178,10 +178,7 @@ async fn read_large(
             respond::compress(request.headers(), &mut response);
             Ok(response)
         }
-        Err(pieces) => Ok(respond::streaming(
-            media.name(),
-            pieces.stream(&shared.readers),
-        )),
+        Err(pieces) => Ok(respond::bulk(media.name(), pieces.stream(&shared.readers))),
     }
 }
 

@@ -187,7 +187,7 @@ async fn read_large(
         .map_err(|error| respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(match built {
         Ok(body) => respond::unversioned_json(request.headers(), &query, body),
-        Err(pieces) => respond::streaming("application/json", pieces.stream(&shared.readers)),
+        Err(pieces) => respond::bulk("application/json", pieces.stream(&shared.readers)),
     })
 }
 

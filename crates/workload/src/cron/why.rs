@@ -17,12 +17,9 @@ pub(crate) fn why(w: &Workloads, key: ObjectKey) -> Vec<String> {
     if status.paused {
         reasons.push("it does not fire: somebody paused it; resume it".into());
     }
-    if w.records.frozen {
-        reasons.push("it does not fire: everything is frozen; thaw it".into());
-    }
     match status.next_at {
         Some(at) => reasons.push(format!("it fires next at {}", moment(at))),
-        None if reasons.is_empty() => {
+        None if reasons.is_empty() && !w.records.frozen => {
             reasons.push("it does not fire any more: its schedules have no later time".into());
         }
         None => {}

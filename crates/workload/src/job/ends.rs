@@ -49,9 +49,6 @@ pub(crate) fn on_status(
     let Some(record) = w.remove_instance(key, &status.message, effects) else {
         return;
     };
-    if record.ending == Some(Ending::Expunged) {
-        Workloads::unwrite_instance(&record, effects);
-    }
     close(w, run, &record, status);
 }
 

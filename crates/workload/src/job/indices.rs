@@ -14,6 +14,7 @@ use crate::records::Counts;
 
 #[cfg(test)]
 mod model;
+mod restored;
 
 /// So many indices are written under one key.
 pub(crate) const BLOCK: u32 = 256;
@@ -293,13 +294,6 @@ impl Indices {
         self.running.get(&index)
     }
 
-    /// What waits to be started again, by index.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = (u32, &Waiting)> {
-        self.waiting
-            .iter()
-            .map(|(index, waiting)| (*index, waiting))
-    }
-
     /// Whether an index has succeeded.
     pub(crate) fn has_succeeded(&self, index: u32) -> bool {
         self.bit(index, |block| &block.succeeded)
@@ -329,92 +323,6 @@ impl Indices {
         self.blocks
             .get((index / BLOCK) as usize)
             .is_some_and(|block| bits(block)[word] & bit != 0)
-    }
-
-    /// Takes the numbers of the blocks that have to be written.
-    pub(crate) fn take_changed(&mut self) -> BTreeSet<u32> {
-        std::mem::take(&mut self.changed)
-    }
-
-    /// Whether any block has to be written.
-    pub(crate) fn is_changed(&self) -> bool {
-        !self.changed.is_empty()
-    }
-
-    /// How many blocks were ever written.
-    pub(crate) fn blocks_written(&self) -> u32 {
-        self.fresh.div_ceil(BLOCK)
-    }
-
-    pub(super) fn block(&self, number: u32) -> Block {
-        self.blocks
-            .get(number as usize)
-            .copied()
-            .unwrap_or_default()
-    }
-
-    pub(super) fn running_in(&self, number: u32) -> impl Iterator<Item = (u32, &Running)> {
-        self.running
-            .range(number * BLOCK..(number + 1) * BLOCK)
-            .map(|(index, running)| (*index, running))
-    }
-
-    pub(super) fn waiting_in(&self, number: u32) -> impl Iterator<Item = (u32, &Waiting)> {
-        self.waiting
-            .range(number * BLOCK..(number + 1) * BLOCK)
-            .map(|(index, waiting)| (*index, waiting))
-    }
-
-    /// Puts back what was written of one block.
-    pub(super) fn restore_block(&mut self, number: u32, block: Block) {
-        let start = number * BLOCK;
-        if start >= self.total {
-            return;
-        }
-        *self.block_of(start) = block;
-        let ones = |bits: &[u64; WORDS]| bits.iter().map(|word| word.count_ones()).sum::<u32>();
-        self.succeeded += ones(&block.succeeded);
-        self.failed += ones(&block.failed);
-        let ended = (start..self.total.min(start + BLOCK))
-            .rev()
-            .find(|index| self.has_succeeded(*index) || self.has_failed(*index));
-        self.fresh = self.fresh.max(ended.map_or(0, |index| index + 1));
-    }
-
-    /// Puts back an attempt that ran when its block was written.
-    pub(super) fn restore_running(&mut self, index: u32, running: Running) {
-        if index < self.total {
-            self.running.insert(index, running);
-            self.retried += running.past.failures;
-            self.fresh = self.fresh.max(index + 1);
-        }
-    }
-
-    /// Puts back what waited to be started again.
-    pub(super) fn restore_waiting(&mut self, index: u32, waiting: Waiting, now: Wall) {
-        if index < self.total {
-            self.wait(index, waiting, now);
-            self.retried += waiting.past.failures.saturating_sub(1);
-            self.fresh = self.fresh.max(index + 1);
-        }
-    }
-
-    /// After all blocks: what no block tells of, below the highest that one does, was never started.
-    pub(super) fn restore_gaps(&mut self, now: Wall) {
-        for index in 0..self.fresh {
-            let is_known = self.has_succeeded(index)
-                || self.has_failed(index)
-                || self.running.contains_key(&index)
-                || self.waiting.contains_key(&index);
-            if !is_known {
-                let waiting = Waiting {
-                    past: Past::default(),
-                    not_before: Wall(0),
-                };
-                self.wait(index, waiting, now);
-            }
-        }
-        self.changed.clear();
     }
 }
 

@@ -157,6 +157,8 @@ fn instance_record(
         health_changed_at: None,
         passing_since: None,
         unreachable_since: None,
+        check: None,
+        parked: false,
         ending: None,
         confirmed: false,
         revision: 0,

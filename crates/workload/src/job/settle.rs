@@ -103,24 +103,21 @@ fn give_up(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
             return;
         };
         active.giving_up.pop_first();
-        let Some(record) = w.instance(instance).cloned() else {
+        let message = "its agent could not be reached for too long; it was given up";
+        let Some(record) = w.remove_instance(instance, message, effects) else {
             continue;
         };
+        w.remember_expunged(&record, effects);
         let status = Status {
             state: TaskState::TaskLost,
             reason: None,
-            message: "its agent could not be reached for too long; it was given up".into(),
+            message: message.into(),
             healthy: None,
             check: None,
             exit_status: None,
             addresses: Vec::new(),
         };
         ends::close(w, key, &record, &status);
-        if let Some(record) = w.instance_mut(instance) {
-            record.ending = Some(Ending::Expunged);
-        }
-        w.write_instance(instance, effects);
-        w.tell_change(instance, effects);
     }
 }
 

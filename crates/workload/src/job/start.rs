@@ -76,6 +76,7 @@ fn new_instance(
             attempt: next.past.attempt,
         },
         revision: 0,
+        parked: false,
         ports: numbers,
         task,
     })

@@ -7,7 +7,7 @@ use super::{ActiveRun, settle, stop};
 use crate::key::{ObjectKey, RunKey};
 use crate::records::{Phase, RunRecord, RunState};
 use crate::runs::{ids, parameters};
-use crate::workloads::{Stage, Workloads};
+use crate::workloads::Workloads;
 
 /// Why a job stands where it does; first what goes on.
 pub(crate) fn why(w: &Workloads, key: ObjectKey) -> Vec<String> {
@@ -77,14 +77,6 @@ pub(crate) fn why_run(w: &Workloads, key: RunKey) -> Vec<String> {
     };
     let name = &run.id;
     let mut reasons = Vec::new();
-    if w.records.frozen {
-        reasons.push("nothing is started: everything is frozen; thaw it".to_owned());
-    }
-    if w.stage != Stage::Live {
-        reasons.push(
-            "the master has just taken over: attempts that were running are waited for".into(),
-        );
-    }
     if run.begun_at.is_none() {
         reasons.push(format!(
             "run {name} waits for an earlier run of its cron to end"

@@ -12,7 +12,7 @@ use super::parameters::{Extra, Values, complete};
 use crate::call::Refusal;
 use crate::dag;
 use crate::effect::Effects;
-use crate::job::{Order, start_run};
+use crate::job::{Order, check_job, start_run};
 use crate::key::{ObjectKey, RunKey};
 use crate::objects::apply::invalid;
 use crate::objects::staged::Staged;
@@ -121,6 +121,9 @@ pub(crate) fn check(
     target: &Target,
     passed: Option<&BTreeMap<String, Parameter>>,
 ) -> Result<(), Refusal> {
+    if let Target::Job(job) = target {
+        check_job(object, &format!("{path}/job"), job)?;
+    }
     let none = Values::new();
     let (wanted, own, at) = match (target, reference(target)) {
         (Target::Job(job), _) => (Some(&job.parameters), &none, format!("{path}/job")),

@@ -119,7 +119,7 @@ impl Cluster {
 
     pub fn why(&self, kind: Kind, name: &str) -> String {
         self.w
-            .why(kind, &Name::new(name).unwrap())
+            .why(kind, &Name::new(name).unwrap(), self.now().wall)
             .unwrap_or_default()
             .join("\n")
     }

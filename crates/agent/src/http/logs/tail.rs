@@ -5,10 +5,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine as _;
 use mezz_agent_core::LaunchId;
 use mezz_http::files::{Location, open_in};
-use serde_json::{Value, json};
+use mezz_http::task_output::{Content, Piece};
 
 use crate::log_rotation::{LogRotation, Turned, Watched, passed};
 
@@ -64,15 +63,19 @@ impl Tail {
     }
 
     /// The next piece, if there is one.
-    pub(super) fn next(&mut self, rest: Rest) -> Option<Value> {
+    pub(super) fn next(&mut self, rest: Rest) -> Option<Piece> {
         if self.reading.is_none() {
             self.reading = Some(self.open()?);
         }
         let reading = self.reading.as_mut()?;
         let (offset, piece) = reading.piece(&self.sandbox, self.output.name)?;
-        let (record, taken) = record(self.output.name, offset, &piece, rest)?;
-        reading.offset = offset + taken as u64;
-        Some(record)
+        let content = content(&piece, rest)?;
+        reading.offset = offset + content.len() as u64;
+        Some(Piece {
+            stream: self.output.name,
+            offset,
+            content,
+        })
     }
 
     fn open(&self) -> Option<Reading> {
@@ -144,8 +147,8 @@ fn open(sandbox: &Path, name: &str) -> Option<File> {
     open_in(&location).ok()
 }
 
-/// The record of a piece, and how much of it was taken; `None` to wait for the end of a character.
-fn record(name: &str, offset: u64, piece: &[u8], rest: Rest) -> Option<(Value, usize)> {
+/// What is taken of the bytes that are there; `None` to wait for the end of a character.
+fn content(piece: &[u8], rest: Rest) -> Option<Content> {
     let text = match std::str::from_utf8(piece) {
         Ok(text) => Some(text),
         Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => {
@@ -154,16 +157,9 @@ fn record(name: &str, offset: u64, piece: &[u8], rest: Rest) -> Option<(Value, u
         Err(error) if error.error_len().is_none() && rest == Rest::Whole => return None,
         Err(_) => None,
     };
-    if let Some(text) = text {
-        return Some((
-            json!({ "stream": name, "offset": offset, "data": text }),
-            text.len(),
-        ));
-    }
-    let encoded = base64::engine::general_purpose::STANDARD.encode(piece);
-    Some((
-        json!({ "stream": name, "offset": offset, "base64": encoded }),
-        piece.len(),
+    Some(text.map_or_else(
+        || Content::Bytes(piece.to_vec()),
+        |text| Content::Text(text.to_owned()),
     ))
 }
 
@@ -198,16 +194,21 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_character_cut_in_two_is_waited_for_and_other_bytes_come_as_base64() {
+    fn a_character_cut_in_two_is_waited_for_and_other_bytes_are_no_text() {
         let text = "né".as_bytes();
-        assert_eq!(record("stdout", 0, &text[..2], Rest::Whole).unwrap().1, 1);
-        assert!(record("stdout", 1, &text[1..2], Rest::Whole).is_none());
-        let (value, taken) = record("stdout", 1, &text[1..2], Rest::All).unwrap();
-        assert_eq!((value["base64"].as_str(), taken), (Some("ww=="), 1));
-        let (value, _) = record("stderr", 7, b"\xff\xfe", Rest::Whole).unwrap();
+        let of = |piece: &[u8], rest| content(piece, rest);
         assert_eq!(
-            value,
-            json!({ "stream": "stderr", "offset": 7, "base64": "//4=" })
+            of(&text[..2], Rest::Whole),
+            Some(Content::Text("n".to_owned()))
+        );
+        assert_eq!(of(&text[1..2], Rest::Whole), None);
+        assert_eq!(
+            of(&text[1..2], Rest::All),
+            Some(Content::Bytes(vec![text[1]]))
+        );
+        assert_eq!(
+            of(b"\xff\xfe", Rest::Whole),
+            Some(Content::Bytes(b"\xff\xfe".to_vec()))
         );
     }
 

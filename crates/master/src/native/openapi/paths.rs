@@ -288,15 +288,26 @@ fn logs(ids: &[(&str, &str)]) -> Value {
             "409",
             "Several frameworks have a task of this id; `why` lists them.",
         ),
+        NOT_ACCEPTABLE,
         ("502", "Its agent cannot be reached."),
         NO_LEADER,
     ]);
-    let about = "One record to a line, as in the schemas LogRecord and LogEnd.";
-    let schema = json!({ "type": "string", "description": about });
-    let content = json!({ "application/x-ndjson": { "schema": schema } });
+    let text = |about: &str| json!({ "schema": { "type": "string", "description": about } });
+    let lines = "One record to a line, as in the schemas LogRecord and LogEnd.";
+    let events = "Events `output` and `end` with those records; an id like `stdout=120,stderr=0` tells how far each \
+                  output has been read.";
+    let content = json!({
+        "application/x-ndjson": text(lines),
+        "text/event-stream": text(events),
+        "text/plain": text("What the task wrote and nothing else."),
+    });
     responses.insert(
         "200".to_owned(),
         json!({ "description": "The output.", "content": content }),
+    );
+    responses.insert(
+        "204".to_owned(),
+        json!({ "description": "`Last-Event-ID` has the end: there is nothing more." }),
     );
     responses.insert(
         "307".to_owned(),
@@ -304,9 +315,16 @@ fn logs(ids: &[(&str, &str)]) -> Value {
     );
     let mut parameters = of_path(ids);
     parameters.extend(of_query(&[parameters::LOGS]));
+    parameters.push(json!({
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": false,
+        "description": "The id of the last event that was read; goes before `tail` and `offset`.",
+        "schema": { "type": "string", "pattern": "^((stdout=|stderr=)[0-9]{1,18}|end)(,((stdout=|stderr=)[0-9]{1,18}|end))*$" },
+    }));
     json!({
         "summary": "Tells what a task writes; waits for a place when the task has none and `follow` is set. \
-                    A broken stream goes on with `stream` and `offset`.",
+                    A broken stream goes on with `Last-Event-ID`, or with `stream` and `offset`.",
         "parameters": parameters,
         "responses": responses,
     })
