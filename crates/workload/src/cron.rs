@@ -8,8 +8,9 @@ mod why;
 use std::collections::BTreeMap;
 
 use mezz_spec::cron::Cron;
+use mezz_spec::schedule::{Schedule, ScheduleError};
 use mezz_spec::{Kind, Name, Object, Spec};
-use mezz_state::time::Wall;
+use mezz_state::time::{SECOND_NS, Wall};
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Change, Refusal, Reply};
@@ -17,6 +18,7 @@ use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
 use crate::job::{self, Stop, begin_stop};
 use crate::key::ObjectKey;
+use crate::objects::apply::invalid;
 use crate::objects::staged::Staged;
 use crate::records::Cause;
 use crate::restore::Sections;
@@ -39,6 +41,13 @@ pub(crate) fn check(object: &Object, staged: &Staged<'_>) -> Result<(), Refusal>
     let Spec::Cron(cron) = &object.spec else {
         return Ok(());
     };
+    if let Err(error) = Schedule::of(cron, 0) {
+        let path = match error {
+            ScheduleError::Zone(_) => "/spec/time_zone",
+            _ => "/spec/schedules",
+        };
+        return Err(invalid(object, path, error.to_string()));
+    }
     targets::check(object, staged, "/spec/run", &cron.run, None)
 }
 
@@ -53,12 +62,27 @@ pub(crate) fn on_apply(w: &mut Workloads, key: ObjectKey, change: Change, effect
         _ => true,
     };
     if change == Change::Created || is_new_schedule {
-        let now = w.wall();
-        fire::change(w, key, |status| status.decided_until = now);
+        let until = match change {
+            Change::Created if begins_at_once(&cron) => just_before(w.wall()),
+            _ => w.wall(),
+        };
+        fire::change(w, key, |status| status.decided_until = until);
         w.write_status(key, effects);
     }
     fire::look(w, key, effects);
     w.prune(key, effects);
+}
+
+/// Whether its first fire-time is its creation: an interval without a start.
+fn begins_at_once(cron: &Cron) -> bool {
+    let has_no_start = |text: &String| text.starts_with('R') && text.split('/').nth(1) == Some("");
+    cron.schedules.iter().any(has_no_start)
+}
+
+/// Before the whole second in which a moment lies.
+fn just_before(moment: Wall) -> Wall {
+    let second = moment.0 / SECOND_NS * SECOND_NS;
+    Wall(second.saturating_sub(1))
 }
 
 fn has_same_times(old: &Cron, new: &Cron) -> bool {

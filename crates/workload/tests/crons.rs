@@ -366,3 +366,32 @@ fn a_deleted_cron_fires_no_more_and_takes_its_runs_with_it() {
     assert!(c.ids().is_empty());
     assert!(c.store.is_empty(), "{:?}", c.store.keys());
 }
+
+#[test]
+fn a_schedule_or_zone_that_cannot_be_read_is_refused_with_its_path() {
+    let mut c = Cluster::new(1, 4);
+    for (more, at) in [
+        (json!({ "schedules": ["61 * * * *"] }), "/spec/schedules"),
+        (json!({ "time_zone": "Europe/Atlantis" }), "/spec/time_zone"),
+    ] {
+        let reply = c.apply(Kind::Cron, "/cron", every_minute(more));
+        let Reply::Refused(Refusal::Invalid { path, .. }) = reply else {
+            panic!("{reply:?}");
+        };
+        assert_eq!(path, at);
+    }
+}
+
+#[test]
+fn an_interval_without_a_start_counts_from_the_cron_and_ends_after_its_last_time() {
+    let mut c = Cluster::new(1, 100);
+    c.pass(30);
+    cron(&mut c, json!({ "schedules": ["R3//PT1M"] }));
+    assert_eq!(c.launched, ["cron.20260101T000030.0.0"]);
+    c.pass(10 * MINUTE);
+    assert_eq!(c.launched.len(), 3);
+    assert!(
+        c.why(Kind::Cron, "/cron")
+            .contains("does not fire any more")
+    );
+}

@@ -33,9 +33,10 @@ pub(super) fn look(w: &mut Workloads, key: ObjectKey, effects: &mut Effects) {
         return arm(w, key, None, effects);
     }
     let object = w.object_at(key).expect("its parts were just read");
-    let (name, created_at) = (object.name.to_string(), object.created_at);
+    let name = object.name.clone();
+    let schedule = times::of(&cron, object.created_at);
     let rule = Rule {
-        next_after: &|after| times::next_after(&cron, created_at, after),
+        next_after: &|after| times::next_after(schedule.as_ref(), after),
         jitter: &|fire_at| times::jitter_ns(&cron, &name, fire_at),
         starting_deadline_ns: cron.starting_deadline.0.saturating_mul(MILLISECOND_NS),
         catch_up: cron.catch_up,

@@ -19,51 +19,51 @@ use mezz_workload::effect::{Effect, Effects};
 use mezz_workload::event::{AgentNews, Event, Placed, TimerKey};
 use mezz_workload::fact::Fact;
 
-pub use words::{apply, info, job, object, run, status};
+pub(crate) use words::{apply, info, job, object, run, status};
 
 /// 2026-01-01T00:00:00Z.
-pub const START: u64 = 1_767_225_600 * SECOND_NS;
+pub(crate) const START: u64 = 1_767_225_600 * SECOND_NS;
 
-pub struct Agent {
-    pub is_up: bool,
-    pub room: usize,
+pub(crate) struct Agent {
+    pub(crate) is_up: bool,
+    pub(crate) room: usize,
 }
 
-pub struct Task {
-    pub agent: String,
-    pub info: TaskInfo,
-    pub state: TaskState,
+pub(crate) struct Task {
+    pub(crate) agent: String,
+    pub(crate) info: TaskInfo,
+    pub(crate) state: TaskState,
 }
 
-pub struct Cluster {
-    pub w: Workloads,
-    pub wall: u64,
+pub(crate) struct Cluster {
+    pub(crate) w: Workloads,
+    pub(crate) wall: u64,
     mono: u64,
-    pub store: BTreeMap<String, Bytes>,
-    pub writes: Vec<Vec<String>>,
-    pub demands: BTreeMap<DemandKey, Demand>,
-    pub agents: BTreeMap<String, Agent>,
-    pub tasks: BTreeMap<String, Task>,
+    pub(crate) store: BTreeMap<String, Bytes>,
+    pub(crate) writes: Vec<Vec<String>>,
+    pub(crate) demands: BTreeMap<DemandKey, Demand>,
+    pub(crate) agents: BTreeMap<String, Agent>,
+    pub(crate) tasks: BTreeMap<String, Task>,
     timers: BTreeMap<TimerKey, u64>,
-    pub facts: Vec<Arc<Fact>>,
+    pub(crate) facts: Vec<Arc<Fact>>,
     replies: BTreeMap<u64, Reply>,
-    pub launched: Vec<String>,
-    pub killed: Vec<String>,
+    pub(crate) launched: Vec<String>,
+    pub(crate) killed: Vec<String>,
     /// Whether a kill ends its task at once.
-    pub obeys: bool,
+    pub(crate) obeys: bool,
     queue: VecDeque<Event>,
     next_request: u64,
 }
 
 /// Where a master dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Death {
+pub(crate) enum Death {
     BeforeWrite,
     AfterWrite,
 }
 
 impl Cluster {
-    pub fn new(agents: usize, room: usize) -> Self {
+    pub(crate) fn new(agents: usize, room: usize) -> Self {
         let agents = (0..agents).map(|n| (format!("agent-{n}"), Agent { is_up: true, room }));
         let mut cluster = Self {
             w: Workloads::new(),
@@ -108,7 +108,7 @@ impl Cluster {
     }
 
     /// Another master takes over.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.w = Workloads::new();
         self.demands.clear();
         self.timers.clear();
@@ -117,7 +117,7 @@ impl Cluster {
     }
 
     /// The master dies while it handles an event; another takes over.
-    pub fn die(&mut self, event: Event, death: Death) {
+    pub(crate) fn die(&mut self, event: Event, death: Death) {
         let mut effects = Effects::default();
         self.w.handle(self.now(), event, &mut effects);
         if death == Death::AfterWrite {
@@ -130,14 +130,14 @@ impl Cluster {
         self.restart();
     }
 
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now {
             mono: Mono(self.mono),
             wall: Wall(self.wall),
         }
     }
 
-    pub fn send(&mut self, event: Event) {
+    pub(crate) fn send(&mut self, event: Event) {
         self.queue.push_back(event);
         self.pump();
     }
@@ -270,7 +270,7 @@ impl Cluster {
     }
 
     /// Time passes; timers fire in their order.
-    pub fn pass(&mut self, seconds: u64) {
+    pub(crate) fn pass(&mut self, seconds: u64) {
         let until = self.wall + seconds * SECOND_NS;
         while let Some((key, at)) = self.due(until) {
             let later = at.max(self.wall);
@@ -289,7 +289,7 @@ impl Cluster {
     }
 
     /// The clock is set; timers notice.
-    pub fn set_clock(&mut self, wall: u64) {
+    pub(crate) fn set_clock(&mut self, wall: u64) {
         self.wall = wall;
         self.pass(0);
     }

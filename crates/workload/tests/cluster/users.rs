@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{Cluster, apply, info, job, object, status};
 
 impl Cluster {
-    pub fn call(&mut self, call: Call) -> Reply {
+    pub(crate) fn call(&mut self, call: Call) -> Reply {
         let request = self.next_request;
         self.next_request += 1;
         self.send(Event::Call {
@@ -26,49 +26,49 @@ impl Cluster {
             .expect("each call is answered")
     }
 
-    pub fn apply(&mut self, kind: Kind, name: &str, spec: Value) -> Reply {
+    pub(crate) fn apply(&mut self, kind: Kind, name: &str, spec: Value) -> Reply {
         let object = object(kind, name, spec);
         self.call(apply(vec![object]))
     }
 
-    pub fn apply_job(&mut self, name: &str, more: Value) {
+    pub(crate) fn apply_job(&mut self, name: &str, more: Value) {
         let reply = self.apply(Kind::Job, name, job(more));
         assert!(matches!(reply, Reply::Applied(_)), "{reply:?}");
     }
 
-    pub fn running(&mut self, id: &str) {
+    pub(crate) fn running(&mut self, id: &str) {
         self.tasks.get_mut(id).expect("it was launched").state = TaskState::TaskRunning;
         self.send(status(id, TaskState::TaskRunning, None, ""));
     }
 
-    pub fn end(&mut self, id: &str, state: TaskState, exit: Option<i32>) {
+    pub(crate) fn end(&mut self, id: &str, state: TaskState, exit: Option<i32>) {
         self.tasks
             .remove(id)
             .unwrap_or_else(|| panic!("no task {id}"));
         self.send(status(id, state, exit, "it ended"));
     }
 
-    pub fn succeed(&mut self, id: &str) {
+    pub(crate) fn succeed(&mut self, id: &str) {
         self.end(id, TaskState::TaskFinished, Some(0));
     }
 
-    pub fn fail(&mut self, id: &str) {
+    pub(crate) fn fail(&mut self, id: &str) {
         self.end(id, TaskState::TaskFailed, Some(1));
     }
 
     /// All that runs succeeds, and what follows it, until nothing runs.
-    pub fn succeed_all(&mut self) {
+    pub(crate) fn succeed_all(&mut self) {
         while let Some(id) = self.tasks.keys().next().cloned() {
             self.succeed(&id);
         }
     }
 
-    pub fn lose_agent(&mut self, id: &str) {
+    pub(crate) fn lose_agent(&mut self, id: &str) {
         self.agents.get_mut(id).unwrap().is_up = false;
         self.send(Event::Agent(AgentNews::Unreachable(id.into())));
     }
 
-    pub fn agent_returns(&mut self, id: &str) {
+    pub(crate) fn agent_returns(&mut self, id: &str) {
         self.agents.get_mut(id).unwrap().is_up = true;
         self.send(Event::Agent(AgentNews::Up(info(id))));
         let here = self.tasks.iter().filter(|(_, task)| task.agent == id);
@@ -80,17 +80,17 @@ impl Cluster {
         }
     }
 
-    pub fn agent_gone(&mut self, id: &str) {
+    pub(crate) fn agent_gone(&mut self, id: &str) {
         self.tasks.retain(|_, task| task.agent != id);
         self.agents.get_mut(id).unwrap().is_up = false;
         self.send(Event::Agent(AgentNews::Gone(id.into())));
     }
 
-    pub fn ids(&self) -> Vec<&str> {
+    pub(crate) fn ids(&self) -> Vec<&str> {
         self.tasks.keys().map(String::as_str).collect()
     }
 
-    pub fn runs(&self, kind: Kind, name: &str) -> Vec<Arc<RunRecord>> {
+    pub(crate) fn runs(&self, kind: Kind, name: &str) -> Vec<Arc<RunRecord>> {
         let Some(object) = self.w.object(kind, &Name::new(name).unwrap()) else {
             return Vec::new();
         };
@@ -103,21 +103,21 @@ impl Cluster {
         runs
     }
 
-    pub fn run(&self, name: &str) -> Arc<RunRecord> {
+    pub(crate) fn run(&self, name: &str) -> Arc<RunRecord> {
         self.runs(Kind::Job, name).pop().expect("it has a run")
     }
 
-    pub fn states(&self, kind: Kind, name: &str) -> Vec<RunState> {
+    pub(crate) fn states(&self, kind: Kind, name: &str) -> Vec<RunState> {
         self.runs(kind, name).iter().map(|run| run.state).collect()
     }
 
-    pub fn env(&self, id: &str, name: &str) -> Option<String> {
+    pub(crate) fn env(&self, id: &str, name: &str) -> Option<String> {
         let command = self.tasks[id].info.command.as_ref()?;
         let variables = &command.environment.as_ref()?.variables;
         variables.iter().find(|one| one.name == name)?.value.clone()
     }
 
-    pub fn why(&self, kind: Kind, name: &str) -> String {
+    pub(crate) fn why(&self, kind: Kind, name: &str) -> String {
         self.w
             .why(kind, &Name::new(name).unwrap(), self.now().wall)
             .unwrap_or_default()
@@ -125,7 +125,7 @@ impl Cluster {
     }
 
     /// No two tasks of one index are alive.
-    pub fn assert_no_doubles(&self) {
+    pub(crate) fn assert_no_doubles(&self) {
         let mut seen = BTreeSet::new();
         for id in self.tasks.keys() {
             let (index, _) = id.rsplit_once('.').unwrap();

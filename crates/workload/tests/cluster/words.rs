@@ -8,7 +8,7 @@ use mezz_workload::call::{ApplyMode, Call, Conflict};
 use mezz_workload::event::{AgentInfo, Event, Status};
 use serde_json::{Value, json};
 
-pub fn info(id: &str) -> AgentInfo {
+pub(crate) fn info(id: &str) -> AgentInfo {
     AgentInfo {
         id: id.into(),
         hostname: format!("{id}.example").as_str().into(),
@@ -18,7 +18,7 @@ pub fn info(id: &str) -> AgentInfo {
     }
 }
 
-pub fn status(id: &str, state: TaskState, exit_status: Option<i32>, message: &str) -> Event {
+pub(crate) fn status(id: &str, state: TaskState, exit_status: Option<i32>, message: &str) -> Event {
     Event::Status {
         instance: id.into(),
         status: Status {
@@ -33,7 +33,7 @@ pub fn status(id: &str, state: TaskState, exit_status: Option<i32>, message: &st
     }
 }
 
-pub fn object(kind: Kind, name: &str, spec: Value) -> Object {
+pub(crate) fn object(kind: Kind, name: &str, spec: Value) -> Object {
     Object {
         name: Name::new(name).unwrap(),
         labels: BTreeMap::new(),
@@ -42,7 +42,7 @@ pub fn object(kind: Kind, name: &str, spec: Value) -> Object {
     }
 }
 
-pub fn apply(objects: Vec<Object>) -> Call {
+pub(crate) fn apply(objects: Vec<Object>) -> Call {
     Call::Apply {
         objects,
         mode: ApplyMode::Commit,
@@ -50,7 +50,7 @@ pub fn apply(objects: Vec<Object>) -> Call {
     }
 }
 
-pub fn run(name: &str, parameters: &[(&str, &str)], id: Option<&str>) -> Call {
+pub(crate) fn run(name: &str, parameters: &[(&str, &str)], id: Option<&str>) -> Call {
     let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Call::Run {
         name: Name::new(name).unwrap(),
@@ -60,7 +60,7 @@ pub fn run(name: &str, parameters: &[(&str, &str)], id: Option<&str>) -> Call {
 }
 
 /// A job's spec with more fields.
-pub fn job(more: Value) -> Value {
+pub(crate) fn job(more: Value) -> Value {
     let mut spec = json!({ "template": { "containers": [{ "command": "work" }] } });
     merge(&mut spec, more);
     spec
