@@ -17,7 +17,8 @@ pub struct Cron {
     /// `R/2026-01-01T00:00:00Z/PT1H`. Several are joined.
     pub schedules: Vec<String>,
     /// An IANA name. A time that is skipped when clocks go forward fires at the end of the gap; one that comes twice when
-    /// they go back fires the first time only. Intervals shorter than a day count elapsed time and do neither.
+    /// they go back fires the first time only. What goes by elapsed time does neither: intervals shorter than a day, and
+    /// cron expressions with `*` in their minutes or hours.
     #[serde(default = "utc")]
     pub time_zone: String,
     pub run: Target,

@@ -1,8 +1,9 @@
 //! Names of objects: paths whose leading components are the role.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -30,12 +31,26 @@ pub enum NameError {
 
 /// A path such as `/team/app/web`: components of `[a-z0-9.-]`, as in Marathon. Written with or without the first slash,
 /// kept with it.
-#[derive(
-    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
 pub struct Name(String);
+
+impl JsonSchema for Name {
+    fn schema_name() -> Cow<'static, str> {
+        "Name".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A path such as /team/app/web: components of a-z, 0-9, '-' and '.'; with or without the first slash.",
+            "type": "string",
+            "format": "name",
+            "minLength": 1,
+            "maxLength": MAX_NAME_BYTES + 1,
+            "pattern": "^/?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(/[a-z0-9]([a-z0-9.-]*[a-z0-9])?)*$",
+        })
+    }
+}
 
 impl Name {
     /// Reads a name.

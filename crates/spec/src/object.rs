@@ -5,13 +5,16 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::cron::Cron;
 use crate::dag::Dag;
+use crate::fault::Fault;
 use crate::group::Group;
 use crate::job::Job;
 use crate::material::{Config, Secret};
 use crate::name::Name;
+use crate::rules;
 use crate::service::Service;
 
 /// The kinds that users write.
@@ -84,6 +87,59 @@ pub struct Object {
     pub generation: Option<u64>,
 }
 
+impl Object {
+    /// From a tree as users write it: kind, name, labels, generation and spec. All faults are told.
+    pub fn from_value(value: Value) -> Result<Self, Vec<Fault>> {
+        rules::object_from(value)
+    }
+
+    /// As users write it, without what is at its default and needs no telling.
+    pub fn to_value(&self) -> Value {
+        let mut members = Map::new();
+        members.insert("kind".into(), self.spec.kind().word().into());
+        members.insert("name".into(), self.name.as_str().into());
+        if !self.labels.is_empty() {
+            let labels = self
+                .labels
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone().into()));
+            members.insert("labels".into(), Value::Object(labels.collect()));
+        }
+        if let Some(generation) = self.generation {
+            members.insert("generation".into(), generation.into());
+        }
+        members.insert("spec".into(), self.spec.to_json());
+        Value::Object(members)
+    }
+
+    /// From a tree that its kind's schema has passed.
+    pub(crate) fn decode(kind: Kind, value: Value) -> Result<Self, Fault> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            name: Name,
+            #[serde(default)]
+            labels: BTreeMap<String, String>,
+            #[serde(default)]
+            generation: Option<u64>,
+            #[serde(default)]
+            spec: Value,
+        }
+        let told = |path: &str, error: serde_json::Error| Fault::new(path, error.to_string());
+        let envelope: Envelope = serde_json::from_value(value).map_err(|error| told("", error))?;
+        let spec = match envelope.spec {
+            Value::Null => Value::Object(Map::new()),
+            spec => spec,
+        };
+        let spec = Spec::from_json(kind, spec).map_err(|error| told("/spec", error))?;
+        Ok(Self {
+            name: envelope.name,
+            labels: envelope.labels,
+            spec,
+            generation: envelope.generation,
+        })
+    }
+}
+
 /// The spec of an object, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Spec {
@@ -111,7 +167,7 @@ impl Spec {
     }
 
     /// As JSON, defaults left out.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> Value {
         let value = match self {
             Self::Group(spec) => serde_json::to_value(spec),
             Self::Service(spec) => serde_json::to_value(spec),
@@ -125,7 +181,7 @@ impl Spec {
     }
 
     /// From JSON that has the kind's shape already.
-    pub fn from_json(kind: Kind, value: serde_json::Value) -> Result<Self, serde_json::Error> {
+    pub fn from_json(kind: Kind, value: Value) -> Result<Self, serde_json::Error> {
         Ok(match kind {
             Kind::Group => Self::Group(serde_json::from_value(value)?),
             Kind::Service => Self::Service(serde_json::from_value(value)?),

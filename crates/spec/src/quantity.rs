@@ -42,6 +42,8 @@ pub enum Share {
 const DAY_MS: u64 = 86_400_000;
 /// A thousand years: more is a mistake.
 const MAX_SPAN_MS: u64 = 365_000 * DAY_MS;
+/// 2^40 MiB: more is a mistake.
+const MAX_SIZE_KIB: u64 = 1 << 50;
 const UNITS_MS: [(&str, u64); 6] = [
     ("ms", 1),
     ("s", 1_000),
@@ -158,6 +160,9 @@ impl Size {
             .ok_or_else(bad)?
             .checked_mul(factor)
             .ok_or_else(bad)?;
+        if part / 1_000 > MAX_SIZE_KIB {
+            return Err(QuantityError::Range(text.into(), "1024PiB"));
+        }
         Ok(Self(part / 1_000))
     }
 
@@ -250,7 +255,7 @@ fn number_of_thousandths(value: u64) -> serde_json::Number {
 }
 
 macro_rules! written {
-    ($type:ident, $title:literal, $pattern:literal, |$written:ident| $read:expr, |$value:ident| $write:expr) => {
+    ($type:ident, $title:literal, $format:literal, $pattern:literal, $number:literal, $most:literal, |$written:ident| $read:expr, |$value:ident| $write:expr) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let $written = Written::deserialize(deserializer)?;
@@ -275,8 +280,8 @@ macro_rules! written {
                 json_schema!({
                     "description": $title,
                     "anyOf": [
-                        { "type": "number", "minimum": 0 },
-                        { "type": "string", "pattern": $pattern }
+                        { "type": $number, "minimum": 0, "maximum": $most },
+                        { "type": "string", "format": $format, "pattern": $pattern }
                     ]
                 })
             }
@@ -287,7 +292,10 @@ macro_rules! written {
 written!(
     Span,
     "A span of time: 30s, 5m, 1h30m, or a number of seconds.",
+    "span",
     "^([0-9]+(\\.[0-9]+)?(ms|s|m|h|d|w))+$",
+    "number",
+    31_536_000_000_u64,
     |written| match written {
         Written::Whole(seconds) =>
             Self::checked(seconds.saturating_mul(1_000), &seconds.to_string()),
@@ -300,7 +308,10 @@ written!(
 written!(
     Size,
     "A size: 128MiB, 1GiB, or a number of MiB.",
+    "size",
     "^[0-9]+(\\.[0-9]+)?\\s*(KiB|MiB|GiB|TiB|Ki|Mi|Gi)$",
+    "number",
+    1_099_511_627_776_u64,
     |written| match written {
         Written::Whole(count) if count <= 1 << 40 => Ok(Self::mebibytes(count)),
         Written::Whole(count) => Err(QuantityError::Range(count.to_string(), "1099511627776")),
@@ -314,7 +325,10 @@ written!(
 written!(
     Share,
     "A count (2) or a share of all (25%).",
+    "share",
     "^[0-9]+%?$",
+    "integer",
+    4_294_967_295_u64,
     |written| match written {
         Written::Whole(count) => u32::try_from(count)
             .map(Self::Count)
@@ -349,6 +363,6 @@ impl JsonSchema for Thousandths {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "description": "A number with three decimals.", "type": "number", "minimum": 0 })
+        json_schema!({ "description": "A number with three decimals.", "type": "number", "minimum": 0, "maximum": 1_000_000_000 })
     }
 }

@@ -1,0 +1,119 @@
+//! Jobs: indices, retries, times, parameters.
+
+use std::collections::BTreeMap;
+
+use super::templates::{Readiness, positive};
+use super::{Faults, placements, services, templates, texts};
+use crate::fault::below;
+use crate::job::{Job, MAX_COMPLETIONS, Parameter, Start};
+use crate::quantity::Share;
+
+/// What starts a job, and so gives it its parameters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Started {
+    /// As its `start` says.
+    ByItself,
+    /// By a cron or a dag that it is written in.
+    ByAnother,
+}
+
+pub(super) fn check(job: &Job, path: &str, started: Started, out: &mut Faults) {
+    templates::check(
+        &job.template,
+        &below(path, "template"),
+        Readiness::Meaningless,
+        out,
+    );
+    placements::check(&job.placement, &below(path, "placement"), out);
+    texts::role(job.role.as_deref(), &below(path, "role"), out);
+    services::backoff(&job.backoff, &below(path, "backoff"), out);
+    indices(job, path, out);
+    for (index, status) in job.retry_on.exit_statuses.iter().enumerate() {
+        let at = format!("{path}/retry_on/exit_statuses/{index}");
+        if *status == 0 {
+            out.tell(at, "0 is a success, which is not retried", "remove it");
+        } else if job.retry_on.exit_statuses[..index].contains(status) {
+            out.tell(at, format!("{status} stands twice"), "keep it once");
+        }
+    }
+    let spans = [
+        ("attempt_timeout", job.attempt_timeout),
+        ("deadline", job.deadline),
+        ("launch_deadline", job.launch_deadline),
+    ];
+    for (word, span) in spans {
+        if let Some(span) = span {
+            positive(span, &below(path, word), out);
+            if word != "deadline" && job.deadline.is_some_and(|deadline| deadline < span) {
+                let message = format!("{word} is longer than the deadline of the whole run");
+                out.tell(below(path, word), message, "shorten it, or raise deadline");
+            }
+        }
+    }
+    parameters(&job.parameters, &below(path, "parameters"), out);
+    for (name, parameter) in &job.parameters {
+        let is_open = parameter.default.is_none();
+        if is_open && (started == Started::ByAnother || job.start == Start::Once) {
+            let path = format!("{path}/parameters/{}", crate::fault::escaped(name));
+            let hint = match started {
+                Started::ByItself => "give it a default, or write start: manual",
+                Started::ByAnother => "give it a default, or write the job as an object of its own",
+            };
+            out.tell(path, format!("nobody gives '{name}' a value"), hint);
+        }
+    }
+}
+
+fn indices(job: &Job, path: &str, out: &mut Faults) {
+    for (word, number) in [
+        ("completions", job.completions),
+        ("parallelism", job.parallelism),
+    ] {
+        if !(1..=MAX_COMPLETIONS).contains(&number) {
+            let message = format!("{word} is from 1 to {MAX_COMPLETIONS}, not {number}");
+            out.tell(below(path, word), message, "split the job");
+        }
+    }
+    if job.parallelism > job.completions {
+        let message = format!(
+            "{} at the same time of {} in all",
+            job.parallelism, job.completions
+        );
+        out.tell(
+            below(path, "parallelism"),
+            message,
+            "raise completions, or lower parallelism",
+        );
+    }
+    let at = below(path, "max_failed");
+    services::at_most_all(job.max_failed, &at, out);
+    if let Share::Count(count) = job.max_failed
+        && count > job.completions
+    {
+        let message = format!("{count} of {} cannot fail", job.completions);
+        out.tell(at, message, "lower it, or write a share such as 1%");
+    }
+}
+
+pub(super) fn parameters(parameters: &BTreeMap<String, Parameter>, path: &str, out: &mut Faults) {
+    let mut variables = BTreeMap::new();
+    for (name, parameter) in parameters {
+        let path = below(path, name);
+        texts::parameter_name(name, &path, out);
+        if let Some(other) = variables.insert(name.to_uppercase(), name) {
+            let message = format!("'{name}' and '{other}' would be one variable");
+            out.tell(&path, message, "choose another name");
+        }
+        if let Some(default) = &parameter.default
+            && !parameter.one_of.is_empty()
+            && !parameter.one_of.contains(default)
+        {
+            let message = format!("'{default}' is not in one_of");
+            out.tell(
+                below(&path, "default"),
+                message,
+                "add it there, or choose one from there",
+            );
+        }
+    }
+}
