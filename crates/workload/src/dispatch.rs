@@ -19,15 +19,14 @@ impl Workloads {
                 effects.push(Effect::Reply { request, reply });
             }
             Event::Placed(placed) => self.on_placed(&placed, effects),
-            Event::Status { instance, status } => {
-                if let Some(key) = self.instance_named(&instance) {
-                    self.on_status(key, &status, effects);
-                }
-            }
+            Event::Status { instance, status } => match self.instance_named(&instance) {
+                Some(key) => self.on_status(key, &status, effects),
+                None => self.on_unknown(&instance, status.state, effects),
+            },
             Event::Agent(news) => self.on_agent(news, effects),
             Event::Timer(key) => self.on_timer(key, effects),
             Event::Metrics { object, averages } => {
-                service::on_metrics(self, object, &averages);
+                service::on_metrics(self, object, averages, effects);
             }
             Event::Restored(pairs) => self.restore(pairs, effects),
             Event::Reconciled => self.on_reconciled(effects),

@@ -2,6 +2,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod environment;
+pub(crate) mod footing;
 pub(crate) mod kills;
 pub(crate) mod ports;
 pub(crate) mod rules;
@@ -34,6 +35,8 @@ pub(crate) struct NewInstance {
     pub(crate) ports: Vec<u16>,
     /// From [`task::TaskPlan`]; its id is the instance's.
     pub(crate) task: v1::TaskInfo,
+    /// Of a blue-green service: of the colour that gets no traffic now.
+    pub(crate) parked: bool,
 }
 
 impl Workloads {
@@ -77,6 +80,8 @@ impl Workloads {
             health_changed_at: None,
             passing_since: None,
             unreachable_since: None,
+            check: None,
+            parked: new.parked,
             ending: None,
             confirmed: true,
             revision: new.revision,

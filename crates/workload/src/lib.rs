@@ -4,8 +4,6 @@
 //! the core, how much of what is wanted, and is told where the next instance goes. It never reads a clock, a file, a
 //! socket or a random source.
 
-#![allow(dead_code)]
-
 pub mod call;
 mod cron;
 mod dag;
@@ -23,9 +21,11 @@ pub mod records;
 mod restore;
 mod service;
 mod stored;
+mod why;
 mod workloads;
 mod writing;
 
+pub use instances::footing::Footing;
 pub use instances::kills::KillLimits;
 pub use naming::MAX_ID_BYTES;
 pub use objects::inheritance::Inherited;

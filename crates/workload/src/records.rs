@@ -9,7 +9,7 @@ use mezz_spec::{Kind, Name, Spec};
 use mezz_state::pages::Pages;
 use mezz_state::time::Wall;
 
-use crate::event::AgentInfo;
+use crate::event::{AgentInfo, CheckFound};
 use crate::key::{InstanceKey, ObjectKey, RolloutKey, RunKey};
 
 /// All keys of the controllers in the store begin so.
@@ -133,11 +133,17 @@ pub struct RolloutRecord {
     pub key: RolloutKey,
     pub id: Box<str>,
     pub object: ObjectKey,
+    /// Counted within its service.
+    pub number: u32,
+    /// The generation that was fully rolled out before.
     pub from: Option<u64>,
     pub to: u64,
     pub state: RolloutState,
     /// Of a canary: which step, from 0.
     pub step: u32,
+    pub pause: Option<Pause>,
+    /// Of blue-green: when traffic moved to the new instances.
+    pub moved_at: Option<Wall>,
     pub started_at: Wall,
     pub progressed_at: Wall,
     pub ended_at: Option<Wall>,
@@ -146,6 +152,17 @@ pub struct RolloutRecord {
     pub wanted: u32,
     pub failures: u32,
     pub message: Box<str>,
+}
+
+/// Why a rollout stands still on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Pause {
+    /// Somebody paused it when so many instances were to be new.
+    Asked { new: u32 },
+    /// A step of a canary is reached; it goes on then, or when somebody resumes it.
+    Step { until: Option<Wall> },
+    /// Blue-green: all new instances are ready, and somebody has to move the traffic.
+    Move,
 }
 
 /// Where a rollout stands.
@@ -164,6 +181,16 @@ pub enum RolloutState {
     /// Another change, or somebody, ended it.
     Superseded,
     Aborted,
+}
+
+impl RolloutState {
+    /// Whether it still has something to do.
+    pub const fn is_active(self) -> bool {
+        matches!(
+            self,
+            Self::Waiting | Self::Rolling | Self::Paused | Self::RollingBack
+        )
+    }
 }
 
 /// A run of a job or dag.
@@ -274,6 +301,10 @@ pub struct InstanceRecord {
     /// Since when it has been passing all that makes it ready, without a break.
     pub passing_since: Option<Wall>,
     pub unreachable_since: Option<Wall>,
+    /// What its check found last: the ready check, or the one that is only reported.
+    pub check: Option<CheckFound>,
+    /// Of a blue-green service: of the colour that gets no traffic now.
+    pub parked: bool,
     /// Why it is being ended, once that was decided.
     pub ending: Option<Ending>,
     /// Whether its agent has told of it to this master.

@@ -67,6 +67,11 @@ impl Kills {
         }
     }
 
+    /// Whether the instance waits because too many end already.
+    pub(crate) fn holds(&self, key: InstanceKey) -> bool {
+        self.arrivals.contains_key(&key)
+    }
+
     fn remove(&mut self, key: InstanceKey) {
         if let Some(arrival) = self.arrivals.remove(&key) {
             self.queue.remove(&arrival);
@@ -120,6 +125,7 @@ impl Workloads {
         }
         self.note_instance(key);
         self.tell_change(key, effects);
+        service::recount(self, key);
     }
 
     pub(crate) fn queue_kill(&mut self, key: InstanceKey, effects: &mut Effects) {
@@ -168,6 +174,7 @@ impl Workloads {
         });
         self.note_instance(key);
         self.tell_change(key, effects);
+        service::recount(self, key);
     }
 
     /// Its drain is over, or its kill has come to nothing so far.

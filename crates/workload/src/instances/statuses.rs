@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use mezz_proto::v1::TaskState;
-use mezz_spec::Name;
 
 use crate::call::{Refusal, Reply};
 use crate::effect::{Effect, Effects};
@@ -75,6 +74,7 @@ impl Workloads {
             return;
         }
         instance.confirmed = true;
+        instance.check = status.check.or(instance.check);
         instance.unreachable_since = None;
         if instance.healthy != status.healthy {
             instance.healthy = status.healthy;
@@ -114,6 +114,7 @@ impl Workloads {
                 self.agents.remove(&id);
                 let status = bare(TaskState::TaskGone, "its agent is gone");
                 self.tell_all_on(&id, &status, effects);
+                self.forget_expunged_on(&id, effects);
                 service::on_agents(self);
             }
         }
@@ -213,11 +214,5 @@ impl Workloads {
     /// Gives a place back that nobody wants any more.
     pub(crate) fn decline(effects: &mut Effects) {
         effects.push(Effect::Decline);
-    }
-
-    /// The name of an instance's object, for messages.
-    pub(crate) fn name_of(&self, key: InstanceKey) -> Option<&Name> {
-        let object = self.instance(key)?.object;
-        Some(&self.object_at(object)?.name)
     }
 }

@@ -1,0 +1,94 @@
+//! Reasons in words, from the controllers' side. Why there is no place for an instance is the ledger's to say.
+
+use mezz_spec::quantity::Span;
+use mezz_spec::{Kind, Name};
+use mezz_state::time::{MILLISECOND_NS, Wall};
+
+use crate::records::Owner;
+use crate::service;
+use crate::workloads::{Stage, Workloads};
+
+impl Workloads {
+    /// Why an object stands as it does; none when there is no such object.
+    pub fn why(&self, kind: Kind, name: &Name, now: Wall) -> Option<Vec<String>> {
+        let key = self.key_of(kind, name)?;
+        let mut reasons = self.why_everything();
+        if kind == Kind::Service {
+            reasons.extend(service::why(self, key, now));
+        }
+        let object = self.object_at(key)?;
+        let said = object
+            .conditions
+            .iter()
+            .filter(|condition| condition.is_true && !condition.message.is_empty())
+            .map(|condition| condition.message.to_string());
+        for message in said {
+            if !reasons.iter().any(|reason| reason.contains(&message)) {
+                reasons.push(message);
+            }
+        }
+        Some(reasons)
+    }
+
+    /// Why a rollout stands as it does, by its id.
+    pub fn why_rollout(&self, id: &str, now: Wall) -> Option<Vec<String>> {
+        let (_, rollout) = self
+            .records
+            .rollouts
+            .iter()
+            .find(|(_, rollout)| *rollout.id == *id)?;
+        let mut reasons = self.why_everything();
+        reasons.extend(service::why_rollout(self, rollout, now));
+        Some(reasons)
+    }
+
+    /// Why an instance stands as it does, by its task id.
+    pub fn why_instance(&self, id: &str, now: Wall) -> Option<Vec<String>> {
+        let record = self.instance(self.instance_named(id)?)?;
+        let mut reasons = self.why_everything();
+        if let Some(ending) = record.ending {
+            reasons.push(format!("it is being ended: {}", ending.words()));
+            if self.kills.holds(record.key) {
+                reasons.push(
+                    "it has not been told yet: only so many instances are ended each second".into(),
+                );
+            }
+        }
+        if matches!(record.owner, Owner::Service { .. }) {
+            reasons.extend(service::why_instance(self, record, now));
+        }
+        Some(reasons)
+    }
+
+    /// What holds for everything.
+    fn why_everything(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.records.frozen {
+            reasons.push(
+                "everything is frozen: nothing is started, ended or rolled until it is thawed"
+                    .into(),
+            );
+        }
+        match self.stage {
+            Stage::Loading => reasons.push("this master is still loading".into()),
+            Stage::Reconciling => reasons.push(
+                "this master leads only since a moment: until all agents have reported nothing is ended, and nothing replaced that may be alive"
+                    .into(),
+            ),
+            Stage::Live => {}
+        }
+        reasons
+    }
+}
+
+/// How long it is from `now` to `then`, in words.
+pub(crate) fn in_words(now: Wall, then: Wall) -> String {
+    let span = Span(then.0.saturating_sub(now.0).div_ceil(MILLISECOND_NS));
+    // Beyond a minute, nobody counts milliseconds.
+    let rounded = if span.0 > 60_000 {
+        Span(span.0.div_ceil(1_000) * 1_000)
+    } else {
+        span
+    };
+    rounded.text()
+}
