@@ -187,3 +187,57 @@ fn an_instance_is_replaced_when_its_agent_is_lost() {
     world.pass(700 * SECOND_NS);
     assert_eq!(launched(&mut world, &other).len(), 1);
 }
+
+#[test]
+fn a_preemptible_job_gives_way_to_a_service_of_a_higher_priority_and_it_does_not_count_as_a_failure()
+ {
+    let mut world = World::new();
+    let agent = world.agent("cpus:1;mem:1024;ports:[31000-32000]");
+    let job = Object {
+        name: Name::new("/team/batch").unwrap(),
+        labels: BTreeMap::new(),
+        spec: Spec::from_json(
+            Kind::Job,
+            serde_json::json!({
+                "preemptible": true,
+                "start": "once",
+                "template": { "containers": [{ "command": "sleep 100", "resources": { "cpus": 1 } }] }
+            }),
+        )
+        .unwrap(),
+        generation: None,
+    };
+    let reply = apply(&mut world, vec![job]);
+    assert!(matches!(reply, WorkReply::Applied(_)), "{reply:?}");
+    world.settle();
+    let victim = launched(&mut world, &agent).remove(0).task_id.value;
+    let own = mezz(&world);
+    world.update(&agent, &own, &victim, S::TaskRunning, 1);
+    let web = service(
+        "/team/web",
+        serde_json::json!({
+            "replicas": 1,
+            "priority": 5,
+            "template": { "containers": [{ "command": "sleep 100" }] }
+        }),
+    );
+    apply(&mut world, vec![web]);
+    world.settle();
+    let bodies = world.take_bodies(&agent);
+    let killed = bodies.iter().find_map(|body| match body {
+        Body::KillTask(kill) => Some(kill.task_id.value.clone()),
+        _ => None,
+    });
+    assert_eq!(killed, Some(victim.clone()));
+    world.update(&agent, &own, &victim, S::TaskKilled, 2);
+    world.settle();
+    let next = launched(&mut world, &agent);
+    assert_eq!(next.len(), 1);
+    assert!(next[0].task_id.value.starts_with("team_web."));
+    let work = &world.master.records().work;
+    let (_, run) = work.runs.iter().next().unwrap();
+    assert!(
+        run.failed_indices.is_empty() && run.ended_at.is_none(),
+        "{run:?}"
+    );
+}
