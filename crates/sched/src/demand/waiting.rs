@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::judge::Misfit;
+use super::judge::{Misfit, take_wanted};
 use super::queue::Block;
 use super::shapes::{Shape, ShapeIndex};
 use super::{DemandKey, Eviction, InstanceHandle, Preemption};
@@ -61,7 +61,7 @@ impl Scheduler {
         self.consider_keeping(index, demand, now_ns);
     }
 
-    fn first_of(&self, index: ShapeIndex) -> Option<DemandKey> {
+    pub(super) fn first_of(&self, index: ShapeIndex) -> Option<DemandKey> {
         let turns = &self.queue.shapes.get(index).turns;
         turns.first().map(|turn| turn.demand)
     }
@@ -144,10 +144,10 @@ impl Scheduler {
             if candidates.closed_for(agent).is_some() {
                 continue;
             }
-            let total = entry.spec.total.allocatable_to(path);
+            let mut total = entry.spec.total.allocatable_to(path);
             let amount = |place| total.scalar(self.names.name(place).as_str()).0;
             let times = Self::times(shape, amount);
-            if times > 0 {
+            if times > 0 && take_wanted(&mut total, &shape.key.request, &shape.key.ports).is_ok() {
                 let ready = readiness(shape, |place| entry.free.all.get(place));
                 able.push((times, ready, agent));
             }
