@@ -346,6 +346,8 @@ pub enum Ending {
     TimedOut,
     /// Its agent is no longer for it.
     Misplaced,
+    /// Work of higher priority takes its room.
+    Preempted,
 }
 
 impl Ending {
@@ -360,6 +362,7 @@ impl Ending {
             Self::Stopped => "its run was stopped",
             Self::TimedOut => "it took longer than it may",
             Self::Misplaced => "its agent is no longer for it",
+            Self::Preempted => "work of higher priority takes its room",
         }
     }
 }

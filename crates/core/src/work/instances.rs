@@ -55,6 +55,20 @@ impl Master {
         }
     }
 
+    /// Has the controllers end what the ledger wants out of the way.
+    pub(crate) fn evict_instances(&mut self, effects: &mut Effects) {
+        while let Some(eviction) = self.sched.take_eviction() {
+            let victims = self.work.handles.iter();
+            let victims = victims.filter(|(_, handle)| eviction.victims.contains(handle));
+            let ids: Vec<Box<str>> = victims
+                .filter_map(|(key, _)| Some(self.task(*key)?.id.clone()))
+                .collect();
+            for instance in ids {
+                self.tell_work(Event::Preempted { instance }, None, effects);
+            }
+        }
+    }
+
     pub(super) fn give_back(&mut self, place: Place) {
         let Some(framework) = self.native.framework else {
             return;

@@ -168,6 +168,7 @@ fn end_of(job: &Job, ending: Option<Ending>, status: &Status) -> End {
     match status.state {
         TaskState::TaskFinished => End::Success,
         _ if ending == Some(Ending::TimedOut) => End::Failure,
+        _ if ending == Some(Ending::Preempted) => End::Infrastructure,
         TaskState::TaskError => End::Hopeless,
         // Ended by somebody, or for the sake of others: not by its own doing.
         TaskState::TaskKilled => End::Infrastructure,
