@@ -48,6 +48,7 @@ impl Workloads {
         self.launches = self.wall().0;
         self.stage = Stage::Reconciling;
         service::wake_all(self);
+        cron::wake_all(self, effects);
     }
 
     fn restore_object(&mut self, object: StoredObject, by_uid: &mut BTreeMap<String, ObjectKey>) {
@@ -113,7 +114,8 @@ fn sections(pairs: Vec<(String, Bytes)>) -> Sections {
     sections
 }
 
-fn slots<T>(pages: &mezz_state::pages::Pages<T>) -> mezz_state::pages::Slots {
+/// Slots other than those that these records use.
+pub(crate) fn slots<T>(pages: &mezz_state::pages::Pages<T>) -> mezz_state::pages::Slots {
     mezz_state::pages::Slots::around(
         pages
             .iter()

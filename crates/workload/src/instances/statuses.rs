@@ -101,6 +101,7 @@ impl Workloads {
     pub(crate) fn on_agent(&mut self, news: AgentNews, effects: &mut Effects) {
         match news {
             AgentNews::Up(info) => {
+                job::on_agent(self, &info);
                 self.agents.insert(Arc::clone(&info.id), info);
                 service::on_agents(self);
             }
