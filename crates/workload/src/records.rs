@@ -210,6 +210,8 @@ pub struct RunRecord {
     pub parameters: BTreeMap<String, String>,
     pub cause: Cause,
     pub state: RunState,
+    /// It is being ended, and this is how it will have ended; `message` says why.
+    pub stopping: Option<RunState>,
     pub created_at: Wall,
     /// When it was let go: none while it waits for an earlier run of its cron to end.
     pub begun_at: Option<Wall>,
