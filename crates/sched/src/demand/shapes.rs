@@ -83,6 +83,8 @@ pub(crate) struct Shape {
     pub(crate) wants_gpus: bool,
     pub(crate) packing: Packing,
     pub(crate) turns: BTreeSet<Turn>,
+    /// When work to be ended for its sake was last looked for, since it was set aside.
+    pub(crate) victims_sought_ns: Option<u64>,
     #[serde(skip)]
     pub(crate) candidates: Cache<Option<Box<Candidates>>>,
     /// Without candidates: up to which change nothing was found.

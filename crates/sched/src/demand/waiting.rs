@@ -14,6 +14,9 @@ use crate::earmark::{Earmark, Keep};
 use crate::ids::{AgentIndex, Leaf};
 use crate::scheduler::Scheduler;
 
+/// How long after a search for work to end the next one is made, as long as nothing new fits.
+const SEARCH_NS: u64 = 1_000_000_000;
+
 /// For so many instances of one demand work is ended at a time.
 const MOST_EVICTIONS: usize = 16;
 
@@ -35,6 +38,7 @@ impl Scheduler {
     /// No agent fits a shape whose turn it is.
     pub(super) fn wait_for_agents(&mut self, index: ShapeIndex, now_ns: u64) {
         self.queue.block(index, Block::Agents);
+        self.queue.shapes.get_mut(index).victims_sought_ns = None;
         let head = self.first_of(index);
         if let Some(pending) = head.and_then(|demand| self.queue.get_mut(demand)) {
             pending.starves_since.get_or_insert(now_ns);
@@ -55,8 +59,15 @@ impl Scheduler {
             .queue
             .get(demand)
             .map(|pending| pending.demand.preempts);
-        if stated == Some(Preemption::LowerPriority) && self.queue.instances.has_expendable() {
-            self.preempt(index, leaf, demand, now_ns);
+        let shape = self.queue.shapes.get_mut(index);
+        let sought = shape.victims_sought_ns;
+        if stated == Some(Preemption::LowerPriority)
+            && sought.is_none_or(|sought_ns| sought_ns.saturating_add(SEARCH_NS) <= now_ns)
+        {
+            shape.victims_sought_ns = Some(now_ns);
+            if self.queue.instances.has_expendable() {
+                self.preempt(index, leaf, demand, now_ns);
+            }
         }
         self.consider_keeping(index, demand, now_ns);
     }
