@@ -301,7 +301,6 @@ impl Driver {
                 self.state.live.remove(&launch_id);
                 self.state.checking.remove(&launch_id);
                 self.rotation.forget(launch_id);
-                let message = format!("Failed to launch container: {message}");
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
             }
             Reply::Exited(exit) => {

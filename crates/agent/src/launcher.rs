@@ -26,9 +26,9 @@ pub(crate) enum LaunchError {
     Sandbox { path: PathBuf, source: io::Error },
     #[error("Failed to create the sandbox: '{}' leads out of the work directory", path.display())]
     Outside { path: PathBuf },
-    #[error("Failed to launch container: {0}")]
+    #[error("{0}")]
     Plan(#[from] PlanError),
-    #[error("Failed to launch container: {0}")]
+    #[error("{0}")]
     Logs(#[from] LogRuleError),
 }
 

@@ -30,6 +30,8 @@ pub struct AgentOptions {
     pub resources: Option<String>,
     /// Attributes as Mesos text.
     pub attributes: Option<String>,
+    /// Its region and zone.
+    pub domain: Option<mezz_proto::v1::DomainInfo>,
     /// The role of resources that name none.
     pub default_role: String,
     /// Whether tasks run as their user; by default only if the daemon is root.
@@ -103,6 +105,7 @@ impl Default for AgentOptions {
             work_dir: None,
             resources: None,
             attributes: None,
+            domain: None,
             default_role: "*".to_owned(),
             switch_user: true,
             frameworks_home: None,

@@ -28,6 +28,7 @@ pub(crate) fn agent_info(
             work_dir.path(),
         )?,
         attributes: host::attributes(options.attributes.as_deref())?,
+        domain: options.domain.clone(),
         ..AgentInfo::default()
     })
 }

@@ -44,44 +44,28 @@ impl Master {
             Ok(offers) => offers,
             Err(message) => return self.refuse_accept(framework, &accept, &message, effects),
         };
-        let end = if accept.operations.is_empty() {
+        let only_decline = accept.operations.is_empty();
+        let end = if only_decline {
+            self.sched.declined(sched_key(framework));
             OfferEnd::Declined
         } else {
             OfferEnd::Accepted
         };
-        let mut remaining = Resources::default();
-        let mut place = None;
-        for key in offers {
-            if let Some(offer) = self.take_offer(key, end, effects) {
-                remaining += &*offer.resources;
-                place = Some((offer.agent, Arc::clone(&offer.role)));
-            }
-        }
-        let Some((agent, role)) = place else { return };
-        let mut acceptance = Acceptance {
-            framework,
-            agent,
-            role,
-            remaining,
-            launches: Vec::new(),
+        let Some(mut acceptance) = self.take_accepted(framework, offers, end, effects) else {
+            return;
         };
+        let agent = acceptance.agent;
         let refused = accept
             .filters
             .as_ref()
             .map(|filters| refuse_ns(Some(filters)))
             .filter(|span_ns| *span_ns > 0);
-        let only_decline = accept.operations.is_empty();
         let first_token = self.numbers.launch_token;
         for operation in accept.operations {
             self.apply_operation(&mut acceptance, operation, effects);
         }
-        self.send_launches(
-            framework,
-            agent,
-            std::mem::take(&mut acceptance.launches),
-            None,
-            effects,
-        );
+        let launches = std::mem::take(&mut acceptance.launches);
+        self.send_launches(framework, agent, launches, None, effects);
         // Leftovers are offered again at once unless the framework asked for a filter.
         let filter = if only_decline {
             Some(refuse_ns(accept.filters.as_ref()))
@@ -94,6 +78,32 @@ impl Master {
         if self.numbers.launch_token > first_token && self.native.pending.is_empty() {
             self.timers.allocate_now = true;
         }
+    }
+
+    /// Puts the resources of offers, all of one agent and role, together.
+    fn take_accepted(
+        &mut self,
+        framework: FrameworkKey,
+        offers: Vec<OfferKey>,
+        end: OfferEnd,
+        effects: &mut Effects,
+    ) -> Option<Acceptance> {
+        let mut remaining = Resources::default();
+        let mut place = None;
+        for key in offers {
+            if let Some(offer) = self.take_offer(key, end, effects) {
+                remaining += &*offer.resources;
+                place = Some((offer.agent, Arc::clone(&offer.role)));
+            }
+        }
+        let (agent, role) = place?;
+        Some(Acceptance {
+            framework,
+            agent,
+            role,
+            remaining,
+            launches: Vec::new(),
+        })
     }
 
     fn count_operations(&mut self, framework: FrameworkKey, operations: &[v1::offer::Operation]) {

@@ -41,6 +41,10 @@ pub struct Config {
     /// How large a regular expression in offer constraints may become.
     pub constraint_regex_limits: mezz_sched::RegexLimits,
     pub root_submissions: bool,
+    /// Where this master stands: its region is home, and agents of other regions are for frameworks that ask for them.
+    pub domain: Option<mezz_sched::FaultDomain>,
+    /// Whether agents have to say where they stand.
+    pub require_agent_domain: bool,
     pub max_completed_frameworks: usize,
     pub max_completed_tasks_per_framework: usize,
     pub max_unreachable_tasks_per_framework: usize,
@@ -80,6 +84,8 @@ impl Default for Config {
             gpus: mezz_sched::GpuPolicy::default(),
             constraint_regex_limits: mezz_sched::RegexLimits::default(),
             root_submissions: true,
+            domain: None,
+            require_agent_domain: false,
             max_completed_frameworks: 50,
             max_completed_tasks_per_framework: 1000,
             max_unreachable_tasks_per_framework: 1000,

@@ -13,6 +13,8 @@ pub(crate) const AGENT: &str = "core/agent/";
 pub(crate) const FRAMEWORK: &str = "core/framework/";
 pub(crate) const WEIGHT: &str = "core/weight/";
 pub(crate) const NATIVE: &str = "core/native/";
+/// What the controllers of users' objects keep, under keys of their own.
+pub(crate) const WORK: &str = "core/work/";
 
 /// All keys of the core begin so; the shell scans them for [`crate::event::Elected`].
 pub const PREFIX: &str = "core/";

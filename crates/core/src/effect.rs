@@ -75,6 +75,8 @@ pub enum Reply {
     TaskAccepted { task_id: String },
     /// Reasons in words, the most important first.
     Explained(Vec<String>),
+    /// What the controllers answered.
+    Work(Box<mezz_workload::call::Reply>),
     /// 400: the caller's mistake.
     BadRequest(String),
     /// 403: known, but not allowed now.

@@ -7,9 +7,10 @@ use mezz_resource::Resources;
 use prost::Message;
 use v1::master_info::capability::Type;
 
+use crate::admission::domain_info;
 use crate::durable::{
     AGENT, CLUSTER, FRAMEWORK, NATIVE, StoredAgent, StoredCluster, StoredFramework,
-    StoredNativeTask, StoredWeight, WEIGHT, put,
+    StoredNativeTask, StoredWeight, WEIGHT, WORK, put,
 };
 use crate::effect::{Effect, Effects};
 use crate::event::{Elected, TimerKey};
@@ -46,7 +47,11 @@ impl Master {
             .framework_id
             .clone_from(&cluster.native_framework_id);
         self.records.master = Arc::new(self.master_record(&elected, cluster.cluster_id));
-        for (key, value) in elected.snapshot {
+        let (work, kernel): (Vec<_>, Vec<_>) = elected
+            .snapshot
+            .into_iter()
+            .partition(|(key, _)| key.starts_with(WORK));
+        for (key, value) in kernel {
             if let Err(error) = self.restore(&key, value, effects) {
                 return effects.list.push(Effect::StepDown(format!(
                     "the record '{key}' cannot be read: {error}"
@@ -64,6 +69,7 @@ impl Master {
         }));
         self.refresh_roles();
         self.plan_collection(effects);
+        self.restore_work(work, effects);
     }
 
     fn master_record(&self, elected: &Elected, cluster_id: String) -> MasterRecord {
@@ -92,7 +98,7 @@ impl Master {
                 capability(Type::AgentDraining),
                 capability(Type::QuotaV2),
             ],
-            ..v1::MasterInfo::default()
+            domain: config.domain.as_ref().map(domain_info),
         };
         MasterRecord {
             info,

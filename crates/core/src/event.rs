@@ -22,6 +22,11 @@ pub enum Event {
         request: RequestKey,
         call: Box<NativeCall>,
     },
+    /// A call to the controllers of users' objects.
+    Work {
+        request: RequestKey,
+        call: Box<mezz_workload::call::Call>,
+    },
     /// Why does this wait? The id of a pending task, a framework or a role.
     Explain { request: RequestKey, id: String },
     /// A body from an agent (never `Part`: the shell puts them together).
@@ -117,6 +122,8 @@ pub enum TimerKey {
     Removal(crate::key::AgentKey),
     /// Agents lost long ago, and too many of them, are forgotten.
     RegistryCollection,
+    /// Of the controllers of users' objects.
+    Work(mezz_workload::event::TimerKey),
     /// Somebody may starve for what offers hold that have stood for their least time.
     Recall,
 }

@@ -10,6 +10,7 @@ use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, TaskKey};
 use crate::master::Master;
 use crate::records::{AgentState, FrameworkState, OfferRecord, TaskList, TaskRecord};
+use crate::time::Wall;
 use crate::wire::is_terminal;
 
 impl Master {
@@ -50,22 +51,10 @@ impl Master {
     }
 
     fn explain_task(&self, task: &TaskRecord) -> Vec<String> {
-        let state = task.state.as_str_name();
-        let mut reasons = vec![match task.list {
-            TaskList::Live if task.state == v1::TaskState::TaskStaging => {
-                format!("it is {state}: its agent has not reported it yet")
-            }
-            TaskList::Unreachable => format!("it is {state}: its agent cannot be reached"),
-            _ => format!("it is {state}"),
-        }];
+        let mut reasons = vec![self.state_of_task(task)];
         let wire = v1::Task::decode(&*task.wire).unwrap_or_default();
         if let Some(last) = wire.statuses.last() {
-            if let Some(reason) = last.reason.map(|_| last.reason().as_str_name()) {
-                reasons.push(format!("the reason was {reason}"));
-            }
-            if let Some(message) = last.message.as_ref().filter(|text| !text.is_empty()) {
-                reasons.push(message.clone());
-            }
+            reasons.extend(words_of(last));
         }
         if task.list == TaskList::Live && is_terminal(task.state) {
             reasons.push("its framework has not acknowledged the last update yet".to_owned());
@@ -78,6 +67,30 @@ impl Master {
             reasons.extend(self.state_of_agent(task.agent));
         }
         reasons
+    }
+
+    /// The state of a task, where it is and since when.
+    fn state_of_task(&self, task: &TaskRecord) -> String {
+        let state = task.state.as_str_name();
+        let agent = self.records.agents.get(task.agent.index());
+        let place = agent.map_or_else(String::new, |agent| format!(" on {}", agent.info.hostname));
+        match (task.list, task.finished_at, task.started_at) {
+            (TaskList::Unreachable, ..) => {
+                format!("it is {state}: its agent cannot be reached")
+            }
+            (_, Some(at), _) => format!("it ended as {state}{place}, {} ago", self.since(at)),
+            (TaskList::Live, None, _) if task.state == v1::TaskState::TaskStaging => {
+                format!("it is {state}{place}: its agent has not reported it yet")
+            }
+            (TaskList::Live, None, Some(at)) => {
+                format!("it is {state}{place}, {} after its start", self.since(at))
+            }
+            _ => format!("it is {state}{place}"),
+        }
+    }
+
+    fn since(&self, at: Wall) -> String {
+        about(self.now.wall.0.saturating_sub(at.0))
     }
 
     fn explain_framework(&self, key: FrameworkKey) -> Vec<String> {
@@ -106,7 +119,7 @@ impl Master {
     }
 
     fn explain_role(&self, role: &str) -> Vec<String> {
-        let frameworks = self
+        let mut frameworks = self
             .records
             .roles
             .get(role)
@@ -115,6 +128,8 @@ impl Master {
         if frameworks.is_empty() {
             return vec!["no framework subscribes with it".to_owned()];
         }
+        // The built-in one is never offered anything: its tasks have reasons of their own.
+        frameworks.retain(|key| !self.is_native(*key));
         let mut reasons: Vec<String> = self.outstanding(|offer| *offer.role == *role).collect();
         for key in &frameworks {
             let name = &self.framework(*key).info.name;
@@ -143,10 +158,7 @@ impl Master {
     /// What is wrong with an agent, if anything.
     fn state_of_agent(&self, key: AgentKey) -> Option<String> {
         let agent = self.records.agents.get(key.index())?;
-        let since = agent.lost_at.map(|at| {
-            let span = Duration::from_nanos(self.now.wall.0.saturating_sub(at.0));
-            format!(" for {}", format_duration(span))
-        });
+        let since = agent.lost_at.map(|at| format!(" for {}", self.since(at)));
         let since = since.unwrap_or_default();
         let state = match agent.state {
             AgentState::Connected if agent.deactivated => "is deactivated",
@@ -168,7 +180,7 @@ impl Master {
             .map(|offer| self.now.wall.0.saturating_sub(offer.created_at.0))
             .collect();
         let oldest = ages.iter().max().map(|age| {
-            let (stand, age) = (ages.len(), format_duration(Duration::from_nanos(*age)));
+            let (stand, age) = (ages.len(), about(*age));
             match stand {
                 1 => format!("1 offer has not been answered for {age}"),
                 _ => format!("{stand} offers have not been answered, the oldest for {age}"),
@@ -176,4 +188,36 @@ impl Master {
         });
         oldest.into_iter()
     }
+}
+
+/// A span as exactly as somebody wants to read it.
+fn about(nanoseconds: u64) -> String {
+    let grain = match nanoseconds {
+        ..1_000_000_000 => 1_000_000,
+        1_000_000_000..60_000_000_000 => 1_000_000_000,
+        60_000_000_000..3_600_000_000_000 => 60_000_000_000,
+        _ => 360_000_000_000,
+    };
+    format_duration(Duration::from_nanos(nanoseconds / grain * grain))
+}
+
+/// Who said an update, what and by which reason, in one line; nothing where it says nothing.
+fn words_of(status: &v1::TaskStatus) -> Option<String> {
+    let source = status.source.map(|_| match status.source() {
+        v1::task_status::Source::Master => "the master",
+        v1::task_status::Source::Agent => "its agent",
+        v1::task_status::Source::Executor => "its executor",
+    });
+    let message = status.message.as_ref().filter(|text| !text.is_empty());
+    let reason = status.reason.map(|_| status.reason().as_str_name());
+    let said = match (message, reason) {
+        (Some(message), Some(reason)) => format!("{message} ({reason})"),
+        (Some(message), None) => message.clone(),
+        (None, Some(reason)) => reason.to_owned(),
+        (None, None) => return None,
+    };
+    Some(match source {
+        Some(source) => format!("{source} said: {said}"),
+        None => said,
+    })
 }

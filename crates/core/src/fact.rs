@@ -71,6 +71,8 @@ pub enum Fact {
     WeightsUpdated {
         weights: Vec<(String, f64)>,
     },
+    /// Something happened to a user's object.
+    Work(Arc<mezz_workload::fact::Fact>),
 }
 
 /// Why an agent left.

@@ -248,6 +248,7 @@ impl Master {
                 expected.insert(TimerKey::Failover(*key));
             }
         }
+        expected.extend(self.work.timer_keys());
         let armed: BTreeSet<TimerKey> = self.timers.armed.keys().copied().collect();
         if let Some(missing) = expected.difference(&armed).next() {
             return Err(format!("the timer {missing:?} is not armed"));

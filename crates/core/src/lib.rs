@@ -5,6 +5,7 @@
 
 mod accept;
 mod accounts;
+mod admission;
 mod agent_loss;
 mod calls;
 pub mod config;
@@ -46,7 +47,9 @@ mod tasks;
 mod unreachable;
 pub mod validation;
 mod wire;
+mod work;
 
+pub use admission::fault_domain;
 pub use master::Master;
 pub use mezz_sched::{GpuPolicy, RegexLimits, Sorter};
 pub use mezz_state::{pages, time};

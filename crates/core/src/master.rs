@@ -31,6 +31,7 @@ pub struct Master {
     pub(crate) native: NativeState,
     /// What restored native tasks asked for, until their agents report them.
     pub(crate) native_specs: BTreeMap<Box<str>, crate::native::NativeTask>,
+    pub(crate) work: crate::work::WorkState,
     pub(crate) now: Now,
     /// Sessions that hold a registration permit, and those that wait for one.
     pub(crate) permits_taken: u32,
@@ -49,6 +50,7 @@ impl Master {
             excluded_fair_share_names: config.fair_sharing_excluded_resource_names.clone(),
             role_whitelist: config.role_whitelist.clone(),
             gpus: config.gpus,
+            home_region: config.domain.as_ref().map(|domain| domain.region.clone()),
             role_sorter: config.role_sorter,
             framework_sorter: config.framework_sorter,
             ..mezz_sched::Config::default()
@@ -65,6 +67,7 @@ impl Master {
             numbers: Numbers::default(),
             native: NativeState::default(),
             native_specs: BTreeMap::new(),
+            work: crate::work::WorkState::default(),
             now: Now::default(),
             permits_taken: 0,
             waiting_sessions: std::collections::VecDeque::new(),
@@ -88,6 +91,7 @@ impl Master {
             Event::StreamClosed(stream) => self.on_stream_closed(stream, effects),
             Event::Operator(call) => self.on_operator(*call, effects),
             Event::Native { request, call } => self.on_native(request, *call, effects),
+            Event::Work { request, call } => self.on_work(request, *call, effects),
             Event::Explain { request, id } => self.on_explain(request, &id, effects),
             Event::Agent { session, body } => self.on_agent_body(session, *body, effects),
             Event::SessionClosed(session) => self.on_session_closed(session, effects),
@@ -100,6 +104,7 @@ impl Master {
                 )));
             }
         }
+        self.settle_work(effects);
         self.request_allocation(effects);
         self.request_recall(effects);
     }
@@ -129,6 +134,7 @@ impl Master {
             TimerKey::Removal(agent) => self.on_removal_due(agent, effects),
             TimerKey::Recall => self.on_recall_due(effects),
             TimerKey::RegistryCollection => self.collect_lost_agents(effects),
+            TimerKey::Work(timer) => self.on_work_timer(timer, effects),
         }
     }
 
@@ -161,6 +167,7 @@ impl Master {
     }
 
     pub(crate) fn emit(&mut self, fact: Fact, effects: &mut Effects) {
+        self.note_for_work(&fact);
         self.records.fact_sequence += 1;
         effects.list.push(Effect::Fact {
             sequence: self.records.fact_sequence,

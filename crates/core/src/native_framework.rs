@@ -42,7 +42,7 @@ impl Master {
         }
     }
 
-    fn note_native_role(&mut self, role: &str) {
+    pub(crate) fn note_native_role(&mut self, role: &str) {
         if self.native.roles.insert(role.to_owned()) {
             self.refresh_roles();
         }

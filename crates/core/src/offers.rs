@@ -69,6 +69,7 @@ impl Master {
         self.place_pending_tasks(effects);
         let mut grants = Vec::new();
         self.sched.allocate(self.now.mono.0, &mut grants);
+        self.place_instances(effects);
         self.offer_grants(grants, effects);
     }
 

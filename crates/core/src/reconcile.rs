@@ -64,36 +64,10 @@ impl Master {
         let state = agent
             .map(|agent| self.agent(agent).state)
             .filter(|state| *state != AgentState::Removed);
-        let recovering = match (agent_id, state) {
-            (_, Some(state)) => state == AgentState::Recovered,
-            (Some(_), None) => false,
-            (None, None) => self
-                .records
-                .agents
-                .iter()
-                .any(|(_, agent)| agent.state == AgentState::Recovered),
-        };
-        if recovering {
+        if self.may_come_back(agent_id, state) {
             return;
         }
-        let (finer, text) = match state {
-            Some(AgentState::Unreachable) => (
-                v1::TaskState::TaskUnreachable,
-                "Reconciliation: Task is unreachable",
-            ),
-            Some(AgentState::Gone) => (
-                v1::TaskState::TaskGoneByOperator,
-                "Reconciliation: Task is gone",
-            ),
-            Some(_) => (
-                v1::TaskState::TaskGone,
-                "Reconciliation: Task is unknown to the agent",
-            ),
-            None => (
-                v1::TaskState::TaskUnknown,
-                "Reconciliation: Task is unknown",
-            ),
-        };
+        let (finer, text) = absent_task(state);
         let shown_agent = agent
             .map(|agent| self.agent(agent).id.to_string())
             .or_else(|| agent_id.map(str::to_owned));
@@ -113,6 +87,19 @@ impl Master {
             });
         }
         self.send_event(framework, wire::update(status), effects);
+    }
+
+    /// Whether an agent that may have the task has not come back yet since this master leads.
+    fn may_come_back(&self, agent_id: Option<&str>, state: Option<AgentState>) -> bool {
+        match (agent_id, state) {
+            (_, Some(state)) => state == AgentState::Recovered,
+            (Some(_), None) => false,
+            (None, None) => self
+                .records
+                .agents
+                .iter()
+                .any(|(_, agent)| agent.state == AgentState::Recovered),
+        }
     }
 
     /// The last state that was forwarded (not the newest known), with what its status said of health and container.
@@ -169,5 +156,27 @@ impl Master {
             };
             self.send_event(framework, event, effects);
         }
+    }
+}
+
+/// What is told of a task that is not live, by the state of the agent that it should be on.
+fn absent_task(agent: Option<AgentState>) -> (v1::TaskState, &'static str) {
+    match agent {
+        Some(AgentState::Unreachable) => (
+            v1::TaskState::TaskUnreachable,
+            "Reconciliation: Task is unreachable",
+        ),
+        Some(AgentState::Gone) => (
+            v1::TaskState::TaskGoneByOperator,
+            "Reconciliation: Task is gone",
+        ),
+        Some(_) => (
+            v1::TaskState::TaskGone,
+            "Reconciliation: Task is unknown to the agent",
+        ),
+        None => (
+            v1::TaskState::TaskUnknown,
+            "Reconciliation: Task is unknown",
+        ),
     }
 }

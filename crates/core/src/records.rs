@@ -28,6 +28,8 @@ pub struct Records {
     /// By role name: every role that has a weight, a framework or an allocation.
     pub roles: Arc<BTreeMap<String, RoleRecord>>,
     pub metrics: Metrics,
+    /// Users' objects and what became of them.
+    pub work: mezz_workload::records::Records,
     /// Facts up to this sequence are contained.
     pub fact_sequence: u64,
 }

@@ -11,6 +11,7 @@ use mezz_proto::v1;
 use mezz_resource::Resources;
 
 use crate::accounts::agent_sched_key;
+use crate::admission::{fault_domain, misplaced, overcommitted};
 use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
 use crate::fact::Fact;
@@ -22,6 +23,14 @@ use crate::records::{AgentRecord, AgentState};
 use crate::reported::Reported;
 use crate::state::SessionState;
 use crate::wire::{self, is_terminal};
+
+/// An agent that comes back.
+struct Returning {
+    id: Box<str>,
+    total: Resources,
+    tasks: Vec<Reported>,
+    completed_tasks: Vec<Reported>,
+}
 
 impl Master {
     pub(crate) fn on_register(
@@ -35,6 +44,9 @@ impl Master {
             return self.on_reregister(session, with_id(register, &id), effects);
         }
         self.return_permit(effects);
+        if let Some(why) = misplaced(&self.config, &register.agent) {
+            return self.refuse(session, why, effects);
+        }
         let mut info = register.agent;
         let total = match Resources::from_proto(&info.resources) {
             Ok(total) => total,
@@ -174,6 +186,7 @@ impl Master {
         }
         let record = self.agent(key);
         let spec = mezz_sched::AgentSpec {
+            id: record.id.to_string(),
             total: (*record.total).clone(),
             attributes: record.info.attributes.clone(),
             hostname: record.info.hostname.clone(),
@@ -199,54 +212,24 @@ impl Master {
     pub(crate) fn on_reregister(
         &mut self,
         session: SessionKey,
-        register: agent::Reregister,
+        mut register: agent::Reregister,
         effects: &mut Effects,
     ) {
         self.records.metrics.count(Counter::MessagesReregisterSlave);
         self.return_permit(effects);
-        let id = register
-            .agent
-            .id
-            .as_ref()
-            .map_or("", |id| id.value.as_str())
-            .to_owned();
-        if id.is_empty() {
-            return self.refuse(
-                session,
-                "an agent that registers again has to name its id".into(),
-                effects,
-            );
-        }
-        let total = match Resources::from_proto(&register.agent.resources) {
-            Ok(total) => total,
-            Err(error) => {
-                return self.refuse(
-                    session,
-                    format!("the agent's resources are invalid: {error}"),
-                    effects,
-                );
-            }
+        let returning = match self.returning(&mut register) {
+            Ok(returning) => returning,
+            Err(why) => return self.refuse(session, why, effects),
         };
-        let (tasks, completed_tasks) = match (
-            reported_tasks(register.tasks),
-            reported_tasks(register.completed_tasks),
-        ) {
-            (Ok(tasks), Ok(completed)) => (tasks, completed),
-            (Err(error), _) | (_, Err(error)) => {
-                return self.refuse(
-                    session,
-                    format!("a task that the agent reports cannot be read: {error}"),
-                    effects,
-                );
-            }
-        };
-        let known = self.index.agents.get(id.as_str()).copied();
+        let known = self.index.agents.get(&*returning.id).copied();
         if known.is_some_and(|key| self.agent(key).state == AgentState::Gone) {
             return self.refuse_for_good(session, effects);
         }
         let before = known.map(|key| self.agent(key).state);
-        let key =
-            known.unwrap_or_else(|| self.insert_agent(&id, register.agent.clone(), total.clone()));
+        let total = returning.total;
+        let key = known.unwrap_or_else(|| {
+            self.insert_agent(&returning.id, register.agent.clone(), total.clone())
+        });
         let now = self.now.wall;
         let (info, declared) = AgentRecord::parted(register.agent);
         let record = self.agent_mut(key);
@@ -271,10 +254,41 @@ impl Master {
         let token = self.confirm_registration(key, fact, effects);
         self.admit_frameworks(key, &register.frameworks, effects);
         self.reconcile_executors(key, &register.executors);
-        self.reconcile_tasks(key, before, tasks, token, effects);
-        self.restore_history(key, register.completed_frameworks, completed_tasks, effects);
+        self.reconcile_tasks(key, before, returning.tasks, token, effects);
+        let completed = returning.completed_tasks;
+        self.restore_history(key, register.completed_frameworks, completed, effects);
         self.enter_ledger(key);
         self.replay_kills(key, effects);
+    }
+
+    /// What an agent that comes back says, checked; or why it cannot be taken.
+    fn returning(&mut self, register: &mut agent::Reregister) -> Result<Returning, String> {
+        let id = register.agent.id.as_ref();
+        let id = id.map_or("", |id| id.value.as_str());
+        if id.is_empty() {
+            return Err("an agent that registers again has to name its id".into());
+        }
+        if let Some(why) = misplaced(&self.config, &register.agent) {
+            return Err(why);
+        }
+        let total = Resources::from_proto(&register.agent.resources)
+            .map_err(|error| format!("the agent's resources are invalid: {error}"))?;
+        let read = |tasks| {
+            reported_tasks(tasks)
+                .map_err(|error| format!("a task that the agent reports cannot be read: {error}"))
+        };
+        let tasks = read(std::mem::take(&mut register.tasks))?;
+        let completed_tasks = read(std::mem::take(&mut register.completed_tasks))?;
+        let known = &mut self.known_resources;
+        if let Some(why) = overcommitted(&total, &tasks, &register.executors, known) {
+            return Err(why);
+        }
+        Ok(Returning {
+            id: id.into(),
+            total,
+            tasks,
+            completed_tasks,
+        })
     }
 
     fn refuse(&mut self, session: SessionKey, message: String, effects: &mut Effects) {
@@ -323,14 +337,6 @@ fn with_id(register: agent::Register, id: &str) -> agent::Reregister {
         ip: register.ip,
         ..agent::Reregister::default()
     }
-}
-
-fn fault_domain(domain: &v1::DomainInfo) -> Option<mezz_sched::FaultDomain> {
-    let domain = domain.fault_domain.as_ref()?;
-    Some(mezz_sched::FaultDomain {
-        region: domain.region.name.clone(),
-        zone: domain.zone.name.clone(),
-    })
 }
 
 fn ledger_capability(name: &str) -> Option<mezz_sched::Capability> {

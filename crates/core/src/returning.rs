@@ -215,6 +215,9 @@ impl Master {
         match (known, list) {
             (Some(key), Some(TaskList::Live)) => {
                 self.adopt_state(key, reported.task);
+                if self.is_native(framework) {
+                    self.touch_reported(key);
+                }
                 return Some(key);
             }
             (Some(_), Some(TaskList::Completed)) if before.is_some() && !is_terminal(state) => {
@@ -233,6 +236,9 @@ impl Master {
             self.settle_pending(&reported.task.id, agent, effects);
         }
         let key = self.insert_task(framework, agent, &role, reported.task, resources, effects);
+        if self.is_native(framework) {
+            self.touch_reported(key);
+        }
         if let Some(kill) = kill {
             self.agent_live(agent).pending_kills.insert(key, kill);
         }

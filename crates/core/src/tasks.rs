@@ -112,6 +112,9 @@ impl Master {
             self.count_terminal(framework, &kept);
         }
         let framework = self.task(key).expect("it was just seen").framework;
+        if self.is_native(framework) {
+            self.touch_work(&kept);
+        }
         let framework_id = Arc::clone(&self.framework(framework).id);
         self.emit(
             Fact::TaskUpdated {
@@ -130,6 +133,7 @@ impl Master {
             return;
         };
         self.release(task.framework, task.agent, &task.resources);
+        self.uncount_instance(key);
         if let Some(executor) = &task.executor_id
             && let Some(executor) = self
                 .index

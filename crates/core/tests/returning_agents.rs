@@ -304,3 +304,38 @@ fn a_refused_registration_gives_its_permit_back_once() {
         "there is one permit"
     );
 }
+
+fn refusal(world: &mut World, agent: &Agent) -> Option<String> {
+    let bodies = world.take_bodies(agent);
+    bodies.into_iter().find_map(|body| match body {
+        Body::Refused(refused) => Some(refused.message),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_agent_that_has_less_than_its_tasks_hold_is_refused_and_taken_again_with_enough() {
+    let (mut world, agent, framework) = running(Config::default());
+    let (frameworks, tasks) = (infos(&world), wire_tasks(&world));
+    let poorer = "cpus:0.5;mem:4096;ports:[31000-31009]";
+    let refused = world.reregister(&agent.id, poorer, frameworks.clone(), tasks.clone());
+    let why = refusal(&mut world, &refused).unwrap();
+    assert!(why.contains("hold more of 'cpus' than it has"), "{why}");
+    assert_eq!(world.take_updates(&framework), []);
+    let enough = "cpus:1;mem:32";
+    let taken = world.reregister(&agent.id, enough, frameworks, tasks);
+    assert_eq!(refusal(&mut world, &taken), None);
+}
+
+#[test]
+fn an_agent_that_lost_only_what_is_free_is_taken() {
+    let (mut world, agent, _) = running(Config::default());
+    let (frameworks, mut tasks) = (infos(&world), wire_tasks(&world));
+    // What has ended holds nothing.
+    let mut ended = tasks[0].clone();
+    ended.task_id.value = "ended".into();
+    ended.state = S::TaskFinished as i32;
+    tasks.push(ended);
+    let taken = world.reregister(&agent.id, "cpus:1;mem:32", frameworks, tasks);
+    assert_eq!(refusal(&mut world, &taken), None);
+}

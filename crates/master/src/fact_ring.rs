@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::indexes::base;
 use crate::view::View;
+use crate::work_facts::WorkFact;
 
 /// Facts that are kept.
 const KEPT: usize = 8_192;
@@ -24,6 +25,8 @@ pub(crate) struct KeptFact {
     pub(crate) fact: Arc<Fact>,
     pub(crate) agent_id: Option<Arc<str>>,
     pub(crate) framework_id: Option<Arc<str>>,
+    /// Of a fact about an object of a user, whose names the fact itself does not hold.
+    pub(crate) work: Option<Box<WorkFact>>,
 }
 
 /// Facts that became visible together.
@@ -170,6 +173,10 @@ fn kept(sequence: u64, fact: &Arc<Fact>, view: &View) -> KeptFact {
         fact: fact.clone(),
         agent_id: agent.map(|agent| agent.id.clone()),
         framework_id: framework.map(|framework| framework.id.clone()),
+        work: match &**fact {
+            Fact::Work(fact) => Some(Box::new(WorkFact::of(fact, &records.work))),
+            _ => None,
+        },
     }
 }
 
@@ -193,7 +200,8 @@ fn keys(fact: &Fact) -> (Option<AgentKey>, Option<FrameworkKey>) {
         | Fact::TaskUpdated { .. }
         | Fact::AgentRemoved { .. }
         | Fact::FrameworkRemoved { .. }
-        | Fact::WeightsUpdated { .. } => (None, None),
+        | Fact::WeightsUpdated { .. }
+        | Fact::Work(_) => (None, None),
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Indexes {
     pub(crate) tasks: u64,
     pub(crate) offers: u64,
     pub(crate) roles: u64,
+    /// Of users' objects and what became of them.
+    pub(crate) work: u64,
 }
 
 impl Indexes {
@@ -35,7 +37,14 @@ impl Indexes {
         let tasks_same =
             is_same(&records.tasks, &old.tasks) && is_same(&records.pending, &old.pending);
         let own_roles = at(Arc::ptr_eq(&records.roles, &old.roles), since.roles);
+        let (work, old_work) = (&records.work, &old.work);
+        let work_same = Arc::ptr_eq(&work.index, &old_work.index)
+            && is_same(&work.objects, &old_work.objects)
+            && is_same(&work.rollouts, &old_work.rollouts)
+            && is_same(&work.runs, &old_work.runs)
+            && is_same(&work.instances, &old_work.instances);
         let mut indexes = Self {
+            work: at(work_same, since.work),
             newest: since.newest,
             agents,
             frameworks,
@@ -50,6 +59,7 @@ impl Indexes {
             indexes.tasks,
             indexes.offers,
             indexes.roles,
+            indexes.work,
         ];
         if all.contains(&next) {
             indexes.newest = next;

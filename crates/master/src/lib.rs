@@ -33,6 +33,7 @@ mod timers;
 mod timings;
 mod unversioned;
 mod view;
+mod work_facts;
 
 pub use options::{LoggingControl, MasterOptions, VERSION};
 pub use recorder::{RECORDER_FOLDER, RecorderOptions, segments as recorded_segments};

@@ -1,10 +1,13 @@
 //! The flight recorder: what the core takes in, kept in a bounded ring of files from which it can be replayed.
 //!
 //! The core thread only encodes; another thread writes. It must never hold up or end a master: when the disk is slow or
-//! full, or the state too large for the ring, it is the recording that has a gap or ends.
+//! the state too large for the ring, it is the recording that has a gap; when the disk is full, it ends.
 
 mod queue;
 mod ring;
+mod shares;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::PathBuf;
@@ -20,6 +23,7 @@ use mezz_recording::Tape;
 pub use ring::segments;
 
 use queue::{Message, Queue, Standing};
+use shares::Shares;
 use writer::Writer;
 
 /// The folder within a master's work folder.
@@ -29,9 +33,6 @@ pub const RECORDER_FOLDER: &str = "recorder";
 const EVENTS_PER_CHECKPOINT: u64 = 1024;
 /// More than this that waits for a slow disk is dropped.
 const MAX_WAITING_BYTES: usize = 16 << 20;
-/// A ring has about so many segments, of at least [`LEAST_SEGMENT_BYTES`] each.
-const SEGMENTS: u64 = 8;
-const LEAST_SEGMENT_BYTES: u64 = 16 << 10;
 
 /// Where recordings go, and how much of them is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +49,12 @@ pub(crate) struct Recorder {
     tape: Tape,
     queue: Arc<Queue>,
     writer: Option<JoinHandle<()>>,
-    segment_bytes: u64,
     /// Events of this run, recorded or not.
     events: u64,
     last_checkpoint: u64,
     bytes_in_segment: u64,
+    /// How many records the core had when the segment began.
+    records: usize,
     standing: Standing,
 }
 
@@ -63,7 +65,8 @@ impl Recorder {
         run: u64,
         core: &Master,
     ) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue::default());
+        let shares = Shares::of(options.max_bytes);
+        let queue = Arc::new(Queue::new(shares.events_of_empty()));
         let writer = Writer::new(options, run, queue.clone())?;
         let thread = std::thread::Builder::new()
             .name("master-recorder".into())
@@ -72,10 +75,10 @@ impl Recorder {
             tape: Tape::default(),
             queue,
             writer: Some(thread),
-            segment_bytes: (options.max_bytes / SEGMENTS).max(LEAST_SEGMENT_BYTES),
             events: 0,
             last_checkpoint: 0,
             bytes_in_segment: 0,
+            records: 0,
             standing: Standing::Behind,
         };
         recorder.begin_segment(core);
@@ -100,8 +103,14 @@ impl Recorder {
         match self.standing {
             Standing::Recording => self.hand_over(core),
             Standing::Behind if self.queue.is_empty() => self.begin_segment(core),
-            Standing::Behind | Standing::Ended => {}
+            Standing::TooLarge if self.has_shrunk(core) => self.begin_segment(core),
+            Standing::Behind | Standing::TooLarge | Standing::Ended => {}
         }
+    }
+
+    /// Whether it is worth another try: packing a large core costs time.
+    fn has_shrunk(&self, core: &Master) -> bool {
+        count(core) < self.records / 4 * 3
     }
 
     fn hand_over(&mut self, core: &Master) {
@@ -115,7 +124,7 @@ impl Recorder {
         if self.standing != Standing::Recording {
             return;
         }
-        if self.bytes_in_segment > self.segment_bytes.max(queued.snapshot_bytes) {
+        if self.bytes_in_segment > queued.segment_bytes {
             self.begin_segment(core);
         } else if self.events - self.last_checkpoint >= EVENTS_PER_CHECKPOINT {
             self.last_checkpoint = self.events;
@@ -133,6 +142,7 @@ impl Recorder {
         });
         self.standing = Standing::Recording;
         self.bytes_in_segment = 0;
+        self.records = count(core);
         self.last_checkpoint = self.events;
     }
 
@@ -143,6 +153,18 @@ impl Recorder {
             self.queue.push(Message::Finish(Box::new(core)));
         }
     }
+}
+
+/// How many records a core has.
+fn count(core: &Master) -> usize {
+    let records = core.records();
+    records.agents.len()
+        + records.frameworks.len()
+        + records.tasks.len()
+        + records.executors.len()
+        + records.offers.len()
+        + records.pending.len()
+        + records.roles.len()
 }
 
 /// When the core panics, this is all that is done: the event that it was handling is the last of the recording.

@@ -8,7 +8,9 @@ use mezz_http::{Response, respond};
 pub(crate) fn response(reply: Reply) -> Response {
     match reply {
         Reply::Accepted => respond::accepted(),
-        Reply::Ok | Reply::TaskAccepted { .. } | Reply::Explained(_) => respond::ok(),
+        Reply::Ok | Reply::TaskAccepted { .. } | Reply::Explained(_) | Reply::Work(_) => {
+            respond::ok()
+        }
         refused => {
             let (status, message) = refusal(refused);
             respond::text(status, message)
@@ -25,8 +27,10 @@ pub(crate) fn refusal(reply: Reply) -> (StatusCode, String) {
         Reply::Conflict(message) => (StatusCode::CONFLICT, message),
         Reply::NotImplemented(message) => (StatusCode::NOT_IMPLEMENTED, message),
         Reply::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
-        Reply::Accepted | Reply::Ok | Reply::TaskAccepted { .. } | Reply::Explained(_) => {
-            (StatusCode::OK, String::new())
-        }
+        Reply::Accepted
+        | Reply::Ok
+        | Reply::TaskAccepted { .. }
+        | Reply::Explained(_)
+        | Reply::Work(_) => (StatusCode::OK, String::new()),
     }
 }

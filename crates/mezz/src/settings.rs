@@ -70,6 +70,26 @@ fn machine_name() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
+/// Where the daemon stands.
+fn domain(flags: &Flags) -> Result<Option<mezz_proto::v1::DomainInfo>, FlagError> {
+    const EXAMPLE: &str = r#"{"fault_domain": {"region": {"name": "R"}, "zone": {"name": "Z"}}}"#;
+    let Some(text) = flags.text("domain") else {
+        return Ok(None);
+    };
+    let wrong = |why: String| {
+        meaning(
+            "domain",
+            format!("{why}; what is meant looks like {EXAMPLE}"),
+        )
+    };
+    let domain: mezz_proto::v1::DomainInfo = mezz_proto::from_json(text.as_bytes())
+        .map_err(|error| wrong(format!("not the JSON of a DomainInfo: {error}")))?;
+    if domain.fault_domain.is_none() {
+        return Err(wrong("the field fault_domain is missing".to_owned()));
+    }
+    Ok(Some(domain))
+}
+
 fn meaning(flag: &'static str, message: String) -> FlagError {
     FlagError::Meaning { flag, message }
 }

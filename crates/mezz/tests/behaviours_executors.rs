@@ -89,6 +89,28 @@ fn the_executor_api_refuses_strangers_and_bad_updates() {
     }
 }
 
+/// Behaviour 90.
+#[test]
+fn executors_are_sent_heartbeats_on_their_newest_stream() {
+    let lab = Lab::with(&[], &["--http-heartbeat-interval=100ms"]);
+    for encoding in Encoding::BOTH {
+        let mut framework = lab.framework(encoding);
+        let offer = framework.next_offer();
+        framework.launch(&offer, &[executor_task(&offer, "t", "e")]);
+        let mut old = lab.executor(encoding, framework.id(), "e");
+        for _ in 0..3 {
+            old.wait_for_event("HEARTBEAT");
+        }
+        let mut new = lab.executor(encoding, framework.id(), "e");
+        new.wait_for_event("HEARTBEAT");
+        eventually("the old stream ends", || {
+            matches!(old.try_next_event(), Ok(None) | Err(_)).then_some(())
+        });
+        new.wait_for_event("HEARTBEAT");
+        framework.accepted("TEARDOWN", None);
+    }
+}
+
 /// Behaviour 91.
 #[test]
 fn task_killing_goes_only_to_frameworks_that_asked_for_it() {

@@ -170,6 +170,42 @@ fn a_health_check_over_http_follows_the_answers_of_a_task() {
     }
 }
 
+/// Behaviour 102 over HTTPS: the certificate is no concern of a check.
+#[test]
+fn a_health_check_over_https_takes_any_certificate() {
+    let lab = Lab::start();
+    for encoding in Encoding::BOTH {
+        let secure = Website::start_with_tls("127.0.0.1", 200);
+        let plain = Website::start("127.0.0.1", 200);
+        let mut framework = lab.framework(encoding);
+        let offer = framework.next_offer();
+        let looked_at = |id: &str, port: u16| {
+            let http = json!({"port": port, "scheme": "https", "path": "/"});
+            with(
+                task(&offer, id, "sleep 1000", 0.1),
+                "health_check",
+                health("HTTP", http),
+            )
+        };
+        framework.launch(
+            &offer,
+            &[
+                looked_at("secure", secure.port),
+                looked_at("plain", plain.port),
+            ],
+        );
+        until(&mut framework, "well", |framework| {
+            (healths(framework, "secure") == [json!(true)]).then_some(())
+        });
+        let last = framework.wait_for("plain", "TASK_KILLED");
+        assert_eq!(last["healthy"], false, "it speaks no TLS");
+        secure.answer(500);
+        let last = framework.wait_for("secure", "TASK_KILLED");
+        assert_eq!(last["healthy"], false);
+        framework.accepted("TEARDOWN", None);
+    }
+}
+
 /// Behaviour 102 over TCP.
 #[test]
 fn a_health_check_over_tcp_asks_for_no_more_than_a_connection() {

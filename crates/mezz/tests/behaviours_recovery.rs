@@ -6,6 +6,7 @@ mod lab;
 
 use lab::{Lab, SILENCE, executor_task, info, sleeper, task, with, without};
 use mezz_testkit::framework::Acknowledging;
+use mezz_testkit::wait::eventually;
 use mezz_testkit::{Encoding, Executor};
 use serde_json::{Value, json};
 
@@ -64,7 +65,7 @@ fn an_executor_comes_back_with_what_it_held_after_a_restart_of_the_agent() {
         let contents =
             json!({"unacknowledged_tasks": [told], "unacknowledged_updates": [{"status": held}]});
         let agent = lab.agent_client();
-        let _back = mezz_testkit::wait::eventually("the agent takes the executor back", || {
+        let _back = eventually("the agent takes the executor back", || {
             Executor::subscribe_with(encoding, &agent, framework.id(), "e", &contents).ok()
         });
         framework.wait_for("t", "TASK_FINISHED");
@@ -114,7 +115,7 @@ fn an_exit_during_the_absence_of_the_agent_is_told_after_its_restart() {
     framework.wait_for("t", "TASK_RUNNING");
     lab.kill_agent();
     std::fs::write(&go, "").unwrap();
-    mezz_testkit::wait::eventually("the task has ended", || gone.exists().then_some(()));
+    eventually("the task has ended", || gone.exists().then_some(()));
     lab.start_agent(&[]);
     let status = framework.wait_for("t", "TASK_FAILED");
     assert_eq!(status["message"], "Command exited with status 7");
@@ -127,7 +128,7 @@ fn an_agent_keeps_its_id_over_a_restart() {
     let mut framework = lab.framework(Encoding::Json);
     let offer = framework.next_offer();
     let agent = lab.agent_client();
-    mezz_testkit::wait::eventually("the agent has heard of its id", || {
+    eventually("the agent has heard of its id", || {
         let state = agent.get("/state").unwrap().json();
         (state["id"] == offer["agent_id"]["value"]).then_some(())
     });
@@ -140,6 +141,53 @@ fn an_agent_keeps_its_id_over_a_restart() {
         }
     };
     assert_eq!(again["agent_id"], offer["agent_id"]);
+}
+
+/// Behaviour 107. The agents run in mount namespaces of their own, with a boot id that the test has written.
+#[test]
+fn a_reboot_ends_the_tasks_and_the_agent_keeps_its_id_unless_it_has_changed() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("only root can show an agent another boot id");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (program, boot_id) = (folder.path().join("mezz"), folder.path().join("boot_id"));
+    let script = format!(
+        "#!/bin/sh\nexec unshare --mount sh -c 'mount --bind {boot_id} /proc/sys/kernel/random/boot_id && exec {mezz} \"$@\"' mezz \"$@\"\n",
+        boot_id = boot_id.display(),
+        mezz = env!("CARGO_BIN_EXE_mezz"),
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    std::fs::write(&boot_id, "first\n").unwrap();
+    let mut lab = Lab::run_by(&program);
+    let mut framework = lab.framework(Encoding::Json);
+    let offer = framework.next_offer();
+    let agent = offer["agent_id"].clone();
+    framework.launch(&offer, &[sleeper(&offer, "t")]);
+    framework.wait_for("t", "TASK_RUNNING");
+
+    lab.kill_agent();
+    std::fs::write(&boot_id, "second\n").unwrap();
+    lab.start_agent(&[]);
+    let last = framework.wait_for("t", "TASK_FAILED");
+    assert_eq!(last["agent_id"], agent);
+    let offer = framework.next_offer();
+    assert_eq!(offer["agent_id"], agent, "a reboot alone changes nothing");
+    framework.decline(&offer, 0.0);
+
+    lab.kill_agent();
+    std::fs::write(&boot_id, "third\n").unwrap();
+    lab.start_agent(&["--attributes=rack:b"]);
+    let offer = eventually("an offer of the changed agent", || {
+        let offer = framework.next_offer();
+        (!offer["attributes"].is_null()).then_some(offer)
+    });
+    assert_ne!(offer["agent_id"], agent, "another agent, for all we know");
 }
 
 /// Behaviour 108.

@@ -4,6 +4,8 @@ use mezz_core::event::Event;
 use mezz_core::time::Now;
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::Snapshot;
+
 /// One entry: written with a borrowed event, read with an owned one. Variants are numbered by their order.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Entry<E = Event> {
@@ -28,6 +30,6 @@ pub struct Header {
     pub events_before: u64,
     /// The version of the program that recorded it.
     pub program: String,
-    /// The core as [`mezz_core::Master::snapshot`] writes it.
-    pub snapshot: bytes::Bytes,
+    /// The core before its first event.
+    pub snapshot: Snapshot,
 }

@@ -59,11 +59,6 @@ fn outline(effect: &Effect) -> [u64; 3] {
     }
 }
 
-/// The hash of a whole core by its snapshot.
-pub fn hash_snapshot(snapshot: &[u8]) -> u64 {
-    xxh3_64(snapshot)
-}
-
 /// The hash of records, carried on from one state to the next: each step costs what changed between them.
 #[derive(Debug, Default)]
 pub struct RecordsHash {

@@ -8,10 +8,12 @@ mod frame;
 mod hash;
 mod replay;
 mod segment;
+mod snapshot;
 mod tape;
 
 pub use entry::{Entry, Header};
-pub use hash::{Outcome, RecordsHash, hash_snapshot};
+pub use hash::{Outcome, RecordsHash};
 pub use replay::{Difference, Divergence, Left, Replay, ReplayError, Watcher};
 pub use segment::{Item, ReadError, Segment, VERSION};
+pub use snapshot::{Snapshot, TooLarge, UnpackError, hash_state};
 pub use tape::{Tape, begin_segment, checkpoint, end_segment};

@@ -1,13 +1,14 @@
 //! Replaying: the recorded events go through a bare core, and what comes of them is compared with what was recorded.
 
+use mezz_core::Master;
 use mezz_core::effect::{Effect, Effects};
 use mezz_core::event::Event;
 use mezz_core::time::Now;
-use mezz_core::{Master, RestoreError};
 
 use crate::entry::Header;
-use crate::hash::{Outcome, RecordsHash, hash_snapshot};
+use crate::hash::{Outcome, RecordsHash};
 use crate::segment::{Item, ReadError, Segment};
+use crate::snapshot::{UnpackError, hash_state};
 
 /// Invariants are checked after every event of a small core, and less often the more records there are to look at.
 const RECORDS_PER_EVENT: usize = 64;
@@ -43,7 +44,7 @@ pub enum ReplayError {
     #[error("after event {event}: {error}")]
     Read { event: u64, error: ReadError },
     #[error("before event {event}: {error}")]
-    Restore { event: u64, error: RestoreError },
+    Restore { event: u64, error: UnpackError },
 }
 
 /// Watches a replay.
@@ -82,7 +83,9 @@ impl Replay {
     /// A core as it was before the first event of a segment.
     pub fn begin(header: &Header) -> Result<Self, ReplayError> {
         let event = header.events_before;
-        let core = Master::from_snapshot(&header.snapshot)
+        let core = header
+            .snapshot
+            .restore()
             .map_err(|error| ReplayError::Restore { event, error })?;
         Ok(Self {
             core,
@@ -109,7 +112,8 @@ impl Replay {
         if header.events_before != self.event {
             return Ok(false);
         }
-        self.expect(header.snapshot == self.core.snapshot(), Difference::State)?;
+        let same = header.snapshot.hash == hash_state(&self.core);
+        self.expect(same, Difference::State)?;
         Ok(true)
     }
 
@@ -142,7 +146,7 @@ impl Replay {
                     self.expect(records == hash, Difference::Records)?;
                 }
                 Some(Item::End(hash)) => {
-                    let state = hash_snapshot(&self.core.snapshot());
+                    let state = hash_state(&self.core);
                     self.expect(state == hash, Difference::State)?;
                     self.check_invariants()?;
                 }

@@ -10,7 +10,7 @@ use mezz_core::time::{Mono, Now, Wall};
 use mezz_proto::v1;
 use mezz_recording::{
     Difference, Divergence, Header, Item, Left, Outcome, RecordsHash, Replay, ReplayError, Segment,
-    Tape, Watcher, begin_segment, checkpoint, end_segment, hash_snapshot,
+    Snapshot, Tape, Watcher, begin_segment, checkpoint, end_segment, hash_state,
 };
 
 const ALL: u64 = u64::MAX;
@@ -30,7 +30,7 @@ fn header(core: &Master, events_before: u64) -> Header {
         segment: 0,
         events_before,
         program: "test".into(),
-        snapshot: core.snapshot().into(),
+        snapshot: Snapshot::of(core),
     }
 }
 
@@ -125,7 +125,7 @@ fn what_was_recorded_comes_out_the_same() {
     recorded.checkpoint();
     recorded.take(weight("b", 3.0));
     recorded.checkpoint();
-    let state = hash_snapshot(&recorded.core.snapshot());
+    let state = hash_state(&recorded.core);
     recorded.bytes.extend(end_segment(state));
     let (left, seen) = replay(&recorded.bytes, ALL);
     assert_eq!((left, seen), (Ok(Left::AtEnd), vec![1, 2, 3]));
@@ -149,7 +149,7 @@ fn other_records_and_other_states_are_told_apart() {
     let before = recorded.core.clone();
     recorded.take(weight("a", 2.0));
     let mut ended = recorded.bytes.clone();
-    ended.extend(end_segment(hash_snapshot(&before.snapshot())));
+    ended.extend(end_segment(hash_state(&before)));
     assert_eq!(replay(&ended, ALL).0, diverged(2, Difference::State));
     let hash = RecordsHash::default().update(before.records());
     recorded.bytes.extend(checkpoint(hash));

@@ -208,7 +208,26 @@ impl Scheduler {
         };
         let allocated = std::mem::take(&mut entry.available).into_allocated(Some(role));
         entry.held.add(leaf.framework, allocated.clone());
-        self.roles.apply(leaf, &entry.free, Sign::Plus, &self.names);
+        self.roles.apply(leaf, &entry.free, Sign::Plus);
+        self.refresh_agent(agent);
+        allocated
+    }
+
+    /// Moves a part of what is free on an agent, in one role; returns it as allocated.
+    pub(crate) fn hand_over_part(
+        &mut self,
+        leaf: Leaf,
+        agent: AgentIndex,
+        role: &Arc<str>,
+        part: Resources,
+    ) -> Resources {
+        let delta = self.names.delta(&part);
+        self.roles.apply(leaf, &delta, Sign::Plus);
+        self.relieve(leaf.role);
+        let allocated = part.allocated_to(role);
+        if let Some(entry) = self.agent_mut(agent) {
+            entry.hold(leaf.framework, &part, allocated.clone());
+        }
         self.refresh_agent(agent);
         allocated
     }
@@ -235,7 +254,7 @@ impl Scheduler {
         let delta = self.names.delta(resources);
         let role = self.roles.intern(role);
         let leaf = Leaf { framework, role };
-        self.roles.apply(leaf, &delta, sign, &self.names);
+        self.roles.apply(leaf, &delta, sign);
         self.relieve(role);
         let subscribed = self
             .framework(framework)

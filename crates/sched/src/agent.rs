@@ -5,7 +5,6 @@ use crate::config::AgentSpec;
 use crate::filters::Filters;
 use crate::ids::{ClassIndex, FrameworkIndex, Leaf, LeafNumber, Slot};
 use crate::scalars::{Delta, NameTable};
-use mezz_resource::role::is_in_subtree_of;
 use mezz_resource::{Quantities, Resource, Resources};
 use std::sync::Arc;
 
@@ -164,11 +163,17 @@ impl Agent {
                 || self
                     .reserved_for
                     .iter()
-                    .any(|own| is_in_subtree_of(own, role) || is_in_subtree_of(role, own)))
+                    .any(|own| are_of_one_line(own, role)))
     }
 
     /// Derives the cached properties of `available`.
     pub(crate) fn refresh(&mut self, names: &mut NameTable, minimum: &[Quantities]) {
+        if self.available.is_empty() {
+            self.free = Delta::default();
+            self.texture = Texture::Plain;
+            (self.meets_minimum, self.is_open) = (false, false);
+            return;
+        }
         self.free = names.delta(&self.available);
         let plain = self
             .available
@@ -249,6 +254,16 @@ impl Holdings {
 
 fn is_plain(resource: &Resource) -> bool {
     resource.reservation_role().is_none() && !resource.is_revocable() && !resource.is_shared()
+}
+
+/// Whether one of two roles is the other or above it.
+fn are_of_one_line(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() <= other.len() {
+        (one.as_bytes(), other.as_bytes())
+    } else {
+        (other.as_bytes(), one.as_bytes())
+    };
+    long.get(short.len()).is_none_or(|next| *next == b'/') && long.starts_with(short)
 }
 
 /// Whether an offer of so much is worth making.

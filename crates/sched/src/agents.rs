@@ -2,6 +2,7 @@
 
 use crate::agent::{Activity, Agent};
 use crate::config::{AgentSpec, FaultDomain};
+use crate::demand::Change;
 use crate::ids::{AgentIndex, FrameworkIndex, Slot, grow};
 use crate::scalars::Sign;
 use crate::scheduler::Scheduler;
@@ -23,6 +24,7 @@ impl Scheduler {
         grow(&mut self.agents, agent.slot());
         self.agents[agent.slot()] = Some(entry);
         self.classify(agent);
+        self.note_change(Change::Kind(agent));
         for (framework, resources) in used {
             self.charge(*framework, agent, resources);
         }
@@ -54,6 +56,7 @@ impl Scheduler {
         self.count_total(&total, Sign::Minus);
         self.declassify(agent);
         self.agents[agent.slot()] = None;
+        self.note_change(Change::Kind(agent));
         self.relieve_all();
     }
 
@@ -113,6 +116,7 @@ impl Scheduler {
 
     fn after_agent_change(&mut self, agent: AgentIndex) {
         self.classify(agent);
+        self.note_change(Change::Kind(agent));
         self.refresh_agent(agent);
         self.clear_filters_on(agent);
         self.hopeless.clear();

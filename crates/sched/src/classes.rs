@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Class {
     key: Vec<u8>,
-    /// Without resources and host name.
+    /// Without resources, host name and id.
     spec: AgentSpec,
     gpus: bool,
     remote: bool,
@@ -119,6 +119,7 @@ impl Scheduler {
             spec: AgentSpec {
                 total: mezz_resource::Resources::new(),
                 hostname: String::new(),
+                id: String::new(),
                 ..agent.spec.clone()
             },
             gpus: agent.has_gpus,

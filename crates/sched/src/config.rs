@@ -1,6 +1,7 @@
 //! What the ledger is told about itself, its agents and its frameworks.
 
 use crate::constraints::OfferConstraints;
+use crate::demand::Packing;
 use mezz_proto::v1;
 use mezz_resource::{Quantities, Resources};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +50,12 @@ pub struct Config {
     pub framework_sorter: Sorter,
     /// How long an agent is kept for one that waits for a large offer.
     pub earmark_ns: u64,
+    /// How long a demand waits in vain before agents are kept for it.
+    pub starving_ns: u64,
+    /// How long room is kept that was made by ending work of lower priority.
+    pub eviction_hold_ns: u64,
+    /// By role: whether what is wanted there fills agents up or is spread; holds below it too.
+    pub packing: BTreeMap<String, Packing>,
 }
 
 impl Default for Config {
@@ -64,6 +71,9 @@ impl Default for Config {
             role_sorter: Sorter::default(),
             framework_sorter: Sorter::default(),
             earmark_ns: 300_000_000_000,
+            starving_ns: 5_000_000_000,
+            eviction_hold_ns: 60_000_000_000,
+            packing: BTreeMap::new(),
         }
     }
 }
@@ -128,6 +138,8 @@ pub struct FaultDomain {
 /// An agent.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AgentSpec {
+    /// Its id; no rule about kinds of agents looks at it.
+    pub id: String,
     /// All that it has.
     pub total: Resources,
     /// What it can do.

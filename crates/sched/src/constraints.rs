@@ -10,7 +10,7 @@ use mezz_proto::v1::{self, value};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
-use pattern::Pattern;
+pub(crate) use pattern::Pattern;
 pub use pattern::{PatternError, RegexLimits};
 
 /// Why constraints are refused.

@@ -52,6 +52,8 @@ pub(crate) enum Part {
 /// What the walk over the turns of one agent came to.
 pub(crate) enum Step {
     Offer(Leaf, Part),
+    /// It is the turn of one with demands: the best of them goes to the agent that it fits best.
+    Place(Leaf),
     /// Somebody's minimum is larger than what is free here: see whether an agent be kept for them.
     Short(Leaf),
     /// The agent is kept for the one whose turn it is.
@@ -67,8 +69,12 @@ pub(crate) struct Cycle {
     pub(crate) lacking: Option<Scalars>,
     /// Room for the set of those that an agent may be offered to.
     pub(crate) candidates: Bits,
+    /// Room for what a walk finds out.
+    pub(crate) findings: Findings,
     /// How many more agents are looked at for what somebody wishes.
     pub(crate) looks: BTreeMap<FrameworkIndex, usize>,
+    /// The agents that have yet to be looked at.
+    pub(crate) unserved: Bits,
     /// None while all orders are by share.
     pub(crate) chance: Option<(Sorters, Dice)>,
 }
@@ -98,7 +104,9 @@ impl Scheduler {
             considered: BTreeSet::new(),
             lacking: self.lacking_total(),
             candidates: Bits::default(),
+            findings: Findings::default(),
             looks: BTreeMap::new(),
+            unserved: Bits::default(),
             chance: self.chance(),
         }
     }
@@ -123,7 +131,12 @@ impl Scheduler {
         }
         agents.sort_unstable();
         agents.dedup();
+        self.wake_demands(cycle);
+        for agent in &agents {
+            cycle.unserved.set(agent.slot(), true);
+        }
         for agent in agents {
+            cycle.unserved.set(agent.slot(), false);
             let Some(entry) = self.agent_mut(agent) else {
                 continue;
             };
@@ -140,6 +153,7 @@ impl Scheduler {
             }
         }
         self.retry_held_back(cycle, grants);
+        self.place_open(cycle, grants);
     }
 
     /// Looks at an agent for everybody, outside its turn.
@@ -179,9 +193,12 @@ impl Scheduler {
                         let (agent, part) = wished.unwrap_or((agent, part));
                         grants.push(self.grant(agent, leaf, part));
                         // A grant never makes guarantees lack more.
-                        if cycle.lacking.is_some() {
+                        if cycle.lacking.is_some() && self.is_guaranteed(leaf.role) {
                             cycle.lacking = self.lacking_total();
                         }
+                    }
+                    Some(Step::Place(leaf)) => {
+                        self.place_at_turn(leaf, Some(agent), cycle, grants);
                     }
                     Some(Step::Short(leaf)) => self.consider_earmark(leaf, cycle),
                     Some(Step::Kept) | None => break,
@@ -190,34 +207,36 @@ impl Scheduler {
         }
     }
 
-    fn next_step(
+    /// What the next turn on an agent leads to.
+    pub(crate) fn next_step(
         &mut self,
         agent: AgentIndex,
         scope: Scope<'_>,
         pass: Pass,
         cycle: &mut Cycle,
     ) -> Option<Step> {
-        let mut findings = Findings::default();
+        let mut findings = std::mem::take(&mut cycle.findings);
+        findings.clear();
         let step = self.walk_turns(agent, scope, pass, cycle, &mut findings);
         self.stats.leaves_examined += findings.examined;
-        for role in findings.short_of_quota {
-            self.hold_back(agent, role);
+        // An agent of which something was offered is walked again, unless nothing of it is left to hold back.
+        if matches!(step, None | Some(Step::Kept)) {
+            for role in &findings.short_of_quota {
+                self.hold_back(agent, *role, cycle.lacking.as_ref());
+            }
         }
         if let Some(entry) = self.agent_mut(agent) {
             entry.note_refusals(&findings.refused);
         }
+        cycle.findings = findings;
         step
     }
 
-    fn grant(&mut self, agent: AgentIndex, leaf: Leaf, part: Part) -> Grant {
+    pub(crate) fn grant(&mut self, agent: AgentIndex, leaf: Leaf, part: Part) -> Grant {
         let role = Arc::clone(&self.roles.node(leaf.role).path);
         let allocated = match part {
             Part::Whole => self.hand_over_whole(leaf, agent, &role),
-            Part::Some(part) => {
-                let allocated = part.allocated_to(&role);
-                self.hand_over(leaf.framework, agent, &part, allocated.clone());
-                allocated
-            }
+            Part::Some(part) => self.hand_over_part(leaf, agent, &role, part),
         };
         self.drop_earmarks_of(leaf);
         self.note_offer(leaf.framework);

@@ -7,6 +7,7 @@
 
 use crate::agent::{Agent, is_allocatable};
 use crate::cycle::Cycle;
+use crate::demand::DemandKey;
 use crate::ids::{AgentIndex, Leaf, RoleIndex};
 use crate::scheduler::Scheduler;
 use mezz_resource::Quantities;
@@ -15,7 +16,28 @@ use mezz_resource::Quantities;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Earmark {
     pub(crate) leaf: Leaf,
+    pub(crate) keep: Keep,
     pub(crate) until_ns: u64,
+}
+
+/// What an agent is kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Keep {
+    /// A large offer; whoever comes earlier in the order is served all the same.
+    Offers,
+    /// A demand, in the same way.
+    Turn(DemandKey),
+    /// A demand, for whose sake work was ended there: nobody else is served.
+    Room(DemandKey),
+}
+
+impl Keep {
+    pub(crate) fn demand(self) -> Option<DemandKey> {
+        match self {
+            Self::Offers => None,
+            Self::Turn(demand) | Self::Room(demand) => Some(demand),
+        }
+    }
 }
 
 /// What the search for an agent to keep came to.
@@ -55,7 +77,14 @@ impl Scheduler {
             Search::Keep(agent) => {
                 let until_ns = cycle.now_ns.saturating_add(self.config.earmark_ns);
                 self.earmark_rests.remove(&leaf);
-                self.earmarks.insert(agent, Earmark { leaf, until_ns });
+                self.earmarks.insert(
+                    agent,
+                    Earmark {
+                        leaf,
+                        keep: Keep::Offers,
+                        until_ns,
+                    },
+                );
             }
         }
     }
@@ -101,6 +130,34 @@ impl Scheduler {
             .iter()
             .find(|(_, earmark)| earmark.leaf == leaf);
         if let Some(agent) = kept.map(|(agent, _)| *agent) {
+            self.drop_earmark(agent);
+        }
+    }
+
+    /// Lets go of the agents that are kept for a demand.
+    pub(crate) fn drop_earmarks_of_demand(&mut self, demand: DemandKey) {
+        let kept = self.earmarks.iter();
+        let kept = kept.filter(|(_, earmark)| earmark.keep.demand() == Some(demand));
+        for agent in kept.map(|(agent, _)| *agent).collect::<Vec<_>>() {
+            self.drop_earmark(agent);
+        }
+    }
+
+    /// A demand has got one place: it needs neither that of the agent nor those that were to be the next.
+    pub(crate) fn drop_used_earmarks(&mut self, agent: AgentIndex, demand: DemandKey) {
+        if self.earmarks.is_empty() {
+            return;
+        }
+        let gang = self.queue.get(demand).is_some_and(|own| own.demand.gang);
+        let used = self.earmarks.iter().filter(|(own, earmark)| {
+            let is_used = match earmark.keep {
+                Keep::Turn(_) => !gang,
+                Keep::Room(_) => **own == agent,
+                Keep::Offers => false,
+            };
+            earmark.keep.demand() == Some(demand) && is_used
+        });
+        for agent in used.map(|(agent, _)| *agent).collect::<Vec<_>>() {
             self.drop_earmark(agent);
         }
     }

@@ -24,6 +24,9 @@ struct Repeat {
     refused: Resources,
 }
 
+/// So many are looked through one by one.
+const FEW: usize = 8;
+
 /// The floor doubles with each repetition, this often at most.
 const MAX_DOUBLINGS: u32 = 2;
 
@@ -36,9 +39,14 @@ impl Filters {
 
     /// Until when a set of resources is refused, if it is: a bigger set passes.
     pub(crate) fn refuses(&self, now_ns: u64, leaf: Leaf, resources: &Resources) -> Option<u64> {
-        self.of(leaf)
-            .iter()
-            .filter(|filter| filter.until_ns > now_ns && filter.refused.contains(resources))
+        let own = if self.0.len() <= FEW {
+            self.0.as_slice()
+        } else {
+            self.of(leaf)
+        };
+        own.iter()
+            .filter(|filter| filter.leaf == leaf && filter.until_ns > now_ns)
+            .filter(|filter| filter.refused.contains(resources))
             .map(|filter| filter.until_ns)
             .max()
     }

@@ -70,6 +70,12 @@ impl Scheduler {
         let unsuppressed: Vec<RoleIndex> =
             entry.suppressed.difference(&suppressed).copied().collect();
         entry.spec = spec;
+        if matches_changed {
+            self.queue.shapes.forget_candidates();
+        }
+        let Some(entry) = self.framework_mut(framework) else {
+            return;
+        };
         entry.suppressed = suppressed;
         let former = std::mem::replace(&mut entry.minimums, minimums);
         let minimums: Vec<RoleIndex> = entry.minimums.keys().copied().collect();
@@ -125,7 +131,7 @@ impl Scheduler {
         if let Some(entry) = self.framework_mut(leaf.framework) {
             entry.roles.insert(leaf.role, number);
         }
-        self.roles.number_client(leaf, number);
+        self.renumber(leaf, Some(number));
         self.match_leaf(number);
     }
 
@@ -151,6 +157,7 @@ impl Scheduler {
         let entry = self.framework_mut(leaf.framework);
         if let Some(number) = entry.and_then(|entry| entry.roles.remove(&leaf.role)) {
             self.leaves.remove(number);
+            self.renumber(leaf, None);
         }
         self.earmark_rests.remove(&leaf);
         self.hopeless.remove(&leaf);
@@ -171,6 +178,7 @@ impl Scheduler {
         if self.framework(framework).is_none() {
             return;
         }
+        self.withdraw_all(framework);
         for agent in self.agent_indices() {
             self.release_all(framework, agent);
         }
@@ -283,8 +291,8 @@ impl Scheduler {
             self.silence(leaf);
             return;
         }
-        let was = self.roles.client(leaf).map(|client| client.phase);
-        if was != Some(Phase::Active) {
+        let number = self.number(leaf);
+        if !number.is_some_and(|number| self.leaves.active.has(number.slot())) {
             self.set_phase(leaf, Phase::Active);
             self.note_appetite(leaf.framework);
             self.ask(leaf);
@@ -292,7 +300,10 @@ impl Scheduler {
     }
 
     fn set_phase(&mut self, leaf: Leaf, phase: Phase) {
-        self.roles.set_phase(leaf, phase);
+        // Demands keep one in the turns who wants no offers.
+        if phase == Phase::Active || !self.queue.has(leaf) {
+            self.roles.set_phase(leaf, phase);
+        }
         if let Some(number) = self.number(leaf) {
             let active = phase == Phase::Active;
             self.leaves.active.set(number.slot(), active);

@@ -7,6 +7,7 @@
 use crate::bits::Bits;
 use crate::cycle::Cycle;
 use crate::ids::{AgentIndex, RoleIndex, Slot};
+use crate::scalars::Scalars;
 use crate::scheduler::{Grant, Scheduler};
 use crate::tree::ROOT;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,15 +27,28 @@ pub(crate) struct HeldBack {
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Waiting {
     agents: Bits,
+    /// How many they are.
+    count: usize,
+    /// Whether some of them had something reserved for the role, which no limit holds back.
+    has_special: bool,
     next: usize,
 }
 
 impl Waiting {
-    /// The next agent in a circle.
+    fn add(&mut self, agent: AgentIndex) {
+        if !self.agents.has(agent.slot()) {
+            self.agents.set(agent.slot(), true);
+            self.count += 1;
+        }
+    }
+
+    /// Takes the next agent in a circle.
     fn next(&mut self) -> Option<AgentIndex> {
         let ahead = self.agents.first_from(self.next);
         let slot = ahead.or_else(|| self.agents.first_from(0))?;
         self.next = slot + 1;
+        self.agents.set(slot, false);
+        self.count -= 1;
         u32::try_from(slot).ok().map(AgentIndex)
     }
 }
@@ -54,26 +68,29 @@ impl HeldBack {
         let waiting = self.by_role.get(&role);
         waiting.is_some_and(|waiting| waiting.agents.has(agent.slot()))
     }
-
-    fn remove(&mut self, role: RoleIndex, agent: AgentIndex) {
-        if let Some(waiting) = self.by_role.get_mut(&role) {
-            waiting.agents.set(agent.slot(), false);
-        }
-    }
 }
 
 impl Scheduler {
-    /// Remembers that quota kept something on an agent from a role.
-    pub(crate) fn hold_back(&mut self, agent: AgentIndex, role: RoleIndex) {
-        let limited: Vec<RoleIndex> = self
-            .roles
-            .lineage(role)
-            .filter(|role| self.roles.node(*role).has_limits())
-            .collect();
-        let guarded = (self.guarantees > 0).then_some(ROOT);
-        for role in limited.into_iter().chain(guarded) {
+    /// Remembers that quota kept something on an agent from a role: its limits, or what guarantees lack, if anything.
+    pub(crate) fn hold_back(
+        &mut self,
+        agent: AgentIndex,
+        role: RoleIndex,
+        lacking: Option<&Scalars>,
+    ) {
+        let mut next = Some(role);
+        while let Some(role) = next {
+            let node = self.roles.node(role);
+            next = node.parent;
+            if !node.has_limits() && (role != ROOT || lacking.is_none()) {
+                continue;
+            }
+            let special = self
+                .agent(agent)
+                .is_some_and(|agent| agent.has_special_for(&node.path));
             let waiting = self.held_back.by_role.entry(role).or_default();
-            waiting.agents.set(agent.slot(), true);
+            waiting.add(agent);
+            waiting.has_special |= special;
         }
     }
 
@@ -104,11 +121,17 @@ impl Scheduler {
     /// Looks again where quota kept something back, as far as there is room.
     pub(crate) fn retry_held_back(&mut self, cycle: &mut Cycle, grants: &mut Vec<Grant>) {
         for role in std::mem::take(&mut self.held_back.relieved) {
-            let mut left = self
-                .held_back
-                .by_role
-                .get(&role)
-                .map_or(0, |waiting| waiting.agents.count());
+            // What was given back is spent again, as when an agent goes from one of the role's frameworks to another.
+            let Some(waiting) = self.held_back.by_role.get(&role) else {
+                continue;
+            };
+            let node = self.roles.get(role);
+            if !waiting.has_special
+                && node.is_some_and(|node| node.minimums_below == 0 && node.is_spent(&self.least))
+            {
+                continue;
+            }
+            let mut left = waiting.count;
             let mut misses = 0;
             while left > 0 && misses < MISSES {
                 left -= 1;
@@ -116,7 +139,6 @@ impl Scheduler {
                 let Some(agent) = waiting.and_then(Waiting::next) else {
                     break;
                 };
-                self.held_back.remove(role, agent);
                 let before = grants.len();
                 self.serve_anew(agent, cycle, grants);
                 if grants.len() > before {

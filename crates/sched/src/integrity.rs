@@ -56,7 +56,7 @@ impl Scheduler {
         if !self.roles.is_consistent(&self.names) {
             return Err("the order of turns is stale".to_owned());
         }
-        Ok(())
+        self.queue.check()
     }
 
     fn check_roles(&self, all_held: &Resources, names: &mut NameTable) -> Result<(), String> {

@@ -43,8 +43,8 @@ pub use constraints::{
     ConstraintError, ConstraintFault, OfferConstraints, PatternError, RegexLimits,
 };
 pub use demand::{
-    Demand, DemandKey, GroupKey, Packing, PlaceKey, PlaceTest, PortsWanted, Preemption, Rule,
-    Rules, Spread,
+    Demand, DemandKey, DemandPlacement, Eviction, GroupKey, InstanceHandle, Packing, PlaceKey,
+    PlaceTest, PortsWanted, Preemption, Rule, Rules, RunningInstance, Spread, Trial,
 };
 pub use ids::{AgentIndex, FrameworkIndex, RoleIndex};
 pub use placement::{Placement, Refusals};

@@ -199,7 +199,7 @@ impl Scheduler {
     }
 
     /// What is free on the agent for the role, what is reserved for it first.
-    fn usable_here(
+    pub(crate) fn usable_here(
         &self,
         free: &Resources,
         framework: FrameworkIndex,
@@ -220,7 +220,7 @@ impl Scheduler {
 }
 
 /// Takes the amount of `wanted` from entries of that name, reserved ones first.
-fn take_one(left: &Resources, wanted: &Resource) -> Option<Resources> {
+pub(crate) fn take_one(left: &Resources, wanted: &Resource) -> Option<Resources> {
     let named = || left.iter().filter(|own| own.name() == wanted.name());
     let mut sources: Vec<&Resource> = named()
         .filter(|own| own.reservation_role().is_some())
@@ -241,7 +241,7 @@ fn take_one(left: &Resources, wanted: &Resource) -> Option<Resources> {
     missing.is_zero().then_some(taken)
 }
 
-fn pick_ports(left: &Resources, count: u64) -> Option<Resources> {
+pub(crate) fn pick_ports(left: &Resources, count: u64) -> Option<Resources> {
     let mut missing = count;
     let mut picked = Resources::new();
     for resource in left

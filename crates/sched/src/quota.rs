@@ -186,6 +186,12 @@ impl Scheduler {
         lineage.any(|role| self.roles.node(role).quota.is_some())
     }
 
+    /// Whether something is guaranteed to the role or one above it.
+    pub(crate) fn is_guaranteed(&self, role: RoleIndex) -> bool {
+        let mut lineage = self.roles.lineage(role);
+        lineage.any(|role| self.roles.node(role).guarantees())
+    }
+
     /// What all guarantees together still lack; none when nothing is.
     pub(crate) fn lacking_total(&self) -> Option<Scalars> {
         if self.guarantees == 0 {

@@ -112,11 +112,100 @@ pub enum Reason {
         /// How many.
         agents: usize,
     },
+    /// Work of a higher priority goes first.
+    BehindPriority {
+        /// The priority of that work.
+        priority: i32,
+    },
+    /// There has to be room for all instances at once.
+    AllAtOnce {
+        /// How many.
+        count: u64,
+    },
+    /// Agents that do not pass a rule.
+    RuleUnmet {
+        /// How many.
+        agents: usize,
+        /// The rule in words.
+        rule: String,
+    },
+    /// Agents that say nothing of a key over which instances are spread, or which all share.
+    NoValue {
+        /// How many.
+        agents: usize,
+        /// The key.
+        key: String,
+    },
+    /// Agents that do not offer a port, or where somebody has it.
+    PortTaken {
+        /// How many.
+        agents: usize,
+        /// The port.
+        port: u16,
+    },
+    /// Agents without the instances that the work has to be near.
+    NotNear {
+        /// How many.
+        agents: usize,
+    },
+    /// Agents with instances that the work keeps away from.
+    NotAway {
+        /// How many.
+        agents: usize,
+    },
+    /// Agents where as many instances run as may share a value.
+    Crowded {
+        /// How many.
+        agents: usize,
+        /// The key.
+        key: String,
+        /// How many may share a value of it.
+        max_per: u32,
+    },
+    /// Agents where so many instances run that others have to catch up first.
+    Uneven {
+        /// How many.
+        agents: usize,
+        /// The key.
+        key: String,
+        /// How many more the fullest value may have than the emptiest.
+        max_skew: u32,
+    },
+    /// Agents that are not where the other instances run.
+    Elsewhere {
+        /// How many.
+        agents: usize,
+        /// The key that all share.
+        key: String,
+    },
     /// Agents that will be offered when the turn comes.
     Ready {
         /// How many.
         agents: usize,
     },
+}
+
+impl Reason {
+    /// The same of so many agents.
+    pub(crate) fn of_so_many(mut self, count: usize) -> Self {
+        if let Self::AgentsUnusable { agents }
+        | Self::OtherRegion { agents }
+        | Self::RuleUnmet { agents, .. }
+        | Self::NoValue { agents, .. }
+        | Self::Lacking { agents, .. }
+        | Self::PortTaken { agents, .. }
+        | Self::NotNear { agents }
+        | Self::NotAway { agents }
+        | Self::Crowded { agents, .. }
+        | Self::Uneven { agents, .. }
+        | Self::Elsewhere { agents, .. }
+        | Self::Earmarked { agents }
+        | Self::Ready { agents } = &mut self
+        {
+            *agents = count;
+        }
+        self
+    }
 }
 
 impl fmt::Display for Reason {
@@ -133,6 +222,12 @@ impl fmt::Display for Reason {
             }
             Self::RoleNotWhitelisted { role } => {
                 write!(f, "role {role} is not on the list of roles")
+            }
+            Self::BehindPriority { priority } => {
+                write!(f, "it waits its turn behind work of priority {priority}")
+            }
+            Self::AllAtOnce { count } => {
+                write!(f, "all {count} instances have to find room at once")
             }
             Self::NoAgentLargeEnough { minimum } => {
                 write!(
@@ -180,6 +275,12 @@ fn write_counted(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             are,
             "kept for a framework that waits for a large offer",
         ),
+        Reason::NotNear { agents } => (
+            *agents,
+            have,
+            "none of the instances that it has to be near",
+        ),
+        Reason::NotAway { agents } => (*agents, have, "instances that it has to keep away from"),
         Reason::Ready { agents } => (*agents, are, "ready to be offered"),
         other => return write_detailed(other, f),
     };
@@ -208,7 +309,40 @@ fn write_detailed(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f,
             "{} filtered by a decline, the first for another {}",
             are(*agents),
-            format_duration(Duration::from_nanos(*ends_in_ns))
+            // Tenths of a second are as much as anybody reads.
+            format_duration(Duration::from_millis(
+                ends_in_ns.div_ceil(100_000_000) * 100
+            ))
+        ),
+        Reason::RuleUnmet { agents, rule } => {
+            write!(f, "{} {rule}", counted(*agents, "fails", "fail"))
+        }
+        Reason::NoValue { agents, key } => write!(f, "{} no {key}", have(*agents)),
+        Reason::PortTaken { agents, port } => {
+            write!(f, "{} port {port} free", counted(*agents, "lacks", "lack"))
+        }
+        Reason::Crowded {
+            agents,
+            key,
+            max_per,
+        } => write!(
+            f,
+            "{} as many instances as may share a {key} (max_per {max_per})",
+            have(*agents)
+        ),
+        Reason::Uneven {
+            agents,
+            key,
+            max_skew,
+        } => write!(
+            f,
+            "{} in a {key} where others have to catch up first (max_skew {max_skew})",
+            are(*agents)
+        ),
+        Reason::Elsewhere { agents, key } => write!(
+            f,
+            "{} outside the {key} that all instances share",
+            are(*agents)
         ),
         Reason::OverQuota {
             agents,

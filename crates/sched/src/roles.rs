@@ -28,8 +28,7 @@ impl Scheduler {
             });
         }
         let index = self.roles.intern(role);
-        self.roles
-            .set_weight(index, millionths.round() as u64, &self.names);
+        self.roles.set_weight(index, millionths.round() as u64);
         self.roles.prune(index);
         Ok(())
     }

@@ -139,8 +139,20 @@ impl Scalars {
     }
 
     pub(crate) fn apply(&mut self, other: &Self, sign: Sign) {
-        for (own, other) in self.head.iter_mut().zip(&other.head) {
-            *own = sign.apply(*own, *other);
+        match sign {
+            Sign::Plus => {
+                for (own, other) in self.head.iter_mut().zip(&other.head) {
+                    *own = own.saturating_add(*other);
+                }
+            }
+            Sign::Minus => {
+                for (own, other) in self.head.iter_mut().zip(&other.head) {
+                    *own = own.saturating_sub(*other);
+                }
+            }
+        }
+        if other.rest.is_empty() {
+            return;
         }
         if self.rest.len() < other.rest.len() {
             self.rest.resize(other.rest.len(), 0);

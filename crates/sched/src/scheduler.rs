@@ -4,6 +4,7 @@ use crate::agent::{Agent, Dirt};
 use crate::bits::Bits;
 use crate::classes::Classes;
 use crate::config::Config;
+use crate::demand::{Change, Queue};
 use crate::dice::Dice;
 use crate::earmark::Earmark;
 use crate::frameworks::Framework;
@@ -77,6 +78,7 @@ pub struct Scheduler {
     pub(crate) hopeless: BTreeSet<Leaf>,
     pub(crate) appetite: Appetite,
     pub(crate) wishes: BTreeMap<FrameworkIndex, Wishes>,
+    pub(crate) queue: Queue,
     pub(crate) dice: Dice,
     pub(crate) stats: Stats,
 }
@@ -113,6 +115,7 @@ impl Scheduler {
             hopeless: BTreeSet::new(),
             appetite: Appetite::default(),
             wishes: BTreeMap::new(),
+            queue: Queue::default(),
             dice: Dice::default(),
             stats: Stats::default(),
         }
@@ -138,6 +141,7 @@ impl Scheduler {
         !self.dirty_agents.is_empty()
             || !self.dirty_leaves.is_empty()
             || self.held_back.is_relieved()
+            || self.queue.is_any_open()
     }
 
     /// The earliest time at which a refusal or an earmark ends and a cycle may be due.
@@ -183,6 +187,7 @@ impl Scheduler {
         } else {
             self.free.set(index.slot(), false);
         }
+        self.note_change(Change::Contents(index));
     }
 
     /// Has the next cycle look at an agent for everybody.

@@ -10,8 +10,8 @@ mod visit;
 
 use crate::ids::{FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot};
 use crate::quota::QuotaRule;
-use crate::scalars::{Delta, NameTable, Scalars, Sign};
-use crate::share::{Share, UNIT_WEIGHT};
+use crate::scalars::{Delta, Scalars, Sign};
+use crate::share::{Rate, Share, UNIT_WEIGHT};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use turns::{Orders, Turns};
@@ -40,8 +40,8 @@ impl Tally {
         }
     }
 
-    fn weigh(&mut self, totals: &Scalars, names: &NameTable, weight: u64) {
-        self.share = Share::dominant(&self.held, totals, names, weight);
+    fn weigh(&mut self, rates: &[Rate], weight: u64) {
+        self.share = Share::dominant(&self.held, rates, weight);
     }
 }
 
@@ -133,6 +133,8 @@ pub(crate) struct RoleTree {
     vacant: Vec<RoleIndex>,
     by_path: BTreeMap<Arc<str>, RoleIndex>,
     totals: Scalars,
+    /// What shares are parts of, by the places of the name table; holds while the orders do.
+    rates: Vec<Rate>,
     orders: Orders,
 }
 
@@ -143,6 +145,7 @@ impl RoleTree {
             vacant: Vec::new(),
             by_path: BTreeMap::new(),
             totals: Scalars::default(),
+            rates: Vec::new(),
             orders: Orders::Fresh,
         }
     }
@@ -159,6 +162,11 @@ impl RoleTree {
 
     pub(crate) fn find(&self, path: &str) -> Option<RoleIndex> {
         self.by_path.get(path).copied()
+    }
+
+    /// The node of a role that may be gone.
+    pub(crate) fn get(&self, role: RoleIndex) -> Option<&RoleNode> {
+        self.nodes.get(role.slot())?.as_ref()
     }
 
     /// The node of a role, which callers hold only while it exists.
@@ -230,19 +238,15 @@ impl RoleTree {
     }
 
     /// Adds or takes away what a client holds, all the way up.
-    pub(crate) fn apply(&mut self, leaf: Leaf, delta: &Delta, sign: Sign, names: &NameTable) {
-        self.node_mut(leaf.role)
-            .clients
-            .entry(leaf.framework)
-            .or_default();
-        self.retally_client(leaf, names, |tally| tally.apply(&delta.all, sign));
-        self.retally(leaf.role, Entry::Own, names, |tally| {
+    pub(crate) fn apply(&mut self, leaf: Leaf, delta: &Delta, sign: Sign) {
+        self.retally_client(leaf, |tally| tally.apply(&delta.all, sign));
+        self.retally(leaf.role, Entry::Own, |tally| {
             tally.apply(&delta.all, sign);
         });
         let mut child = leaf.role;
         while let Some(parent) = self.node(child).parent {
             self.node_mut(child).charged.apply(&delta.charged, sign);
-            self.retally(parent, Entry::Role(child), names, |tally| {
+            self.retally(parent, Entry::Role(child), |tally| {
                 tally.apply(&delta.all, sign);
             });
             child = parent;
@@ -265,13 +269,13 @@ impl RoleTree {
         }
     }
 
-    pub(crate) fn set_weight(&mut self, role: RoleIndex, weight: u64, names: &NameTable) {
+    pub(crate) fn set_weight(&mut self, role: RoleIndex, weight: u64) {
         let Some(parent) = self.node(role).parent else {
             return;
         };
         let active = self.unlist(parent, Entry::Role(role));
         self.node_mut(role).weight = weight;
-        self.weigh(Entry::Role(role), role, names);
+        self.weigh(Entry::Role(role), role);
         if active {
             self.list(parent, Entry::Role(role));
         }

@@ -5,6 +5,7 @@ use crate::bits::Bits;
 use crate::candidate::{Refusal, Verdict};
 use crate::config::Capabilities;
 use crate::cycle::{Cycle, Part, Pass, Scope, Step};
+use crate::earmark::Keep;
 use crate::ids::{AgentIndex, FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot};
 use crate::quota::Room;
 use crate::scheduler::Scheduler;
@@ -24,6 +25,16 @@ pub(crate) struct Findings {
     room: Option<(RoleIndex, Option<Room>)>,
     /// Nothing is there for any framework of this role with these capabilities and without a minimum of its own.
     barren: Option<(RoleIndex, Capabilities)>,
+}
+
+impl Findings {
+    /// Empties it, and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.examined = 0;
+        self.short_of_quota.clear();
+        self.refused.clear();
+        (self.room, self.barren) = (None, None);
+    }
 }
 
 /// The walk on one agent.
@@ -55,7 +66,12 @@ impl Scheduler {
         let mut candidates = std::mem::take(&mut cycle.candidates);
         let any = candidates.assign_difference(&self.leaves.active, matching, &agent.refused);
         let mut chance = cycle.chance;
-        let kept_for = self.earmarks.get(&index).map(|earmark| earmark.leaf);
+        let earmark = self.earmarks.get(&index);
+        if earmark.is_some_and(|earmark| matches!(earmark.keep, Keep::Room(_))) {
+            cycle.candidates = candidates;
+            return Some(Step::Kept);
+        }
+        let kept_for = earmark.map(|earmark| earmark.leaf);
         let mut walk = Walk {
             sched: self,
             cycle,
@@ -69,12 +85,14 @@ impl Scheduler {
         };
         let end = match scope {
             _ if !any => ControlFlow::Continue(()),
-            // Without an earmark the order does not matter to a single one.
-            Scope::Only([leaf]) if kept_for.is_none() => match self.number(*leaf) {
-                Some(number) => walk.visit(*leaf, number),
-                None => ControlFlow::Continue(()),
-            },
-            Scope::Only([]) => ControlFlow::Continue(()),
+            // Without an earmark or a demand the order does not matter to a single one.
+            Scope::Only([leaf]) if kept_for.is_none() && !self.queue.is_any_open() => {
+                match self.number(*leaf) {
+                    Some(number) => walk.visit(*leaf, number),
+                    None => ControlFlow::Continue(()),
+                }
+            }
+            Scope::Only([]) if !self.queue.is_any_open() => ControlFlow::Continue(()),
             _ => match &mut chance {
                 None => self.roles.walk(&mut walk),
                 Some((sorters, dice)) => self.roles.walk_by_chance(*sorters, dice, &mut walk),
@@ -115,6 +133,9 @@ impl Visitor for Walk<'_> {
     }
 
     fn visit(&mut self, leaf: Leaf, number: LeafNumber) -> ControlFlow<Step> {
+        if self.sched.may_place(leaf, self.pass, self.cycle) {
+            return ControlFlow::Break(Step::Place(leaf));
+        }
         if self.candidates.has(number.slot())
             && self.scope.includes(leaf)
             && self.sched.leaves.admits_host(number, self.index)

@@ -206,7 +206,7 @@ impl World {
             Effect::CloseExecutorStream { stream } => self.executor_loses(agent, stream),
             Effect::Fetch(fetch) => self.fetch(agent, fetch.launch_id),
             Effect::Launch(launch) => self.launch_container(agent, *launch),
-            Effect::Probe(probe) => self.probe(agent, probe.id),
+            Effect::Probe(probe) => self.probe(agent, &probe),
             Effect::Signal { launch_id, signal } => self.signal_container(agent, launch_id, signal),
             Effect::KillTree { launch_id } => self.kill_container(agent, launch_id),
             // The model's warden loses nothing, so a stray one is at most a container that has ended.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mezz_agent_core::Role;
 use mezz_core::event::OperatorAction;
 use mezz_core::is_terminal;
 use mezz_core::records::{AgentState, TaskList};
@@ -14,6 +15,9 @@ use crate::world::{Weather, World};
 /// How long it may take until all is quiet.
 const PATIENCE_S: u64 = 3000;
 
+/// No probe of a check goes on for longer.
+const LONGEST_PROBE_NS: u64 = 100 * SECOND;
+
 type Held = BTreeMap<(String, String), (usize, TaskState)>;
 
 impl World {
@@ -24,6 +28,9 @@ impl World {
         for agent in 0..self.agents.len() {
             self.agents[agent].fuse = None;
             self.agents[agent].unreachable_until_ns = 0;
+        }
+        for framework in &mut self.frameworks {
+            framework.unreachable_until_ns = 0;
         }
         self.soon(1, Occurrence::MasterStart);
         self.pass(100);
@@ -194,7 +201,10 @@ impl World {
             let stray = self.agents[agent]
                 .containers
                 .iter()
-                .find(|(launch_id, _)| !known.contains(launch_id));
+                .find(|(launch_id, container)| match container.role {
+                    Role::Main => !known.contains(launch_id),
+                    Role::Probe => self.now_ns - container.started_ns > LONGEST_PROBE_NS,
+                });
             if let Some((launch_id, container)) = stray {
                 return Some(format!(
                     "container {launch_id} of agent {agent} belongs to nobody: {container:?}"

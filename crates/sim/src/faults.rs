@@ -38,6 +38,8 @@ impl World {
             76..86 => self.run_native(),
             86..90 => self.kill_native(),
             90..93 => self.reboot(agent),
+            93..96 => self.pause_master(),
+            96..99 => self.partition_framework(),
             _ => {}
         }
     }
@@ -86,6 +88,23 @@ impl World {
                     .cut(self.now_ns, link, notice, &mut self.schedule);
             }
         }
+    }
+
+    /// The master may hear of it long after the framework has come back by another way, or long before.
+    fn partition_framework(&mut self) {
+        let framework = self.rng.index(self.frameworks.len());
+        let Some(link) = self.frameworks[framework].link else {
+            return;
+        };
+        let span = self.rng.below(100 * SECOND);
+        self.note(|| format!("framework {framework} is cut off for {} s", span / SECOND));
+        self.frameworks[framework].unreachable_until_ns = self.now_ns + span;
+        let notice = (
+            self.rng.span(10 * SECOND, 120 * SECOND),
+            self.rng.span(10 * SECOND, 100 * SECOND),
+        );
+        self.network
+            .cut(self.now_ns, link, notice, &mut self.schedule);
     }
 
     /// The warden dies, and with it every container; a new one knows nothing.

@@ -145,7 +145,7 @@ impl World {
         }
         v1::TaskInfo {
             command: Some(command),
-            ..task
+            ..self.with_checks(task)
         }
     }
 
@@ -291,7 +291,9 @@ impl World {
     pub(crate) fn update_framework(&mut self, framework: usize) {
         let roles = [&["a"][..], &["b"], &["a", "b"]][self.rng.index(3)];
         let node = &mut self.frameworks[framework];
-        node.info.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        if node.info.role.is_none() {
+            node.info.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        }
         let id = node.id.clone().map(|value| v1::FrameworkId { value });
         let framework_info = v1::FrameworkInfo {
             id,

@@ -13,6 +13,17 @@ use crate::schedule::{End, Occurrence};
 use crate::task_view::TaskView;
 use crate::world::{Weather, World};
 
+/// What frameworks can do, and how many of a thousand do.
+const CAPABILITIES: &[(Capability, u64)] = &[
+    (Capability::PartitionAware, 500),
+    (Capability::TaskKillingState, 300),
+    (Capability::RevocableResources, 200),
+    (Capability::GpuResources, 200),
+    (Capability::SharedResources, 200),
+    (Capability::ReservationRefinement, 300),
+    (Capability::RegionAware, 200),
+];
+
 /// The scheduler of a framework; what it knows of its tasks survives it.
 #[derive(Debug)]
 pub(crate) struct FrameworkNode {
@@ -24,23 +35,32 @@ pub(crate) struct FrameworkNode {
     pub(crate) tasks: BTreeMap<String, TaskView>,
     pub(crate) offers: BTreeMap<String, v1::Offer>,
     pub(crate) next_task: u64,
+    /// No dial succeeds before.
+    pub(crate) unreachable_until_ns: u64,
     /// Torn down or removed: it does nothing more.
     pub(crate) over: bool,
 }
 
 impl FrameworkNode {
     pub(crate) fn new(index: usize, rng: &mut Rng) -> Self {
-        let mut kinds = vec![Capability::MultiRole];
-        if rng.chance(500) {
-            kinds.push(Capability::PartitionAware);
-        }
-        if rng.chance(300) {
-            kinds.push(Capability::TaskKillingState);
+        let old = rng.chance(200);
+        let mut kinds = Vec::new();
+        for (kind, per_mille) in CAPABILITIES {
+            if rng.chance(*per_mille) {
+                kinds.push(*kind);
+            }
         }
         let roles = [&["a"][..], &["b"], &["a", "b"], &["a/x"], &["*"]][rng.index(5)];
+        let (role, roles) = if old {
+            (Some(roles[0].to_owned()), &[][..])
+        } else {
+            kinds.push(Capability::MultiRole);
+            (None, roles)
+        };
         let info = v1::FrameworkInfo {
             user: "u".into(),
             name: format!("framework-{index}"),
+            role,
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             capabilities: kinds
                 .into_iter()
@@ -61,6 +81,7 @@ impl FrameworkNode {
             tasks: BTreeMap::new(),
             offers: BTreeMap::new(),
             next_task: 0,
+            unreachable_until_ns: 0,
             over: false,
         }
     }
@@ -80,7 +101,9 @@ impl World {
         if self.frameworks[framework].over {
             return;
         }
-        if self.master.core.is_none() {
+        if self.master.core.is_none()
+            || self.now_ns < self.frameworks[framework].unreachable_until_ns
+        {
             return self.soon(3 * SECOND, Occurrence::FrameworkDial { framework });
         }
         let link = self

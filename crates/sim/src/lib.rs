@@ -4,6 +4,7 @@
 //! checks; it must never decide what a master or an agent does.
 
 mod agent_node;
+mod checks;
 mod disk;
 mod ending;
 mod executor_model;
@@ -12,11 +13,15 @@ mod framework_calls;
 mod framework_node;
 mod master_node;
 mod network;
+mod pauses;
 mod processes;
+mod recorded;
 mod rng;
 mod schedule;
 mod task_view;
 mod world;
 
+pub use recorded::Recorded;
 pub use rng::Rng;
-pub use world::{Settings, Summary, World};
+pub use schedule::End;
+pub use world::{Recording, Settings, Summary, World};

@@ -17,8 +17,10 @@ use mezz_proto::{decode_binary, from_json, to_json};
 use prost::Message;
 
 use crate::network::{MILLISECOND, Peer, SECOND};
+use crate::pauses::Unread;
+use crate::recorded::Life;
 use crate::schedule::{End, Occurrence};
-use crate::world::{Weather, World};
+use crate::world::{Recording, Weather, World};
 
 /// Wall time at the beginning of every run.
 pub(crate) const WALL_ZERO_NS: u64 = 1_700_000_000 * SECOND;
@@ -32,6 +34,19 @@ pub(crate) struct MasterNode {
     /// By link: what waits for a write, and what came after it.
     held: BTreeMap<u64, VecDeque<(Token, Effect)>>,
     next_request: u64,
+    /// What is written down of this life.
+    pub(crate) recording: Option<Life>,
+}
+
+impl MasterNode {
+    /// The process that may follow this one.
+    pub(crate) fn after(node: &Self) -> Self {
+        Self {
+            life: node.life + 1,
+            next_request: node.next_request,
+            ..Self::default()
+        }
+    }
 }
 
 fn config() -> Config {
@@ -57,7 +72,11 @@ impl World {
         self.summary.master_lives += 1;
         let life = self.master.life;
         self.note(|| format!("master starts, life {life}"));
-        self.master.core = Some(Box::new(Master::new(config())));
+        let core = Box::new(Master::new(config()));
+        if self.settings.recording == Recording::On {
+            self.master.recording = Some(Life::begin(life, &core));
+        }
+        self.master.core = Some(core);
         let elected = Elected {
             epoch: life,
             master_id: format!("m{life}"),
@@ -69,6 +88,7 @@ impl World {
 
     /// The process is killed between two effects.
     pub(crate) fn kill_master(&mut self) {
+        self.finish_recording();
         if self.master.core.take().is_none() {
             return;
         }
@@ -97,7 +117,13 @@ impl World {
         };
         let told = event.clone();
         let mut effects = Effects::default();
+        if let Some(recording) = &mut self.master.recording {
+            recording.before(now, &event);
+        }
         core.handle(now, event, &mut effects);
+        if let Some(recording) = &mut self.master.recording {
+            recording.after(&effects.list, core);
+        }
         self.summary.events += 1;
         if let Err(broken) = core.check_invariants() {
             self.fail(format!("master: {broken}\nafter {told:?}"));
@@ -150,6 +176,10 @@ impl World {
     fn own_effect(&mut self, effect: Effect) {
         let life = self.master.life;
         match effect {
+            Effect::Persist { .. } | Effect::StepDown(_) if self.acts_deposed() => {
+                self.soon(SECOND, Occurrence::Fenced { life });
+            }
+            Effect::Fact { .. } if self.acts_deposed() => {}
             Effect::Persist { token, operations } => {
                 self.disk.write(token, operations);
                 let done = self.now_ns + self.rng.span(2 * MILLISECOND, 3 * SECOND);
@@ -241,6 +271,13 @@ impl World {
     }
 
     pub(crate) fn send(&mut self, link: u64, to: End, bytes: Vec<u8>) {
+        let of_agent = matches!(
+            self.network.link(link).map(|link| link.peer),
+            Some(Peer::Agent(_))
+        );
+        if of_agent && self.settings.recording == Recording::On {
+            self.recorded.frames.push((to, bytes.clone()));
+        }
         self.network.send(
             self.now_ns,
             link,
@@ -283,6 +320,8 @@ impl World {
     pub(crate) fn fire_master_timer(&mut self, life: u64, key: TimerKey, generation: Generation) {
         if life == self.master.life {
             self.master_event(Event::Timer { key, generation });
+        } else if self.is_deposed(life) {
+            self.tell_deposed(Unread::Timer { key, generation });
         }
     }
 

@@ -1,8 +1,8 @@
 //! The warden and the operating system of one machine: containers that start, end and outlive the agent.
 
 use mezz_agent_core::{
-    Event, FetchOutcome, KnownContainer, KnownContainerState, Launch, LaunchId, ProbeId,
-    ProbeOutcome, Survival,
+    Event, FetchOutcome, KnownContainer, KnownContainerState, Launch, LaunchId, Probe,
+    ProbeOutcome, ProbeTarget, Role, Survival,
 };
 
 use crate::executor_model::Executor;
@@ -17,6 +17,8 @@ const SIGKILL: i32 = 9;
 #[derive(Debug)]
 pub(crate) struct Container {
     pub(crate) survival: Survival,
+    pub(crate) role: Role,
+    pub(crate) started_ns: u64,
     /// Raw wait(2) status, once it has ended.
     pub(crate) exit: Option<i32>,
     /// A custom executor, when it is one.
@@ -48,6 +50,8 @@ impl World {
         let custom = executor.is_some();
         let container = Container {
             survival: launch.survival,
+            role: launch.role,
+            started_ns: self.now_ns,
             exit: None,
             executor,
         };
@@ -60,7 +64,10 @@ impl World {
                 Occurrence::ExecutorStep { agent, launch_id },
             );
         } else if program != SERVICE_PROGRAM {
-            let run = self.rng.span(4 * SECOND, 60 * SECOND);
+            let run = match launch.role {
+                Role::Main => self.rng.span(4 * SECOND, 60 * SECOND),
+                Role::Probe => self.rng.span(100 * MILLISECOND, 8 * SECOND),
+            };
             let wait_status = if self.rng.chance(800) { 0 } else { 256 };
             // It may end before the start is reported.
             self.schedule.at(
@@ -138,11 +145,14 @@ impl World {
     }
 
     /// Most probes find their task well; some take long, and are given up.
-    pub(crate) fn probe(&mut self, agent: usize, id: ProbeId) {
-        let outcome = if self.rng.chance(800) {
-            ProbeOutcome::Connected
-        } else {
-            ProbeOutcome::Failed
+    pub(crate) fn probe(&mut self, agent: usize, probe: &Probe) {
+        let id = probe.id;
+        let well = self.rng.chance(800);
+        let outcome = match &probe.target {
+            ProbeTarget::Tcp { .. } if well => ProbeOutcome::Connected,
+            ProbeTarget::Http { .. } if well => ProbeOutcome::Status(200),
+            ProbeTarget::Http { .. } if self.rng.chance(500) => ProbeOutcome::Status(503),
+            _ => ProbeOutcome::Failed,
         };
         let after = self.rng.span(MILLISECOND, 3 * SECOND);
         self.report(agent, after, Event::Probed { id, outcome });

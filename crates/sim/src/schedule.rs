@@ -8,7 +8,7 @@ use mezz_core::key::{Generation, Token};
 
 /// Which end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     Master,
     Peer,
 }
@@ -17,6 +17,14 @@ pub(crate) enum End {
 #[derive(Clone, Debug)]
 pub(crate) enum Occurrence {
     MasterStart,
+    /// A master that stood still goes on.
+    MasterResumes {
+        life: u64,
+    },
+    /// A deposed master learns that it is.
+    Fenced {
+        life: u64,
+    },
     MasterTimer {
         life: u64,
         key: TimerKey,

@@ -7,6 +7,8 @@ use crate::disk::Disk;
 use crate::framework_node::FrameworkNode;
 use crate::master_node::MasterNode;
 use crate::network::{Network, Peer, SECOND};
+use crate::pauses::{Deposed, Unread};
+use crate::recorded::Recorded;
 use crate::rng::Rng;
 use crate::schedule::{End, Occurrence, Schedule};
 
@@ -21,6 +23,16 @@ pub struct Settings {
     pub verbose: bool,
     /// After every so many events the master goes on as what its snapshot restores; 0: never.
     pub restore_every: u64,
+    /// Whether [`World::run_recorded`] has something to tell.
+    pub recording: Recording,
+}
+
+/// Whether a run is written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recording {
+    #[default]
+    Off,
+    On,
 }
 
 impl Default for Settings {
@@ -29,6 +41,7 @@ impl Default for Settings {
             chaos_s: 120,
             verbose: false,
             restore_every: 0,
+            recording: Recording::Off,
         }
     }
 }
@@ -66,6 +79,7 @@ pub struct World {
     pub(crate) network: Network,
     pub(crate) disk: Disk,
     pub(crate) master: MasterNode,
+    pub(crate) deposed: Deposed,
     pub(crate) agents: Vec<AgentNode>,
     pub(crate) frameworks: Vec<FrameworkNode>,
     pub(crate) weather: Weather,
@@ -75,6 +89,7 @@ pub struct World {
     /// Ids of frameworks that a master has removed.
     pub(crate) removed_frameworks: BTreeSet<String>,
     pub(crate) broken: Option<String>,
+    pub(crate) recorded: Recorded,
     trace: VecDeque<String>,
 }
 
@@ -94,6 +109,7 @@ impl World {
             network: Network::default(),
             disk: Disk::default(),
             master: MasterNode::default(),
+            deposed: Deposed::default(),
             agents,
             frameworks,
             weather: Weather::Stormy,
@@ -101,6 +117,7 @@ impl World {
             gone_agents: BTreeSet::new(),
             removed_frameworks: BTreeSet::new(),
             broken: None,
+            recorded: Recorded::default(),
             trace: VecDeque::new(),
         };
         world.soon(SECOND, Occurrence::MasterStart);
@@ -116,19 +133,27 @@ impl World {
     }
 
     /// Runs it to its end; what is broken comes with the trace before it.
-    pub fn run(mut self) -> Result<Summary, String> {
+    pub fn run(self) -> Result<Summary, String> {
+        self.run_recorded().0
+    }
+
+    /// Runs it, and tells what was written down on the way.
+    pub fn run_recorded(mut self) -> (Result<Summary, String>, Recorded) {
         let end_ns = self.settings.chaos_s * SECOND;
         self.run_until(end_ns);
         if self.broken.is_none() {
             self.end();
         }
-        match self.broken.take() {
+        self.finish_recording();
+        let recorded = std::mem::take(&mut self.recorded);
+        let outcome = match self.broken.take() {
             None => Ok(self.summary),
             Some(broken) => {
                 let trace: Vec<String> = self.trace.into_iter().collect();
                 Err(format!("{}\n\nbroken: {broken}", trace.join("\n")))
             }
-        }
+        };
+        (outcome, recorded)
     }
 
     pub(crate) fn run_until(&mut self, end_ns: u64) {
@@ -171,6 +196,8 @@ impl World {
                 key,
                 generation,
             } => self.fire_master_timer(life, key, generation),
+            Occurrence::MasterResumes { life } => self.master_resumes(life),
+            Occurrence::Fenced { life } => self.fenced(life),
             Occurrence::Synced { life, token } => self.synced(life, token),
             Occurrence::Deliver { link, to, bytes } => self.deliver(link, to, &bytes),
             Occurrence::Closed { link, at } => self.closed(link, at),
@@ -201,9 +228,14 @@ impl World {
         if !self.network.delivers(self.now_ns, link, to) {
             return;
         }
-        let Some(peer) = self.network.link(link).map(|link| link.peer) else {
+        let Some(entry) = self.network.link(link) else {
             return;
         };
+        let (peer, life) = (entry.peer, entry.master_life);
+        if to == End::Master && self.is_deposed(life) {
+            let bytes = bytes.to_vec();
+            return self.tell_deposed(Unread::Delivery { link, peer, bytes });
+        }
         match (to, peer) {
             (End::Master, Peer::Agent(agent)) => self.master_hears_agent(link, agent, bytes),
             (End::Master, Peer::Framework(framework)) => {
@@ -222,6 +254,9 @@ impl World {
             return;
         }
         match (at, entry.peer) {
+            (End::Master, peer) if self.is_deposed(entry.master_life) => {
+                self.tell_deposed(Unread::Closed { link, peer });
+            }
             (End::Master, peer) => self.master_loses(link, entry.master_life, peer),
             (End::Peer, Peer::Agent(agent)) => self.agent_loses(agent, link),
             (End::Peer, Peer::Framework(framework)) => self.framework_loses(framework, link),

@@ -2,6 +2,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod environment;
+pub(crate) mod footing;
 pub(crate) mod kills;
 pub(crate) mod ports;
 pub(crate) mod rules;

@@ -26,6 +26,7 @@ mod why;
 mod workloads;
 mod writing;
 
+pub use instances::footing::Footing;
 pub use instances::kills::KillLimits;
 pub use naming::MAX_ID_BYTES;
 pub use objects::inheritance::Inherited;

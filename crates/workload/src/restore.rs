@@ -44,6 +44,8 @@ impl Workloads {
         dag::restore(self, &sections, &by_uid, effects);
         cron::restore(self, &sections, &by_uid, effects);
         self.restore_slots();
+        // Ids of instances follow from this number: those of an earlier master must not come again.
+        self.launches = self.wall().0;
         self.stage = Stage::Reconciling;
         service::wake_all(self);
         cron::wake_all(self, effects);

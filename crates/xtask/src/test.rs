@@ -113,18 +113,7 @@ fn run_step(root: &Path, step: Step) -> Result<Tally> {
             root,
             &[&cargo, "fmt", "--all", "--check"],
         ))?)),
-        Step::Clippy => {
-            let words = [
-                &cargo,
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ];
-            Ok(Tally::of(succeeds(command(root, &words))?))
-        }
+        Step::Clippy => clippy(root, &cargo),
         Step::Tidy => Ok(tidy::check(root)?),
         Step::Unit => unit(root, &cargo),
         Step::Doc => tests(
@@ -143,6 +132,28 @@ fn run_step(root: &Path, step: Step) -> Result<Tally> {
             clients::run(root, &cargo)
         }
     }
+}
+
+/// Everything, and libFuzzer's targets, which are no part of everything else.
+fn clippy(root: &Path, cargo: &str) -> Result<Tally> {
+    let warnings = ["--", "-D", "warnings"];
+    let all = [
+        &[cargo, "clippy", "--workspace", "--all-targets"],
+        &warnings[..],
+    ]
+    .concat();
+    let fuzz = [
+        "clippy",
+        "-p",
+        "mezz-fuzz",
+        "--bins",
+        "--features",
+        "libfuzzer",
+    ];
+    let mut fuzz = command(root, &[&[cargo], &fuzz[..], &warnings[..]].concat());
+    // Checking links nothing, so libFuzzer itself need not be built.
+    fuzz.env("CUSTOM_LIBFUZZER_PATH", "not/linked/libFuzzer.a");
+    Ok(Tally::of(succeeds(command(root, &all))? && succeeds(fuzz)?))
 }
 
 fn unit(root: &Path, cargo: &str) -> Result<Tally> {

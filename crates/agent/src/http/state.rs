@@ -36,6 +36,9 @@ pub(super) fn state(agent: &AgentHttp, records: &AgentRecords) -> Value {
         "frameworks": records.frameworks.iter().map(|record| framework(agent, records, record)).collect::<Vec<_>>(),
         "completed_frameworks": records.completed_frameworks.iter().map(|record| framework(agent, records, record)).collect::<Vec<_>>(),
     });
+    if let Some(domain) = &records.agent.domain {
+        state["domain"] = mezz_proto::to_value(domain);
+    }
     if let Some(hostname) = records
         .master
         .as_ref()

@@ -10,6 +10,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
+use mezz_bench::backlog::{Backlog, Shape};
 use mezz_bench::codec::Sample;
 use mezz_bench::launch_path::{Burst, LaunchPath};
 use mezz_bench::ledger::Cluster;
@@ -21,6 +22,7 @@ const CODINGS: usize = 500;
 const FREED: usize = 500;
 const AGENTS: u32 = 1_000;
 const FRAMEWORKS: u32 = 50;
+const INSTANCES: u64 = 10_000;
 
 type Case = (&'static str, fn() -> usize);
 
@@ -29,6 +31,9 @@ const CASES: &[Case] = &[
     ("launch/task", launches),
     ("ledger/freed-agent", freed_agents),
     ("ledger/cycle", cycle),
+    ("ledger/placement", || placements(Shape::Plain)),
+    ("ledger/placement-ruled", || placements(Shape::Ruled)),
+    ("ledger/replacement", replacements),
     ("codec/read-protobuf", || coded(Sample::read_protobuf)),
     ("codec/write-protobuf", || coded(Sample::write_protobuf)),
     ("codec/read-json", || coded(Sample::read_json)),
@@ -93,6 +98,27 @@ fn cycle() -> usize {
         black_box(cluster.cycle());
     });
     1
+}
+
+/// Ten thousand instances of one demand on a thousand agents; each counts as one operation.
+fn placements(shape: Shape) -> usize {
+    let mut backlog = Backlog::new(AGENTS, INSTANCES, shape);
+    let mut count = 0;
+    measured_section(&mut || {
+        count = black_box(backlog.place());
+    });
+    count
+}
+
+fn replacements() -> usize {
+    let mut backlog = Backlog::new(AGENTS, 10 * INSTANCES, Shape::Plain);
+    backlog.place();
+    measured_section(&mut || {
+        for _ in 0..FREED {
+            black_box(backlog.replace_one());
+        }
+    });
+    FREED
 }
 
 fn coded(code: fn(&Sample) -> usize) -> usize {

@@ -26,6 +26,17 @@ pub(super) const TYPES: &[&str] = &[
     "offer_sent",
     "offer_ended",
     "weights_updated",
+    "object_applied",
+    "object_deleted",
+    "rollout_started",
+    "rollout_stepped",
+    "rollout_ended",
+    "instance_changed",
+    "instance_ended",
+    "run_started",
+    "run_ended",
+    "cron_fired",
+    "cron_missed",
 ];
 
 /// The type of an event; one of [`TYPES`].
@@ -45,6 +56,7 @@ pub(super) fn kind(fact: &Fact) -> &'static str {
         Fact::OfferSent { .. } => "offer_sent",
         Fact::OfferEnded { .. } => "offer_ended",
         Fact::WeightsUpdated { .. } => "weights_updated",
+        Fact::Work(fact) => crate::work_facts::kind(fact),
     }
 }
 
@@ -163,5 +175,6 @@ fn details(kept: &KeptFact) -> Value {
                 .collect();
             json!({ "weights": weights })
         }
+        Fact::Work(_) => kept.work.as_ref().map_or(Value::Null, |work| work.json()),
     }
 }

@@ -9,6 +9,8 @@ mod logs;
 mod modes;
 mod nearest;
 mod new_task;
+mod object_json;
+mod objects;
 mod openapi;
 mod page;
 mod parameters;
@@ -22,9 +24,11 @@ mod touched;
 mod values;
 mod watch;
 mod why;
+mod work;
 
 pub(crate) use history::History;
 pub(crate) use page::status_page;
+pub(crate) use values::rfc3339;
 
 use std::sync::Arc;
 
@@ -39,6 +43,7 @@ use parameters::Parameter;
 use problems::{allow, as_problem, not_found};
 use rows::Kind;
 use subject::Subject;
+use work::{Wanted, WorkSubject};
 
 /// Answers a request; `rest` is what follows `/v1`.
 pub(crate) async fn handle(shared: &Arc<Shared>, rest: &str, mut request: Request) -> Response {
@@ -84,6 +89,13 @@ async fn answer(
             let given = Given::check(&request.query(), &[parameters::EVENTS])?;
             events::answer(shared, request, &given).await
         }
+        ["apply"] => objects::apply(shared, request).await,
+        ["rollouts" | "runs" | "instances" | "endpoints", ..] => {
+            of_work(shared, request, parts[0], &parts[1..]).await
+        }
+        [plural, name @ ..] if let Some(kind) = objects::kind_of(plural) => {
+            of_object(shared, request, kind, name).await
+        }
         ["why", id @ ..] if !id.is_empty() => {
             let id = id.join("/");
             get(shared, request, &[], |_| Subject::Why(id)).await
@@ -97,6 +109,66 @@ fn nothing_at(request: &Request) -> Response {
         &format!("there is no {}", request.path()),
         "GET /v1/openapi.json lists every path",
     )
+}
+
+/// What follows the plural of a kind: nothing, a name, or a name with a verb.
+async fn of_object(
+    shared: &Arc<Shared>,
+    request: &mut Request,
+    kind: mezz_spec::Kind,
+    name: &[&str],
+) -> Result<Response, Response> {
+    let Some((last, front)) = name.split_last() else {
+        let tables = [parameters::OBJECTS];
+        allow(request, &[Method::GET])?;
+        let all: Vec<&[Parameter]> = tables.into_iter().chain([parameters::POLL]).collect();
+        let wanted = Wanted::new(&Given::check(&request.query(), &all)?)?;
+        let subject = Subject::Work(WorkSubject::Objects { kind, wanted });
+        return get(shared, request, &tables, |_| subject).await;
+    };
+    if let Some((last, verb)) = last.split_once(':') {
+        let verb = verb.to_owned();
+        let parts: Vec<&str> = front.iter().copied().chain([last]).collect();
+        let name = objects::name_of(&parts)?;
+        return objects::act(shared, request, kind, name, &verb).await;
+    }
+    let name = objects::name_of(name)?;
+    if *request.method() == Method::DELETE {
+        return objects::delete(shared, request, kind, name).await;
+    }
+    allow(request, &[Method::GET, Method::DELETE])?;
+    let subject = Subject::Work(WorkSubject::Object { kind, name });
+    get(shared, request, &[], |_| subject).await
+}
+
+/// Rollouts, runs, instances and endpoints.
+async fn of_work(
+    shared: &Arc<Shared>,
+    request: &Request,
+    what: &str,
+    rest: &[&str],
+) -> Result<Response, Response> {
+    let id = rest.join("/");
+    let subject = match (what, rest) {
+        ("endpoints", [_, ..]) => WorkSubject::Endpoints(objects::name_of(rest)?),
+        ("rollouts", [_]) => WorkSubject::Rollout(id),
+        ("runs", [_]) => WorkSubject::Run(id),
+        ("instances", [_]) => WorkSubject::Instance(id),
+        (_, []) if what != "endpoints" => {
+            allow(request, &[Method::GET])?;
+            let tables = [parameters::OBJECTS, parameters::POLL];
+            let wanted = Wanted::new(&Given::check(&request.query(), &tables)?)?;
+            let subject = match what {
+                "rollouts" => WorkSubject::Rollouts(wanted),
+                "runs" => WorkSubject::Runs(wanted),
+                _ => WorkSubject::Instances(wanted),
+            };
+            let own = [parameters::OBJECTS];
+            return get(shared, request, &own, |_| Subject::Work(subject)).await;
+        }
+        _ => return Err(nothing_at(request)),
+    };
+    get(shared, request, &[], |_| Subject::Work(subject)).await
 }
 
 /// What follows `/v1/tasks`: an id, or a framework and an id, and perhaps what is wanted of the task.

@@ -175,6 +175,32 @@ pub(super) const EVENTS: &[Parameter] = &[
     FRAMEWORK,
     AGENT,
 ];
+const ROLLOUT_IN_THE_WAY: Parameter = one(
+    "conflict",
+    Shape::Word(&["supersede", "reject"]),
+    "What happens to a rollout that is under way: this change takes over (supersede), or is refused.",
+);
+pub(super) const APPLY: &[Parameter] = &[
+    one("dry_run", Shape::Flag, "Only say what would be changed."),
+    ROLLOUT_IN_THE_WAY,
+];
+pub(super) const CONFLICT: &[Parameter] = &[ROLLOUT_IN_THE_WAY];
+pub(super) const DELETE_OBJECT: &[Parameter] = &[
+    one(
+        "generation",
+        INDEX,
+        "Refuse when the object has another generation.",
+    ),
+    ROLLOUT_IN_THE_WAY,
+];
+pub(super) const OBJECTS: &[Parameter] = &[
+    one(
+        "under",
+        Shape::Text,
+        "Only objects with this name, or below it.",
+    ),
+    LABEL,
+];
 pub(super) const KILL: &[Parameter] = &[one(
     "grace_period_secs",
     Shape::Seconds,

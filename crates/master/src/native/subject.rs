@@ -12,6 +12,7 @@ use super::rows::{Kind, List, read_cursor};
 use super::selection::Selection;
 use super::tasks;
 use super::why;
+use super::work::WorkSubject;
 use crate::options::VERSION;
 use crate::shared::Shared;
 use crate::view::View;
@@ -36,6 +37,8 @@ pub(super) enum Subject {
         framework: Option<String>,
         id: String,
     },
+    /// Users' objects and what became of them.
+    Work(WorkSubject),
     Why(String),
     Version,
     OpenApi,
@@ -82,6 +85,7 @@ impl Subject {
         match self {
             Self::List { kind, .. } | Self::Element { kind, .. } => kind_changed_at(*kind, view),
             Self::Task { .. } => indexes.tasks,
+            Self::Work(_) => indexes.work,
             Self::Why(_) => indexes.newest,
             Self::Version | Self::OpenApi => crate::indexes::base(&view.records),
         }
@@ -99,6 +103,7 @@ impl Subject {
             Self::Task { framework, id } => {
                 tasks::details(shared, view, framework.as_deref(), id).await?
             }
+            Self::Work(subject) => subject.read(view)?,
             Self::Why(id) => why::document(shared, view, id).await?,
             Self::Version => {
                 json!({ "mezz_version": env!("CARGO_PKG_VERSION"), "version": VERSION })

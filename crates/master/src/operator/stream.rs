@@ -181,6 +181,7 @@ fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
         | Fact::FrameworkDisconnected { .. }
         | Fact::OfferSent { .. }
         | Fact::OfferEnded { .. }
-        | Fact::WeightsUpdated { .. } => return None,
+        | Fact::WeightsUpdated { .. }
+        | Fact::Work(_) => return None,
     })
 }

@@ -15,6 +15,8 @@ pub(crate) enum Standing {
     Recording,
     /// The writer is behind: nothing is recorded until it has caught up and a new segment begins.
     Behind,
+    /// The state does not fit into the ring: nothing is recorded until it has shrunk.
+    TooLarge,
     /// The writer has given up.
     Ended,
 }
@@ -40,26 +42,39 @@ pub(crate) enum Message {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Queued {
     pub(crate) standing: Standing,
-    /// The size of the last snapshot.
-    pub(crate) snapshot_bytes: u64,
+    /// How many bytes of events a segment has.
+    pub(crate) segment_bytes: u64,
 }
 
 #[derive(Debug, Default)]
 struct State {
     messages: VecDeque<Message>,
     waiting_bytes: usize,
-    snapshot_bytes: u64,
+    segment_bytes: u64,
     closed: bool,
-    ended: bool,
+    /// Unless it is behind.
+    standing: Standing,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     filled: Condvar,
 }
 
 impl Queue {
+    /// A queue for segments with so many bytes of events, until the writer says otherwise.
+    pub(crate) fn new(segment_bytes: u64) -> Self {
+        let state = State {
+            segment_bytes,
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            filled: Condvar::new(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,8 +83,8 @@ impl Queue {
     pub(crate) fn push_events(&self, tape: &mut Tape, most: usize) -> Queued {
         let mut state = self.lock();
         let was_empty = state.messages.is_empty();
-        let standing = if state.ended {
-            Standing::Ended
+        let standing = if state.standing != Standing::Recording {
+            state.standing
         } else if state.waiting_bytes.saturating_add(tape.len()) > most {
             Standing::Behind
         } else {
@@ -87,19 +102,22 @@ impl Queue {
         } else {
             tape.append_to(&mut Vec::new());
         }
-        let snapshot_bytes = state.snapshot_bytes;
+        let segment_bytes = state.segment_bytes;
         drop(state);
         self.wake(was_empty);
         Queued {
             standing,
-            snapshot_bytes,
+            segment_bytes,
         }
     }
 
     pub(crate) fn push(&self, message: Message) {
         let mut state = self.lock();
         let was_empty = state.messages.is_empty();
-        if !state.ended {
+        if state.standing == Standing::TooLarge && matches!(message, Message::Segment { .. }) {
+            state.standing = Standing::Recording;
+        }
+        if state.standing == Standing::Recording {
             state.messages.push_back(message);
         }
         drop(state);
@@ -123,15 +141,16 @@ impl Queue {
         self.filled.notify_all();
     }
 
-    /// Nothing more is taken.
-    pub(crate) fn end(&self) {
+    /// Nothing more is taken: at all, or until a segment begins.
+    pub(crate) fn refuse(&self, standing: Standing) {
         let mut state = self.lock();
-        state.ended = true;
+        state.standing = standing;
         state.messages.clear();
+        state.waiting_bytes = 0;
     }
 
-    pub(crate) fn set_snapshot_bytes(&self, bytes: u64) {
-        self.lock().snapshot_bytes = bytes;
+    pub(crate) fn set_segment_bytes(&self, bytes: u64) {
+        self.lock().segment_bytes = bytes;
     }
 
     /// Everything that waits, once there is something; nothing when nothing more comes.

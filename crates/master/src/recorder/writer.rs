@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mezz_core::Master;
-use mezz_recording::{Header, RecordsHash, begin_segment, checkpoint, end_segment, hash_snapshot};
+use mezz_recording::{
+    Header, RecordsHash, Snapshot, TooLarge, begin_segment, checkpoint, end_segment, hash_state,
+};
 
-use super::queue::{Message, Queue};
-use super::{RecorderOptions, SEGMENTS, ring};
+use super::queue::{Message, Queue, Standing};
+use super::shares::Shares;
+use super::{RecorderOptions, ring};
 
 /// Between two writes: what a kill can cost, and how often an idle master's disk is touched at most.
 const REST: Duration = Duration::from_millis(20);
 
 pub(super) struct Writer {
     folder: PathBuf,
-    max_bytes: u64,
+    shares: Shares,
     run: u64,
     queue: Arc<Queue>,
     segments: u32,
@@ -25,23 +28,12 @@ pub(super) struct Writer {
     records: RecordsHash,
 }
 
-/// Why a recording ends before its master.
-#[derive(Debug, thiserror::Error)]
-enum Stopped {
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error(
-        "the state of the master alone has {snapshot_bytes} bytes: a larger --recorder-size keeps it"
-    )]
-    StateTooLarge { snapshot_bytes: u64 },
-}
-
 impl Writer {
     pub(super) fn new(options: &RecorderOptions, run: u64, queue: Arc<Queue>) -> io::Result<Self> {
         ring::make_folder(&options.folder)?;
         Ok(Self {
             folder: options.folder.clone(),
-            max_bytes: options.max_bytes,
+            shares: Shares::of(options.max_bytes),
             run,
             queue,
             segments: 0,
@@ -55,14 +47,14 @@ impl Writer {
             for message in messages {
                 if let Err(reason) = self.write(message) {
                     tracing::warn!(%reason, "the flight recorder stops");
-                    return self.queue.end();
+                    return self.queue.refuse(Standing::Ended);
                 }
             }
             self.queue.rest(REST);
         }
     }
 
-    fn write(&mut self, message: Message) -> Result<(), Stopped> {
+    fn write(&mut self, message: Message) -> io::Result<()> {
         match message {
             Message::Events(bytes) => self.append(&bytes)?,
             Message::Checkpoint(records) => {
@@ -75,38 +67,54 @@ impl Writer {
                 follows,
             } => self.begin(*core, events_before, follows)?,
             Message::Finish(core) => {
-                let hash = hash_snapshot(&core.snapshot());
-                self.append(&end_segment(hash))?;
+                if self.file.is_some() {
+                    self.append(&end_segment(hash_state(&core)))?;
+                }
             }
         }
         Ok(())
     }
 
-    fn begin(&mut self, core: Master, events_before: u64, follows: bool) -> Result<(), Stopped> {
-        let snapshot = core.snapshot();
+    fn begin(&mut self, core: Master, events_before: u64, follows: bool) -> io::Result<()> {
+        let was_recording = self.file.is_some();
+        let snapshot = match Snapshot::of_at_most(&core, self.shares.most_packed()) {
+            Ok(snapshot) => snapshot,
+            Err(too_large) => return self.pause(&core, follows, too_large),
+        };
         if follows {
-            self.append(&end_segment(hash_snapshot(&snapshot)))?;
+            self.append(&end_segment(snapshot.hash))?;
+        } else if !was_recording && self.segments > 0 {
+            tracing::info!(events_before, "the flight recorder goes on");
         }
-        let snapshot_bytes = snapshot.len() as u64;
-        if snapshot_bytes > self.max_bytes / 4 {
-            return Err(Stopped::StateTooLarge { snapshot_bytes });
-        }
-        self.queue.set_snapshot_bytes(snapshot_bytes);
+        self.queue
+            .set_segment_bytes(self.shares.events_after(&snapshot));
         // The records of the last segment are held for the hash alone: what is new is counted from this state.
         self.records.update(core.records());
+        self.file = Some(ring::create(&self.folder, self.run, self.segments)?);
+        ring::trim(&self.folder, self.shares.older_than(&snapshot))?;
         let header = Header {
             run: self.run,
             segment: self.segments,
             events_before,
             program: core_version(),
-            snapshot: snapshot.into(),
+            snapshot,
         };
-        self.file = Some(ring::create(&self.folder, self.run, self.segments)?);
         self.segments += 1;
-        self.append(&begin_segment(header))?;
-        // A segment is its snapshot and at least as many bytes of events.
-        let room = (self.max_bytes / SEGMENTS).max(2 * snapshot_bytes);
-        ring::trim(&self.folder, self.max_bytes.saturating_sub(room))?;
+        self.append(&begin_segment(header))
+    }
+
+    /// A state that does not fit ends the segment before it; what is in the ring stays.
+    fn pause(&mut self, core: &Master, follows: bool, too_large: TooLarge) -> io::Result<()> {
+        if follows {
+            self.append(&end_segment(hash_state(core)))?;
+        }
+        self.file = None;
+        self.queue.refuse(Standing::TooLarge);
+        tracing::warn!(
+            packed_bytes = too_large.packed_bytes,
+            enough = Shares::enough_for(too_large.packed_bytes),
+            "the state of the master does not fit into half of --recorder-size: nothing is recorded until it has shrunk"
+        );
         Ok(())
     }
 

@@ -83,12 +83,18 @@ fn header(json: &mut Json, shared: &Shared, view: &View) {
         .double(count(&|agent| registered(agent) && !agent.is_active()));
     json.key("unreachable_slaves")
         .double(count(&|agent| agent.state == AgentState::Unreachable));
+    if let Some(domain) = &info.domain {
+        json.key("domain").message(domain);
+    }
     json.key("leader").string(&pid);
     json.key("leader_info").object(|json| {
         json.key("id").string(&info.id);
         json.key("pid").string(&pid);
         json.key("port").integer(info.port);
         json.key("hostname").string(&shared.options.config.hostname);
+        if let Some(domain) = &info.domain {
+            json.key("domain").message(domain);
+        }
     });
     if let Some(log) = &shared.options.log_file {
         json.key("external_log_file").string(&log.to_string_lossy());

@@ -35,9 +35,11 @@ pub(crate) enum ClientError {
     Answer(#[from] serde_json::Error),
     #[error("{what}")]
     NotFound { what: String, hint: String },
-    #[error("'{given}' is the beginning of several ids: {}", candidates.join(", "))]
+    #[error("'{given}' is the {} of several{}: {}", if *is_name { "name" } else { "beginning" }, if *is_name { "" } else { " ids" }, candidates.join(", "))]
     Ambiguous {
         given: String,
+        /// Whether what was given is a whole name.
+        is_name: bool,
         candidates: Vec<String>,
     },
     #[error("{0}")]
@@ -93,7 +95,7 @@ impl ClientError {
                 Some("start a cluster here with `mezz dev`, or name one with --master HOST:PORT or MEZZ_MASTER".to_owned())
             }
             Self::NotFound { hint, .. } => Some(hint.clone()),
-            Self::Ambiguous { .. } => Some("write more of the id".to_owned()),
+            Self::Ambiguous { .. } => Some("write the whole id, or more of it".to_owned()),
             Self::Refused(problem) => problem.hint.clone().or_else(|| {
                 Some("`mezz status` tells how the cluster is, `--help` what this verb takes".to_owned())
             }),

@@ -55,14 +55,24 @@ fn by_beginning(tasks: &[Value], given: &str) -> Result<String, ClientError> {
     one_of(tasks, given, "name")
 }
 
-/// The id in a list that begins so, or whose element has this name.
+/// The id in a list that is meant by a whole name or by the beginning of an id. A whole name goes before a beginning,
+/// and of several with the same name the one that has not ended is meant.
 pub(crate) fn one_of(list: &[Value], given: &str, name: &str) -> Result<String, ClientError> {
-    let named: Vec<&Value> = list.iter().filter(|one| text(one, name) == given).collect();
-    let begun: Vec<&Value> = list
-        .iter()
-        .filter(|one| text(one, "id").starts_with(given))
-        .collect();
-    let meant = if begun.is_empty() { named } else { begun };
+    let mut meant: Vec<&Value> = list.iter().filter(|one| text(one, name) == given).collect();
+    if meant.len() > 1 {
+        let live: Vec<&Value> = meant
+            .iter()
+            .copied()
+            .filter(|one| has_not_ended(one))
+            .collect();
+        if live.len() == 1 {
+            meant = live;
+        }
+    }
+    if meant.is_empty() {
+        let begun = list.iter().filter(|one| text(one, "id").starts_with(given));
+        meant = begun.collect();
+    }
     match meant.as_slice() {
         [] => Err(ClientError::NotFound {
             what: format!("no task has the id '{given}', or one that begins so"),
@@ -70,6 +80,7 @@ pub(crate) fn one_of(list: &[Value], given: &str, name: &str) -> Result<String, 
         }),
         [task] => Ok(text(task, "id").to_owned()),
         several => {
+            let is_name = text(several[0], name) == given;
             let candidates = several
                 .iter()
                 .take(10)
@@ -77,10 +88,15 @@ pub(crate) fn one_of(list: &[Value], given: &str, name: &str) -> Result<String, 
                 .collect();
             Err(ClientError::Ambiguous {
                 given: given.to_owned(),
+                is_name,
                 candidates,
             })
         }
     }
+}
+
+fn has_not_ended(one: &Value) -> bool {
+    one.get("finished_at").is_none_or(Value::is_null)
 }
 
 #[cfg(test)]
@@ -107,7 +123,7 @@ mod tests {
     fn the_beginning_of_several_ids_names_them() {
         let tasks = [
             json!({"id": "ab1", "name": "x"}),
-            json!({"id": "ab2", "name": "ab"}),
+            json!({"id": "ab2", "name": "y"}),
         ];
         let error = by_beginning(&tasks, "ab").expect_err("ambiguous");
         assert_eq!(
@@ -115,5 +131,21 @@ mod tests {
             "'ab' is the beginning of several ids: ab1, ab2"
         );
         assert_eq!(by_beginning(&tasks, "x").expect("a name"), "ab1");
+    }
+
+    #[test]
+    fn a_whole_name_goes_before_a_beginning_and_what_runs_before_what_has_ended() {
+        let mut tasks = vec![
+            json!({"id": "web-1", "name": "web", "finished_at": "2026-01-02T00:00:00Z"}),
+            json!({"id": "web-2", "name": "web", "finished_at": null}),
+            json!({"id": "website-3", "name": "website"}),
+        ];
+        assert_eq!(by_beginning(&tasks, "web").expect("a task"), "web-2");
+        tasks.push(json!({"id": "web-4", "name": "web", "finished_at": null}));
+        let error = by_beginning(&tasks, "web").expect_err("two of them run");
+        assert_eq!(
+            error.to_string(),
+            "'web' is the name of several: web-1, web-2, web-4"
+        );
     }
 }

@@ -202,10 +202,10 @@ pub(crate) const MASTER: &[FlagSpec] = &[
     .default("100%")
     .aliases(&["recovery_slave_removal_limit"]),
     FlagSpec::refused("allocator", Kind::Text, ALLOCATOR).default("hierarchical"),
-    FlagSpec::refused(
+    FlagSpec::built(
         "require_agent_domain",
         Kind::Switch,
-        "fault domains are not built yet",
+        "Whether agents without --domain are refused",
     )
     .default("false"),
     FlagSpec::refused("registry_strict", Kind::Switch, REGISTRY).default("false"),

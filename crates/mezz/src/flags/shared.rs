@@ -44,7 +44,11 @@ pub(crate) const SHARED: &[FlagSpec] = &[
         Kind::Text,
         "What is logged, as a filter such as info,mezz_master=debug; overrides --logging-level",
     ),
-    FlagSpec::refused("domain", Kind::Text, "fault domains are not built yet"),
+    FlagSpec::built(
+        "domain",
+        Kind::Text,
+        "Region and zone, as the JSON of a DomainInfo",
+    ),
     FlagSpec::refused(
         "firewall_rules",
         Kind::Text,

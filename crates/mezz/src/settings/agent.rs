@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Listen, duration, listen, meaning, number, path, size};
+use super::{Listen, domain, duration, listen, meaning, number, path, size};
 use crate::flags::{FlagError, Flags};
 
 /// What an agent does at its start with tasks that still run.
@@ -29,6 +29,7 @@ pub(crate) struct AgentSettings {
     pub(crate) work_dir: Option<PathBuf>,
     pub(crate) resources: Option<String>,
     pub(crate) attributes: Option<String>,
+    pub(crate) domain: Option<mezz_proto::v1::DomainInfo>,
     pub(crate) default_role: String,
     pub(crate) switch_user: bool,
     pub(crate) frameworks_home: Option<PathBuf>,
@@ -63,6 +64,7 @@ impl AgentSettings {
             work_dir: path(flags, "work_dir"),
             resources: flags.text("resources").map(str::to_owned),
             attributes: flags.text("attributes").map(str::to_owned),
+            domain: domain(flags)?,
             default_role: flags.text("default_role").unwrap_or("*").to_owned(),
             switch_user: flags.switch("switch_user"),
             frameworks_home: path(flags, "frameworks_home")

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mezz_resource::Quantities;
 
-use super::{Listen, duration, listen, meaning, number, path, size};
+use super::{Listen, domain, duration, listen, meaning, number, path, size};
 use crate::flags::{FlagError, Flags};
 
 /// Where the master keeps what must outlive it.
@@ -34,6 +34,8 @@ pub(crate) struct MasterSettings {
     pub(crate) role_sorter: mezz_core::Sorter,
     pub(crate) framework_sorter: mezz_core::Sorter,
     pub(crate) root_submissions: bool,
+    pub(crate) domain: Option<mezz_proto::v1::DomainInfo>,
+    pub(crate) require_agent_domain: bool,
     pub(crate) agent_ping_timeout: Duration,
     pub(crate) max_agent_ping_timeouts: u32,
     pub(crate) agent_reregister_timeout: Duration,
@@ -95,6 +97,8 @@ impl MasterSettings {
             role_sorter: sorter(flags, "role_sorter"),
             framework_sorter: sorter(flags, "framework_sorter"),
             root_submissions: flags.switch("root_submissions"),
+            domain: domain(flags)?,
+            require_agent_domain: flags.switch("require_agent_domain"),
             agent_ping_timeout: duration(flags, "agent_ping_timeout"),
             max_agent_ping_timeouts: number(flags, "max_agent_ping_timeouts"),
             agent_reregister_timeout: duration(flags, "agent_reregister_timeout"),

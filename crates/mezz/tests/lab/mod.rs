@@ -9,6 +9,7 @@
 pub mod checks;
 pub mod website;
 
+use std::path::Path;
 use std::time::Duration;
 
 use mezz_testkit::framework::framework_info;
@@ -43,9 +44,20 @@ impl Lab {
         lab
     }
 
+    /// A master and one agent, both run by a program that becomes `mezz`.
+    pub fn run_by(program: &Path) -> Self {
+        let mut lab = Self::master_run_by(program, &[]);
+        lab.start_agent(&[]);
+        lab
+    }
+
     /// A master without agents.
     pub fn master_alone(flags: &[&str]) -> Self {
-        let mut cluster = TempCluster::new(env!("CARGO_BIN_EXE_mezz")).unwrap();
+        Self::master_run_by(Path::new(env!("CARGO_BIN_EXE_mezz")), flags)
+    }
+
+    fn master_run_by(program: &Path, flags: &[&str]) -> Self {
+        let mut cluster = TempCluster::new(program).unwrap();
         let master = cluster.master(flags).unwrap();
         let master_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         Self {

@@ -1,9 +1,12 @@
 //! A web server that checks look at: it answers what the test wants.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Serves until the test ends; `/moved` leads to `/`.
 pub struct Website {
@@ -15,6 +18,21 @@ pub struct Website {
 impl Website {
     /// On an address of the loopback, at any port.
     pub fn start(address: &str, status: u16) -> Self {
+        Self::start_with(address, status, None)
+    }
+
+    /// The same over TLS, with a certificate that nobody trusts and whose day is over.
+    pub fn start_with_tls(address: &str, status: u16) -> Self {
+        let certificate = CertificateDer::from(&include_bytes!("tls/certificate.der")[..]);
+        let key = PrivatePkcs8KeyDer::from(&include_bytes!("tls/key.der")[..]);
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key.into())
+            .unwrap();
+        Self::start_with(address, status, Some(Arc::new(config)))
+    }
+
+    fn start_with(address: &str, status: u16, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let status = Arc::new(AtomicU16::new(status));
@@ -23,8 +41,15 @@ impl Website {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 count.fetch_add(1, Ordering::SeqCst);
+                let status = answer.load(Ordering::SeqCst);
                 // A visitor that has gone does no harm.
-                let _ = serve(stream, answer.load(Ordering::SeqCst));
+                let _ = match &tls {
+                    None => serve(stream, status),
+                    Some(config) => {
+                        let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+                        serve(StreamOwned::new(connection, stream), status)
+                    }
+                };
             }
         });
         Self {
@@ -45,8 +70,8 @@ impl Website {
     }
 }
 
-fn serve(stream: TcpStream, status: u16) -> std::io::Result<()> {
-    let mut reader = BufReader::new(&stream);
+fn serve(mut stream: impl Read + Write, status: u16) -> std::io::Result<()> {
+    let mut reader = BufReader::new(&mut stream);
     let mut first = String::new();
     reader.read_line(&mut first)?;
     let mut line = String::new();
@@ -60,8 +85,9 @@ fn serve(stream: TcpStream, status: u16) -> std::io::Result<()> {
     };
     let body = "fine";
     let length = body.len();
-    (&stream).write_all(
+    stream.write_all(
         format!("HTTP/1.1 {status} X\r\n{location}Content-Length: {length}\r\n\r\n{body}")
             .as_bytes(),
-    )
+    )?;
+    stream.flush()
 }

@@ -62,7 +62,7 @@ pub enum PatternError {
 /// A compiled expression; in a snapshot it is its text.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     source: String,
     regex: meta::Regex,
 }
@@ -122,7 +122,7 @@ impl Pattern {
         })
     }
 
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
 }

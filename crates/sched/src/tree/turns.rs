@@ -7,7 +7,7 @@ use super::visit::Visitor;
 use super::{Client, Phase, ROOT, RoleNode, RoleTree, Tally};
 use crate::ids::{FrameworkIndex, Leaf, LeafNumber, RoleIndex, Slot};
 use crate::scalars::NameTable;
-use crate::share::{Share, UNIT_WEIGHT};
+use crate::share::{Rate, Share, UNIT_WEIGHT};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
@@ -53,6 +53,9 @@ impl<T: Copy> Ranked<T> {
     }
 }
 
+/// So many in front are looked through one by one.
+const FEW: usize = 8;
+
 /// Items in the order of their turns.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Turns<T>(Vec<Ranked<T>>);
@@ -72,9 +75,7 @@ impl<T: Copy + PartialEq> Turns<T> {
     }
 
     fn remove(&mut self, ranked: Ranked<T>, tie: impl Fn(T, T) -> Ordering) {
-        let at = self
-            .0
-            .partition_point(|own| own.compare(&ranked, &tie) == Ordering::Less);
+        let at = self.place_of(&ranked, &tie);
         debug_assert!(self.0.get(at).is_some_and(|own| own.item == ranked.item));
         if at < self.0.len() {
             self.0.remove(at);
@@ -83,25 +84,36 @@ impl<T: Copy + PartialEq> Turns<T> {
 
     /// Moves an item to where its new rank belongs.
     fn reposition(&mut self, from: Ranked<T>, to: Ranked<T>, tie: impl Fn(T, T) -> Ordering) {
-        let at = if self.0.len() == 1 {
-            0
-        } else {
-            self.0
-                .partition_point(|own| own.compare(&from, &tie) == Ordering::Less)
-        };
+        let at = self.place_of(&from, &tie);
         let Some(item) = self.0.get_mut(at) else {
             return;
         };
         debug_assert!(item.item == from.item);
         *item = to;
         let is_before = |own: &Ranked<T>| own.compare(&to, &tie) == Ordering::Less;
-        let passed = self.0[at + 1..].partition_point(is_before);
-        if passed > 0 {
+        // Most often it stays between its neighbours.
+        if self.0.get(at + 1).is_some_and(is_before) {
+            let last = self.0.len() - 1;
+            // Or it goes to the end, since it has just been served.
+            let passed = if is_before(&self.0[last]) {
+                last - at
+            } else {
+                1 + self.0[at + 2..last].partition_point(is_before)
+            };
             self.0[at..=at + passed].rotate_left(1);
-        } else {
-            let before = self.0[..at].partition_point(is_before);
+        } else if at > 0 && !is_before(&self.0[at - 1]) {
+            let before = self.0[..at - 1].partition_point(is_before);
             self.0[before..=at].rotate_right(1);
         }
+    }
+
+    fn place_of(&self, ranked: &Ranked<T>, tie: impl Fn(T, T) -> Ordering) -> usize {
+        let is_it = |own: &Ranked<T>| own.item == ranked.item;
+        let front = &self.0[..self.0.len().min(FEW)];
+        front.iter().position(is_it).unwrap_or_else(|| {
+            self.0
+                .partition_point(|own| own.compare(ranked, &tie) == Ordering::Less)
+        })
     }
 
     fn sort(&mut self, tie: impl Fn(T, T) -> Ordering) {
@@ -190,8 +202,15 @@ impl RoleTree {
         if !self.is_listed(parent, entry) {
             return;
         }
+        if entry == Entry::Own {
+            self.weigh(entry, parent);
+        }
         let ranked = Ranked::new(self.tally(parent, entry), entry);
         let mut turns = std::mem::take(&mut self.node_mut(parent).turns);
+        if let [only] = turns.0.as_mut_slice() {
+            self.weigh(only.item, parent);
+            *only = Ranked::new(self.tally(parent, only.item), only.item);
+        }
         turns.insert(ranked, |left, right| self.by_entry_path(left, right));
         self.node_mut(parent).turns = turns;
     }
@@ -208,7 +227,11 @@ impl RoleTree {
         true
     }
 
-    pub(super) fn weigh(&mut self, entry: Entry, parent: RoleIndex, names: &NameTable) {
+    /// Computes the share of an entry; stale ones are all computed later.
+    pub(super) fn weigh(&mut self, entry: Entry, parent: RoleIndex) {
+        if self.orders == Orders::Stale {
+            return;
+        }
         let slot = match entry {
             Entry::Own => parent,
             Entry::Role(role) => role,
@@ -217,24 +240,22 @@ impl RoleTree {
             return;
         };
         match entry {
-            Entry::Own => node.own.weigh(&self.totals, names, UNIT_WEIGHT),
-            Entry::Role(_) => node.subtree.weigh(&self.totals, names, node.weight),
+            Entry::Own => node.own.weigh(&self.rates, UNIT_WEIGHT),
+            Entry::Role(_) => node.subtree.weigh(&self.rates, node.weight),
         }
     }
 
-    pub(super) fn retally(
-        &mut self,
-        parent: RoleIndex,
-        entry: Entry,
-        names: &NameTable,
-        change: impl Fn(&mut Tally),
-    ) {
+    pub(super) fn retally(&mut self, parent: RoleIndex, entry: Entry, change: impl Fn(&mut Tally)) {
         let from = Ranked::new(self.tally(parent, entry), entry);
         match entry {
             Entry::Own => change(&mut self.node_mut(parent).own),
             Entry::Role(role) => change(&mut self.node_mut(role).subtree),
         }
-        self.weigh(entry, parent, names);
+        // What has no siblings to take turns with is weighed when the first of them comes.
+        if entry == Entry::Own && self.node(parent).turns.0.len() <= 1 {
+            return;
+        }
+        self.weigh(entry, parent);
         if self.is_listed(parent, entry) {
             let to = Ranked::new(self.tally(parent, entry), entry);
             let mut turns = std::mem::take(&mut self.node_mut(parent).turns);
@@ -267,22 +288,18 @@ impl RoleTree {
         node.client_turns.remove(ranked, by_framework);
     }
 
-    pub(super) fn retally_client(
-        &mut self,
-        leaf: Leaf,
-        names: &NameTable,
-        change: impl Fn(&mut Tally),
-    ) {
+    pub(super) fn retally_client(&mut self, leaf: Leaf, change: impl Fn(&mut Tally)) {
         let Some(node) = self.nodes[leaf.role.slot()].as_mut() else {
             return;
         };
-        let Some(client) = node.clients.get_mut(&leaf.framework) else {
-            return;
-        };
+        let client = node.clients.entry(leaf.framework).or_default();
         let from = Ranked::new(&client.tally, seat(leaf.framework, client));
         change(&mut client.tally);
-        client.tally.weigh(&self.totals, names, UNIT_WEIGHT);
-        if client.phase == Phase::Active && self.orders == Orders::Fresh {
+        if self.orders == Orders::Stale {
+            return;
+        }
+        client.tally.weigh(&self.rates, UNIT_WEIGHT);
+        if client.phase == Phase::Active {
             let to = Ranked::new(&client.tally, seat(leaf.framework, client));
             node.client_turns.reposition(from, to, by_framework);
         }
@@ -303,12 +320,17 @@ impl RoleTree {
         if self.orders == Orders::Fresh {
             return;
         }
+        let totals = (0..names.len()).map(|index| {
+            let counts = names.is_fair(index);
+            Rate::of(if counts { self.totals.get(index) } else { 0 })
+        });
+        self.rates = totals.collect();
         for node in self.nodes.iter_mut().flatten() {
-            node.own.weigh(&self.totals, names, UNIT_WEIGHT);
-            node.subtree.weigh(&self.totals, names, node.weight);
+            node.own.weigh(&self.rates, UNIT_WEIGHT);
+            node.subtree.weigh(&self.rates, node.weight);
             node.client_turns.0.clear();
             for (framework, client) in &mut node.clients {
-                client.tally.weigh(&self.totals, names, UNIT_WEIGHT);
+                client.tally.weigh(&self.rates, UNIT_WEIGHT);
                 if client.phase == Phase::Active {
                     node.client_turns
                         .0

@@ -3,7 +3,8 @@
 
 use mezz_resource::{Quantities, Resources, parse};
 use mezz_sched::{
-    AgentIndex, AgentSpec, Capability, Config, FrameworkIndex, FrameworkSpec, Grant, Scheduler,
+    AgentIndex, AgentSpec, Capability, Config, Demand, DemandKey, DemandPlacement, FrameworkIndex,
+    FrameworkSpec, Grant, GroupKey, PortsWanted, Preemption, Scheduler,
 };
 use std::sync::Arc;
 
@@ -131,4 +132,57 @@ pub fn show(grant: &Grant) -> String {
         grant.role,
         grant.resources.unallocated()
     )
+}
+
+/// One instance of a demand in the role, with nothing else asked for.
+pub fn demand(role: &str, request: &str, count: u64) -> Demand {
+    Demand {
+        role: role.into(),
+        priority: 0,
+        count,
+        gang: false,
+        request: Arc::new(res(request)),
+        ports: PortsWanted::default(),
+        group: GroupKey(0),
+        rules: Arc::default(),
+        preempts: Preemption::Nothing,
+        preemptible: false,
+    }
+}
+
+/// The framework whose work is placed.
+pub const NATIVE: FrameworkIndex = FrameworkIndex(1000);
+
+impl Lab {
+    pub fn want(&mut self, key: u64, demand: Demand) -> &mut Self {
+        self.sched.set_demand(NATIVE, DemandKey(key), demand);
+        self.sched.check_integrity().unwrap();
+        self
+    }
+
+    /// One cycle; all that was placed.
+    pub fn place(&mut self) -> Vec<DemandPlacement> {
+        self.cycle();
+        self.placed()
+    }
+
+    /// What was placed and not yet taken.
+    pub fn placed(&mut self) -> Vec<DemandPlacement> {
+        std::iter::from_fn(|| self.sched.take_placement()).collect()
+    }
+
+    /// One cycle in the short form `demand@agent`.
+    pub fn places(&mut self) -> Vec<String> {
+        let placed = self.place();
+        let show = |own: &DemandPlacement| format!("d{}@a{}", own.demand.0, own.agent.0);
+        placed.iter().map(show).collect()
+    }
+
+    /// An instance ends.
+    pub fn end(&mut self, placed: &DemandPlacement) {
+        self.sched.instance_removed(placed.instance);
+        self.sched
+            .release(self.now, placed.framework, placed.agent, &placed.resources);
+        self.sched.check_integrity().unwrap();
+    }
 }

@@ -173,7 +173,7 @@ impl Workloads {
         self.records.frozen = false;
         effects.delete("work/frozen".into());
         self.release_kills(effects);
-        service::wake_all(self);
+        service::on_thaw(self);
         job::on_thaw(self, effects);
         Reply::Done
     }

@@ -1,0 +1,234 @@
+//! Between the kernel and the controllers of users' objects: their events in, their effects out. It decides nothing: what
+//! is wanted comes from the controllers, where it goes from the ledger.
+
+mod instances;
+mod timers;
+
+use std::sync::Arc;
+
+use mezz_spec::Spec;
+use mezz_workload as work;
+use work::call::Call;
+use work::event::AgentNews;
+
+use crate::durable::PREFIX;
+use crate::effect::{Effect, Effects, Reply, StoreOperation};
+use crate::event::TimerKey;
+use crate::fact::Fact;
+use crate::key::{AgentKey, RequestKey, TaskKey, Token};
+use crate::master::Master;
+use crate::records::AgentState;
+
+pub(crate) use instances::Place;
+
+/// What the kernel keeps of the controllers' work beside their own state.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct WorkState {
+    pub(crate) controllers: work::Workloads,
+    /// When each of their timers is due, in wall time.
+    timers: std::collections::BTreeMap<work::event::TimerKey, crate::time::Wall>,
+    /// Tasks of instances, as the ledger counts them.
+    handles: std::collections::BTreeMap<TaskKey, mezz_sched::InstanceHandle>,
+    /// Statuses of the built-in framework's tasks that the controllers have not heard.
+    touched: Vec<work::event::Event>,
+    /// Agents whose news they have not heard.
+    agents: Vec<AgentKey>,
+    /// Whether their records differ from those that readers see.
+    changed: bool,
+    /// Whether they were told that every agent has reported or was given up.
+    reconciled: bool,
+}
+
+impl WorkState {
+    /// The timers that must be armed.
+    pub(crate) fn timer_keys(&self) -> impl Iterator<Item = TimerKey> {
+        self.timers.keys().copied().map(TimerKey::Work)
+    }
+}
+
+impl Master {
+    pub(crate) fn on_work(&mut self, request: RequestKey, call: Call, effects: &mut Effects) {
+        if let Some(refusal) = not_built(&call) {
+            let reply = Reply::Work(Box::new(work::call::Reply::Refused(refusal)));
+            return effects.reply(request, reply);
+        }
+        let event = work::event::Event::Call {
+            request: work::key::RequestKey(request.0),
+            call: Box::new(call),
+        };
+        self.tell_work(event, None, effects);
+    }
+
+    /// Hands an event to the controllers and does what they want; `place` is what a `Launch` takes.
+    pub(crate) fn tell_work(
+        &mut self,
+        event: work::event::Event,
+        mut place: Option<Place>,
+        effects: &mut Effects,
+    ) {
+        let mut wanted = work::effect::Effects::default();
+        self.work.controllers.handle(self.now, event, &mut wanted);
+        self.work.changed = true;
+        for effect in wanted.list {
+            self.do_work(effect, &mut place, effects);
+        }
+        if let Some(place) = place {
+            self.give_back(place);
+        }
+    }
+
+    fn do_work(
+        &mut self,
+        effect: work::effect::Effect,
+        place: &mut Option<Place>,
+        effects: &mut Effects,
+    ) {
+        use work::effect::Effect as Wanted;
+        match effect {
+            Wanted::Reply { request, reply } => {
+                let after = self.last_token();
+                effects.list.push(Effect::Reply {
+                    request: RequestKey(request.0),
+                    reply: Reply::Work(Box::new(reply)),
+                    after,
+                });
+            }
+            Wanted::Persist(operations) => {
+                let operations = operations.into_iter().map(operation).collect();
+                self.persist(operations, effects);
+            }
+            Wanted::Demand { key, demand } => self.state_demand(key, *demand, effects),
+            Wanted::Withdraw(key) => self.sched.withdraw(key),
+            Wanted::Launch(launch) => {
+                if let Some(place) = place.take() {
+                    self.launch_instance(*launch, place, effects);
+                }
+            }
+            Wanted::Decline => {
+                if let Some(place) = place.take() {
+                    self.give_back(place);
+                }
+            }
+            Wanted::Expect { task, .. } => self.expect_instance(*task, effects),
+            Wanted::Kill {
+                instance,
+                grace_period_ns,
+                // Refused at the way in, until agents run it.
+                pre_stop: _,
+            } => self.kill_instance(&instance, grace_period_ns, effects),
+            Wanted::SetTimer { key, at } => self.set_work_timer(key, at, effects),
+            Wanted::CancelTimer(key) => self.cancel_work_timer(key, effects),
+            Wanted::Fact(fact) => self.emit(Fact::Work(fact), effects),
+        }
+    }
+
+    /// The newest write: what is released after it is released after all that was written before.
+    fn last_token(&self) -> Option<Token> {
+        (self.numbers.token > 0).then_some(Token(self.numbers.token))
+    }
+
+    /// What the store held goes to the controllers under their own keys.
+    pub(crate) fn restore_work(
+        &mut self,
+        snapshot: Vec<(String, bytes::Bytes)>,
+        effects: &mut Effects,
+    ) {
+        let own = snapshot
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?.to_owned(), value)))
+            .collect();
+        self.tell_work(work::event::Event::Restored(own), None, effects);
+    }
+
+    /// What an instance needs to know of its agent.
+    fn work_agent(&self, agent: AgentKey) -> work::event::AgentInfo {
+        let record = self.agent(agent);
+        let domain = record.info.domain.as_ref();
+        let fault = domain.and_then(|domain| domain.fault_domain.as_ref());
+        work::event::AgentInfo {
+            id: Arc::clone(&record.id),
+            hostname: record.info.hostname.as_str().into(),
+            ip: Arc::clone(&record.ip),
+            region: fault.map(|fault| fault.region.name.as_str().into()),
+            zone: fault.map(|fault| fault.zone.name.as_str().into()),
+        }
+    }
+
+    /// Keeps what concerns the controllers of a fact until the event is done.
+    pub(crate) fn note_for_work(&mut self, fact: &Fact) {
+        if let Fact::AgentAdded { agent }
+        | Fact::AgentReregistered { agent }
+        | Fact::AgentUnreachable { agent }
+        | Fact::AgentRemoved { agent, .. } = fact
+        {
+            self.work.agents.push(*agent);
+        }
+    }
+
+    /// Tells the controllers what became of an agent.
+    fn tell_of_agent(&mut self, agent: AgentKey, effects: &mut Effects) {
+        let id = Arc::clone(&self.agent(agent).id);
+        let news = match self.agent(agent).state {
+            AgentState::Connected => AgentNews::Up(self.work_agent(agent)),
+            AgentState::Unreachable => AgentNews::Unreachable(id),
+            AgentState::Gone | AgentState::Removed => AgentNews::Gone(id),
+            AgentState::Recovered | AgentState::Disconnected => return,
+        };
+        self.tell_work(work::event::Event::Agent(news), None, effects);
+    }
+
+    /// After each event: statuses that the controllers have not heard, and the end of the wait for agents.
+    pub(crate) fn settle_work(&mut self, effects: &mut Effects) {
+        while !self.work.agents.is_empty() || !self.work.touched.is_empty() {
+            for agent in std::mem::take(&mut self.work.agents) {
+                self.tell_of_agent(agent, effects);
+            }
+            for event in std::mem::take(&mut self.work.touched) {
+                self.tell_work(event, None, effects);
+            }
+        }
+        if !self.work.reconciled && self.records.master.elected_at.is_some() {
+            let waits = self
+                .records
+                .agents
+                .iter()
+                .any(|(_, agent)| agent.state == AgentState::Recovered);
+            if !waits {
+                self.work.reconciled = true;
+                self.tell_work(work::event::Event::Reconciled, None, effects);
+            }
+        }
+        if std::mem::take(&mut self.work.changed) {
+            self.records.work = self.work.controllers.records().clone();
+        }
+    }
+}
+
+/// What the schema has room for, but no agent does yet.
+fn not_built(call: &Call) -> Option<work::call::Refusal> {
+    let Call::Apply { objects, .. } = call else {
+        return None;
+    };
+    objects.iter().find_map(|object| {
+        let containers = match &object.spec {
+            Spec::Service(service) => &service.template.containers,
+            Spec::Job(job) => &job.template.containers,
+            _ => return None,
+        };
+        let position = containers.iter().position(|own| own.pre_stop.is_some())?;
+        Some(work::call::Refusal::Invalid {
+            kind: object.spec.kind(),
+            name: object.name.to_string(),
+            path: format!("/spec/template/containers/{position}/pre_stop"),
+            message: "pre_stop is not built yet; leave it out, and use kill.drain".into(),
+        })
+    })
+}
+
+fn operation((key, value): (String, Option<bytes::Bytes>)) -> StoreOperation {
+    let key = format!("{PREFIX}{key}");
+    match value {
+        Some(value) => StoreOperation::Put { key, value },
+        None => StoreOperation::Delete { key },
+    }
+}

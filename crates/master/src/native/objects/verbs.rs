@@ -1,0 +1,140 @@
+//! Verbs upon an object: `POST /v1/KIND/NAME:VERB`.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use mezz_http::{Request, Response, respond};
+use mezz_spec::service::Replicas;
+use mezz_spec::{Kind, Name};
+use mezz_workload::call::{Call, Conflict};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::super::given::Given;
+use super::super::parameters;
+use super::super::problems::{allow, bad_request, not_found, unreadable};
+use super::{answers, ask, conflict};
+use crate::shared::Shared;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scale {
+    replicas: Replicas,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Rollback {
+    to: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Run {
+    parameters: BTreeMap<String, String>,
+    id: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct OfRun {
+    from: Option<String>,
+    node: Option<String>,
+}
+
+/// Does what a verb says to an object; `verb` is what follows the colon.
+pub(in super::super) async fn act(
+    shared: &Shared,
+    request: &mut Request,
+    kind: Kind,
+    name: Name,
+    verb: &str,
+) -> Result<Response, Response> {
+    allow(request, &[Method::POST])?;
+    let given = Given::check(&request.query(), &[parameters::CONFLICT])?;
+    let conflict = conflict(&given);
+    let body = request
+        .read_body()
+        .await
+        .map_err(|refused| unreadable(&refused))?;
+    let call = call(kind, name, verb, conflict, &body)?;
+    let reply = ask(shared, call).await?;
+    Ok(respond::json(answers::reply(&reply).to_string()))
+}
+
+fn call(
+    kind: Kind,
+    name: Name,
+    verb: &str,
+    conflict: Conflict,
+    body: &[u8],
+) -> Result<Call, Response> {
+    Ok(match (kind, verb) {
+        (Kind::Service, "scale") => {
+            let Scale { replicas } = required(body)?;
+            Call::Scale {
+                name,
+                replicas,
+                conflict,
+            }
+        }
+        (Kind::Service, "restart") => Call::Restart { name, conflict },
+        (Kind::Service, "rollback") => {
+            let Rollback { to } = optional(body)?;
+            Call::Rollback { name, to, conflict }
+        }
+        (Kind::Service | Kind::Cron, "pause") => Call::Pause { name },
+        (Kind::Service | Kind::Cron, "resume") => Call::Resume { name },
+        (Kind::Service, "abort") => Call::Abort { name },
+        (Kind::Service | Kind::Job, "reset-backoff") => Call::ResetBackoff { name },
+        (Kind::Job | Kind::Dag, "run") => {
+            let Run { parameters, id } = optional(body)?;
+            Call::Run {
+                name,
+                parameters,
+                id,
+            }
+        }
+        (Kind::Job | Kind::Dag, verb) => return of_run(name, verb, body),
+        _ => return Err(unknown(kind, verb)),
+    })
+}
+
+/// `stop`, `resume` and `mark-succeeded` of a run: `:VERB:RUN`.
+fn of_run(name: Name, verb: &str, body: &[u8]) -> Result<Call, Response> {
+    let Some((verb, run)) = verb.split_once(':') else {
+        return Err(unknown(Kind::Job, verb));
+    };
+    let run = run.to_owned();
+    let OfRun { from, node } = optional(body)?;
+    match verb {
+        "stop" => Ok(Call::StopRun { name, run }),
+        "resume" => Ok(Call::ResumeRun { name, run, from }),
+        "mark-succeeded" => Ok(Call::MarkSucceeded { name, run, node }),
+        _ => Err(unknown(Kind::Job, verb)),
+    }
+}
+
+fn unknown(kind: Kind, verb: &str) -> Response {
+    let verbs = match kind {
+        Kind::Service => "scale, restart, rollback, pause, resume, abort, reset-backoff",
+        Kind::Cron => "pause, resume",
+        Kind::Job | Kind::Dag => "run, stop:RUN, resume:RUN, mark-succeeded:RUN",
+        Kind::Group | Kind::Secret | Kind::Config => "none",
+    };
+    not_found(
+        &format!("a {kind} knows no verb '{verb}'"),
+        &format!("verbs of a {kind}: {verbs}"),
+    )
+}
+
+fn required<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+    serde_json::from_slice(body).map_err(|error| bad_request(&format!("the body: {error}")))
+}
+
+fn optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Response> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    required(body)
+}
