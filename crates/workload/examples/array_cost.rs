@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
 use mezz_proto::v1::TaskState;
 use mezz_spec::{Kind, Name, Object, Spec};
 use mezz_state::time::{Mono, Now, Wall};
@@ -49,7 +48,7 @@ fn main() {
                 Effect::Persist(writes) => {
                     let bytes = writes
                         .iter()
-                        .map(|(_, value)| value.as_ref().map_or(0, Bytes::len));
+                        .map(|(_, value)| value.as_ref().map_or(0, bytes::Bytes::len));
                     written += bytes.sum::<usize>() as u64;
                 }
                 Effect::Demand { key, demand } => {

@@ -1,5 +1,6 @@
 //! Instances as tasks of the built-in framework: launched where the ledger says, expected after a restart, told of.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mezz_proto::v1;
@@ -37,21 +38,28 @@ impl Master {
 
     /// Launches what the ledger has placed in this cycle.
     pub(crate) fn place_instances(&mut self, effects: &mut Effects) {
-        while let Some(placed) = self.sched.take_placement() {
-            let role = placed.resources.allocation_role().cloned();
-            let place = Place {
-                agent: AgentKey(placed.agent.0),
-                role: role.unwrap_or_else(|| "*".into()),
-                handle: placed.instance,
-                resources: placed.resources,
-            };
-            let event = Event::Placed(Placed {
-                demand: placed.demand,
-                agent: self.work_agent(place.agent),
-                ports: placed.ports,
-                resources: place.resources.to_proto(),
-            });
-            self.tell_work(event, Some(place), effects);
+        loop {
+            let (mut events, mut places) = (Vec::new(), VecDeque::new());
+            while let Some(placed) = self.sched.take_placement() {
+                let role = placed.resources.allocation_role().cloned();
+                let place = Place {
+                    agent: AgentKey(placed.agent.0),
+                    role: role.unwrap_or_else(|| "*".into()),
+                    handle: placed.instance,
+                    resources: placed.resources,
+                };
+                events.push(Event::Placed(Placed {
+                    demand: placed.demand,
+                    agent: self.work_agent(place.agent),
+                    ports: placed.ports,
+                    resources: place.resources.to_proto(),
+                }));
+                places.push_back(place);
+            }
+            if events.is_empty() {
+                return;
+            }
+            self.tell_work_all(events, places, effects);
         }
     }
 
