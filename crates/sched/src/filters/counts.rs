@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 /// The refusals of each role at one moment; a copy costs nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FilterCounts(Arc<Vec<Option<(Arc<str>, usize)>>>);
+pub struct FilterCounts(Arc<Vec<Option<Count>>>);
+
+/// A role with its refusals.
+type Count = (Arc<str>, usize);
 
 impl FilterCounts {
     /// How many stand in a role.
