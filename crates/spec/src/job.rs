@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::placement::Placement;
 use crate::quantity::{Share, Span};
-use crate::service::Backoff;
+use crate::service::{Backoff, Wait};
 use crate::template::{Template, is_default};
 
 /// The largest array.
@@ -48,6 +48,11 @@ pub struct Job {
     /// So long one attempt may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_timeout: Option<Span>,
+    /// An attempt on an agent that cannot be reached for so long is given up, which does not count as a failure, and its
+    /// index is started again; the attempt is ended should it come back. `never` waits for the agent, or for somebody to
+    /// declare it gone.
+    #[serde(default = "five_minutes")]
+    pub lost_after: Wait,
     /// So long a run may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Span>,
@@ -129,6 +134,10 @@ impl Default for History {
 
 fn one() -> u32 {
     1
+}
+
+fn five_minutes() -> Wait {
+    Wait::Span(Span::seconds(300))
 }
 
 fn ten() -> u32 {

@@ -96,7 +96,7 @@ impl Workloads {
                 self.kill_instances(&ids, scale_down, effects)
             }
             Call::ResetBackoff { name } => match self.key_of(Kind::Service, &name) {
-                Some(key) => service::reset_backoff(self, key, effects),
+                Some(key) => Ok(service::reset_backoff(self, key, effects)),
                 None => job::reset_backoff(self, &name, effects),
             },
             Call::Freeze => Ok(self.freeze(effects)),

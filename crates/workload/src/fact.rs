@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use mezz_spec::{Kind, Name};
+use mezz_state::time::Wall;
 
+use crate::cron::due::Missed;
 use crate::key::{InstanceKey, ObjectKey, RolloutKey, RunKey};
 
 /// Something that happened. Keys can be resolved in the view published with the fact.
@@ -49,5 +51,12 @@ pub enum Fact {
     CronFired {
         object: ObjectKey,
         run: Option<RunKey>,
+    },
+    /// Fire-times passed for which nothing was started.
+    CronMissed {
+        object: ObjectKey,
+        count: u64,
+        last: Wall,
+        reason: Missed,
     },
 }

@@ -19,6 +19,7 @@ mod naming;
 mod objects;
 pub mod records;
 mod restore;
+mod runs;
 mod service;
 mod stored;
 mod why;

@@ -9,6 +9,7 @@ use mezz_spec::{Kind, Name, Spec};
 use mezz_state::pages::Pages;
 use mezz_state::time::Wall;
 
+pub use crate::cron::due::Missed;
 use crate::event::{AgentInfo, CheckFound};
 use crate::key::{InstanceKey, ObjectKey, RolloutKey, RunKey};
 
@@ -124,7 +125,13 @@ pub struct CronStatus {
     pub decided_until: Wall,
     pub next_at: Option<Wall>,
     pub last_run: Option<Box<str>>,
+    /// Fire-times that were not honoured, and of the last of them why.
     pub missed: u64,
+    pub last_missed: Option<(Wall, Missed)>,
+    /// Somebody paused it.
+    pub paused: bool,
+    /// Runs of a job of its own.
+    pub runs: JobStatus,
 }
 
 /// The act of moving a service to a generation.
@@ -204,11 +211,16 @@ pub struct RunRecord {
     pub cause: Cause,
     pub state: RunState,
     pub created_at: Wall,
+    /// When it was let go: none while it waits for an earlier run of its cron to end.
+    pub begun_at: Option<Wall>,
+    /// When something of it was started first.
     pub started_at: Option<Wall>,
     pub ended_at: Option<Wall>,
     pub counts: Counts,
     /// The last ends of attempts, newest last, bounded.
     pub ends: Vec<AttemptEnd>,
+    /// Once it has ended: indices that failed for good, ascending, bounded.
+    pub failed_indices: Vec<u32>,
     pub message: Box<str>,
     /// Of a dag: by node.
     pub nodes: BTreeMap<String, NodeState>,
@@ -273,7 +285,7 @@ pub enum NodeState {
     Waiting,
     Running { run: RunKey, attempt: u32 },
     Succeeded { run: Option<RunKey> },
-    Failed { run: RunKey },
+    Failed { run: Option<RunKey> },
     Skipped,
 }
 

@@ -44,8 +44,11 @@ impl Workloads {
         dag::restore(self, &sections, &by_uid, effects);
         cron::restore(self, &sections, &by_uid, effects);
         self.restore_slots();
+        // Ids of instances follow from this number: those of an earlier master must not come again.
+        self.launches = self.wall().0;
         self.stage = Stage::Reconciling;
         service::wake_all(self);
+        cron::wake_all(self, effects);
     }
 
     fn restore_object(&mut self, object: StoredObject, by_uid: &mut BTreeMap<String, ObjectKey>) {
@@ -111,7 +114,8 @@ fn sections(pairs: Vec<(String, Bytes)>) -> Sections {
     sections
 }
 
-fn slots<T>(pages: &mezz_state::pages::Pages<T>) -> mezz_state::pages::Slots {
+/// Slots other than those that these records use.
+pub(crate) fn slots<T>(pages: &mezz_state::pages::Pages<T>) -> mezz_state::pages::Slots {
     mezz_state::pages::Slots::around(
         pages
             .iter()

@@ -166,12 +166,20 @@ pub(crate) fn wake_all(w: &mut Workloads) {
     w.services.agenda.extend(all);
 }
 
+/// Things go on; the time that they stood still is nobody's delay.
+pub(crate) fn on_thaw(w: &mut Workloads) {
+    let now = w.wall();
+    let all: Vec<ObjectKey> = w.services.states.keys().copied().collect();
+    for key in all {
+        if let Some(rollout) = w.rollout_mut(key) {
+            rollout.progressed_at = now;
+        }
+        wake(w, key);
+    }
+}
+
 /// Forgets the failures of a service: it starts again at once.
-pub(crate) fn reset_backoff(
-    w: &mut Workloads,
-    key: ObjectKey,
-    effects: &mut Effects,
-) -> Result<Reply, Refusal> {
+pub(crate) fn reset_backoff(w: &mut Workloads, key: ObjectKey, effects: &mut Effects) -> Reply {
     if let Some(state) = w.service_mut(key) {
         for revision in state.durable.revisions.values_mut() {
             revision.failures = backoff::Failures::default();
@@ -179,7 +187,7 @@ pub(crate) fn reset_backoff(
     }
     w.write_service(key, effects);
     wake(w, key);
-    Ok(Reply::Done)
+    Reply::Done
 }
 
 /// Counts an instance as what it is now; whether that has changed anything.

@@ -4,18 +4,23 @@ use mezz_spec::quantity::Span;
 use mezz_spec::{Kind, Name};
 use mezz_state::time::{MILLISECOND_NS, Wall};
 
+use crate::key::RunKey;
 use crate::records::Owner;
-use crate::service;
 use crate::workloads::{Stage, Workloads};
+use crate::{cron, dag, job, service};
 
 impl Workloads {
     /// Why an object stands as it does; none when there is no such object.
     pub fn why(&self, kind: Kind, name: &Name, now: Wall) -> Option<Vec<String>> {
         let key = self.key_of(kind, name)?;
         let mut reasons = self.why_everything();
-        if kind == Kind::Service {
-            reasons.extend(service::why(self, key, now));
-        }
+        reasons.extend(match kind {
+            Kind::Service => service::why(self, key, now),
+            Kind::Job => job::why(self, key),
+            Kind::Cron => cron::why(self, key),
+            Kind::Dag => dag::why(self, key),
+            Kind::Group | Kind::Secret | Kind::Config => Vec::new(),
+        });
         let object = self.object_at(key)?;
         let said = object
             .conditions
@@ -40,6 +45,13 @@ impl Workloads {
         let mut reasons = self.why_everything();
         reasons.extend(service::why_rollout(self, rollout, now));
         Some(reasons)
+    }
+
+    /// Why a run stands as it does.
+    pub fn why_run(&self, run: RunKey) -> Vec<String> {
+        let mut reasons = self.why_everything();
+        reasons.extend(dag::why_run(self, run).unwrap_or_else(|| job::why_run(self, run)));
+        reasons
     }
 
     /// Why an instance stands as it does, by its task id.

@@ -17,6 +17,7 @@ use crate::instances::kills::Kills;
 use crate::job::Jobs;
 use crate::key::InstanceKey;
 use crate::records::Records;
+use crate::runs::Runs;
 use crate::service::Services;
 use crate::writing::Unwritten;
 
@@ -52,6 +53,7 @@ pub struct Workloads {
     pub(crate) kills: Kills,
     pub(crate) unwritten: Unwritten,
     pub(crate) services: Services,
+    pub(crate) runs: Runs,
     pub(crate) jobs: Jobs,
     pub(crate) crons: Crons,
     pub(crate) dags: Dags,
@@ -82,10 +84,23 @@ impl Workloads {
 
     /// Takes an event; what is to be done about it is added to `effects`, in order.
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
+        self.handle_all(now, [event], effects);
+    }
+
+    /// Takes the events of one batch; what has to be written for all of them is one write, and comes first.
+    pub fn handle_all(
+        &mut self,
+        now: Now,
+        events: impl IntoIterator<Item = Event>,
+        effects: &mut Effects,
+    ) {
         self.now = now;
         let start = effects.list.len();
-        self.dispatch(event, effects);
+        for event in events {
+            self.dispatch(event, effects);
+        }
         self.settle_services(effects);
+        self.settle_runs(effects);
         self.arm_writing(effects);
         effects.settle_writes(start);
     }

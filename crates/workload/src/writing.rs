@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
-use crate::key::{InstanceKey, ObjectKey, RolloutKey};
+use crate::key::{InstanceKey, ObjectKey, RolloutKey, RunKey};
 use crate::records::{Condition, Owner, Status};
 use crate::workloads::Workloads;
 
@@ -20,6 +20,7 @@ pub(crate) struct Unwritten {
     objects: BTreeSet<ObjectKey>,
     rollouts: BTreeSet<RolloutKey>,
     instances: BTreeSet<InstanceKey>,
+    runs: BTreeSet<RunKey>,
     is_armed: bool,
 }
 
@@ -43,12 +44,17 @@ impl Workloads {
         self.unwritten.instances.insert(key);
     }
 
+    pub(crate) fn note_run(&mut self, key: RunKey) {
+        self.unwritten.runs.insert(key);
+    }
+
     /// Sets the timer of the next write when there is anything to write.
     pub(crate) fn arm_writing(&mut self, effects: &mut Effects) {
         let unwritten = &mut self.unwritten;
         let is_clean = unwritten.objects.is_empty()
             && unwritten.rollouts.is_empty()
-            && unwritten.instances.is_empty();
+            && unwritten.instances.is_empty()
+            && unwritten.runs.is_empty();
         if is_clean || unwritten.is_armed {
             return;
         }
@@ -68,6 +74,9 @@ impl Workloads {
         for key in unwritten.rollouts {
             self.write_rollout(key, effects);
         }
+        for key in unwritten.runs {
+            self.write_run(key, effects);
+        }
         for key in unwritten.instances {
             let is_service = self
                 .instance(key)
@@ -78,7 +87,7 @@ impl Workloads {
         }
     }
 
-    fn write_status(&self, key: ObjectKey, effects: &mut Effects) {
+    pub(crate) fn write_status(&self, key: ObjectKey, effects: &mut Effects) {
         let Some(object) = self.object_at(key) else {
             return;
         };

@@ -1,4 +1,5 @@
 //! Objects: applied together or not at all, with generations, groups that they inherit from, and deletion.
+#![allow(clippy::unwrap_used)]
 
 mod kernel;
 

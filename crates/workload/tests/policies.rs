@@ -1,4 +1,5 @@
 //! What happens to services when agents go and come, what they wait for, and the brakes.
+#![allow(clippy::unwrap_used)]
 
 mod kernel;
 
@@ -51,7 +52,7 @@ fn a_replacement_waits_as_long_as_it_is_told_to_and_an_instance_back_before_is_t
     assert_eq!(kernel.launches.len(), 1);
     kernel.regain_agent(&agent);
     kernel.pass(600);
-    assert_eq!(kernel.ids("/web"), [old.clone()]);
+    assert_eq!(kernel.ids("/web"), std::slice::from_ref(&old));
     assert_eq!(kernel.service_status("/web").ready, 1);
 
     kernel.lose_agent(&agent);

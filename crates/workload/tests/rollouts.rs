@@ -1,4 +1,5 @@
 //! Rollouts: how a service moves from one generation to the next, and what happens when that does not work.
+#![allow(clippy::unwrap_used)]
 
 mod kernel;
 

@@ -1,4 +1,5 @@
 //! Services: started, kept up, scaled and ended.
+#![allow(clippy::unwrap_used)]
 
 mod kernel;
 

@@ -101,6 +101,7 @@ impl Workloads {
     pub(crate) fn on_agent(&mut self, news: AgentNews, effects: &mut Effects) {
         match news {
             AgentNews::Up(info) => {
+                job::on_agent(self, &info);
                 self.agents.insert(Arc::clone(&info.id), info);
                 service::on_agents(self);
             }
@@ -172,7 +173,7 @@ impl Workloads {
         self.records.frozen = false;
         effects.delete("work/frozen".into());
         self.release_kills(effects);
-        service::wake_all(self);
+        service::on_thaw(self);
         job::on_thaw(self, effects);
         Reply::Done
     }

@@ -224,7 +224,10 @@ impl Workloads {
             Kind::Job => job::on_apply(self, key, change, effects),
             Kind::Cron => cron::on_apply(self, key, change, effects),
             Kind::Dag => dag::on_apply(self, key, change, effects),
-            Kind::Secret | Kind::Config => service::on_material(self),
+            Kind::Secret | Kind::Config => {
+                service::on_material(self);
+                job::on_material(self);
+            }
             Kind::Group => {}
         }
         None

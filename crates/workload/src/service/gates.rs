@@ -4,6 +4,7 @@ use mezz_spec::{Kind, Name};
 
 use crate::key::ObjectKey;
 use crate::service::revisions::as_service;
+use crate::service::state::Service;
 use crate::workloads::Workloads;
 
 impl Workloads {
@@ -50,7 +51,7 @@ impl Workloads {
             )
         });
         if is_per_node {
-            let sides = self.service(key).map(|state| state.sides());
+            let sides = self.service(key).map(Service::sides);
             sides.map_or(0, |(new, old)| new.staying() + old.staying())
         } else {
             self.wanted(key)

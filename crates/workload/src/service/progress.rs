@@ -10,7 +10,7 @@ use crate::fact::Fact;
 use crate::key::ObjectKey;
 use crate::records::{Pause, RolloutRecord, RolloutState};
 use crate::service::revisions::as_service;
-use crate::service::state::Tally;
+use crate::service::state::{Service, Tally};
 use crate::workloads::Workloads;
 
 impl Workloads {
@@ -30,7 +30,7 @@ impl Workloads {
         if self.end_pause(key, effects) {
             return;
         }
-        let Some((new, old)) = self.service(key).map(|state| state.sides()) else {
+        let Some((new, old)) = self.service(key).map(Service::sides) else {
             return;
         };
         if self.step_canary(key, spec, new, old, effects)
@@ -90,7 +90,7 @@ impl Workloads {
 
     fn note_progress(&mut self, key: ObjectKey) {
         let (now, wanted) = (self.wall(), self.wanted(key));
-        let Some((new, old)) = self.service(key).map(|state| state.sides()) else {
+        let Some((new, old)) = self.service(key).map(Service::sides) else {
             return;
         };
         let Some(rollout) = self.active_rollout(key) else {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mezz_spec::Spec;
 use mezz_spec::service::{Replicas, Service as ServiceSpec};
-use mezz_state::time::Wall;
+use mezz_state::time::{SECOND_NS, Wall};
 
 use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
@@ -170,11 +170,18 @@ impl Workloads {
             .filter(|until| *until > now)
             .min();
         let unreachable = self.next_unreachable(key);
-        [ripe, backoff, unreachable, self.next_of_rollout(key)]
+        let may_act = !self.records.frozen && !self.is_unsure(key);
+        let rollout = self.next_of_rollout(key).filter(|_| may_act);
+        let due = [ripe, backoff, unreachable, rollout]
             .into_iter()
             .flatten()
-            .min()
-            .map(|at| at.max(Wall(now.0 + 1)))
+            .min()?;
+        // What was due and could not be done yet is not tried again and again.
+        Some(if due <= now {
+            Wall(now.0.saturating_add(SECOND_NS))
+        } else {
+            due
+        })
     }
 }
 

@@ -64,14 +64,19 @@ impl Workloads {
             return;
         };
         Self::unwrite_instance(&record, effects);
-        let (id, agent) = (Arc::clone(&record.id), Arc::clone(&record.agent.id));
-        effects.put(expunged_key(&id), &agent);
-        self.services.expunged.insert(id, agent);
+        self.remember_expunged(&record, effects);
         if let Some(state) = self.service_mut(record.object) {
             state.release(&record);
             state.recount(key, None);
             state.away.remove(&key);
         }
+    }
+
+    /// Should it come back after all, it is ended.
+    pub(crate) fn remember_expunged(&mut self, record: &InstanceRecord, effects: &mut Effects) {
+        let (id, agent) = (Arc::clone(&record.id), Arc::clone(&record.agent.id));
+        effects.put(expunged_key(&id), &agent);
+        self.services.expunged.insert(id, agent);
     }
 
     /// When the next of those that are away is due.

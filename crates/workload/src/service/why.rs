@@ -14,19 +14,15 @@ pub(crate) fn why(w: &Workloads, key: ObjectKey, now: Wall) -> Vec<String> {
     let Some(state) = w.service(key) else {
         return reasons;
     };
-    match w.active_rollout(key) {
-        Some(rollout) => reasons.extend(why_rollout(w, rollout, now)),
-        None => {
-            let last = state.durable.ended_rollouts.last();
-            if let Some(last) = last.and_then(|last| w.rollout(*last))
-                && !matches!(
-                    last.state,
-                    RolloutState::Succeeded | RolloutState::Superseded
-                )
-            {
-                reasons.extend(why_rollout(w, last, now));
-            }
-        }
+    let last = state.durable.ended_rollouts.last();
+    let ended = last.and_then(|last| w.rollout(*last)).filter(|last| {
+        !matches!(
+            last.state,
+            RolloutState::Succeeded | RolloutState::Superseded
+        )
+    });
+    if let Some(rollout) = w.active_rollout(key).or(ended) {
+        reasons.extend(why_rollout(w, rollout, now));
     }
     reasons.extend(why_not_started(w, key, now));
     reasons.extend(why_not_ready(w, key));

@@ -79,6 +79,19 @@ pub struct Kernel {
     placing: Option<(u64, i64)>,
     /// Of what was placed last.
     pub last_role: Option<String>,
+    /// So many of these objects have to go on serving.
+    pub floors: BTreeMap<u32, u32>,
+}
+
+/// Whether what follows is the controllers' own doing.
+fn is_voluntary(event: &Event) -> bool {
+    match event {
+        Event::Placed(_) | Event::Timer(_) | Event::Metrics { .. } => true,
+        Event::Status { status, .. } => {
+            status.state == TaskState::TaskRunning && status.check == Some(CheckFound::Command(0))
+        }
+        Event::Call { .. } | Event::Agent(_) | Event::Restored(_) | Event::Reconciled => false,
+    }
 }
 
 impl Kernel {
@@ -107,6 +120,7 @@ impl Kernel {
             unreachable: BTreeSet::new(),
             placing: None,
             last_role: None,
+            floors: BTreeMap::new(),
         };
         for number in 0..agents {
             kernel.add_agent(number);
@@ -131,7 +145,12 @@ impl Kernel {
         } else {
             None
         };
+        let voluntary = is_voluntary(&event);
+        let before = self.serving();
         self.workloads.handle(now, event, &mut effects);
+        if voluntary {
+            self.check_floor(&before);
+        }
         let answers = effects.list.iter().filter(|effect| {
             matches!(
                 effect,
@@ -147,15 +166,42 @@ impl Kernel {
         }
     }
 
+    /// How many instances of each service serve.
+    fn serving(&self) -> BTreeMap<u32, u32> {
+        let mut serving = BTreeMap::new();
+        if self.floors.is_empty() {
+            return serving;
+        }
+        for (_, instance) in self.workloads.records().instances.iter() {
+            let serves = instance.ready && !instance.parked && instance.ending.is_none();
+            *serving.entry(instance.object.0).or_default() += u32::from(serves);
+        }
+        serving
+    }
+
+    /// No act of the controllers goes below what a service is promised.
+    fn check_floor(&self, before: &BTreeMap<u32, u32>) {
+        let after = self.serving();
+        for (object, floor) in &self.floors {
+            let count = |serving: &BTreeMap<u32, u32>| serving.get(object).copied().unwrap_or(0);
+            let (before, after) = (count(before), count(&after));
+            assert!(
+                after >= before || after >= *floor,
+                "{before} instances of {object} served, {after} are left of {floor} promised"
+            );
+        }
+    }
+
     /// All that follows, as long as no time passes.
     pub fn settle(&mut self) {
-        loop {
+        for _ in 0..10_000 {
             if let Some(event) = self.events.pop_front() {
                 self.send(event);
             } else if !self.place_one() {
                 return;
             }
         }
+        panic!("it goes on for ever: {:?}", self.demands);
     }
 
     /// Time passes; timers go off in order.
@@ -166,7 +212,10 @@ impl Kernel {
     pub fn pass_ns(&mut self, span: u64) {
         let end = self.now + span;
         self.settle();
+        let mut rounds = 0;
         while let Some((key, at)) = self.next_timer().filter(|(_, at)| at.0 <= end) {
+            rounds += 1;
+            assert!(rounds < 5_000, "{key:?} goes off for ever");
             self.timers.remove(&key);
             self.now = self.now.max(at.0);
             self.send(Event::Timer(key));
@@ -197,6 +246,7 @@ impl Kernel {
 
     /// The first half of a restart: no agent has reported yet.
     pub fn take_over(&mut self) {
+        self.now += 1_000;
         self.workloads = Workloads::new();
         self.timers.clear();
         self.demands.clear();

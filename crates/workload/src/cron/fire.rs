@@ -1,0 +1,232 @@
+//! Fire-times: each is decided upon once. Its run's record and the mark up to which all is decided are written together,
+//! before anything starts.
+
+use mezz_spec::Spec;
+use mezz_spec::cron::{Cron, Overlap};
+use mezz_state::time::{MILLISECOND_NS, Wall};
+
+use super::due::{Decision, Missed, Rule, decide};
+use super::times;
+use crate::effect::{Effect, Effects};
+use crate::event::TimerKey;
+use crate::fact::Fact;
+use crate::job::{self, Stop, begin_stop};
+use crate::key::{ObjectKey, RunKey};
+use crate::records::{Cause, CronStatus, Status};
+use crate::runs::parameters::{Extra, Values};
+use crate::runs::targets::Opening;
+use crate::runs::{Begins, ids};
+use crate::workloads::{Stage, Workloads};
+
+/// So many runs may wait for those before them.
+const QUEUE_LIMIT: usize = 100;
+
+/// Looks whether a cron has something to decide, and arms its timer for the next time.
+pub(super) fn look(w: &mut Workloads, key: ObjectKey, effects: &mut Effects) {
+    let Some((cron, status)) = parts(w, key) else {
+        return;
+    };
+    if w.records.frozen || w.stage == Stage::Loading {
+        return arm(w, key, None, effects);
+    }
+    if !cron.enabled || status.paused {
+        return arm(w, key, None, effects);
+    }
+    let object = w.object_at(key).expect("its parts were just read");
+    let name = object.name.clone();
+    let schedule = times::of(&cron, object.created_at);
+    let rule = Rule {
+        next_after: &|after| times::next_after(schedule.as_ref(), after),
+        jitter: &|fire_at| times::jitter_ns(&cron, &name, fire_at),
+        starting_deadline_ns: cron.starting_deadline.0.saturating_mul(MILLISECOND_NS),
+        catch_up: cron.catch_up,
+    };
+    let decision = decide(w.wall(), status.decided_until, &rule);
+    carry_out(w, key, &cron, &decision, effects);
+    arm(w, key, decision.next, effects);
+}
+
+/// A cron's spec and how it stands; none once it is deleted.
+pub(super) fn parts(w: &Workloads, key: ObjectKey) -> Option<(Cron, CronStatus)> {
+    let object = w.object_at(key).filter(|one| one.deleted_at.is_none())?;
+    let Spec::Cron(cron) = &*object.spec else {
+        return None;
+    };
+    let status = match &object.status {
+        Status::Cron(status) => status.clone(),
+        _ => CronStatus::default(),
+    };
+    Some(((**cron).clone(), status))
+}
+
+/// Changes how a cron stands.
+pub(super) fn change(w: &mut Workloads, key: ObjectKey, how: impl FnOnce(&mut CronStatus)) {
+    let Some(object) = w.object_mut(key) else {
+        return;
+    };
+    if !matches!(object.status, Status::Cron(_)) {
+        object.status = Status::Cron(CronStatus::default());
+    }
+    if let Status::Cron(status) = &mut object.status {
+        how(status);
+    }
+    w.note_object(key);
+}
+
+fn carry_out(
+    w: &mut Workloads,
+    key: ObjectKey,
+    cron: &Cron,
+    decision: &Decision,
+    effects: &mut Effects,
+) {
+    for (reason, count, last) in &decision.missed {
+        miss(w, key, *reason, *count, *last, effects);
+    }
+    for fire_at in &decision.fire {
+        fire(w, key, cron, *fire_at, effects);
+    }
+    let until = decision.decided_until;
+    let before = parts(w, key).map(|(_, status)| status.decided_until);
+    if before != Some(until) {
+        change(w, key, |status| status.decided_until = until);
+        w.write_status(key, effects);
+    }
+}
+
+fn miss(
+    w: &mut Workloads,
+    key: ObjectKey,
+    reason: Missed,
+    count: u64,
+    last: Wall,
+    effects: &mut Effects,
+) {
+    change(w, key, |status| {
+        status.missed += count;
+        status.last_missed = Some((last, reason));
+    });
+    effects.fact(Fact::CronMissed {
+        object: key,
+        count,
+        last,
+        reason,
+    });
+}
+
+/// Honours one fire-time, if overlap lets it.
+fn fire(w: &mut Workloads, key: ObjectKey, cron: &Cron, fire_at: Wall, effects: &mut Effects) {
+    let Ok(found) = w.find_target(key, &cron.run, &Values::new(), Extra::Refused) else {
+        return miss(w, key, Missed::Target, 1, fire_at, effects);
+    };
+    let is_same = |cause: &Cause| matches!(cause, Cause::Cron { object, fire_at: at } if *object == key && *at == fire_at);
+    let is_known = w
+        .runs_of(found.object)
+        .any(|run| w.run(run).is_some_and(|run| is_same(&run.cause)));
+    if is_known {
+        return;
+    }
+    let Some(begins) = make_room(w, key, cron.overlap, effects) else {
+        return miss(w, key, Missed::Overlap, 1, fire_at, effects);
+    };
+    let stamp = ids::stamp(fire_at);
+    let name = &w.object_at(key).expect("it fires").name;
+    let id = if found.object == key {
+        stamp
+    } else {
+        format!("{}-{stamp}", name.last())
+    };
+    let opening = Opening {
+        id: Some(id),
+        cause: Cause::Cron {
+            object: key,
+            fire_at,
+        },
+        begins,
+    };
+    let run = w.start_target(found, opening, effects);
+    let id = w.run(run).map(|run| run.id.clone());
+    change(w, key, |status| status.last_run = id);
+    effects.fact(Fact::CronFired {
+        object: key,
+        run: Some(run),
+    });
+}
+
+/// What earlier runs mean for the next one: it begins now, later, or, with none, never.
+fn make_room(
+    w: &mut Workloads,
+    key: ObjectKey,
+    overlap: Overlap,
+    effects: &mut Effects,
+) -> Option<Begins> {
+    let active = active(w, key);
+    if active.is_empty() {
+        return Some(Begins::Now);
+    }
+    match overlap {
+        Overlap::Allow => Some(Begins::Now),
+        Overlap::Forbid => None,
+        Overlap::Queue => (active.len() <= QUEUE_LIMIT).then_some(Begins::Later),
+        Overlap::Replace => {
+            for run in active {
+                let stop = Stop::stopped("a later run of its cron takes its place");
+                begin_stop(w, run, stop, effects);
+            }
+            Some(Begins::Later)
+        }
+    }
+}
+
+/// The runs of a cron that go on, in the order of their fire-times.
+pub(super) fn active(w: &Workloads, key: ObjectKey) -> Vec<RunKey> {
+    let target = parts(w, key).and_then(|(cron, _)| {
+        let (kind, reference) = crate::runs::targets::reference(&cron.run)?;
+        w.key_of(kind, &reference.name)
+    });
+    let mut runs: Vec<(Wall, RunKey)> = [Some(key), target]
+        .into_iter()
+        .flatten()
+        .flat_map(|object| w.active_runs(object))
+        .filter_map(|run| match w.run(run)?.cause {
+            Cause::Cron { object, fire_at } if object == key => Some((fire_at, run)),
+            _ => None,
+        })
+        .collect();
+    runs.sort_unstable();
+    runs.into_iter().map(|(_, run)| run).collect()
+}
+
+/// Lets the next run of a cron begin when none before it goes on.
+pub(super) fn release(w: &mut Workloads, key: ObjectKey, effects: &mut Effects) {
+    let active = active(w, key);
+    let has_begun = |run: &RunKey| w.run(*run).is_some_and(|run| run.begun_at.is_some());
+    if active.iter().any(has_begun) {
+        return;
+    }
+    let next = active.into_iter().find(|run| !job::is_stopping(w, *run));
+    if let Some(run) = next {
+        job::begin_held(w, run, effects);
+    }
+}
+
+fn arm(w: &mut Workloads, key: ObjectKey, next: Option<super::due::Next>, effects: &mut Effects) {
+    let fire_at = next.map(|next| next.fire_at);
+    if parts(w, key).is_some_and(|(_, status)| status.next_at != fire_at) {
+        change(w, key, |status| status.next_at = fire_at);
+    }
+    let start_at = next.map(|next| next.start_at);
+    if w.crons.armed.get(&key).copied() == start_at {
+        return;
+    }
+    if let Some(at) = start_at {
+        w.crons.armed.insert(key, at);
+        effects.push(Effect::SetTimer {
+            key: TimerKey::Cron(key),
+            at,
+        });
+    } else {
+        w.crons.armed.remove(&key);
+        effects.push(Effect::CancelTimer(TimerKey::Cron(key)));
+    }
+}

@@ -1,0 +1,278 @@
+//! A run looks at itself once after each batch of events that touched it: what has timed out, whether it is over, what it
+//! wants of the ledger, when it looks again, and what has to be written.
+
+use mezz_proto::v1::TaskState;
+use mezz_spec::job::Job;
+use mezz_spec::service::Wait;
+use mezz_state::time::Wall;
+
+use super::block::{Borrowed, StoredBlock};
+use super::{Stop, backoff, begin_stop, demand, ends, start};
+use crate::dag;
+use crate::effect::{Effect, Effects};
+use crate::event::{Status, TimerKey};
+use crate::key::RunKey;
+use crate::records::{Ending, RunRecord, RunState};
+use crate::workloads::{Stage, Workloads};
+
+/// So many indices that failed for good are named in a run's record.
+const FAILED_NAMED: usize = 1_000;
+
+impl Workloads {
+    /// Lets every run that something happened to look at itself; what one tells another is seen to as well.
+    pub(crate) fn settle_runs(&mut self, effects: &mut Effects) {
+        loop {
+            if let Some(key) = self.jobs.dirty.pop_first() {
+                settle(self, key, effects);
+            } else if !dag::settle_next(self, effects) {
+                return;
+            }
+        }
+    }
+}
+
+fn settle(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
+    let now = w.wall();
+    let Some(active) = w.jobs.active.get_mut(&key) else {
+        return;
+    };
+    active.indices.wake(now);
+    look_for_obstacles(w, key);
+    time_out(w, key, effects);
+    give_up(w, key, effects);
+    if let Some(stop) = verdict(w, key) {
+        begin_stop(w, key, stop, effects);
+        w.jobs.dirty.remove(&key);
+    }
+    let active = &w.jobs.active[&key];
+    let over = active
+        .stop
+        .clone()
+        .filter(|_| active.indices.counts().running == 0);
+    if let Some(stop) = over {
+        return finish(w, key, stop, effects);
+    }
+    demand::state(w, key, effects);
+    arm(w, key, effects);
+    write_blocks(w, key, effects);
+    count(w, key);
+}
+
+fn look_for_obstacles(w: &mut Workloads, key: RunKey) {
+    let container = w.jobs.active[&key].plan.job().template.containers.first();
+    let missing = container.and_then(|container| w.missing_material(container));
+    let obstacle = missing.map(|error| error.to_string().into_boxed_str());
+    if let Some(active) = w.jobs.active.get_mut(&key) {
+        active.obstacle = obstacle;
+    }
+}
+
+fn time_out(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
+    let now = w.wall();
+    while let Some(active) = w.jobs.active.get_mut(&key) {
+        let due = active
+            .timeouts
+            .first()
+            .copied()
+            .filter(|(at, ..)| *at <= now);
+        let Some((_, index, attempt)) = due else {
+            return;
+        };
+        active.timeouts.pop_first();
+        let running = active.indices.running_of(index);
+        let running = running.filter(|running| running.past.attempt == attempt);
+        if let Some(instance) = running.map(|running| running.instance) {
+            w.end_instance(instance, Ending::TimedOut, effects);
+        }
+    }
+}
+
+/// Attempts on agents that could not be reached for too long are taken for lost; should one come back, it is ended.
+fn give_up(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
+    let now = w.wall();
+    while w.stage == Stage::Live {
+        let Some(active) = w.jobs.active.get_mut(&key) else {
+            return;
+        };
+        let due = active
+            .giving_up
+            .first()
+            .copied()
+            .filter(|(at, _)| *at <= now);
+        let Some((_, instance)) = due else {
+            return;
+        };
+        active.giving_up.pop_first();
+        let message = "its agent could not be reached for too long; it was given up";
+        let Some(record) = w.remove_instance(instance, message, effects) else {
+            continue;
+        };
+        w.remember_expunged(&record, effects);
+        let status = Status {
+            state: TaskState::TaskLost,
+            reason: None,
+            message: message.into(),
+            healthy: None,
+            check: None,
+            exit_status: None,
+            addresses: Vec::new(),
+        };
+        ends::close(w, key, &record, &status);
+    }
+}
+
+/// How a run is to end now, if it is.
+fn verdict(w: &Workloads, key: RunKey) -> Option<Stop> {
+    let active = w.jobs.active.get(&key).filter(|one| one.stop.is_none())?;
+    let run = w.run(key)?;
+    let job = active.plan.job();
+    let counts = active.indices.counts();
+    let allowed = job.max_failed.of_rounded_down(active.indices.total());
+    if counts.failed > allowed {
+        return Some(Stop::failed(too_many_failures(counts.failed, allowed, run)));
+    }
+    if active.indices.is_over() {
+        return Some(Stop {
+            state: RunState::Succeeded,
+            message: Box::default(),
+        });
+    }
+    let now = w.wall();
+    let (deadline, launch) = deadlines(job, run);
+    if deadline.is_some_and(|at| at <= now) {
+        return Some(Stop::failed("it took longer than its deadline"));
+    }
+    if launch.is_some_and(|at| at <= now) {
+        return Some(Stop::failed(
+            "nothing of it could be started within its launch_deadline",
+        ));
+    }
+    None
+}
+
+fn too_many_failures(failed: u32, allowed: u32, run: &RunRecord) -> String {
+    let last = run
+        .ends
+        .iter()
+        .rev()
+        .find(|end| !matches!(end.state, TaskState::TaskFinished) && !end.message.is_empty());
+    let indices = if failed == 1 {
+        "1 index has".to_owned()
+    } else {
+        format!("{failed} indices have")
+    };
+    let text = format!("{indices} failed for good, and max_failed is {allowed}");
+    match last {
+        Some(end) => format!("{text}; index {} ended last: {}", end.index, end.message),
+        None => text,
+    }
+}
+
+/// When a run has to be over, and when something of it has to have started.
+fn deadlines(job: &Job, run: &RunRecord) -> (Option<Wall>, Option<Wall>) {
+    let Some(begun) = run.begun_at else {
+        return (None, None);
+    };
+    let deadline = job.deadline.map(|span| backoff::after(begun, span));
+    let launch = job.launch_deadline.filter(|_| run.started_at.is_none());
+    (deadline, launch.map(|span| backoff::after(begun, span)))
+}
+
+fn arm(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
+    let is_live = w.stage == Stage::Live;
+    let (Some(active), Some(run)) = (w.jobs.active.get(&key), w.run(key)) else {
+        return;
+    };
+    let (deadline, launch) = deadlines(active.plan.job(), run);
+    let goes_on = active.stop.is_none();
+    let moments = [
+        active.indices.next_wake().filter(|_| goes_on),
+        deadline.filter(|_| goes_on),
+        launch.filter(|_| goes_on),
+        active.timeouts.first().map(|(at, ..)| *at),
+        active
+            .giving_up
+            .first()
+            .map(|(at, _)| *at)
+            .filter(|_| is_live),
+    ];
+    let next = moments.into_iter().flatten().min();
+    if active.timer == next {
+        return;
+    }
+    effects.push(match next {
+        Some(at) => Effect::SetTimer {
+            key: TimerKey::Run(key),
+            at,
+        },
+        None => Effect::CancelTimer(TimerKey::Run(key)),
+    });
+    w.jobs.active.get_mut(&key).expect("just seen").timer = next;
+}
+
+fn write_blocks(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
+    let Some(active) = w.jobs.active.get_mut(&key) else {
+        return;
+    };
+    let changed = active.indices.take_changed();
+    let active = &w.jobs.active[&key];
+    for number in changed {
+        let stored = StoredBlock::of(&active.indices, number, |index, running| {
+            let instance = w.instance(running.instance)?;
+            Some(Borrowed {
+                agent: &instance.agent.id,
+                hostname: &instance.agent.hostname,
+                resources: active.taken.get(&index)?,
+                ports: &instance.ports,
+                started_at: instance.created_at,
+            })
+        });
+        if let Some(place) = w.block_key(key, number) {
+            effects.put(place, &stored);
+        }
+    }
+}
+
+fn count(w: &mut Workloads, key: RunKey) {
+    let Some(active) = w.jobs.active.get(&key) else {
+        return;
+    };
+    let counts = active.indices.counts();
+    if w.run(key).is_some_and(|run| run.counts != counts) {
+        w.run_mut(key).expect("just seen").counts = counts;
+        w.note_run(key);
+    }
+}
+
+fn finish(w: &mut Workloads, key: RunKey, stop: Stop, effects: &mut Effects) {
+    count(w, key);
+    let Some(active) = w.jobs.active.remove(&key) else {
+        return;
+    };
+    if active.stated > 0 {
+        effects.push(Effect::Withdraw(start::demand_key(key)));
+    }
+    if active.timer.is_some() {
+        effects.push(Effect::CancelTimer(TimerKey::Run(key)));
+    }
+    for number in 0..active.indices.blocks_written() {
+        if let Some(place) = w.block_key(key, number) {
+            effects.delete(place);
+        }
+    }
+    if let Some(place) = w.plan_key(key) {
+        effects.delete(place);
+    }
+    if let Some(run) = w.run_mut(key) {
+        run.failed_indices = active.indices.failed().take(FAILED_NAMED).collect();
+    }
+    w.end_run(key, stop.state, &stop.message, effects);
+}
+
+/// How long an attempt on an agent that cannot be reached is waited for, in words.
+pub(super) fn patience(job: &Job) -> String {
+    match job.lost_after {
+        Wait::Never(_) => "it is waited for until its agent comes back or is declared gone".into(),
+        Wait::Span(span) => format!("it is given up after {}", span.text()),
+    }
+}
