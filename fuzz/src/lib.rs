@@ -92,6 +92,24 @@ pub const TARGETS: &[Target] = &[
         form: Form::Bytes,
     },
     Target {
+        name: "objects",
+        check: targets::objects::objects,
+        seeds: seeds::objects,
+        form: Form::Bytes,
+    },
+    Target {
+        name: "foreign",
+        check: targets::objects::foreign,
+        seeds: seeds::foreign,
+        form: Form::Bytes,
+    },
+    Target {
+        name: "schedules",
+        check: targets::objects::schedules,
+        seeds: seeds::schedules,
+        form: Form::Bytes,
+    },
+    Target {
         name: "agent_frames",
         check: targets::framing::agent_frames,
         seeds: seeds::agent_frames,

@@ -313,3 +313,58 @@ pub(crate) fn agent_frames() -> Vec<Vec<u8>> {
         })
         .collect()
 }
+
+/// Examples of all kinds, and the valid corpus.
+pub(crate) fn objects() -> Vec<Vec<u8>> {
+    let marked = |mark: u8, text: &str| [&[mark], text.as_bytes()].concat();
+    let mut seeds: Vec<Vec<u8>> = mezz_spec::Kind::ALL
+        .into_iter()
+        .map(|kind| marked(b'Y', mezz_spec::init(kind)))
+        .collect();
+    for (mark, text) in [
+        (
+            b'Y',
+            include_str!("../../crates/spec/tests/corpus/valid/services.yaml"),
+        ),
+        (
+            b'Y',
+            include_str!("../../crates/spec/tests/corpus/valid/work.yaml"),
+        ),
+        (
+            b'T',
+            include_str!("../../crates/spec/tests/corpus/valid/many.toml"),
+        ),
+        (
+            b'J',
+            include_str!("../../crates/spec/tests/corpus/valid/stream.json"),
+        ),
+    ] {
+        seeds.push(marked(mark, text));
+    }
+    seeds
+}
+
+/// Files of other systems.
+pub(crate) fn foreign() -> Vec<Vec<u8>> {
+    [
+        "Yservices: {a: {image: \"x:${T:-1}\", command: a 'b c', ports: [\"80:80\", 53-55/udp, {target: 1}], environment: [A=b], depends_on: {b: {condition: service_healthy}}, healthcheck: {test: [CMD, a], interval: 1m}, deploy: {replicas: 2, resources: {limits: {cpus: '1', memory: 5m}}}}, b: {restart: \"no\"}}\nconfigs: {c: {content: x}}\n",
+        "YapiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, namespace: b}\nspec: {replicas: 2, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: b, command: [c], env: [{name: A, value: b}], resources: {requests: {cpu: 10m, memory: 1Gi}}, livenessProbe: {httpGet: {port: 80}}}]}}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: YQ==}\n---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\nspec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {containers: [{name: a}]}}}}}\n",
+        "J{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [{\"apiVersion\": \"v1\", \"kind\": \"Service\", \"metadata\": {\"name\": \"a\"}, \"spec\": {\"selector\": {\"a\": \"b\"}, \"ports\": [{\"port\": 80}]}}]}",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
+}
+
+/// Zones with schedules.
+pub(crate) fn schedules() -> Vec<Vec<u8>> {
+    [
+        "Europe/Berlin|30 2 * * MON-FRI",
+        "America/New_York|*/10 * 29 2 *",
+        "Pacific/Apia|0 0 12 L * 5#2",
+        "UTC|@daily",
+        "Australia/Lord_Howe|R5/2024-02-29T02:15:00/P1Y2M3DT4H5M6S",
+        "UTC|R//PT90M",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
+}

@@ -23,6 +23,7 @@ pub mod rules;
 pub mod schedule;
 pub mod schema;
 pub mod service;
+pub mod sparse;
 pub mod template;
 
 pub use check::check;

@@ -4,5 +4,6 @@ pub(crate) mod agent_events;
 pub(crate) mod codecs;
 pub(crate) mod framing;
 pub(crate) mod master_events;
+pub(crate) mod objects;
 pub(crate) mod script;
 pub(crate) mod texts;

@@ -16,7 +16,10 @@ pub(super) enum Layer {
 }
 
 const LAYERS: &[(Layer, &[&str])] = &[
-    (Layer::Words, &["proto", "resource", "state", "spec"]),
+    (
+        Layer::Words,
+        &["proto", "resource", "state", "spec", "convert"],
+    ),
     (
         Layer::Cores,
         &[
@@ -43,7 +46,11 @@ const WITHIN: &[(&str, &str, &str)] = &[
         "proto",
         "the algebra reads and writes the wire's resources",
     ),
-    ("spec", "proto", "the converters write the wire's tasks"),
+    (
+        "convert",
+        "spec",
+        "the converters read and write our objects",
+    ),
     ("spec", "resource", "quantities of a specification"),
     ("core", "sched", "the core owns the fairness ledger"),
     (
