@@ -1,5 +1,6 @@
 //! Instances as tasks of the built-in framework: launched where the ledger says, expected after a restart, told of.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mezz_proto::v1;
@@ -37,32 +38,41 @@ impl Master {
 
     /// Launches what the ledger has placed in this cycle.
     pub(crate) fn place_instances(&mut self, effects: &mut Effects) {
-        while let Some(placed) = self.sched.take_placement() {
-            let role = placed.resources.allocation_role().cloned();
-            let place = Place {
-                agent: AgentKey(placed.agent.0),
-                role: role.unwrap_or_else(|| "*".into()),
-                handle: placed.instance,
-                resources: placed.resources,
-            };
-            let event = Event::Placed(Placed {
-                demand: placed.demand,
-                agent: self.work_agent(place.agent),
-                ports: placed.ports,
-                resources: place.resources.to_proto(),
-            });
-            self.tell_work(event, Some(place), effects);
+        loop {
+            let (mut events, mut places) = (Vec::new(), VecDeque::new());
+            while let Some(placed) = self.sched.take_placement() {
+                let role = placed.resources.allocation_role().cloned();
+                let place = Place {
+                    agent: AgentKey(placed.agent.0),
+                    role: role.unwrap_or_else(|| "*".into()),
+                    handle: placed.instance,
+                    resources: placed.resources,
+                };
+                events.push(Event::Placed(Placed {
+                    demand: placed.demand,
+                    agent: self.work_agent(place.agent),
+                    ports: placed.ports,
+                    resources: place.resources.to_proto(),
+                }));
+                places.push_back(place);
+            }
+            if events.is_empty() {
+                return;
+            }
+            self.tell_work_all(events, places, effects);
         }
     }
 
-    /// Ends instances in whose place the ledger wants to put work of a higher priority.
-    pub(crate) fn end_preempted(&mut self, effects: &mut Effects) {
+    /// Has the controllers end what the ledger wants out of the way.
+    pub(crate) fn evict_instances(&mut self, effects: &mut Effects) {
         while let Some(eviction) = self.sched.take_eviction() {
-            let handles = self.work.handles.iter();
-            let victims = handles.filter(|(_, handle)| eviction.victims.contains(handle));
-            for key in victims.map(|(key, _)| *key).collect::<Vec<_>>() {
-                self.work.preempted.insert(key);
-                self.kill_task(key, None, effects);
+            let victims = self.work.handles.iter();
+            let victims = victims.filter(|(_, handle)| eviction.victims.contains(handle));
+            let ids: Vec<Box<str>> = victims
+                .filter_map(|(key, _)| Some(self.task(*key)?.id.clone()))
+                .collect();
+            for instance in ids {
+                self.tell_work(Event::Preempted { instance }, None, effects);
             }
         }
     }
@@ -214,16 +224,7 @@ impl Master {
     /// Keeps a status of one of the built-in framework's tasks until the event is done.
     pub(crate) fn touch_work(&mut self, status: &v1::TaskStatus) {
         let instance = status.task_id.value.as_str().into();
-        let key = self
-            .native
-            .framework
-            .and_then(|framework| self.task_key(framework, &status.task_id.value));
-        let ended = wire::is_terminal(status.state());
-        let mut status = told(status);
-        if ended && key.is_some_and(|key| self.work.preempted.remove(&key)) {
-            status.reason = Some(v1::task_status::Reason::ContainerPreempted as i32);
-            status.message = "Ended for the sake of work of a higher priority".into();
-        }
+        let status = told(status);
         self.work.touched.push(Event::Status { instance, status });
     }
 
