@@ -11,6 +11,7 @@ mod exit;
 mod flags;
 mod logging;
 mod nearest;
+mod object_args;
 mod output;
 mod ready;
 mod serve;
