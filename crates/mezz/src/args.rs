@@ -97,7 +97,7 @@ pub(crate) enum ClientVerb {
     Roles(ListArgs),
     /// List the offers that frameworks hold.
     Offers(ListArgs),
-    /// Say why a task, framework or agent is in the state it is in.
+    /// Say why an object, task, framework or agent is in the state it is in.
     Why(WhyArgs),
     /// Show what happens in the cluster, as it happens.
     Events(EventsArgs),
@@ -288,9 +288,9 @@ pub(crate) struct WhyArgs {
     pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// Id of a task, a framework, an agent or an offer, the beginning of one, the name of a role, or `last` for the last
-    /// task.
-    #[arg(value_name = "TASK|FRAMEWORK|ROLE", add = ArgValueCandidates::new(complete::everything))]
+    /// An object as KIND/NAME; the id of a run, rollout, task, framework, agent or offer, or the beginning of a task's;
+    /// the name of a role; or `last` for the last task.
+    #[arg(value_name = "OBJECT|ID|ROLE", add = ArgValueCandidates::new(complete::everything))]
     pub(crate) id: String,
 }
 

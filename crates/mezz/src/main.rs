@@ -8,6 +8,7 @@ mod complete;
 mod daemons;
 mod dev;
 mod exit;
+mod first_work;
 mod flags;
 mod logging;
 mod nearest;

@@ -130,3 +130,30 @@ fn missing(what: &str, id: &str) -> Response {
         &format!("GET /v1/{what}s lists those that are known"),
     )
 }
+
+/// What a text names: the kind of an object as `KIND/NAME` or by its name, or an instance, a run or a rollout by its id.
+pub(super) fn kind_of(view: &View, id: &str) -> Option<&'static str> {
+    let work = &view.records.work;
+    let known = |kind: Kind, name: &str| {
+        let name = Name::new(name).ok()?;
+        work.index.get(&(kind, name)).map(|_| kind.word())
+    };
+    let full = id.split_once('/').and_then(|(word, name)| {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word)?;
+        known(kind, name)
+    });
+    if full.is_some() {
+        return full;
+    }
+    if let Some(word) = Kind::ALL.into_iter().find_map(|kind| known(kind, id)) {
+        return Some(word);
+    }
+    if work.instances.iter().any(|(_, one)| *one.id == *id) {
+        return Some("instance");
+    }
+    if work.runs.iter().any(|(_, one)| *one.id == *id) {
+        return Some("run");
+    }
+    let is_rollout = work.rollouts.iter().any(|(_, one)| *one.id == *id);
+    is_rollout.then_some("rollout")
+}
