@@ -145,7 +145,7 @@ pub(crate) struct WaitArgs {
     /// Give up after so long, as in 5m.
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<String>,
-    /// KIND/NAME of a service, job or dag, or the id of a run or a rollout.
+    /// KIND/NAME of a service, job or dag, or the id of a run (or NAME/ID) or of a rollout.
     #[arg(value_name = "KIND/NAME|ID")]
     pub(crate) what: String,
 }

@@ -27,7 +27,7 @@ fn service(name: &str, replicas: u32, command: &str) -> String {
     format!(
         "kind: service\nname: {name}\nspec:\n  replicas: {replicas}\n  update: {{failure_budget: 2, deadline: 30s}}\n  \
          restart: {{initial: 100ms, max: 200ms}}\n  template:\n    containers:\n      - command: {command}\n        \
-         resources: {{cpus: 0.01, mem: 16MiB}}\n        checks:\n          ready:\n            command: {{command: test -f up}}\n            \
+         resources: {{cpus: 0.01, mem: 16MiB}}\n        checks:\n          ready:\n            command: test -f up\n            \
          interval: 100ms\n"
     )
 }

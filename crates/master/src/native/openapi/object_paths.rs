@@ -32,7 +32,10 @@ pub(super) fn add(paths: &mut Map<String, Value>) {
         ("instances", "Instance"),
     ] {
         add_list(paths, what, element);
-        let id = ("id", "Its id.");
+        let id = (
+            "id",
+            "Its id; of a run also NAME/ID, since each object counts its own.",
+        );
         let get = one(&format!("Shows one of the {what}."), &[id], element);
         paths.insert(format!("/v1/{what}/{{id}}"), json!({ "get": get }));
     }

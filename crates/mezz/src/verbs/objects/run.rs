@@ -48,6 +48,6 @@ pub(in super::super) fn run(args: &RunArgs, given: &str) -> Result<Exit, ClientE
     if !stay.is_wanted() {
         return Ok(Exit::Ok);
     }
-    let end = wait::for_run(&mut api, &id, None)?;
+    let end = wait::for_run(&mut api, &format!("{name}/{id}"), None)?;
     Ok(end.unwrap_or(Exit::Failed))
 }

@@ -30,6 +30,7 @@ pub(in super::super) fn wait(args: &WaitArgs) -> Result<Exit, ClientError> {
             let message = format!("a {kind} has nothing to wait for");
             return Err(ClientError::Usage(message));
         }
+        // The id of a run, alone or behind its object's name.
         (None, id) if is_there(&mut api, &format!("/v1/runs/{}", percent_encoded(id)))? => {
             for_run(&mut api, id, deadline)?
         }
@@ -104,7 +105,7 @@ fn for_runs(
     });
     let mut exit = Exit::Ok;
     for id in own.filter_map(|run| run.get("id")?.as_str()) {
-        match for_run(api, id, deadline)? {
+        match for_run(api, &format!("{name}/{id}"), deadline)? {
             None => return Ok(None),
             Some(end) if exit == Exit::Ok => exit = end,
             Some(_) => {}
