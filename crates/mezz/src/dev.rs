@@ -51,7 +51,7 @@ fn first_work(matches: &ArgMatches) -> anyhow::Result<Option<FirstWork>> {
         .flatten()
         .cloned()
         .collect();
-    Ok((!words.is_empty()).then(|| FirstWork::Task(TaskSpec::of_words(words))))
+    Ok((!words.is_empty()).then(|| FirstWork::Task(Box::new(TaskSpec::of_words(words)))))
 }
 
 /// What is to be started, before it is known where.

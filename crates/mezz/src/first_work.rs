@@ -27,7 +27,7 @@ const JOB_PATIENCE: Duration = Duration::from_mins(1);
 /// What is run first.
 #[derive(Debug)]
 pub(crate) enum FirstWork {
-    Task(TaskSpec),
+    Task(Box<TaskSpec>),
     Objects(Source),
 }
 
@@ -44,7 +44,7 @@ impl FirstWork {
         });
         if !is_objects {
             let task = TaskSpec::of_yaml(&source.text).with_context(|| source.path.clone())?;
-            return Ok(Self::Task(task));
+            return Ok(Self::Task(Box::new(task)));
         }
         if let Err(faults) = source.objects() {
             let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();

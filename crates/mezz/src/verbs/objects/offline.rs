@@ -21,7 +21,7 @@ pub(in super::super) fn explain(args: &ExplainArgs) -> Result<Exit, ClientError>
     let found = found.map_err(|error| ClientError::Usage(error.to_string()))?;
     let mut text = head(&found) + "\n";
     for line in found.description.lines() {
-        text.push_str(&format!("  {line}\n"));
+        text.extend(["  ", line, "\n"]);
     }
     if !found.fields.is_empty() {
         text.push_str("\nfields:\n");
@@ -29,9 +29,9 @@ pub(in super::super) fn explain(args: &ExplainArgs) -> Result<Exit, ClientError>
     for field in &found.fields {
         let own = field.path.rsplit('.').next().unwrap_or_default();
         let head = head(field).replacen(&field.path, own, 1);
-        text.push_str(&format!("  {head}\n"));
+        text.extend(["  ", &head, "\n"]);
         if let Some(line) = field.description.lines().next() {
-            text.push_str(&format!("      {line}\n"));
+            text.extend(["      ", line, "\n"]);
         }
     }
     show::write(&text)?;
@@ -45,7 +45,7 @@ fn head(field: &Explanation) -> String {
     }
     let default = field.default.as_ref().map(plain);
     if let Some(default) = default.filter(|text| !text.is_empty()) {
-        head.push_str(&format!(", default {default}"));
+        head.extend([", default ", &default]);
     }
     head
 }

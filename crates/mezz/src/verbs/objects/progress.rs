@@ -173,11 +173,11 @@ fn words(rollout: &Value) -> String {
         count("old_left"),
     );
     if count("failures") > 0 {
-        words.push_str(&format!(", failures {}", count("failures")));
+        words.extend([", failures ", &count("failures").to_string()]);
     }
     let message = text(rollout, "message");
     if !message.is_empty() {
-        words.push_str(&format!(": {message}"));
+        words.extend([": ", message]);
     }
     words
 }

@@ -152,11 +152,11 @@ fn words(run: &Value) -> String {
     for key in ["waiting", "running", "succeeded", "failed", "retried"] {
         let number = count(run, key);
         if number > 0 {
-            words.push_str(&format!(", {number} {key}"));
+            words.extend([", ", &number.to_string(), " ", key]);
         }
     }
     if !text("message").is_empty() {
-        words.push_str(&format!(": {}", text("message")));
+        words.extend([": ", text("message")]);
     }
     words
 }
