@@ -1,5 +1,5 @@
 //! Why something waits, in words, joined from all that the master and the ledger know: for every task, framework, role and
-//! agent.
+//! agent. What users' objects wait for is in `work::explain`.
 
 use mezz_proto::v1;
 use mezz_resource::format_duration;
@@ -18,8 +18,14 @@ use crate::wire::is_terminal;
 impl Master {
     /// Why something waits, from the most to the least important reason.
     ///
-    /// A task may be named alone or as `FRAMEWORK/TASK`.
+    /// A task may be named alone or as `FRAMEWORK/TASK`, an object of a user as `KIND/NAME` or by its name.
     pub fn explain(&self, id: &str) -> Option<Vec<String>> {
+        // No role, framework or agent begins with a slash or with a kind and a slash.
+        if id.contains('/')
+            && let Some(reasons) = self.explain_object(id)
+        {
+            return Some(reasons);
+        }
         if let Some((_, pending)) = self
             .records
             .pending
@@ -37,8 +43,12 @@ impl Master {
         if self.records.roles.contains_key(id) {
             return Some(self.explain_role(id));
         }
-        let task = self.task(self.find_task(id)?)?;
-        Some(self.explain_task(task))
+        if let Some(task) = self.find_task(id).and_then(|key| self.task(key)) {
+            let mut reasons = self.explain_task(task);
+            reasons.extend(self.explain_instance(id));
+            return Some(reasons);
+        }
+        self.explain_object(id).or_else(|| self.explain_act(id))
     }
 
     fn find_task(&self, id: &str) -> Option<TaskKey> {
@@ -214,7 +224,7 @@ impl Master {
 }
 
 /// A span as exactly as somebody wants to read it.
-fn about(nanoseconds: u64) -> String {
+pub(crate) fn about(nanoseconds: u64) -> String {
     let grain = match nanoseconds {
         ..1_000_000_000 => 1_000_000,
         1_000_000_000..60_000_000_000 => 1_000_000_000,

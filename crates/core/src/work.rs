@@ -1,6 +1,7 @@
 //! Between the kernel and the controllers of users' objects: their events in, their effects out. It decides nothing: what
 //! is wanted comes from the controllers, where it goes from the ledger.
 
+mod explain;
 mod instances;
 mod timers;
 

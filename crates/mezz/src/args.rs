@@ -6,6 +6,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::complete;
+use crate::object_args::{
+    ApplyArgs, DeleteArgs, ExplainArgs, ExportArgs, GetArgs, InitArgs, PauseArgs, RollbackArgs,
+    RunsArgs, ScaleArgs, ServiceArgs, WaitArgs,
+};
 
 /// How a client verb reaches the cluster.
 #[derive(Args, Clone, Debug)]
@@ -51,8 +55,34 @@ pub(crate) struct Output {
 /// The verbs that talk to a running cluster.
 #[derive(Subcommand, Debug)]
 pub(crate) enum ClientVerb {
-    /// Run a command on the cluster, show its output and exit as it does.
+    /// Create or change services, jobs, crons and other objects from files.
+    Apply(ApplyArgs),
+    /// List or show objects, and the rollouts, runs and instances that come of them.
+    Get(Box<GetArgs>),
+    /// Delete objects.
+    Delete(DeleteArgs),
+    /// Change how many instances a service has.
+    Scale(ScaleArgs),
+    /// Replace the instances of a service by new ones.
+    Restart(ServiceArgs),
+    /// Take a service back to an earlier generation.
+    Rollback(RollbackArgs),
+    /// Hold the rollout of a service, or a cron.
+    Pause(PauseArgs),
+    /// Let a rollout or a cron go on.
+    Resume(PauseArgs),
+    /// Run a command or a job on the cluster, and exit as it does.
     Run(Box<RunArgs>),
+    /// List the runs of jobs and dags.
+    Runs(RunsArgs),
+    /// Wait until a service is ready, or until a run has ended.
+    Wait(WaitArgs),
+    /// Print objects as files that can be applied again.
+    Export(ExportArgs),
+    /// Print a commented object to begin with.
+    Init(InitArgs),
+    /// Say what a field of an object means.
+    Explain(ExplainArgs),
     /// List tasks.
     Ps(PsArgs),
     /// Show the output of a task.
@@ -67,7 +97,7 @@ pub(crate) enum ClientVerb {
     Roles(ListArgs),
     /// List the offers that frameworks hold.
     Offers(ListArgs),
-    /// Say why a task, framework or agent is in the state it is in.
+    /// Say why an object, task, framework or agent is in the state it is in.
     Why(WhyArgs),
     /// Show what happens in the cluster, as it happens.
     Events(EventsArgs),
@@ -84,6 +114,7 @@ pub(crate) enum ClientVerb {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Exit code: the task's own; 128+N when signal N ended it; 125 when it was not launched or was lost.\n\
+                        A run of a job gives the last status of its attempts that is not 0, or 1 when it failed otherwise.\n\
                         Ctrl-C kills the task; a second one kills it without grace."
 )]
 pub(crate) struct RunArgs {
@@ -92,7 +123,7 @@ pub(crate) struct RunArgs {
     /// Name of the task, for people.
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Id of the task; made up when not given.
+    /// Id of the task or run; made up when not given.
     #[arg(long)]
     pub(crate) id: Option<String>,
     /// Role whose share it uses.
@@ -131,11 +162,17 @@ pub(crate) struct RunArgs {
     /// Run the command by /bin/sh -c.
     #[arg(long)]
     pub(crate) shell: bool,
-    /// Print the task's id and do not wait for it.
+    /// Print the id of the task or run and do not wait for it.
     #[arg(short, long)]
     pub(crate) detach: bool,
+    /// A parameter of the job or dag.
+    #[arg(short, long, value_name = "KEY=VALUE", requires = "job")]
+    pub(crate) param: Vec<String>,
+    /// A job or dag that was applied, of which a run is begun.
+    #[arg(value_name = "NAME", conflicts_with_all = ["command", "name", "role", "cpus", "mem", "disk", "gpus", "ports", "env", "label", "uri", "user", "kill_grace_period", "shell"], add = ArgValueCandidates::new(complete::jobs))]
+    pub(crate) job: Option<String>,
     /// The command and its arguments.
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "job", value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
 }
 
@@ -251,9 +288,9 @@ pub(crate) struct WhyArgs {
     pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// Id of a task, a framework, an agent or an offer, the beginning of one, the name of a role, or `last` for the last
-    /// task.
-    #[arg(value_name = "TASK|FRAMEWORK|ROLE", add = ArgValueCandidates::new(complete::everything))]
+    /// An object as KIND/NAME; the id of a run, rollout, task, framework, agent or offer, or the beginning of a task's;
+    /// the name of a role; or `last` for the last task.
+    #[arg(value_name = "OBJECT|ID|ROLE", add = ArgValueCandidates::new(complete::everything))]
     pub(crate) id: String,
 }
 

@@ -61,7 +61,7 @@ fn add_dev_arguments(command: Command) -> Command {
     let file = clap::Arg::new("file")
         .value_name("FILE")
         .value_parser(clap::value_parser!(std::path::PathBuf))
-        .help("YAML file with one `task:`, which is run at once");
+        .help("File with objects of any kinds, or one `task:`; applied at once");
     let command_words = clap::Arg::new("command")
         .value_name("COMMAND")
         .last(true)

@@ -53,6 +53,17 @@ pub(crate) fn roles() -> Vec<CompletionCandidate> {
     names("/v1/roles", "name", "")
 }
 
+pub(crate) fn services() -> Vec<CompletionCandidate> {
+    names("/v1/services", "name", "")
+}
+
+/// What `mezz run` takes by its name.
+pub(crate) fn jobs() -> Vec<CompletionCandidate> {
+    let mut found = names("/v1/jobs", "name", "");
+    found.extend(names("/v1/dags", "name", ""));
+    found
+}
+
 /// Whatever `mezz why` takes.
 pub(crate) fn everything() -> Vec<CompletionCandidate> {
     let mut found = tasks();

@@ -1,4 +1,4 @@
-//! `mezz dev`: a master and agents in one process, and a first task. It owns their order of start and end, and where each
+//! `mezz dev`: a master and agents in one process, and the first work for them. It owns their order of start and end, and where each
 //! of them lives within the folder that was given.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::ArgMatches;
 
-use crate::client::api::{Api, LogQuery};
-use crate::client::follow::Sinks;
+use crate::client::api::Api;
 use crate::daemons::{self, Agent, AgentEnd, Master, TasksAtStop};
 use crate::exit::Exit;
+use crate::first_work::FirstWork;
 use crate::flags::{Daemon, Flags};
 use crate::logging::Logging;
 use crate::output::talk;
@@ -19,7 +19,6 @@ use crate::ready;
 use crate::serve::{self, Stop};
 use crate::settings::{AgentSettings, MasterSettings, Registry};
 use crate::task_spec::TaskSpec;
-use crate::verbs::follow;
 
 /// How long master and agents may take until they are ready.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -27,8 +26,8 @@ const USUAL_PORT: u16 = 5050;
 
 /// Runs a cluster in the foreground.
 pub(crate) fn dev(flags: &Flags, matches: &ArgMatches, logging: Logging) -> Exit {
-    let task = match first_task(matches) {
-        Ok(task) => task,
+    let work = match first_work(matches) {
+        Ok(work) => work,
         Err(error) => {
             talk::error(&format!("{error:#}"));
             return Exit::Usage;
@@ -38,16 +37,13 @@ pub(crate) fn dev(flags: &Flags, matches: &ArgMatches, logging: Logging) -> Exit
         Ok(plan) => plan,
         Err(error) => return serve::usage(Daemon::Dev, &error),
     };
-    serve::run(life(plan, task, logging))
+    serve::run(life(plan, work, logging))
 }
 
-/// The task that the command line asks for.
-fn first_task(matches: &ArgMatches) -> anyhow::Result<Option<TaskSpec>> {
+/// What the command line asks to be run.
+fn first_work(matches: &ArgMatches) -> anyhow::Result<Option<FirstWork>> {
     if let Some(path) = matches.get_one::<PathBuf>("file") {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{} cannot be read", path.display()))?;
-        let task = TaskSpec::of_yaml(&text).with_context(|| path.display().to_string())?;
-        return Ok(Some(task));
+        return FirstWork::of_file(path).map(Some);
     }
     let words: Vec<String> = matches
         .get_many("command")
@@ -55,7 +51,7 @@ fn first_task(matches: &ArgMatches) -> anyhow::Result<Option<TaskSpec>> {
         .flatten()
         .cloned()
         .collect();
-    Ok((!words.is_empty()).then(|| TaskSpec::of_words(words)))
+    Ok((!words.is_empty()).then(|| FirstWork::Task(Box::new(TaskSpec::of_words(words)))))
 }
 
 /// What is to be started, before it is known where.
@@ -88,7 +84,7 @@ struct Cluster {
     agents: Vec<Agent>,
 }
 
-async fn life(plan: Plan, task: Option<TaskSpec>, logging: Logging) -> anyhow::Result<Exit> {
+async fn life(plan: Plan, work: Option<FirstWork>, logging: Logging) -> anyhow::Result<Exit> {
     let mut stop = Stop::listen()?;
     let cluster = tokio::select! {
         cluster = start(plan, logging) => cluster?,
@@ -97,7 +93,7 @@ async fn life(plan: Plan, task: Option<TaskSpec>, logging: Logging) -> anyhow::R
     let address = ready::reachable(cluster.master.address());
     ready::announce(address);
     // Both block on the client's connection, which has no place on the runtime.
-    std::thread::spawn(move || accompany(address, task));
+    std::thread::spawn(move || accompany(address, work));
     let why = tokio::select! {
         why = cluster.master.ended() => Some(format!("the master ended: {why}")),
         end = any_ended(&cluster.agents) => Some(format!("an agent ended: {}", end.message)),
@@ -216,48 +212,31 @@ async fn end(cluster: Cluster) {
     cluster.master.stop().await;
 }
 
-/// Runs the first task, shows its output, and says what can be done next.
-fn accompany(master: SocketAddr, task: Option<TaskSpec>) {
-    if let Some(task) = task
-        && let Err(error) = show_task(master, &task)
+/// Runs what is to be run first, shows how it goes, and says what can be done next.
+fn accompany(master: SocketAddr, work: Option<FirstWork>) {
+    let is_objects = matches!(work, Some(FirstWork::Objects(_)));
+    if let Some(work) = work
+        && let Err(error) = work.show(&master.to_string())
     {
         talk::client_error(&error);
     }
-    talk::note(&invitation(master));
+    talk::note(&invitation(master, is_objects));
 }
 
-fn show_task(master: SocketAddr, task: &TaskSpec) -> Result<(), crate::client::error::ClientError> {
-    let mut api = Api::new(&master.to_string())?;
-    let id = api.create_task(&task.to_json())?;
-    let mut sinks = Sinks {
-        stdout: &mut std::io::stdout(),
-        stderr: &mut std::io::stderr(),
-    };
-    let query = LogQuery {
-        stream: "both",
-        follow: true,
-        tail: None,
-    };
-    if let Some(end) = follow::to_the_end(&mut api, &id, query, &mut sinks)? {
-        let message = end
-            .message
-            .as_deref()
-            .filter(|message| !message.is_empty())
-            .map_or_else(String::new, |text| format!(": {text}"));
-        talk::note(&format!("task {id} ended as {}{message}", end.state));
-    }
-    Ok(())
-}
-
-fn invitation(master: SocketAddr) -> String {
+fn invitation(master: SocketAddr, has_objects: bool) -> String {
     let usual = master.ip().is_loopback() && master.port() == USUAL_PORT;
     let first = if usual {
         String::new()
     } else {
         format!("  export MEZZ_MASTER={master}\n")
     };
+    let objects = if has_objects {
+        "  mezz get all\n  mezz runs\n"
+    } else {
+        ""
+    };
     format!(
-        "\nThe cluster runs at http://{master} until Ctrl-C. Try in another terminal:\n{first}  mezz run -- uname -a\n  mezz ps --all\n  mezz agents"
+        "\nThe cluster runs at http://{master} until Ctrl-C. Try in another terminal:\n{first}{objects}  mezz run -- uname -a\n  mezz ps --all\n  mezz agents"
     )
 }
 
@@ -268,9 +247,11 @@ mod tests {
     #[test]
     fn the_invitation_names_the_master_when_it_is_not_where_clients_look_first() {
         assert!(
-            invitation("127.0.0.1:6000".parse().expect("an address"))
+            invitation("127.0.0.1:6000".parse().expect("an address"), false)
                 .contains("export MEZZ_MASTER=127.0.0.1:6000")
         );
-        assert!(!invitation("127.0.0.1:5050".parse().expect("an address")).contains("export"));
+        assert!(
+            !invitation("127.0.0.1:5050".parse().expect("an address"), false).contains("export")
+        );
     }
 }

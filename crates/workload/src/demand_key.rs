@@ -30,6 +30,22 @@ impl Demander {
         })
     }
 
+    /// The first and the last key that demands of a service may have.
+    pub fn of_service(object: ObjectKey) -> (DemandKey, DemandKey) {
+        let first = Self::Service {
+            object,
+            revision: 0,
+        }
+        .key();
+        (first, DemandKey(first.0 | NUMBER))
+    }
+
+    /// The first and the last key that demands of a run may have.
+    pub fn of_run(run: RunKey) -> (DemandKey, DemandKey) {
+        let first = Self::Run { run, part: 0 }.key();
+        (first, DemandKey(first.0 | NUMBER))
+    }
+
     /// Whom the ledger means.
     pub fn of(key: DemandKey) -> Self {
         let number = u32::try_from(key.0 & NUMBER).expect("31 bits fit");

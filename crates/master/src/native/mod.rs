@@ -152,7 +152,7 @@ async fn of_work(
     let subject = match (what, rest) {
         ("endpoints", [_, ..]) => WorkSubject::Endpoints(objects::name_of(rest)?),
         ("rollouts", [_]) => WorkSubject::Rollout(id),
-        ("runs", [_]) => WorkSubject::Run(id),
+        ("runs", [_, ..]) => WorkSubject::Run(id),
         ("instances", [_]) => WorkSubject::Instance(id),
         (_, []) if what != "endpoints" => {
             allow(request, &[Method::GET])?;

@@ -50,6 +50,10 @@ pub(super) async fn document(shared: &Shared, view: &View, id: &str) -> Result<V
 
 fn kind(view: &View, id: &str) -> Option<&'static str> {
     let records = &view.records;
+    let work = super::work::kind_of(view, id);
+    if id.contains('/') && work.is_some() {
+        return work;
+    }
     if records
         .frameworks
         .iter()
@@ -64,9 +68,15 @@ fn kind(view: &View, id: &str) -> Option<&'static str> {
         return Some("offer");
     }
     if find_task(view, id).is_ok() {
-        return Some("task");
+        return Some(match work {
+            Some("instance") => "instance",
+            _ => "task",
+        });
     }
-    records.roles.contains_key(id).then_some("role")
+    if records.roles.contains_key(id) {
+        return Some("role");
+    }
+    work
 }
 
 fn find_task<'a>(view: &'a View, id: &str) -> Result<Found<'a>, Response> {

@@ -1,13 +1,15 @@
 //! Reading users' objects and what became of them: what a GET is about, and how it is read from a view.
 
+use http::StatusCode;
 use mezz_http::Response;
 use mezz_spec::{Kind, Name};
+use mezz_workload::records::RunRecord;
 use serde_json::Value;
 
 use super::given::Given;
 use super::object_json;
 use super::objects::no_object;
-use super::problems::not_found;
+use super::problems::{not_found, problem};
 use crate::view::View;
 
 /// A readable part of users' objects.
@@ -103,10 +105,7 @@ impl WorkSubject {
                 .filter(|(_, run)| wanted.has_key(view, run.object))
                 .map(|(_, run)| object_json::run(run, work))
                 .collect(),
-            Self::Run(id) => (work.runs.iter())
-                .find(|(_, run)| *run.id == **id)
-                .map(|(_, run)| object_json::run(run, work))
-                .ok_or_else(|| missing("run", id))?,
+            Self::Run(id) => object_json::run(run_of(view, id)?, work),
             Self::Instances(wanted) => (work.instances.iter())
                 .filter(|(_, instance)| wanted.has_key(view, instance.object))
                 .map(|(_, instance)| object_json::instance(instance, work))
@@ -124,9 +123,62 @@ impl WorkSubject {
     }
 }
 
+/// The run that is meant by an id alone, or by the name of its object and the id: ids are made for each object alone.
+fn run_of<'v>(view: &'v View, given: &str) -> Result<&'v RunRecord, Response> {
+    let work = &view.records.work;
+    let (name, id) = match given.rsplit_once('/') {
+        Some((name, id)) => (Some(super::objects::name_of(&[name])?), id),
+        None => (None, given),
+    };
+    let name_of = |run: &RunRecord| Some(&work.objects.get(run.object.index())?.name);
+    let mut found = work.runs.iter().map(|(_, run)| &**run).filter(|run| {
+        let is_of = name.as_ref().is_none_or(|name| name_of(run) == Some(name));
+        is_of && *run.id == *id
+    });
+    let run = found.next().ok_or_else(|| missing("run", given))?;
+    let others: Vec<&RunRecord> = found.collect();
+    if others.is_empty() {
+        return Ok(run);
+    }
+    let all = std::iter::once(run).chain(others).filter_map(name_of);
+    let all: Vec<String> = all.map(|name| format!("{name}/{id}")).collect();
+    Err(problem(
+        StatusCode::CONFLICT,
+        &format!("several objects have a run '{id}'"),
+        Some(&format!("name one as NAME/ID: {}", all.join(", "))),
+    ))
+}
+
 fn missing(what: &str, id: &str) -> Response {
     not_found(
         &format!("there is no {what} '{id}'"),
         &format!("GET /v1/{what}s lists those that are known"),
     )
+}
+
+/// What a text names: the kind of an object as `KIND/NAME` or by its name, or an instance, a run or a rollout by its id.
+pub(super) fn kind_of(view: &View, id: &str) -> Option<&'static str> {
+    let work = &view.records.work;
+    let known = |kind: Kind, name: &str| {
+        let name = Name::new(name).ok()?;
+        work.index.get(&(kind, name)).map(|_| kind.word())
+    };
+    let full = id.split_once('/').and_then(|(word, name)| {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word)?;
+        known(kind, name)
+    });
+    if full.is_some() {
+        return full;
+    }
+    if let Some(word) = Kind::ALL.into_iter().find_map(|kind| known(kind, id)) {
+        return Some(word);
+    }
+    if work.instances.iter().any(|(_, one)| *one.id == *id) {
+        return Some("instance");
+    }
+    if run_of(view, id).is_ok() {
+        return Some("run");
+    }
+    let is_rollout = work.rollouts.iter().any(|(_, one)| *one.id == *id);
+    is_rollout.then_some("rollout")
 }

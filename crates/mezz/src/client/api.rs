@@ -5,7 +5,7 @@ use std::io::{BufReader, Read};
 use serde_json::Value;
 
 use super::error::{ClientError, Problem};
-use super::http::{Body, Connection, Patience, Request, percent_encoded};
+use super::http::{Body, Connection, Content, Patience, Request, percent_encoded};
 
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
@@ -56,13 +56,48 @@ impl Api {
         Ok(serde_json::from_slice(&self.get(target)?)?)
     }
 
+    /// The body of a GET, which must be JSON.
+    pub(crate) fn value(&mut self, target: &str) -> Result<Value, ClientError> {
+        Ok(serde_json::from_slice(&self.get(target)?)?)
+    }
+
+    /// The answer to a POST of a text.
+    pub(crate) fn post(&mut self, target: &str, body: Content<'_>) -> Result<Value, ClientError> {
+        Ok(serde_json::from_slice(&self.plain(
+            "POST",
+            target,
+            Some(body),
+        )?)?)
+    }
+
+    /// The answer to a POST of JSON.
+    pub(crate) fn post_json(&mut self, target: &str, body: &Value) -> Result<Value, ClientError> {
+        let text = body.to_string();
+        let body = Content {
+            media_type: JSON,
+            bytes: text.as_bytes(),
+        };
+        self.post(target, body)
+    }
+
+    /// The answer to a DELETE.
+    pub(crate) fn delete(&mut self, target: &str) -> Result<Value, ClientError> {
+        Ok(serde_json::from_slice(
+            &self.plain("DELETE", target, None)?,
+        )?)
+    }
+
     /// Creates a task and returns its id.
     pub(crate) fn create_task(&mut self, task: &[u8]) -> Result<String, ClientError> {
         #[derive(serde::Deserialize)]
         struct Created {
             id: String,
         }
-        let answer = self.plain("POST", "/v1/tasks", Some(task))?;
+        let body = Content {
+            media_type: JSON,
+            bytes: task,
+        };
+        let answer = self.plain("POST", "/v1/tasks", Some(body))?;
         Ok(serde_json::from_slice::<Created>(&answer)?.id)
     }
 
@@ -111,7 +146,7 @@ impl Api {
         &mut self,
         method: &'static str,
         target: &str,
-        body: Option<&[u8]>,
+        body: Option<Content<'_>>,
     ) -> Result<Vec<u8>, ClientError> {
         let address = self.connection.address().to_owned();
         let (_, answer) = self.open(method, target, body, JSON, Patience::Plain)?;
@@ -122,7 +157,7 @@ impl Api {
         &mut self,
         method: &'static str,
         target: &str,
-        body: Option<&[u8]>,
+        body: Option<Content<'_>>,
         accept: &'static str,
         patience: Patience,
     ) -> Result<(Option<u64>, BufReader<Body<'_>>), ClientError> {

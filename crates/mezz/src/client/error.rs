@@ -16,6 +16,8 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     pub(crate) why: Vec<String>,
     pub(crate) hint: Option<String>,
+    /// All that is wrong with the objects of a body.
+    pub(crate) errors: Vec<mezz_spec::Fault>,
 }
 
 /// Why a request brought no answer that can be used.

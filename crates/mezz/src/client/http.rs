@@ -21,6 +21,13 @@ pub(crate) enum Patience {
     Stream,
 }
 
+/// The body of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content<'a> {
+    pub(crate) media_type: &'static str,
+    pub(crate) bytes: &'a [u8],
+}
+
 /// One request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
@@ -28,8 +35,7 @@ pub(crate) struct Request<'a> {
     /// Path and query, already percent-encoded.
     pub(crate) target: &'a str,
     pub(crate) accept: &'static str,
-    /// A JSON body.
-    pub(crate) body: Option<&'a [u8]>,
+    pub(crate) body: Option<Content<'a>>,
     pub(crate) patience: Patience,
 }
 
@@ -224,15 +230,15 @@ fn write_request(stream: &mut TcpStream, host: &str, request: Request<'_>) -> io
         env!("CARGO_PKG_VERSION")
     )
     .into_bytes();
-    if let Some(body) = body {
+    if let Some(Content { media_type, bytes }) = body {
+        let length = bytes.len();
         write!(
             text,
-            "Content-Type: application/json\r\nContent-Length: {}\r\n",
-            body.len()
+            "Content-Type: {media_type}\r\nContent-Length: {length}\r\n"
         )?;
     }
     text.extend_from_slice(b"\r\n");
-    text.extend_from_slice(body.unwrap_or_default());
+    text.extend_from_slice(body.map_or(&[], |body| body.bytes));
     stream.write_all(&text)
 }
 

@@ -6,3 +6,4 @@ pub(crate) mod error;
 pub(crate) mod follow;
 pub(crate) mod http;
 pub(crate) mod identify;
+pub(crate) mod objects;

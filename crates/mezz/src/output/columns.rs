@@ -49,7 +49,7 @@ pub(crate) struct Listing {
     pub(crate) empty: &'static str,
 }
 
-const fn left(title: &'static str, cell: Cell) -> Column {
+pub(super) const fn left(title: &'static str, cell: Cell) -> Column {
     Column {
         title,
         align: Align::Left,
@@ -58,7 +58,7 @@ const fn left(title: &'static str, cell: Cell) -> Column {
     }
 }
 
-const fn right(title: &'static str, cell: Cell) -> Column {
+pub(super) const fn right(title: &'static str, cell: Cell) -> Column {
     Column {
         title,
         align: Align::Right,
@@ -67,7 +67,7 @@ const fn right(title: &'static str, cell: Cell) -> Column {
     }
 }
 
-const fn wide(mut column: Column) -> Column {
+pub(super) const fn wide(mut column: Column) -> Column {
     column.width = Width::Wide;
     column
 }

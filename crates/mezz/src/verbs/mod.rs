@@ -7,6 +7,7 @@ mod interrupts;
 mod kill;
 mod lists;
 mod logs;
+pub(crate) mod objects;
 mod replay;
 mod run;
 mod status;
@@ -23,7 +24,23 @@ use lists::Watch;
 /// Does what a verb asks.
 pub(crate) fn client(verb: ClientVerb) -> Exit {
     let outcome = match verb {
-        ClientVerb::Run(args) => run::run(&args),
+        ClientVerb::Apply(args) => objects::apply::apply(&args),
+        ClientVerb::Get(args) => objects::get(&args),
+        ClientVerb::Delete(args) => objects::delete(&args),
+        ClientVerb::Scale(args) => objects::scale(&args),
+        ClientVerb::Restart(args) => objects::restart(&args),
+        ClientVerb::Rollback(args) => objects::rollback(&args),
+        ClientVerb::Pause(args) => objects::pause(&args),
+        ClientVerb::Resume(args) => objects::resume(&args),
+        ClientVerb::Runs(args) => objects::runs(&args),
+        ClientVerb::Wait(args) => objects::wait(&args),
+        ClientVerb::Export(args) => objects::export(&args),
+        ClientVerb::Init(args) => objects::init(&args),
+        ClientVerb::Explain(args) => objects::explain(&args),
+        ClientVerb::Run(args) => match &args.job {
+            Some(name) => objects::run(&args, name),
+            None => run::run(&args),
+        },
         ClientVerb::Ps(args) => lists::tasks(&args),
         ClientVerb::Logs(args) => logs::logs(&args),
         ClientVerb::Kill(args) => kill::kill(&args),

@@ -6,6 +6,8 @@
     reason = "each test binary uses a part of it, and none is a library"
 )]
 
+pub mod dev;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

@@ -70,6 +70,16 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// Demands in a range of keys, with how many instances each still wants.
+    pub(crate) fn within(
+        &self,
+        first: DemandKey,
+        last: DemandKey,
+    ) -> impl Iterator<Item = (DemandKey, u64)> {
+        let found = self.demands.range(first..=last);
+        found.map(|(key, pending)| (*key, pending.demand.count))
+    }
+
     pub(crate) fn get(&self, key: DemandKey) -> Option<&Pending> {
         self.demands.get(&key)
     }

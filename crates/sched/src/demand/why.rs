@@ -49,6 +49,15 @@ impl Tally {
 }
 
 impl Scheduler {
+    /// The demands with keys in a range that still want instances, and how many each.
+    pub fn waiting_demands(
+        &self,
+        first: DemandKey,
+        last: DemandKey,
+    ) -> impl Iterator<Item = (DemandKey, u64)> {
+        self.queue.within(first, last)
+    }
+
     /// Why a demand waits: for its turn, its quota, or agents, counted by what each lacks; none when there is no such demand.
     pub fn why_demand(&self, key: DemandKey) -> Option<Refusals> {
         let pending = self.queue.get(key)?;

@@ -65,6 +65,7 @@ pub(super) fn faults(faults: &[Fault]) -> Response {
         "title": "Bad Request",
         "status": 400,
         "detail": detail,
+        "why": [],
         "errors": faults,
     });
     respond::with_type(

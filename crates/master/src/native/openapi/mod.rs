@@ -1,5 +1,6 @@
 //! The description of the native API. Its parameters come from the tables that queries are checked with.
 
+mod object_paths;
 mod paths;
 
 use serde_json::{Value, json};

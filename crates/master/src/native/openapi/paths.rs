@@ -5,14 +5,15 @@ use serde_json::{Map, Value, json};
 use crate::native::parameters::{self, Parameter, Shape};
 
 /// The answers that refuse, with what they mean here.
-type Refusals<'a> = &'a [(&'a str, &'a str)];
+pub(super) type Refusals<'a> = &'a [(&'a str, &'a str)];
 
-const BAD_QUERY: (&str, &str) = (
+pub(super) const BAD_QUERY: (&str, &str) = (
     "400",
     "A parameter is unknown or wrong; the detail names it.",
 );
-const NOT_ACCEPTABLE: (&str, &str) = ("406", "None of the types in Accept can be given.");
-const NO_LEADER: (&str, &str) = (
+pub(super) const NOT_ACCEPTABLE: (&str, &str) =
+    ("406", "None of the types in Accept can be given.");
+pub(super) const NO_LEADER: (&str, &str) = (
     "503",
     "This master does not lead, and knows nobody who does.",
 );
@@ -23,6 +24,7 @@ pub(super) fn paths() -> Value {
     add_lists(&mut paths);
     add_tasks(&mut paths);
     add_others(&mut paths);
+    super::object_paths::add(&mut paths);
     Value::Object(paths)
 }
 
@@ -85,7 +87,7 @@ fn add_others(paths: &mut Map<String, Value>) {
     let about = "Says why something got nothing yet, or is in the state that it is in.";
     let id = (
         "id",
-        "Id of a task, framework, agent or offer, or the name of a role.",
+        "Id of a task, instance, run, rollout, framework, agent or offer, the name of a role, or KIND/NAME of an object.",
     );
     let why = json!({ "get": one(about, &[id], "Why") });
     paths.insert("/v1/why/{id}".to_owned(), why);
@@ -101,12 +103,12 @@ fn add_others(paths: &mut Map<String, Value>) {
     }
 }
 
-fn reference(name: &str) -> Value {
+pub(super) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
 /// A GET of one thing.
-fn one(about: &str, ids: &[(&str, &str)], schema: &str) -> Value {
+pub(super) fn one(about: &str, ids: &[(&str, &str)], schema: &str) -> Value {
     let mut refusals = vec![
         BAD_QUERY,
         ("404", "There is none with this id."),
@@ -127,7 +129,7 @@ fn one(about: &str, ids: &[(&str, &str)], schema: &str) -> Value {
 }
 
 /// A GET in its three modes.
-fn read(
+pub(super) fn read(
     about: &str,
     ids: &[(&str, &str)],
     tables: &[&[Parameter]],
@@ -171,7 +173,7 @@ fn headers() -> Value {
     })
 }
 
-fn of_path(ids: &[(&str, &str)]) -> Vec<Value> {
+pub(super) fn of_path(ids: &[(&str, &str)]) -> Vec<Value> {
     ids.iter()
         .map(|(name, about)| {
             let schema = json!({ "type": "string", "minLength": 1 });
@@ -180,7 +182,7 @@ fn of_path(ids: &[(&str, &str)]) -> Vec<Value> {
         .collect()
 }
 
-fn of_query(tables: &[&[Parameter]]) -> Vec<Value> {
+pub(super) fn of_query(tables: &[&[Parameter]]) -> Vec<Value> {
     tables
         .iter()
         .flat_map(|table| table.iter())
@@ -218,7 +220,7 @@ fn schema_of(shape: Shape) -> Value {
     }
 }
 
-fn refusing(refusals: Refusals<'_>) -> Map<String, Value> {
+pub(super) fn refusing(refusals: Refusals<'_>) -> Map<String, Value> {
     refusals
         .iter()
         .map(|(status, about)| {

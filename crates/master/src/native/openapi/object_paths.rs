@@ -1,0 +1,247 @@
+//! The paths of users' objects and of what becomes of them.
+
+use mezz_spec::Kind;
+use serde_json::{Map, Value, json};
+
+use super::paths::{
+    BAD_QUERY, NO_LEADER, NOT_ACCEPTABLE, of_path, of_query, one, read, reference, refusing,
+};
+use crate::native::parameters::{self, Parameter};
+
+const NAME: (&str, &str) = (
+    "name",
+    "Its name without the first slash, slashes as they are.",
+);
+
+/// Adds them.
+pub(super) fn add(paths: &mut Map<String, Value>) {
+    let apply = change(
+        "Creates and changes objects: all of them, or none.",
+        &[],
+        &[parameters::APPLY],
+        Some(objects_body()),
+        &applied(),
+    );
+    paths.insert("/v1/apply".to_owned(), json!({ "post": apply }));
+    for kind in Kind::ALL {
+        add_kind(paths, kind);
+    }
+    for (what, element) in [
+        ("rollouts", "Rollout"),
+        ("runs", "Run"),
+        ("instances", "Instance"),
+    ] {
+        add_list(paths, what, element);
+        let id = (
+            "id",
+            "Its id; of a run also NAME/ID, since each object counts its own.",
+        );
+        let get = one(&format!("Shows one of the {what}."), &[id], element);
+        paths.insert(format!("/v1/{what}/{{id}}"), json!({ "get": get }));
+    }
+    let about = "Where a service is reached: one entry for each port of each instance.";
+    let endpoints = json!({ "type": "array", "items": reference("Endpoint") });
+    let missing = ("404", "There is no such service.");
+    let refusals = [BAD_QUERY, missing, NOT_ACCEPTABLE, NO_LEADER];
+    let get = read(about, &[NAME], &[parameters::POLL], &endpoints, &refusals);
+    paths.insert("/v1/endpoints/{name}".to_owned(), json!({ "get": get }));
+    add_verbs(paths);
+}
+
+fn add_list(paths: &mut Map<String, Value>, what: &str, element: &str) {
+    let schema = json!({ "type": "array", "items": reference(element) });
+    let tables = [parameters::OBJECTS, parameters::POLL];
+    let refusals = [BAD_QUERY, NOT_ACCEPTABLE, NO_LEADER];
+    let get = read(&format!("Lists {what}."), &[], &tables, &schema, &refusals);
+    paths.insert(format!("/v1/{what}"), json!({ "get": get }));
+}
+
+fn add_kind(paths: &mut Map<String, Value>, kind: Kind) {
+    let plural = kind.plural();
+    add_list(paths, plural, "Object");
+    let get = one(&format!("Shows one {kind}."), &[NAME], "Object");
+    let about = format!("Deletes a {kind}; its instances end.");
+    let tables = [parameters::DELETE_OBJECT];
+    let delete = change(&about, &[NAME], &tables, None, &applied());
+    let item = json!({ "get": get, "delete": delete });
+    paths.insert(format!("/v1/{plural}/{{name}}"), item);
+}
+
+fn applied() -> Value {
+    json!({ "type": "array", "items": reference("Applied") })
+}
+
+fn objects_body() -> Value {
+    let object = json!({ "schema": { "type": "object" } });
+    let text = json!({ "schema": { "type": "string" } });
+    json!({
+        "required": true,
+        "description": "Objects with `kind`, `name`, `labels`, `generation` and `spec`: one, a list, or several documents.",
+        "content": {
+            "application/json": object,
+            "application/yaml": text,
+            "application/toml": text,
+        },
+    })
+}
+
+fn body(properties: &Value, required: &[&str]) -> Value {
+    let schema = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+        "required": required,
+    });
+    json!({
+        "required": !required.is_empty(),
+        "content": { "application/json": { "schema": schema } },
+    })
+}
+
+fn add_verbs(paths: &mut Map<String, Value>) {
+    let replicas = json!({ "replicas": { "description": "As in the spec of a service." } });
+    let to = json!({ "to": { "type": ["integer", "null"], "minimum": 1 } });
+    let run = json!({
+        "parameters": { "type": "object", "additionalProperties": { "type": "string" } },
+        "id": { "type": ["string", "null"] },
+    });
+    let done = json!({ "type": "object" });
+    let started = reference("Started");
+    let applied = applied();
+    for (plural, verb, about, body, answer) in [
+        (
+            "services",
+            "scale",
+            "Changes how many instances there are.",
+            Some(body(&replicas, &["replicas"])),
+            &applied,
+        ),
+        (
+            "services",
+            "restart",
+            "Replaces all instances by new ones.",
+            None,
+            &applied,
+        ),
+        (
+            "services",
+            "rollback",
+            "Goes back to an earlier generation.",
+            Some(body(&to, &[])),
+            &applied,
+        ),
+        ("services", "pause", "Holds the rollout.", None, &done),
+        ("services", "resume", "Lets the rollout go on.", None, &done),
+        (
+            "services",
+            "abort",
+            "Ends the rollout where it is.",
+            None,
+            &done,
+        ),
+        (
+            "services",
+            "reset-backoff",
+            "Forgets failures, so that instances start at once.",
+            None,
+            &done,
+        ),
+        ("crons", "pause", "Holds the cron.", None, &done),
+        ("crons", "resume", "Lets the cron go on.", None, &done),
+        (
+            "jobs",
+            "run",
+            "Begins a run.",
+            Some(body(&run, &[])),
+            &started,
+        ),
+        (
+            "jobs",
+            "reset-backoff",
+            "Forgets failures, so that attempts start at once.",
+            None,
+            &done,
+        ),
+        (
+            "dags",
+            "run",
+            "Begins a run.",
+            Some(body(&run, &[])),
+            &started,
+        ),
+    ] {
+        let post = change(about, &[NAME], &[parameters::CONFLICT], body, answer);
+        paths.insert(
+            format!("/v1/{plural}/{{name}}:{verb}"),
+            json!({ "post": post }),
+        );
+    }
+    let from =
+        json!({ "from": { "type": ["string", "null"] }, "node": { "type": ["string", "null"] } });
+    for plural in ["jobs", "dags"] {
+        for (verb, about) in [
+            ("stop", "Ends a run."),
+            (
+                "resume",
+                "Runs again what of a run did not succeed, or a node `from` which everything after it is run.",
+            ),
+            (
+                "mark-succeeded",
+                "Takes a run, or a `node` of it, as succeeded.",
+            ),
+        ] {
+            let ids = [NAME, ("run", "The id of the run.")];
+            let post = change(
+                about,
+                &ids,
+                &[parameters::CONFLICT],
+                Some(body(&from, &[])),
+                &done,
+            );
+            paths.insert(
+                format!("/v1/{plural}/{{name}}:{verb}:{{run}}"),
+                json!({ "post": post }),
+            );
+        }
+    }
+}
+
+/// A request that changes something.
+fn change(
+    about: &str,
+    ids: &[(&str, &str)],
+    tables: &[&[Parameter]],
+    body: Option<Value>,
+    answer: &Value,
+) -> Value {
+    let mut responses = refusing(&[
+        (
+            "400",
+            "Something is wrong; `errors` says what, and where. Nothing was changed.",
+        ),
+        ("404", "There is none of this name."),
+        (
+            "409",
+            "The present state is in the way; the detail says which. Nothing was changed.",
+        ),
+        ("413", "The body is too long."),
+        (
+            "501",
+            "What is asked for is not built yet; the detail names it.",
+        ),
+        NO_LEADER,
+    ]);
+    let content = json!({ "application/json": { "schema": answer } });
+    let done = json!({ "description": "Done, and durable.", "content": content });
+    responses.insert("200".to_owned(), done);
+    let elsewhere = json!({ "description": "Another master leads: ask that one." });
+    responses.insert("307".to_owned(), elsewhere);
+    let mut parameters = of_path(ids);
+    parameters.extend(of_query(tables));
+    let mut operation =
+        json!({ "summary": about, "parameters": parameters, "responses": responses });
+    if let Some(body) = body {
+        operation["requestBody"] = body;
+    }
+    operation
+}

@@ -1,0 +1,176 @@
+//! The arguments of the verbs for services, jobs, crons and whatever else users write.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::args::{Cluster, Output};
+use crate::complete;
+
+/// Whether a verb stays until the rollout that it began has ended.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    /// Wait for the end of the rollout and show how it goes; so it is in a terminal without being asked.
+    #[arg(long, overrides_with = "no_wait")]
+    pub(crate) wait: bool,
+    /// Do not wait.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Files are YAML, TOML (.toml) or JSON (.json), with as many objects as you like. All of them are applied, or none.\n\
+                        Exit code: 5 when they are refused, or when a rollout failed or went back."
+)]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    /// A file, a folder of files, or - for stdin; may be repeated.
+    #[arg(short, long = "file", required = true, value_name = "FILE|DIR|-")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only say what would be changed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Kinds: groups, services, jobs, crons, dags, configs; rollouts, runs, instances; all."
+)]
+pub(crate) struct GetArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Only objects at this name or below it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) under: Option<String>,
+    /// Only objects with this label.
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub(crate) label: Vec<String>,
+    /// Show the list again whenever it changes.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// A kind, `all`, or one object as KIND/NAME.
+    #[arg(value_name = "KIND[/NAME]")]
+    pub(crate) kind: String,
+    /// One object of the kind.
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("what").required(true).args(["kind", "files"])))]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    /// The objects that stand in a file or in the files of a folder.
+    #[arg(short, long = "file", value_name = "FILE|DIR|-", conflicts_with_all = ["kind", "name", "generation"])]
+    pub(crate) files: Vec<PathBuf>,
+    /// Refuse when the object has another generation.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) generation: Option<u64>,
+    /// A kind, or an object as KIND/NAME.
+    #[arg(value_name = "KIND[/NAME]")]
+    pub(crate) kind: Option<String>,
+    /// The object's name.
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ScaleArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    /// The service.
+    #[arg(add = ArgValueCandidates::new(complete::services))]
+    pub(crate) service: String,
+    /// How many instances, or `per_node`.
+    pub(crate) replicas: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServiceArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    /// The service.
+    #[arg(add = ArgValueCandidates::new(complete::services))]
+    pub(crate) service: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RollbackArgs {
+    #[command(flatten)]
+    pub(crate) of: ServiceArgs,
+    /// The generation to go back to; without it the last one that was stable.
+    #[arg(long, value_name = "GENERATION")]
+    pub(crate) to: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PauseArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    /// The service whose rollout is meant, or a cron; KIND/NAME where both have the name.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunsArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Show the list again whenever it changes.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// Only runs of this job or dag, or of those below this name.
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit code: 0 when it went well; 5 when a rollout failed or went back; 1 when a run failed, or after --timeout."
+)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    /// Give up after so long, as in 5m.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+    /// KIND/NAME of a service, job or dag, or the id of a run (or NAME/ID) or of a rollout.
+    #[arg(value_name = "KIND/NAME|ID")]
+    pub(crate) what: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    /// Only objects at this name or below it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) under: Option<String>,
+    /// A kind, or one object as KIND/NAME; all objects without it.
+    #[arg(value_name = "KIND[/NAME]")]
+    pub(crate) what: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InitArgs {
+    /// group, service, job, cron, dag, secret or config.
+    pub(crate) kind: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// A kind or a field, such as `service` or `service.spec.update.deadline`.
+    #[arg(value_name = "KIND[.FIELD…]")]
+    pub(crate) path: String,
+}

@@ -1,0 +1,114 @@
+//! The verbs that change one object: scale, restart, rollback, pause and resume.
+
+use mezz_spec::{Kind, Name};
+use serde_json::{Value, json};
+
+use super::apply::{line, rollouts};
+use super::progress::{self, Stay};
+use crate::client::api::Api;
+use crate::client::error::ClientError;
+use crate::client::objects::{self, path, split};
+use crate::exit::Exit;
+use crate::object_args::{PauseArgs, RollbackArgs, ScaleArgs, ServiceArgs, Waiting};
+use crate::output::show;
+
+/// Changes the number of instances.
+pub(in super::super) fn scale(args: &ScaleArgs) -> Result<Exit, ClientError> {
+    let replicas = match (args.replicas.as_str(), args.replicas.parse::<u32>()) {
+        ("per_node", _) => json!("per_node"),
+        (_, Ok(count)) => json!(count),
+        (other, Err(_)) => {
+            let message = format!("'{other}' is neither a number of instances nor `per_node`");
+            return Err(ClientError::Usage(message));
+        }
+    };
+    let body = json!({ "replicas": replicas });
+    roll(
+        &args.cluster.master,
+        &args.service,
+        "scale",
+        &body,
+        args.waiting,
+    )
+}
+
+/// Replaces all instances by new ones of the same kind.
+pub(in super::super) fn restart(args: &ServiceArgs) -> Result<Exit, ClientError> {
+    let master = &args.cluster.master;
+    roll(master, &args.service, "restart", &json!({}), args.waiting)
+}
+
+/// Goes back to an earlier generation.
+pub(in super::super) fn rollback(args: &RollbackArgs) -> Result<Exit, ClientError> {
+    let of = &args.of;
+    let body = json!({ "to": args.to });
+    let master = &of.cluster.master;
+    roll(master, &of.service, "rollback", &body, of.waiting)
+}
+
+fn roll(
+    master: &str,
+    service: &str,
+    verb: &str,
+    body: &Value,
+    waiting: Waiting,
+) -> Result<Exit, ClientError> {
+    let (kind, name) = split(service);
+    if let Some(kind) = kind.filter(|kind| *kind != Kind::Service) {
+        let message = format!("{verb} is for services, and '{service}' is a {kind}");
+        return Err(ClientError::Usage(message));
+    }
+    let name = objects::name(name)?;
+    let mut api = Api::new(master)?;
+    let target = format!("{}:{verb}", path(Kind::Service, &name));
+    let answer = api.post_json(&target, body)?;
+    let applied: Vec<Value> = match answer {
+        Value::Array(applied) => applied,
+        _ => Vec::new(),
+    };
+    let lines = applied.iter().map(|one| line(one) + "\n");
+    show::write(&lines.collect::<String>())?;
+    if !Stay::of(waiting).is_wanted() {
+        return Ok(Exit::Ok);
+    }
+    progress::follow(&mut api, &rollouts(&applied))
+}
+
+/// Holds a rollout or a cron.
+pub(in super::super) fn pause(args: &PauseArgs) -> Result<Exit, ClientError> {
+    hold(args, "pause", "paused")
+}
+
+/// Lets a rollout or a cron go on.
+pub(in super::super) fn resume(args: &PauseArgs) -> Result<Exit, ClientError> {
+    hold(args, "resume", "resumed")
+}
+
+fn hold(args: &PauseArgs, verb: &str, done: &str) -> Result<Exit, ClientError> {
+    let mut api = Api::new(&args.cluster.master)?;
+    let (kind, name) = split(&args.name);
+    let name = objects::name(name)?;
+    let kind = match kind {
+        Some(kind) => kind,
+        None => first_of(&mut api, &[Kind::Service, Kind::Cron], &name)?,
+    };
+    api.post_json(&format!("{}:{verb}", path(kind, &name)), &json!({}))?;
+    show::write(&format!("{kind} {name} {done}\n"))?;
+    Ok(Exit::Ok)
+}
+
+/// The first of these kinds that has an object of the name.
+pub(super) fn first_of(api: &mut Api, kinds: &[Kind], name: &Name) -> Result<Kind, ClientError> {
+    for kind in kinds {
+        match api.get(&path(*kind, name)) {
+            Ok(_) => return Ok(*kind),
+            Err(error) if error.exit() == Exit::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+    Err(ClientError::NotFound {
+        what: format!("there is no {} '{name}'", words.join(" or ")),
+        hint: "`mezz get all` lists what there is".to_owned(),
+    })
+}

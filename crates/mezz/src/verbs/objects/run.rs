@@ -1,0 +1,53 @@
+//! `mezz run NAME`: a run of a job or a dag.
+
+use std::collections::BTreeMap;
+
+use mezz_spec::Kind;
+use serde_json::{Value, json};
+
+use super::act::first_of;
+use super::progress::Stay;
+use super::wait;
+use crate::args::RunArgs;
+use crate::client::api::Api;
+use crate::client::error::ClientError;
+use crate::client::objects::{self, path, split};
+use crate::exit::Exit;
+use crate::object_args::Waiting;
+use crate::output::show;
+
+/// Begins a run and waits for its end.
+pub(in super::super) fn run(args: &RunArgs, given: &str) -> Result<Exit, ClientError> {
+    let mut parameters = BTreeMap::new();
+    for pair in &args.param {
+        let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            let message = format!("--param '{pair}' is not of the form KEY=VALUE");
+            return Err(ClientError::Usage(message));
+        };
+        if parameters.insert(key, value).is_some() {
+            let message = format!("--param gives '{key}' twice");
+            return Err(ClientError::Usage(message));
+        }
+    }
+    let mut api = Api::new(&args.cluster.master)?;
+    let (kind, name) = split(given);
+    let name = objects::name(name)?;
+    let kind = match kind {
+        Some(kind) => kind,
+        None => first_of(&mut api, &[Kind::Job, Kind::Dag], &name)?,
+    };
+    let body = json!({ "parameters": parameters, "id": args.id });
+    let answer = api.post_json(&format!("{}:run", path(kind, &name)), &body)?;
+    let id = answer.get("run").and_then(Value::as_str);
+    let id = id.unwrap_or_default().to_owned();
+    show::write(&format!("{id}\n"))?;
+    let stay = Stay::of(Waiting {
+        wait: !args.detach,
+        no_wait: args.detach,
+    });
+    if !stay.is_wanted() {
+        return Ok(Exit::Ok);
+    }
+    let end = wait::for_run(&mut api, &format!("{name}/{id}"), None)?;
+    Ok(end.unwrap_or(Exit::Failed))
+}
