@@ -1,9 +1,12 @@
 //! Facts about users' objects with the names that their keys stand for, read from the view that was published with them.
 
+use mezz_core::time::Wall;
 use mezz_workload::fact::Fact;
 use mezz_workload::key::{InstanceKey, ObjectKey, RolloutKey, RunKey};
 use mezz_workload::records::{Phase, Records, RolloutState, RunState};
 use serde_json::{Value, json};
+
+use crate::native::rfc3339;
 
 /// A fact about an object of a user, resolved.
 #[derive(Debug)]
@@ -38,6 +41,11 @@ enum Details {
     Fired {
         run: Option<String>,
     },
+    Missed {
+        count: u64,
+        last: Wall,
+        reason: &'static str,
+    },
 }
 
 /// The type of the event.
@@ -53,6 +61,7 @@ pub(crate) fn kind(fact: &Fact) -> &'static str {
         Fact::RunStarted { .. } => "run_started",
         Fact::RunEnded { .. } => "run_ended",
         Fact::CronFired { .. } => "cron_fired",
+        Fact::CronMissed { .. } => "cron_missed",
     }
 }
 
@@ -100,6 +109,19 @@ impl WorkFact {
                     run: run.map(|run| run.id.to_string()),
                 };
                 Self::named(*object, fired, records)
+            }
+            Fact::CronMissed {
+                object,
+                count,
+                last,
+                reason,
+            } => {
+                let missed = Details::Missed {
+                    count: *count,
+                    last: *last,
+                    reason: reason.words(),
+                };
+                Self::named(*object, missed, records)
             }
         }
     }
@@ -154,6 +176,11 @@ impl WorkFact {
             }
             Details::Ended { id, message } => json!({ "instance": id, "message": message }),
             Details::Fired { run } => json!({ "run": run }),
+            Details::Missed {
+                count,
+                last,
+                reason,
+            } => json!({ "count": count, "last": rfc3339(*last), "reason": reason }),
         };
         event["kind"] = self.kind.into();
         event["name"] = self.name.as_str().into();

@@ -8,6 +8,7 @@ mod gang;
 mod instances;
 mod judge;
 mod queue;
+mod recall;
 mod shapes;
 mod statements;
 mod turns;

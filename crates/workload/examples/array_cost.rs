@@ -48,7 +48,7 @@ fn main() {
                 Effect::Persist(writes) => {
                     let bytes = writes
                         .iter()
-                        .map(|(_, value)| value.as_ref().map_or(0, |v| v.len()));
+                        .map(|(_, value)| value.as_ref().map_or(0, bytes::Bytes::len));
                     written += bytes.sum::<usize>() as u64;
                 }
                 Effect::Demand { key, demand } => {

@@ -29,7 +29,7 @@ pub(crate) fn objects(data: &[u8]) {
             }
         }
         Err(faults) => {
-            assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.message.is_empty()))
+            assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.message.is_empty()));
         }
     }
 }

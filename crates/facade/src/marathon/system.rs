@@ -144,10 +144,12 @@ fn metrics(world: &World<'_>) -> Value {
 }
 
 fn prometheus(world: &World<'_>) -> String {
-    counts(world)
-        .into_iter()
-        .map(|(name, count)| {
-            format!("# TYPE marathon_{name}_active gauge\nmarathon_{name}_active {count}\n")
-        })
-        .collect()
+    let lines = counts(world).into_iter().flat_map(|(name, count)| {
+        [
+            format!("# TYPE marathon_{name}_active gauge"),
+            format!("marathon_{name}_active {count}"),
+            String::new(),
+        ]
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

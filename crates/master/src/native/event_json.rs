@@ -36,6 +36,7 @@ pub(super) const TYPES: &[&str] = &[
     "run_started",
     "run_ended",
     "cron_fired",
+    "cron_missed",
 ];
 
 /// The type of an event; one of [`TYPES`].

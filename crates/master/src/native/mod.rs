@@ -28,6 +28,7 @@ mod work;
 
 pub(crate) use history::History;
 pub(crate) use page::status_page;
+pub(crate) use values::rfc3339;
 
 use std::sync::Arc;
 

@@ -190,7 +190,7 @@ fn node(state: &NodeState, work: &Records) -> Value {
         NodeState::Succeeded { run } => {
             json!({ "state": "succeeded", "run": run.as_ref().and_then(id) })
         }
-        NodeState::Failed { run } => json!({ "state": "failed", "run": id(run) }),
+        NodeState::Failed { run } => json!({ "state": "failed", "run": run.as_ref().and_then(id) }),
         NodeState::Skipped => json!({ "state": "skipped" }),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const MAX_PORTS: usize = 1000;
 
 /// A time as RFC 3339 in UTC.
-pub(super) fn rfc3339(wall: Wall) -> Value {
+pub(crate) fn rfc3339(wall: Wall) -> Value {
     match jiff::Timestamp::from_nanosecond(i128::from(wall.0)) {
         Ok(timestamp) => Value::from(format!("{timestamp:.6}")),
         Err(_) => Value::Null,

@@ -47,7 +47,11 @@ const WITHIN: &[(&str, &str, &str)] = &[
         "proto",
         "the algebra reads and writes the wire's resources",
     ),
-    ("convert", "spec", "the converters read and write our objects"),
+    (
+        "convert",
+        "spec",
+        "the converters read and write our objects",
+    ),
     ("spec", "resource", "quantities of a specification"),
     ("core", "sched", "the core owns the fairness ledger"),
     (
