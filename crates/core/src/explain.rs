@@ -16,7 +16,7 @@ use crate::wire::is_terminal;
 impl Master {
     /// Why something waits, from the most to the least important reason.
     ///
-    /// A task may be named alone or as `FRAMEWORK/TASK`.
+    /// A task may be named alone or as `FRAMEWORK/TASK`, a service by its name with its first slash.
     pub fn explain(&self, id: &str) -> Option<Vec<String>> {
         if let Some((_, pending)) = self
             .records
@@ -35,8 +35,18 @@ impl Master {
         if self.records.roles.contains_key(id) {
             return Some(self.explain_role(id));
         }
+        if id.starts_with('/') {
+            return self.explain_service(id);
+        }
         let task = self.task(self.find_task(id)?)?;
         Some(self.explain_task(task))
+    }
+
+    /// A service by its name, with its first slash.
+    fn explain_service(&self, name: &str) -> Option<Vec<String>> {
+        let name = mezz_spec::Name::new(name).ok()?;
+        let controllers = &self.work.controllers;
+        controllers.why(mezz_spec::Kind::Service, &name, self.now.wall)
     }
 
     fn find_task(&self, id: &str) -> Option<TaskKey> {

@@ -7,7 +7,7 @@ use super::template::seconds;
 use crate::reading::Members;
 
 pub(super) fn read(members: &Members<'_>, ports: &[Port]) -> Checks {
-    let health = one(members, "healthChecks").and_then(|check| self::health(&check, ports));
+    let health = one(members, "healthChecks").map(|check| self::health(&check, ports));
     let ready = one(members, "readinessChecks").and_then(|check| readiness(&check, ports));
     let report = members
         .object("check")
@@ -52,7 +52,7 @@ const HEALTH: [(&str, (By, bool)); 7] = [
     ("MESOS_TCP", (By::Tcp, true)),
 ];
 
-fn health(members: &Members<'_>, ports: &[Port]) -> Option<Check> {
+fn health(members: &Members<'_>, ports: &[Port]) -> Check {
     let (by, strict) = members
         .word("protocol", &HEALTH)
         .unwrap_or((By::Http(Scheme::Http), false));
@@ -81,7 +81,7 @@ fn health(members: &Members<'_>, ports: &[Port]) -> Option<Check> {
         );
     }
     members.finish();
-    Some(check)
+    check
 }
 
 fn blank() -> Check {

@@ -1,7 +1,5 @@
 //! What a client sends of a group, as objects to apply and apps to end.
 
-use std::collections::BTreeMap;
-
 use mezz_spec::group::Group;
 use mezz_spec::{Kind, Name, Object, Spec};
 use serde_json::{Value, json};
@@ -153,10 +151,8 @@ impl Reader<'_> {
         if let Some(name) = &own {
             self.own(name, &after)?;
         }
-        let mut named = BTreeMap::new();
         for app in apps.unwrap_or_default() {
-            let name = self.app(own.as_ref(), app)?;
-            named.insert(name, ());
+            self.app(own.as_ref(), app)?;
         }
         for group in groups.unwrap_or_default() {
             self.group(own.as_ref(), group, depth + 1)?;
@@ -193,7 +189,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn app(&mut self, group: Option<&Name>, app: &Value) -> Result<Name, Answer> {
+    fn app(&mut self, group: Option<&Name>, app: &Value) -> Result<(), Answer> {
         let written = one(app.clone())?;
         let id = written.id.as_deref().unwrap_or_default();
         let name = resolve(id, group)?;
@@ -211,7 +207,7 @@ impl Reader<'_> {
         }
         let object = apps::make(&name, &written, None, &mut self.ports)?;
         self.plan.objects.push(object);
-        Ok(name)
+        Ok(())
     }
 
     /// Apps that are there and that the body does not name any more.
