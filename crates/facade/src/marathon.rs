@@ -1,7 +1,16 @@
 //! Marathon's v2 API over services and groups.
 
+mod app;
+mod apps;
+mod deployments;
+mod errors;
 pub mod events;
+mod groups;
+mod info;
+mod queue;
+mod selectors;
 mod system;
+mod tasks;
 
 use crate::answer::Answer;
 use crate::outcome::Outcome;
@@ -19,6 +28,11 @@ pub fn handle(request: &Request, world: &World<'_>) -> Outcome {
 fn route(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
     let parts = request.parts();
     match parts.as_slice() {
+        ["v2", "apps", rest @ ..] => apps::handle(request, world, rest),
+        ["v2", "groups", rest @ ..] => groups::handle(request, world, rest),
+        ["v2", "deployments", rest @ ..] => deployments::handle(request, world, rest),
+        ["v2", "tasks", rest @ ..] => tasks::handle(request, world, rest),
+        ["v2", "queue", rest @ ..] => queue::handle(request, world, rest),
         ["v2", rest @ ..] => system::v2(request, world, rest),
         rest => system::outside(request, world, rest),
     }

@@ -13,6 +13,7 @@ mod inbox;
 mod indexes;
 mod json;
 mod leading;
+mod marathon;
 mod metrics;
 mod native;
 mod open_streams;

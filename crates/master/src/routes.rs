@@ -12,7 +12,7 @@ use mezz_http::{Request, Response, respond};
 use crate::direct_calls::DirectCalls;
 use crate::shared::Shared;
 use crate::unversioned::Endpoint;
-use crate::{agent_sessions, leading, native, operator, scheduler_api, unversioned};
+use crate::{agent_sessions, leading, marathon, native, operator, scheduler_api, unversioned};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
@@ -24,6 +24,7 @@ enum Target {
     Unversioned(Endpoint),
     Files(FilesEndpoint),
     Native,
+    Marathon,
     /// A Mesos endpoint of a later issue.
     NotBuilt,
 }
@@ -42,6 +43,8 @@ impl Api {
             .route("/api/v1", Target::Operator)
             .route(mezz_http::session::PATH, Target::AgentSession)
             .route("/redirect", Target::Redirect)
+            .route("/service/marathon", Target::Marathon)
+            .route("/marathon", Target::Marathon)
             .route("/v1", Target::Native);
         for (path, endpoint) in [
             ("/health", Endpoint::Health),
@@ -117,6 +120,10 @@ impl Service for Api {
             Target::Native => {
                 let rest = rest.to_owned();
                 Box::pin(native::handle(&self.shared, &rest, request)).await
+            }
+            Target::Marathon => {
+                let rest = rest.to_owned();
+                Box::pin(marathon::handle(&self.shared, &rest, request)).await
             }
             // `/redirect/x` is no endpoint.
             Target::Redirect if !rest.trim_matches('/').is_empty() => respond::not_found(),

@@ -85,6 +85,7 @@ fn run_script(script: &Path, master: &str, cache: &Path) -> Result<Tally> {
     let status = Command::new("bash")
         .arg(script)
         .env("MASTER", master)
+        .env("MARATHON", format!("http://{master}/service/marathon"))
         .env("CLIENTS_CACHE", cache)
         .env_remove("AGENT")
         .stdin(Stdio::null())

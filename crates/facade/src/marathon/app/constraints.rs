@@ -1,0 +1,85 @@
+//! Constraints of an app as rules of placement.
+
+use mezz_spec::placement::{Key, Operator, Placement, Rule, Spread};
+use serde_json::Value;
+
+use crate::reading::Members;
+
+const OPERATORS: &str = "UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER and IS";
+
+pub(super) fn read(members: &Members<'_>) -> Placement {
+    let mut placement = Placement::default();
+    let Some(list) = members.list("constraints") else {
+        return placement;
+    };
+    for (index, constraint) in list.iter().enumerate() {
+        if let Err(message) = add(constraint, &mut placement) {
+            members.tell(&format!("constraints/{index}"), message);
+        }
+    }
+    placement
+}
+
+fn add(constraint: &Value, placement: &mut Placement) -> Result<(), String> {
+    let words = constraint
+        .as_array()
+        .map(|words| words.iter().map(word).collect::<Option<Vec<_>>>());
+    let Some(Some(words)) = words else {
+        return Err("a constraint is a list of two or three texts".into());
+    };
+    let (field, operator, value) = match words.as_slice() {
+        [field, operator] => (field, operator, None),
+        [field, operator, value] => (field, operator, Some(value.as_str())),
+        _ => return Err("a constraint is a list of two or three texts".into()),
+    };
+    let key = Key::from(field.clone());
+    let rule = |op, value: &str| Rule {
+        key: key.clone(),
+        op,
+        values: vec![value.to_owned()],
+    };
+    let needed = || value.ok_or_else(|| format!("{operator} needs a value"));
+    let spread = |max_per, max_skew, expected| Spread {
+        key: key.clone(),
+        max_per,
+        max_skew,
+        expected,
+    };
+    match operator.as_str() {
+        "UNIQUE" if value.is_none() => placement.spread.push(spread(Some(1), None, None)),
+        "UNIQUE" => return Err("UNIQUE takes no value".into()),
+        "MAX_PER" => placement
+            .spread
+            .push(spread(Some(count(needed()?)?), None, None)),
+        "GROUP_BY" => {
+            let expected = value.map(count).transpose()?;
+            placement.spread.push(spread(None, Some(1), expected));
+        }
+        "CLUSTER" => match value {
+            Some(value) => placement.require.push(rule(Operator::In, value)),
+            None => placement.same.push(key.clone()),
+        },
+        "IS" => placement.require.push(rule(Operator::In, needed()?)),
+        "LIKE" => placement.require.push(rule(Operator::Matches, needed()?)),
+        "UNLIKE" => placement
+            .require
+            .push(rule(Operator::NotMatches, needed()?)),
+        other => return Err(format!("'{other}' is none of {OPERATORS}")),
+    }
+    Ok(())
+}
+
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn count(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| format!("'{text}' is no number from 1 on"))
+}

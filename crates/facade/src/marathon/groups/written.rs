@@ -1,0 +1,240 @@
+//! What a client sends of a group, as objects to apply and apps to end.
+
+use mezz_spec::group::Group;
+use mezz_spec::{Kind, Name, Object, Spec};
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::instant::zulu;
+use crate::marathon::app::{ServicePorts, Written, instances_of};
+use crate::marathon::{apps, errors};
+use crate::reading::{Faults, Members};
+use crate::world::World;
+
+/// How deep groups may lie in each other.
+const DEEPEST: usize = 16;
+
+/// What a request about a group comes to.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) objects: Vec<Object>,
+    /// Apps that the group no longer has.
+    pub(super) ends: Vec<Name>,
+}
+
+impl Plan {
+    /// Of a body about a group; `is_new` when nothing of it may be there.
+    pub(super) fn new(
+        world: &World<'_>,
+        group: Option<&Name>,
+        body: &Value,
+        is_new: bool,
+    ) -> Result<Self, Answer> {
+        if let Some(factor) = body.get("scaleBy").and_then(Value::as_f64) {
+            return scaled(world, group, factor);
+        }
+        if let Some(version) = body.get("version").and_then(Value::as_str)
+            && body.get("apps").is_none()
+            && body.get("groups").is_none()
+        {
+            return back(world, group, version);
+        }
+        let mut reader = Reader {
+            world,
+            plan: Self::default(),
+            ports: ServicePorts::new(world),
+            is_new,
+        };
+        reader.group(group, body, 0)?;
+        Ok(reader.plan)
+    }
+}
+
+fn below<'w>(
+    world: &World<'w>,
+    group: Option<&Name>,
+) -> Vec<&'w mezz_workload::records::ObjectRecord> {
+    world
+        .of_kind(Kind::Service)
+        .filter(|record| group.is_none_or(|group| record.name.is_within(group)))
+        .collect()
+}
+
+/// All apps below a group, with so many times the instances, rounded up.
+fn scaled(world: &World<'_>, group: Option<&Name>, factor: f64) -> Result<Plan, Answer> {
+    if !(0.0..=1e6).contains(&factor) {
+        return Err(errors::invalid_at(
+            "/scaleBy",
+            "a number from 0 on is wanted",
+        ));
+    }
+    let mut plan = Plan::default();
+    let mut ports = ServicePorts::new(world);
+    for record in below(world, group) {
+        let count = (f64::from(instances_of(record)) * factor).ceil();
+        let written = one(json!({ "instances": count }))?;
+        plan.objects.push(apps::make(
+            &record.name,
+            &written,
+            Some(record),
+            &mut ports,
+        )?);
+    }
+    Ok(plan)
+}
+
+fn one(app: Value) -> Result<Written, Answer> {
+    Written::new(app).map_err(|faults| errors::invalid(&faults))
+}
+
+/// All apps below a group as they were at a version. What was deleted since has no history to come back from.
+fn back(world: &World<'_>, group: Option<&Name>, version: &str) -> Result<Plan, Answer> {
+    let mut plan = Plan::default();
+    let mut ports = ServicePorts::new(world);
+    let mut is_known = false;
+    for record in below(world, group) {
+        let versions: Vec<String> = apps::versions_of(record).into_iter().map(zulu).collect();
+        is_known |= versions.iter().any(|own| own == version);
+        let Some(then) = versions.iter().find(|own| own.as_str() <= version) else {
+            plan.ends.push(record.name.clone());
+            continue;
+        };
+        let (_, app) = apps::at_version(record, then)?;
+        plan.objects
+            .push(apps::make(&record.name, &one(app)?, None, &mut ports)?);
+    }
+    if is_known {
+        return Ok(plan);
+    }
+    let path = group.map_or("/", Name::as_str);
+    Err(Answer::message(
+        404,
+        format!("Group '{path}' has no version {version}"),
+    ))
+}
+
+struct Reader<'w> {
+    world: &'w World<'w>,
+    plan: Plan,
+    ports: ServicePorts,
+    is_new: bool,
+}
+
+impl Reader<'_> {
+    /// A group, and what lies in it. Without apps, or without groups, those that are there stay.
+    fn group(&mut self, outer: Option<&Name>, body: &Value, depth: usize) -> Result<(), Answer> {
+        if depth > DEEPEST {
+            return Err(errors::invalid_at(
+                "/groups",
+                "groups lie too deep in each other",
+            ));
+        }
+        let faults = Faults::default();
+        let Some(members) = Members::new(body, "", &faults) else {
+            return Err(errors::invalid(&faults.into_list()));
+        };
+        members.pass(&["version", "enforceRole", "versionInfo"]);
+        members.not_built("pods", "pods are");
+        let own = match members.text("id") {
+            // Of the outermost the path has the say, when it says something.
+            Some("/") => None,
+            Some(id) if depth > 0 || outer.is_none() => Some(resolve(id, outer)?),
+            _ => outer.cloned(),
+        };
+        let after = members.texts("dependencies").unwrap_or_default();
+        let apps = members.list("apps");
+        let groups = members.list("groups");
+        members.finish();
+        if !faults.is_empty() {
+            return Err(errors::invalid(&faults.into_list()));
+        }
+        if let Some(name) = &own {
+            self.own(name, &after)?;
+        }
+        for app in apps.unwrap_or_default() {
+            self.app(own.as_ref(), app)?;
+        }
+        for group in groups.unwrap_or_default() {
+            self.group(own.as_ref(), group, depth + 1)?;
+        }
+        self.missing(own.as_ref(), apps.is_some(), groups.is_some());
+        Ok(())
+    }
+
+    fn own(&mut self, name: &Name, after: &[String]) -> Result<(), Answer> {
+        let present = self.world.object(Kind::Group, name);
+        if self.is_new && (present.is_some() || self.world.object(Kind::Service, name).is_some()) {
+            return Err(Answer::message(
+                409,
+                format!("Group or app '{name}' already exists"),
+            ));
+        }
+        let mut group = match present.map(|record| &*record.spec) {
+            Some(Spec::Group(group)) => (**group).clone(),
+            _ => Group::default(),
+        };
+        let parent = name.parent();
+        group.after = after
+            .iter()
+            .map(|text| resolve(text, parent.as_ref()))
+            .collect::<Result<_, _>>()?;
+        self.plan.objects.push(Object {
+            name: name.clone(),
+            labels: present
+                .map(|record| record.labels.clone())
+                .unwrap_or_default(),
+            spec: Spec::Group(Box::new(group)),
+            generation: None,
+        });
+        Ok(())
+    }
+
+    fn app(&mut self, group: Option<&Name>, app: &Value) -> Result<(), Answer> {
+        let written = one(app.clone())?;
+        let id = written.id.as_deref().unwrap_or_default();
+        let name = resolve(id, group)?;
+        let present = self.world.object(Kind::Service, &name);
+        if self.is_new && present.is_some() {
+            return Err(Answer::message(409, format!("App '{name}' already exists")));
+        }
+        // Told whole, but ports keep their numbers.
+        let mut written = written;
+        if let (Some(record), None) = (present, written.app.get("portDefinitions")) {
+            let shown = crate::marathon::app::shown(&record.name, &record.spec);
+            if let Some(ports) = shown.and_then(|app| app.get("portDefinitions").cloned()) {
+                written.app.insert("portDefinitions".into(), ports);
+            }
+        }
+        let object = apps::make(&name, &written, None, &mut self.ports)?;
+        self.plan.objects.push(object);
+        Ok(())
+    }
+
+    /// Apps that are there and that the body does not name any more.
+    fn missing(&mut self, group: Option<&Name>, apps: bool, groups: bool) {
+        for record in below(self.world, group) {
+            let name = &record.name;
+            let is_child = name.parent().as_ref() == group;
+            let is_named = self
+                .plan
+                .objects
+                .iter()
+                .any(|object| object.name == *name && matches!(object.spec, Spec::Service(_)));
+            // What a group in the body has kept, it has decided itself.
+            let is_decided = !is_child
+                && self.plan.objects.iter().any(|object| {
+                    matches!(object.spec, Spec::Group(_))
+                        && Some(&object.name) != group
+                        && name.is_within(&object.name)
+                });
+            let wanted = if is_child { apps } else { groups };
+            if wanted && !is_named && !is_decided && !self.plan.ends.contains(name) {
+                self.plan.ends.push(name.clone());
+            }
+        }
+    }
+}
+
+fn resolve(text: &str, group: Option<&Name>) -> Result<Name, Answer> {
+    crate::marathon::app::resolve(text, group).map_err(|message| errors::invalid_at("/id", message))
+}

@@ -1,0 +1,141 @@
+//! `/v2/queue`: apps that want more instances than have a place, since when, and why.
+
+use mezz_proto::v1::TaskState;
+use mezz_spec::{Kind, Name};
+use mezz_state::time::{SECOND_NS, Wall};
+use mezz_workload::call::{Call, Reply};
+use mezz_workload::records::{ObjectRecord, Status};
+use serde_json::{Value, json};
+
+use super::{allow, errors, info, nothing_here};
+use crate::answer::Answer;
+use crate::instant::zulu;
+use crate::outcome::Outcome;
+use crate::request::Request;
+use crate::world::World;
+
+/// An app that waits.
+#[derive(Clone, Debug)]
+struct Waiting {
+    name: Name,
+    count: usize,
+    since: Wall,
+    /// Until then nothing of it is started, because it failed.
+    until: Option<Wall>,
+}
+
+fn waiting(world: &World<'_>, record: &ObjectRecord) -> Option<Waiting> {
+    let Status::Service(status) = &record.status else {
+        return None;
+    };
+    let present = world
+        .instances(record.key)
+        .iter()
+        .filter(|instance| instance.ending.is_none() && instance.state != TaskState::TaskLost)
+        .count();
+    let wanted = usize::try_from(status.wanted).unwrap_or(usize::MAX);
+    let count = wanted.saturating_sub(present);
+    let since = status
+        .last_failure
+        .as_ref()
+        .map_or(record.changed_at, |failure| {
+            failure.at.max(record.changed_at)
+        });
+    (count > 0).then(|| Waiting {
+        name: record.name.clone(),
+        count,
+        since,
+        until: status.backoff_until.filter(|until| *until > world.now),
+    })
+}
+
+/// What comes after `/v2/queue`.
+pub(super) fn handle(
+    request: &Request,
+    world: &World<'_>,
+    parts: &[&str],
+) -> Result<Outcome, Answer> {
+    match parts {
+        [] => {
+            allow(request, &["GET"])?;
+            let with_offers = request
+                .parameters("embed")
+                .any(|name| name == "lastUnusedOffers");
+            let list: Vec<Waiting> = world
+                .of_kind(Kind::Service)
+                .filter_map(|record| waiting(world, record))
+                .collect();
+            let names = list.iter().map(|one| one.name.to_string()).collect();
+            let then = move |reasons: Vec<Vec<String>>, world: &World<'_>| {
+                let reasons = reasons.into_iter().chain(std::iter::repeat(Vec::new()));
+                let queue: Vec<Value> = list
+                    .iter()
+                    .zip(reasons)
+                    .filter_map(|(one, reasons)| item(world, one, &reasons, with_offers))
+                    .collect();
+                Answer::json(json!({ "queue": queue })).into()
+            };
+            Ok(Outcome::Explain(names, Box::new(then)))
+        }
+        [id @ .., "delay"] if !id.is_empty() => {
+            allow(request, &["DELETE"])?;
+            let path = format!("/{}", id.join("/"));
+            let name = Name::new(&path).map_err(|_| errors::no_app(&path))?;
+            let record = world
+                .object(Kind::Service, &name)
+                .filter(|record| waiting(world, record).is_some());
+            if record.is_none() {
+                let message = format!("Application {name} not found in tasks queue.");
+                return Err(Answer::message(404, message));
+            }
+            let call = Call::ResetBackoff { name };
+            Ok(Outcome::call(
+                call,
+                |reply: &Reply, world: &World<'_>| match errors::applied(reply, world) {
+                    Ok(_) => Answer::empty(204).into(),
+                    Err(answer) => answer.into(),
+                },
+            ))
+        }
+        _ => Err(nothing_here(request)),
+    }
+}
+
+/// An item. The scheduler looks at all agents at once, so that each stands for one offer that was looked at.
+fn item(world: &World<'_>, one: &Waiting, reasons: &[String], with_offers: bool) -> Option<Value> {
+    let record = world.object(Kind::Service, &one.name)?;
+    let left = one.until.map_or(0, |until| {
+        until.0.saturating_sub(world.now.0).div_ceil(SECOND_NS)
+    });
+    let agents = world.cluster.agents;
+    let rejects: Vec<Value> = reasons
+        .iter()
+        .map(|reason| {
+            let declined = leading_number(reason).unwrap_or(agents);
+            json!({ "reason": reason, "declined": declined, "processed": agents })
+        })
+        .collect();
+    let mut item = json!({
+        "app": info::plain(record)?,
+        "count": one.count,
+        "since": zulu(one.since),
+        "delay": { "timeLeftSeconds": left, "overdue": left == 0 },
+        "processedOffersSummary": {
+            "processedOffersCount": agents,
+            "unusedOffersCount": agents,
+            "rejectSummaryLastOffers": rejects,
+            "rejectSummaryLaunchAttempt": rejects,
+        },
+    });
+    if with_offers {
+        // No offers are made for it: the reasons say what stands in the way.
+        item["lastUnusedOffers"] = json!([]);
+    }
+    Some(item)
+}
+
+/// `8 agents lack gpus` is about eight.
+fn leading_number(text: &str) -> Option<usize> {
+    let digits = text.split_whitespace().next()?;
+    digits.parse().ok()
+}

@@ -1,0 +1,278 @@
+//! Marathon's API as its clients see it, over a view of our making.
+
+use std::sync::Arc;
+
+use mezz_facade::world::Cluster;
+use mezz_facade::{Answer, Body, Outcome, Request, World, marathon};
+use mezz_spec::placement::Key;
+use mezz_spec::{Kind, Object, Spec};
+use mezz_state::time::Wall;
+use mezz_workload::call::{Call, Conflict, Refusal, Reply};
+use mezz_workload::key::ObjectKey;
+use mezz_workload::records::{ObjectRecord, Records, Status};
+use serde_json::{Value, json};
+
+fn request(method: &str, path: &str, body: Value) -> Request {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    Request {
+        method: method.into(),
+        path: path.into(),
+        query: pairs
+            .map(|pair| {
+                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                (key.to_owned(), value.to_owned())
+            })
+            .collect(),
+        body: if body.is_null() {
+            Vec::new()
+        } else {
+            body.to_string().into_bytes()
+        },
+        ..Request::default()
+    }
+}
+
+fn ask(work: &Records, request: &Request) -> Outcome {
+    let cluster = Cluster::default();
+    let world = World {
+        work,
+        now: Wall(2_000_000_000),
+        cluster: &cluster,
+    };
+    marathon::handle(request, &world)
+}
+
+fn answer(outcome: Outcome) -> (u16, Value) {
+    let Outcome::Answer(Answer { status, body, .. }) = outcome else {
+        panic!("{outcome:?} is no answer");
+    };
+    match body {
+        Body::Json(value) => (status, value),
+        Body::Text(_, text) => (status, text.into()),
+        Body::Nothing => (status, Value::Null),
+    }
+}
+
+fn applied(outcome: Outcome) -> (Vec<Object>, Conflict) {
+    match outcome {
+        Outcome::Call(
+            Call::Apply {
+                objects, conflict, ..
+            },
+            _,
+        ) => (objects, conflict),
+        other => panic!("{other:?} is no apply"),
+    }
+}
+
+fn with(objects: Vec<Object>) -> Records {
+    let mut records = Records::default();
+    for (number, object) in (0_u32..).zip(objects) {
+        let key = ObjectKey(number);
+        Arc::make_mut(&mut records.index).insert((object.spec.kind(), object.name.clone()), key);
+        let record = ObjectRecord {
+            key,
+            name: object.name,
+            uid: "uid".into(),
+            generation: 1,
+            labels: object.labels,
+            spec: Arc::new(object.spec),
+            created_at: Wall(1_000_000_000),
+            changed_at: Wall(1_000_000_000),
+            former: Vec::new(),
+            conditions: Vec::new(),
+            status: Status::Nothing,
+            deleted_at: None,
+        };
+        records.objects.insert(key.index(), record);
+    }
+    records
+}
+
+fn post(app: Value) -> Records {
+    let outcome = ask(&Records::default(), &request("POST", "/v2/apps", app));
+    with(applied(outcome).0)
+}
+
+#[test]
+fn an_app_is_answered_as_it_was_given() {
+    let given = json!({
+        "id": "/team/web",
+        "cmd": "serve",
+        "instances": 3,
+        "labels": { "HAPROXY_GROUP": "external" },
+        "constraints": [["hostname", "UNIQUE"], ["rack", "GROUP_BY", "3"]],
+        "healthChecks": [{ "protocol": "HTTP", "path": "/up", "portIndex": 0 }],
+        "upgradeStrategy": { "minimumHealthCapacity": 0.5, "maximumOverCapacity": 0.2 },
+        "portDefinitions": [{ "port": 0, "name": "http" }],
+    });
+    let work = post(given.clone());
+    let (status, body) = answer(ask(
+        &work,
+        &request("GET", "/v2/apps//team/web", Value::Null),
+    ));
+    assert_eq!(status, 200);
+    for key in [
+        "id",
+        "cmd",
+        "instances",
+        "labels",
+        "constraints",
+        "healthChecks",
+        "upgradeStrategy",
+    ] {
+        assert_eq!(body["app"][key], given[key], "{key}");
+    }
+    assert_eq!(body["app"]["portDefinitions"][0]["port"], 10_000);
+    // Strict clients fail on members that they do not know.
+    for key in [
+        "tty",
+        "check",
+        "executorResources",
+        "resourceLimits",
+        "tasksStats",
+    ] {
+        assert!(body["app"].get(key).is_none(), "{key}");
+    }
+}
+
+#[test]
+fn an_app_becomes_a_service_with_the_same_meaning() {
+    let work = post(json!({
+        "id": "web", "args": ["/bin/serve", "-v"], "cpus": 0.5, "mem": 64,
+        "constraints": [["@zone", "CLUSTER", "z1"], ["hostname", "MAX_PER", "2"]],
+        "healthChecks": [{ "protocol": "MESOS_TCP", "maxConsecutiveFailures": 0 }],
+        "dependencies": ["/db"],
+    }));
+    let key = work.index.values().next().unwrap();
+    let record = work.objects.get(key.index()).unwrap();
+    let Spec::Service(service) = &*record.spec else {
+        panic!("an app is a service");
+    };
+    let container = &service.template.containers[0];
+    assert_eq!(container.resources.cpus.0, 500);
+    assert_eq!(container.checks.health.as_ref().unwrap().failures, 1);
+    assert_eq!(service.placement.require[0].key, Key::Zone);
+    assert_eq!(service.placement.spread[0].max_per, Some(2));
+    assert_eq!(service.after[0].as_str(), "/db");
+}
+
+#[test]
+fn a_put_changes_only_what_it_names_and_keeps_service_ports() {
+    let work = post(json!({ "id": "/a", "cmd": "x", "mem": 64, "labels": { "k": "v" } }));
+    let put = request("PUT", "/v2/apps//a?force=True", json!({ "instances": 2 }));
+    let (objects, conflict) = applied(ask(&work, &put));
+    assert_eq!(conflict, Conflict::Supersede);
+    let before = work.objects.iter().next().unwrap().1;
+    let (Spec::Service(old), Spec::Service(new)) = (&*before.spec, &objects[0].spec) else {
+        panic!("apps are services");
+    };
+    assert_eq!(old.template, new.template);
+    assert_eq!(objects[0].labels["k"], "v");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_path() {
+    let none = Records::default();
+    for (body, path) in [
+        (json!({ "id": "/a", "cmd": "x", "cpus": "many" }), "/cpus"),
+        (
+            json!({ "id": "/a", "cmd": "x", "instanses": 2 }),
+            "/instanses",
+        ),
+        (
+            json!({ "id": "/a", "cmd": "x", "constraints": [["h", "NEAR"]] }),
+            "/constraints/0",
+        ),
+        (
+            json!({ "id": "/a", "cmd": "x", "container": { "type": "DOCKER", "docker": { "image": "i" } } }),
+            "/container/type",
+        ),
+        (json!({ "id": "/A_b", "cmd": "x" }), "/id"),
+        (json!({ "id": "/a" }), "/cmd"),
+    ] {
+        let (status, told) = answer(ask(&none, &request("POST", "/v2/apps", body)));
+        assert_eq!(
+            (status, &told["message"]),
+            (422, &json!("Object is not valid"))
+        );
+        assert_eq!(told["details"][0]["path"], path);
+    }
+    let mut broken = request("POST", "/v2/apps", Value::Null);
+    broken.body = b"{".to_vec();
+    let (status, told) = answer(ask(&none, &broken));
+    assert_eq!((status, &told["message"]), (400, &json!("Invalid JSON")));
+}
+
+#[test]
+fn a_second_app_of_the_same_id_and_a_locked_app_are_409() {
+    let work = post(json!({ "id": "/a", "cmd": "x" }));
+    let again = request("POST", "/v2/apps", json!({ "id": "/a", "cmd": "y" }));
+    assert_eq!(answer(ask(&work, &again)).0, 409);
+
+    let put = request("PUT", "/v2/apps/a", json!({ "cmd": "y" }));
+    let Outcome::Call(_, then) = ask(&work, &put) else {
+        panic!("a change is a call");
+    };
+    let cluster = Cluster::default();
+    let world = World {
+        work: &work,
+        now: Wall(0),
+        cluster: &cluster,
+    };
+    let locked = Reply::Refused(Refusal::Conflict {
+        message: "a rollout is in progress".into(),
+        rollouts: vec!["r1".into()],
+    });
+    let (status, body) = answer(then(&locked, &world));
+    assert_eq!(status, 409);
+    assert!(
+        body["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("App is locked by one or more deployments.")
+    );
+    assert_eq!(body["deployments"], json!([{ "id": "r1" }]));
+}
+
+#[test]
+fn ping_is_answered_in_all_three_forms() {
+    let none = Records::default();
+    let mut ping = request("GET", "/ping", Value::Null);
+    assert_eq!(answer(ask(&none, &ping)), (200, json!("pong")));
+    ping.accept = Some("application/json".into());
+    let Outcome::Answer(quoted) = ask(&none, &ping) else {
+        panic!("a ping is answered");
+    };
+    assert_eq!(quoted.body, Body::Json("pong".into()));
+    ping.accept = Some("image/png".into());
+    assert_eq!(answer(ask(&none, &ping)).0, 204);
+}
+
+#[test]
+fn a_group_is_one_change_and_drops_what_it_no_longer_names() {
+    let work = post(json!({ "id": "/g/old", "cmd": "x" }));
+    let body = json!({ "id": "/g", "apps": [{ "id": "web", "cmd": "y" }], "groups": [
+        { "id": "db", "apps": [{ "id": "main", "cmd": "z" }] },
+    ] });
+    let (objects, _) = applied(ask(&work, &request("PUT", "/v2/groups", body.clone())));
+    let names: Vec<_> = objects
+        .iter()
+        .filter(|object| object.spec.kind() == Kind::Service)
+        .map(|object| object.name.as_str())
+        .collect();
+    assert_eq!(names, ["/g/web", "/g/db/main"]);
+    let dry = request("PUT", "/v2/groups/g?dryRun=True", body);
+    let (_, steps) = answer(ask(&work, &dry));
+    let last = steps["steps"][0]["actions"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone();
+    assert_eq!(
+        last,
+        json!({ "action": "StopApplication", "app": "/g/old" })
+    );
+}

@@ -1,0 +1,226 @@
+//! Marathon's API: carries requests to the facade and its calls to the core. It decides nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+use mezz_core::effect::Reply;
+use mezz_core::event::Event;
+use mezz_core::fact::{Fact, decoded};
+use mezz_core::records::AgentState;
+use mezz_facade::marathon::events::{EventFilter, Feed};
+use mezz_facade::world::Cluster;
+use mezz_facade::{Answer, Body, Outcome, World};
+use mezz_http::query::percent_decode;
+use mezz_http::stream::{StreamLimits, StreamSender, stream};
+use mezz_http::{Request, Response, respond};
+use mezz_proto::v1::TaskStatus;
+use tokio::time::timeout;
+
+use crate::clock::wall_now;
+use crate::fact_ring::KeptBatch;
+use crate::indexes::base;
+use crate::leading::require_leader;
+use crate::shared::Shared;
+use crate::view::View;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A reader that is so slow is cut off.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Facts taken from the ring at once.
+const TAKEN: usize = 1_024;
+const LIMITS: StreamLimits = StreamLimits {
+    max_records: 1_024,
+    max_bytes: 4 << 20,
+};
+
+/// Answers a request; `rest` is what follows the base of the API.
+pub(crate) async fn handle(shared: &Arc<Shared>, rest: &str, mut request: Request) -> Response {
+    if let Err(refused) = require_leader(shared, &request) {
+        return refused;
+    }
+    let body = match request.read_body().await {
+        Ok(body) => body,
+        Err(refused) => return refused,
+    };
+    let query = request.query();
+    let asked = mezz_facade::Request {
+        method: request.method().as_str().to_owned(),
+        path: percent_decode(rest),
+        query: query
+            .pairs()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        accept: request.header("accept").map(str::to_owned),
+        client: request.peer().ip().to_string(),
+        body: body.to_vec(),
+    };
+    let view = shared.view();
+    let cluster = cluster(shared, &view);
+    let outcome = mezz_facade::marathon::handle(&asked, &world(&view, &cluster));
+    let mut response = settle(shared, outcome, &asked.client).await;
+    respond::compress(request.headers(), &mut response);
+    response
+}
+
+fn world<'a>(view: &'a View, cluster: &'a Cluster) -> World<'a> {
+    World {
+        work: &view.records.work,
+        now: wall_now(),
+        cluster,
+    }
+}
+
+fn cluster(shared: &Shared, view: &View) -> Cluster {
+    let config = &shared.options.config;
+    let records = &view.records;
+    let native = records
+        .frameworks
+        .iter()
+        .find(|(_, framework)| framework.id.ends_with("-mezz"));
+    let agents = records
+        .agents
+        .iter()
+        .filter(|(_, agent)| agent.state == AgentState::Connected && agent.is_active());
+    Cluster {
+        leader: format!("{}:{}", config.hostname, config.port),
+        framework_id: native.map_or_else(String::new, |(_, native)| native.id.to_string()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        agents: agents.count(),
+    }
+}
+
+/// Does what the facade wants done, until there is an answer.
+async fn settle(shared: &Arc<Shared>, mut outcome: Outcome, client: &str) -> Response {
+    loop {
+        outcome = match outcome {
+            Outcome::Answer(answer) => return written(answer),
+            Outcome::Events(filter) => return follow(shared, filter, client),
+            Outcome::Call(call, then) => {
+                let reply = shared
+                    .call(|request| Event::Work {
+                        request,
+                        call: Box::new(call),
+                    })
+                    .await;
+                let view = shared.view();
+                let cluster = cluster(shared, &view);
+                match reply {
+                    Reply::Work(reply) => then(&reply, &world(&view, &cluster)),
+                    other => {
+                        let (status, message) = crate::replies::refusal(other);
+                        Answer::message(status.as_u16(), message).into()
+                    }
+                }
+            }
+            Outcome::Explain(ids, then) => {
+                let mut reasons = Vec::with_capacity(ids.len());
+                for id in ids {
+                    let reply = shared.call(|request| Event::Explain { request, id }).await;
+                    reasons.push(match reply {
+                        Reply::Explained(reasons) => reasons,
+                        _ => Vec::new(),
+                    });
+                }
+                let view = shared.view();
+                let cluster = cluster(shared, &view);
+                then(reasons, &world(&view, &cluster))
+            }
+        };
+    }
+}
+
+fn written(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = match answer.body {
+        Body::Nothing => respond::empty(status),
+        Body::Json(value) => respond::with_type(status, "application/json", value.to_string()),
+        Body::Text(media_type, text) => respond::with_type(status, media_type, text),
+    };
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+/// The stream of events.
+fn follow(shared: &Arc<Shared>, filter: EventFilter, client: &str) -> Response {
+    let (sender, reader) = stream(LIMITS);
+    let view = shared.view();
+    let cluster = cluster(shared, &view);
+    let feed = Feed::new(filter, &world(&view, &cluster));
+    let first = text(feed.attached(client, wall_now()));
+    let after = base(&view.records) + view.records.fact_sequence;
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        if first.is_empty() || sender.send(first).is_ok() {
+            pump(&shared, &sender, feed, after).await;
+        }
+        sender.end();
+    });
+    respond::streaming("text/event-stream", reader)
+}
+
+/// Feeds a stream until its reader is gone or too slow.
+async fn pump(shared: &Arc<Shared>, sender: &StreamSender, mut feed: Feed, mut after: u64) {
+    let mut newest = shared.hub.ring.watch();
+    let mut beats = tokio::time::interval(KEEP_ALIVE);
+    loop {
+        let batches = match shared.hub.ring.after(after, TAKEN) {
+            Ok(batches) => batches,
+            Err(out) if after > out.newest => Vec::new(),
+            Err(_) => return,
+        };
+        for batch in &batches {
+            let events = told(shared, &mut feed, batch, after);
+            after = after.max(batch.last());
+            if events.is_empty() {
+                continue;
+            }
+            match timeout(PATIENCE, sender.send_waiting(events)).await {
+                Ok(Ok(())) => {}
+                _ => return,
+            }
+        }
+        if !batches.is_empty() {
+            continue;
+        }
+        tokio::select! {
+            changed = newest.changed() => if changed.is_err() { return },
+            _ = beats.tick() => if sender.send(Bytes::from_static(b"\r\n")).is_err() { return },
+            () = sender.closed() => return,
+        }
+    }
+}
+
+/// What a batch of facts is for a reader.
+fn told(shared: &Shared, feed: &mut Feed, batch: &KeptBatch, after: u64) -> Bytes {
+    let view = shared.view();
+    let cluster = cluster(shared, &view);
+    let world = world(&view, &cluster);
+    let mut events = Vec::new();
+    for kept in batch.facts.iter().filter(|kept| kept.sequence > after) {
+        match &*kept.fact {
+            Fact::Work(fact) => events.extend(feed.of_fact(fact, &world, batch.at)),
+            Fact::TaskUpdated { status, state, .. } => {
+                if let Some(status) = decoded::<TaskStatus>(status) {
+                    events.extend(feed.of_status(&status, *state, &world, batch.at));
+                }
+            }
+            _ => {}
+        }
+    }
+    text(events)
+}
+
+fn text(events: Vec<mezz_facade::marathon::events::Event>) -> Bytes {
+    let lines = events
+        .into_iter()
+        .map(|(kind, event)| format!("event: {kind}\r\ndata: {event}\r\n\r\n"));
+    Bytes::from(lines.collect::<String>())
+}
