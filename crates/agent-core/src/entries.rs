@@ -5,6 +5,7 @@ use crate::ids::{ContainerId, LaunchId, Uuid};
 use crate::journal::{ExecutorKind, Record};
 use crate::model::{Container, Delivery, Executor, ExecutorKey, FrameworkKey, Task, TaskKey};
 use crate::records::ExecutorState;
+use crate::tokens::LaunchToken;
 use mezz_proto::v1::TaskInfo;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ impl AgentCore {
         turn: &mut Turn<'_>,
         framework: FrameworkKey,
         executor: Option<ExecutorKey>,
-        launch_token: u64,
+        launch_token: LaunchToken,
         info: Arc<TaskInfo>,
         (kind, launch_id, container_id): (ExecutorKind, LaunchId, ContainerId),
     ) -> TaskKey {
@@ -50,7 +51,8 @@ impl AgentCore {
                 serial,
                 framework_id,
                 info,
-                launch_token,
+                launch_token: launch_token.number,
+                launch_epoch: Some(launch_token.epoch),
                 kind,
                 launch_id,
                 container_id,

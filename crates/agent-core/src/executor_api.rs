@@ -56,7 +56,7 @@ impl AgentCore {
         if kind == Type::Heartbeat {
             return Some(CallOutcome::Accepted);
         }
-        if self.phase == Phase::Recovering && kind != Type::Subscribe {
+        if self.phase == Phase::Recovering && !self.hears_while_recovering(kind, &call) {
             return Some(unavailable());
         }
         match self.caller(kind, &call) {

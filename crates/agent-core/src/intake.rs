@@ -7,6 +7,7 @@ use crate::model::{Container, Executor, FrameworkKey};
 use crate::records::ExecutorState;
 use crate::status::NewStatus;
 use crate::support::{unsupported_in_executor, unsupported_in_task};
+use crate::tokens::LaunchToken;
 use mezz_proto::agent_protocol::{RunTask, RunTasks};
 use mezz_proto::v1::task_status::Reason;
 use mezz_proto::v1::{TaskInfo, TaskState};
@@ -31,8 +32,17 @@ impl AgentCore {
             return;
         }
         for RunTask { launch_token, task } in run.tasks {
-            if self.tokens.insert(self.identity.epoch, launch_token) {
-                self.run_task(turn, &framework_id, launch_token, task);
+            let token = LaunchToken {
+                epoch: self.identity.epoch,
+                number: launch_token,
+            };
+            if self.tokens.insert(token) {
+                self.run_task(turn, &framework_id, token, task);
+            } else {
+                let id = task.task_id.value;
+                turn.ignored(format!(
+                    "launch {launch_token} of task {id}, delivered again"
+                ));
             }
         }
     }
@@ -41,7 +51,7 @@ impl AgentCore {
         &mut self,
         turn: &mut Turn<'_>,
         framework_id: &str,
-        launch_token: u64,
+        launch_token: LaunchToken,
         info: TaskInfo,
     ) {
         let framework = self.ensure_framework(framework_id);
@@ -85,7 +95,7 @@ impl AgentCore {
         &mut self,
         turn: &mut Turn<'_>,
         framework: FrameworkKey,
-        launch_token: u64,
+        launch_token: LaunchToken,
         info: Arc<TaskInfo>,
         status: NewStatus,
     ) {
@@ -97,7 +107,7 @@ impl AgentCore {
         &mut self,
         turn: &mut Turn<'_>,
         framework: FrameworkKey,
-        launch_token: u64,
+        launch_token: LaunchToken,
         info: Arc<TaskInfo>,
     ) {
         let id: Arc<str> = info.task_id.value.as_str().into();
@@ -148,7 +158,7 @@ impl AgentCore {
         &mut self,
         turn: &mut Turn<'_>,
         framework: FrameworkKey,
-        launch_token: u64,
+        launch_token: LaunchToken,
         info: Arc<TaskInfo>,
     ) {
         let wanted = info

@@ -61,6 +61,8 @@ pub enum Record {
         info: Arc<TaskInfo>,
         /// The master's token.
         launch_token: u64,
+        /// The epoch of that master; unset in journals of earlier versions.
+        launch_epoch: Option<u64>,
         /// Whether the launch below is the task's own or its executor's.
         kind: ExecutorKind,
         /// Its own launch (command task), or its executor's.

@@ -5,6 +5,7 @@ use crate::ids::{ContainerId, LaunchId, StreamId, TaskSerial};
 use crate::journal::{ExecutorKind, KillCause};
 use crate::records::{ExecutorRecord, ExecutorState, FrameworkRecord, TaskRecord};
 use crate::slab::Key;
+use crate::tokens::LaunchToken;
 use bytes::Bytes;
 use mezz_proto::v1::framework_info::capability;
 use mezz_proto::v1::task_status::Reason;
@@ -162,7 +163,7 @@ pub(crate) struct Task {
     pub(crate) id: Arc<str>,
     pub(crate) serial: TaskSerial,
     pub(crate) info: Arc<TaskInfo>,
-    pub(crate) launch_token: u64,
+    pub(crate) launch_token: LaunchToken,
     pub(crate) state: TaskState,
     pub(crate) updates: UpdateStream,
     /// One per state change.
@@ -225,7 +226,7 @@ impl Task {
         executor: Option<ExecutorKey>,
         serial: TaskSerial,
         info: Arc<TaskInfo>,
-        launch_token: u64,
+        launch_token: LaunchToken,
     ) -> Self {
         Self {
             framework,

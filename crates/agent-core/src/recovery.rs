@@ -14,6 +14,7 @@ use crate::replay::Replay;
 use crate::status::{NewStatus, duration_text, is_terminal};
 use crate::timers::TimerKey;
 use mezz_proto::v1::TaskState;
+use mezz_proto::v1::executor::{Call, call};
 use mezz_proto::v1::task_status::Reason;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -194,6 +195,21 @@ impl AgentCore {
                 self.begin_kill(turn, executor, kill.grace_ns);
             }
             None => self.resume_checks(turn, key),
+        }
+    }
+
+    /// Besides subscriptions, updates of executors that are back while others are awaited: refused, they would be sent
+    /// again only with the next subscription, after newer ones.
+    pub(crate) fn hears_while_recovering(&self, kind: call::Type, call: &Call) -> bool {
+        let is_back = || {
+            self.executor_of(&call.framework_id.value, &call.executor_id.value)
+                .and_then(|executor| self.executors.get(executor))
+                .is_some_and(|entry| entry.stream.is_some())
+        };
+        match kind {
+            call::Type::Subscribe => true,
+            call::Type::Update => is_back(),
+            _ => false,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::journal::{ExecutorKind, Record};
 use crate::model::{Container, Delivery, FrameworkTraits, Kill, KnownFramework, Task, TaskKey};
 use crate::records::ExecutorState;
 use crate::status::{is_terminal, state_of};
+use crate::tokens::LaunchToken;
 use mezz_proto::v1::{AgentInfo, FrameworkInfo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -190,6 +191,7 @@ impl AgentCore {
             framework_id,
             info,
             launch_token,
+            launch_epoch,
             kind,
             launch_id,
             container_id,
@@ -198,7 +200,11 @@ impl AgentCore {
             return;
         };
         self.next_serial = self.next_serial.max(serial.0 + 1);
-        self.tokens.insert(self.identity.epoch, launch_token);
+        let launch_token = LaunchToken {
+            epoch: launch_epoch.unwrap_or(self.identity.epoch),
+            number: launch_token,
+        };
+        self.tokens.insert(launch_token);
         if replay.over.contains(&serial)
             || !self.known_frameworks.contains_key(framework_id.as_str())
         {

@@ -4,7 +4,7 @@
 
 mod support;
 
-use mezz_agent_core::{Config, Effect, Event, LaunchId};
+use mezz_agent_core::{CallOutcome, Config, Effect, Event, LaunchId};
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::TaskState::{
     TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskKilling, TaskRunning,
@@ -293,5 +293,68 @@ fn a_lost_warden_ends_what_it_ran() {
             .take_to_master()
             .iter()
             .any(|body| matches!(body, Body::ExecutorExited(_)))
+    );
+}
+
+#[test]
+fn a_new_masters_launches_count_as_new_after_a_restart_on_a_short_journal() {
+    let mut bench = Bench::registered();
+    let launch_id = bench.running_task(framework(true, &[]), command_task("old"));
+    let reason = "another master leads".to_owned();
+    bench.event(Event::MasterDisconnected { reason });
+    bench.advance(60);
+    bench.event(Event::MasterConnected);
+    bench.admit(2);
+    bench.confirm();
+    bench.journal = bench.core.snapshot();
+    let mut next = bench.restarted(vec![running(launch_id)]);
+    next.event(Event::MasterConnected);
+    next.admit(2);
+    next.confirm();
+    // It counts its launches from one, as the master before it did.
+    next.token = 0;
+    next.run(framework(true, &[]), [command_task("new")]);
+    assert_eq!(states(&next.drain_updates()), [TaskStarting]);
+}
+
+#[test]
+fn a_launch_delivered_again_after_a_restart_on_a_short_journal_runs_once() {
+    let mut bench = Bench::registered();
+    let launch_id = bench.running_task(framework(true, &[]), command_task("t"));
+    bench.journal = bench.core.snapshot();
+    let mut next = bench.restarted(vec![running(launch_id)]);
+    next.register();
+    next.exit(launch_id, 0);
+    assert_eq!(states(&next.drain_updates()), [TaskFinished]);
+    next.token = 0;
+    next.run(framework(true, &[]), [command_task("t")]);
+    assert!(next.take_launches().is_empty());
+}
+
+#[test]
+fn an_executor_that_is_back_reports_while_the_agent_waits_for_others() {
+    let mut bench = Bench::registered();
+    let first = bench.running_executor(framework(true, &[]), "t", "E");
+    let second = bench.running_executor(framework(true, &[]), "u", "late");
+    let mut next = bench.restarted(vec![running(first), running(second)]);
+    let claimed = vec![executor_task("t", "E")];
+    next.subscribe("E", claimed, Vec::new());
+    next.take_replies();
+    assert_eq!(
+        next.executor_update("E", executor_status("t", TaskStarting, 1)),
+        CallOutcome::Accepted
+    );
+    assert!(!next.effects.contains(&Effect::DialMaster));
+    assert_eq!(
+        next.executor_update("late", executor_status("u", TaskStarting, 2)),
+        CallOutcome::Unavailable("Agent has not finished recovery".to_owned())
+    );
+    let claimed = vec![executor_task("u", "late")];
+    next.subscribe("late", claimed, Vec::new());
+    next.register();
+    let updates = next.drain_updates();
+    assert_eq!(
+        (updates[0].task.as_str(), states(&updates)),
+        ("t", vec![TaskStarting])
     );
 }

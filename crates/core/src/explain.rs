@@ -3,7 +3,9 @@
 
 use mezz_proto::v1;
 use mezz_resource::format_duration;
+use mezz_sched::Reason;
 use prost::Message;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::frameworks::sched_key;
@@ -117,15 +119,36 @@ impl Master {
         };
         reasons.extend(self.outstanding(|offer| offer.framework == key));
         let roles = record.roles();
+        let mut found_nothing = false;
         for role in &roles {
             for reason in self.sched.explain(self.now.mono.0, sched_key(key), role) {
+                found_nothing |= matches!(reason, Reason::NothingFree { .. });
                 reasons.push(match roles.len() {
                     1 => reason.to_string(),
                     _ => format!("role {role}: {reason}"),
                 });
             }
         }
+        if found_nothing {
+            reasons.extend(self.offered_to_others(key));
+        }
         reasons
+    }
+
+    /// Whose turn came earlier was offered what this one waits for.
+    fn offered_to_others(&self, key: FrameworkKey) -> Option<String> {
+        let offers = self.records.offers.iter().map(|(_, offer)| offer);
+        let others: Vec<&OfferRecord> = offers
+            .filter(|offer| offer.framework != key)
+            .map(|offer| &**offer)
+            .collect();
+        let earliest = others.iter().map(|offer| offer.created_at).min()?;
+        let since = self.since(earliest);
+        let agents: BTreeSet<AgentKey> = others.iter().map(|offer| offer.agent).collect();
+        Some(match agents.len() {
+            1 => format!("1 agent was offered to others first, {since} ago"),
+            count => format!("{count} agents were offered to others first, from {since} ago on"),
+        })
     }
 
     fn explain_role(&self, role: &str) -> Vec<String> {

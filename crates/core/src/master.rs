@@ -81,6 +81,11 @@ impl Master {
         &self.records
     }
 
+    /// How many refusals stand in each role.
+    pub fn filter_counts(&mut self) -> mezz_sched::FilterCounts {
+        self.sched.filter_counts()
+    }
+
     /// Takes one event in and appends what has to be done, in order.
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
         self.now = now;

@@ -70,6 +70,7 @@ impl Master {
         let mut grants = Vec::new();
         self.sched.allocate(self.now.mono.0, &mut grants);
         self.place_instances(effects);
+        self.evict_instances(effects);
         self.offer_grants(grants, effects);
     }
 

@@ -35,7 +35,9 @@ impl Master {
     /// Arms the timer of the next search when somebody waits while offers stand.
     pub(crate) fn request_recall(&mut self, effects: &mut Effects) {
         let hold_ns = self.config.offer_hold_ns;
-        let waiting = !self.native.pending.is_empty() || self.sched.is_anyone_waiting();
+        let waiting = !self.native.pending.is_empty()
+            || self.sched.is_any_demand_waiting()
+            || self.sched.is_anyone_waiting();
         if hold_ns == 0 || !waiting {
             return;
         }
@@ -67,7 +69,21 @@ impl Master {
         self.timers.searched_at = self.now.mono;
         self.timers.recall = Search::InVain;
         self.recall_for_tasks(effects);
+        self.recall_for_demands(effects);
         self.recall_for_frameworks(effects);
+    }
+
+    fn recall_for_demands(&mut self, effects: &mut Effects) {
+        if !self.sched.is_any_demand_waiting() {
+            return;
+        }
+        let ripe = self.ripe_offers();
+        let offers: Vec<_> = outstanding(&self.records.offers, &ripe).collect();
+        let now_ns = self.now.mono.0;
+        let found = self.sched.offers_in_the_way_of_demands(now_ns, &offers);
+        for nth in found {
+            self.rescind_offer(ripe[nth], effects);
+        }
     }
 
     fn recall_for_tasks(&mut self, effects: &mut Effects) {

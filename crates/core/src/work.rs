@@ -5,6 +5,7 @@ mod explain;
 mod instances;
 mod timers;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mezz_spec::Spec;
@@ -64,16 +65,29 @@ impl Master {
     pub(crate) fn tell_work(
         &mut self,
         event: work::event::Event,
-        mut place: Option<Place>,
+        place: Option<Place>,
+        effects: &mut Effects,
+    ) {
+        self.tell_work_all(vec![event], place.into_iter().collect(), effects);
+    }
+
+    /// Hands events to the controllers at once, so that what has to be written for all of them is written once. Each
+    /// `Placed` among them is answered in its turn, with the place at the front.
+    pub(crate) fn tell_work_all(
+        &mut self,
+        events: Vec<work::event::Event>,
+        mut places: VecDeque<Place>,
         effects: &mut Effects,
     ) {
         let mut wanted = work::effect::Effects::default();
-        self.work.controllers.handle(self.now, event, &mut wanted);
+        self.work
+            .controllers
+            .handle_all(self.now, events, &mut wanted);
         self.work.changed = true;
         for effect in wanted.list {
-            self.do_work(effect, &mut place, effects);
+            self.do_work(effect, &mut places, effects);
         }
-        if let Some(place) = place {
+        for place in places {
             self.give_back(place);
         }
     }
@@ -81,7 +95,7 @@ impl Master {
     fn do_work(
         &mut self,
         effect: work::effect::Effect,
-        place: &mut Option<Place>,
+        places: &mut VecDeque<Place>,
         effects: &mut Effects,
     ) {
         use work::effect::Effect as Wanted;
@@ -101,12 +115,12 @@ impl Master {
             Wanted::Demand { key, demand } => self.state_demand(key, *demand, effects),
             Wanted::Withdraw(key) => self.sched.withdraw(key),
             Wanted::Launch(launch) => {
-                if let Some(place) = place.take() {
+                if let Some(place) = places.pop_front() {
                     self.launch_instance(*launch, place, effects);
                 }
             }
             Wanted::Decline => {
-                if let Some(place) = place.take() {
+                if let Some(place) = places.pop_front() {
                     self.give_back(place);
                 }
             }
@@ -184,8 +198,9 @@ impl Master {
             for agent in std::mem::take(&mut self.work.agents) {
                 self.tell_of_agent(agent, effects);
             }
-            for event in std::mem::take(&mut self.work.touched) {
-                self.tell_work(event, None, effects);
+            let touched = std::mem::take(&mut self.work.touched);
+            if !touched.is_empty() {
+                self.tell_work_all(touched, VecDeque::new(), effects);
             }
         }
         if !self.work.reconciled && self.records.master.elected_at.is_some() {

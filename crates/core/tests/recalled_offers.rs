@@ -9,6 +9,8 @@ use mezz_core::native::{NativeCall, NativeTask};
 use mezz_core::time::{MILLISECOND_NS, SECOND_NS};
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1;
+use mezz_spec::{Kind, Name, Object, Spec};
+use mezz_workload::call::{ApplyMode, Call, Conflict};
 use v1::scheduler::event::Type;
 use world::{Agent, Framework, World, framework_info};
 
@@ -186,5 +188,35 @@ fn with_a_hold_of_zero_no_offer_is_taken_back_before_its_time_is_over() {
     assert_eq!(launched(&mut world, &agent), 0);
     assert!(rescinded(&mut world, &idle).is_empty());
     world.pass(11 * SECOND_NS);
+    assert_eq!(launched(&mut world, &agent), 1);
+}
+
+#[test]
+fn an_instance_of_a_service_gets_its_place_in_the_same_way() {
+    let mut world = World::new();
+    let agent = world.agent(RESOURCES);
+    let (idle, offers) = idle_one(&mut world);
+    let spec = serde_json::json!({
+        "replicas": 1,
+        "template": { "containers": [{ "command": "sleep 9" }] }
+    });
+    let object = Object {
+        name: Name::new("/team/web").unwrap(),
+        labels: std::collections::BTreeMap::new(),
+        spec: Spec::from_json(Kind::Service, spec).unwrap(),
+        generation: None,
+    };
+    world.feed(Event::Work {
+        request: RequestKey(901),
+        call: Box::new(Call::Apply {
+            objects: vec![object],
+            mode: ApplyMode::Commit,
+            conflict: Conflict::Supersede,
+        }),
+    });
+    world.pass(SECOND_NS - 20 * MILLISECOND_NS);
+    assert_eq!(launched(&mut world, &agent), 0);
+    world.pass(SECOND_NS / 5);
+    assert_eq!(rescinded(&mut world, &idle), ids(&offers));
     assert_eq!(launched(&mut world, &agent), 1);
 }

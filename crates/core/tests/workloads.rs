@@ -187,3 +187,56 @@ fn an_instance_is_replaced_when_its_agent_is_lost() {
     world.pass(700 * SECOND_NS);
     assert_eq!(launched(&mut world, &other).len(), 1);
 }
+
+#[test]
+fn a_job_that_may_be_preempted_makes_room_for_a_service_of_higher_priority_and_goes_on_later() {
+    let mut world = World::new();
+    let agent = world.agent("cpus:1;mem:1024;ports:[31000-32000]");
+    let job = Object {
+        name: Name::new("/team/batch").unwrap(),
+        labels: BTreeMap::new(),
+        spec: Spec::from_json(
+            Kind::Job,
+            serde_json::json!({
+                "preemptible": true,
+                "template": { "containers": [{ "command": "sleep 100", "resources": { "cpus": 1 } }] }
+            }),
+        )
+        .unwrap(),
+        generation: None,
+    };
+    apply(&mut world, vec![job]);
+    world.settle();
+    let victim = launched(&mut world, &agent).remove(0).task_id.value;
+    let own = mezz(&world);
+    world.update(&agent, &own, &victim, S::TaskRunning, 1);
+    let urgent = service(
+        "/team/web",
+        serde_json::json!({
+            "priority": 10,
+            "template": { "containers": [{ "command": "sleep 100", "resources": { "cpus": 1 } }] }
+        }),
+    );
+    apply(&mut world, vec![urgent]);
+    world.pass(5 * SECOND_NS);
+    let bodies = world.take_bodies(&agent);
+    let killed = bodies
+        .iter()
+        .any(|body| matches!(body, Body::KillTask(kill) if kill.task_id.value == victim));
+    assert!(killed, "{bodies:?}");
+    world.update(&agent, &own, &victim, S::TaskKilled, 2);
+    world.pass(SECOND_NS);
+    let started = launched(&mut world, &agent);
+    assert_eq!(started.len(), 1);
+    assert!(
+        started[0].task_id.value.starts_with("team_web."),
+        "{}",
+        started[0].task_id.value
+    );
+    let runs = &world.master.records().work.runs;
+    let (_, run) = runs.iter().next().unwrap();
+    assert_eq!(
+        (run.counts.failed, run.counts.retried, run.counts.waiting),
+        (0, 0, 1)
+    );
+}

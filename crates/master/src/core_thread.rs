@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mezz_core::Master;
-use mezz_core::effect::{Effect, Effects, Reply, StoreOperation};
+use mezz_core::effect::{Effect, Effects, Reply};
 use mezz_core::event::{Event, TimerKey};
-use mezz_core::key::{RequestKey, SessionKey, StreamKey, Token};
+use mezz_core::key::{RequestKey, SessionKey, StreamKey};
 use mezz_core::time::Mono;
 use mezz_proto::v1;
-use mezz_store::{Batch, Epoch, Key, Operation, Store, limits};
 use mezz_warden::crash_point;
 use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
@@ -27,6 +26,7 @@ use crate::scheduler_stream::SchedulerStream;
 use crate::timers::Timers;
 use crate::timings::Timings;
 use crate::view::{ViewCell, Views};
+use crate::writes::Writes;
 
 /// Inputs handled before timers, views and replies get their turn.
 const BATCH: usize = 256;
@@ -39,7 +39,7 @@ pub(crate) struct Parts {
     pub(crate) core: Master,
     pub(crate) clock: Clock,
     pub(crate) inbox: Arc<Inbox>,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) writes: Writes,
     pub(crate) view: Arc<ViewCell>,
     pub(crate) hub: Arc<FactHub>,
     pub(crate) open_streams: Arc<OpenStreams>,
@@ -61,18 +61,16 @@ pub(crate) struct CoreThread {
     core: Master,
     clock: Clock,
     inbox: Arc<Inbox>,
-    store: Arc<dyn Store>,
+    writes: Writes,
     hub: Arc<FactHub>,
     open_streams: Arc<OpenStreams>,
     timings: Arc<Timings>,
     /// When the armed run of the allocator is due.
     allocation_due: Mono,
-    epoch: Epoch,
     effects: Effects,
     timers: Timers,
     release: Release,
     views: Views,
-    issued: Token,
     streams: FxHashMap<StreamKey, SchedulerStream>,
     sessions: FxHashMap<SessionKey, SessionSink>,
     requests: FxHashMap<RequestKey, oneshot::Sender<Reply>>,
@@ -88,17 +86,15 @@ impl CoreThread {
             core: parts.core,
             clock: parts.clock,
             inbox: parts.inbox,
-            store: parts.store,
+            writes: parts.writes,
             hub: parts.hub,
             open_streams: parts.open_streams,
             timings: parts.timings,
             allocation_due: Mono(0),
-            epoch: Epoch::default(),
             effects: Effects::default(),
             timers: Timers::default(),
             release: Release::default(),
             views: Views::new(parts.view),
-            issued: Token::default(),
             streams: FxHashMap::default(),
             sessions: FxHashMap::default(),
             requests: FxHashMap::default(),
@@ -140,7 +136,7 @@ impl CoreThread {
     fn finish_writes(&mut self) {
         let end = Instant::now() + LAST_WRITES;
         let mut inputs = Vec::new();
-        while self.release.durable() < self.issued && Instant::now() < end {
+        while self.release.durable() < self.writes.issued() && Instant::now() < end {
             self.inbox.take(Some(end), &mut inputs);
             for input in inputs.drain(..) {
                 if let Input::Event(Event::Persisted(token)) = input {
@@ -212,7 +208,7 @@ impl CoreThread {
             }
             Event::Elected(elected) => {
                 crash_point("master.elected");
-                self.epoch = Epoch(elected.epoch);
+                self.writes.lead(elected.epoch);
             }
             Event::Agent { .. } => crash_point("master.heard_agent"),
             _ => {}
@@ -267,7 +263,11 @@ impl CoreThread {
 
     fn internal(&mut self, effect: Effect) {
         match effect {
-            Effect::Persist { token, operations } => self.persist(token, operations),
+            Effect::Persist { token, operations } => {
+                if let Err(reason) = self.writes.persist(token, operations) {
+                    self.ended = Some(Ended::SteppedDown(reason));
+                }
+            }
             Effect::SetTimer {
                 key,
                 generation,
@@ -339,47 +339,6 @@ impl CoreThread {
         }
     }
 
-    fn persist(&mut self, token: Token, operations: Vec<StoreOperation>) {
-        crash_point("master.before_persist");
-        self.issued = self.issued.max(token);
-        let mut operations = operations.into_iter().peekable();
-        loop {
-            let mut batch = Batch::new(mezz_store::Token(token.0), self.epoch);
-            for operation in operations.by_ref().take(limits::BATCH_ITEMS) {
-                match store_operation(operation) {
-                    Ok(operation) => batch.operations.push(operation),
-                    Err(error) => {
-                        self.ended = Some(Ended::SteppedDown(format!(
-                            "a key cannot be stored: {error}"
-                        )));
-                        return;
-                    }
-                }
-            }
-            let is_last = operations.peek().is_none();
-            let (inbox, timings) = (self.inbox.clone(), self.timings.clone());
-            let began = Instant::now();
-            self.store.submit(
-                batch,
-                Box::new(move |outcome| match outcome.result {
-                    Ok(_) if !is_last => {}
-                    Ok(_) => {
-                        timings.state_store.add(began.elapsed());
-                        inbox.push(Input::Event(Event::Persisted(token)));
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "a write to the store failed");
-                        inbox.push(Input::Event(Event::PersistFailed(token)));
-                    }
-                }),
-            );
-            if is_last {
-                crash_point("master.after_persist");
-                return;
-            }
-        }
-    }
-
     /// Hands agents what was kept for them.
     fn flush_sessions(&mut self) {
         for session in self.unflushed.drain(..) {
@@ -400,8 +359,10 @@ impl CoreThread {
         if let Some(recorder) = &mut self.recorder {
             recorder.settle(&self.core);
         }
-        let durable = self.release.durable();
-        while let Some(published) = self.views.settle(self.core.records(), durable, self.issued) {
+        let (durable, issued) = (self.release.durable(), self.writes.issued());
+        let filters = self.core.filter_counts();
+        let core = &self.core;
+        while let Some(published) = self.views.settle(core.records(), &filters, durable, issued) {
             if !published.facts.is_empty() {
                 self.hub.publish(published.view, published.facts);
             }
@@ -419,16 +380,4 @@ fn is_allocation(event: &Event) -> bool {
 
 fn is_for_agent(effect: &Effect) -> bool {
     matches!(effect, Effect::ToAgent { .. } | Effect::CloseSession { .. })
-}
-
-fn store_operation(operation: StoreOperation) -> Result<Operation, mezz_store::KeyError> {
-    Ok(match operation {
-        StoreOperation::Put { key, value } => Operation::Put {
-            key: Key::new(key)?,
-            value,
-        },
-        StoreOperation::Delete { key } => Operation::Delete {
-            key: Key::new(key)?,
-        },
-    })
 }

@@ -103,6 +103,7 @@ mod tests {
         View {
             records: records.clone(),
             indexes: Indexes::after(before, records),
+            ..View::default()
         }
     }
 

@@ -34,6 +34,7 @@ mod timings;
 mod unversioned;
 mod view;
 mod work_facts;
+mod writes;
 
 pub use options::{LoggingControl, MasterOptions, VERSION};
 pub use recorder::{RECORDER_FOLDER, RecorderOptions, segments as recorded_segments};

@@ -5,7 +5,7 @@ mod frameworks;
 
 use std::collections::BTreeMap;
 
-use mezz_core::records::{AgentState, TaskList};
+use mezz_core::records::{AgentState, FrameworkState, TaskList};
 use mezz_proto::v1::TaskState;
 use mezz_resource::Resources;
 
@@ -19,9 +19,11 @@ type Numbers = BTreeMap<String, f64>;
 pub(crate) fn snapshot(shared: &Shared, view: &View) -> Numbers {
     let mut numbers = Numbers::new();
     absent::zeros(&mut numbers);
-    shared.timings.show(|name, value| {
+    let mut insert = |name, value| {
         numbers.insert(name, value);
-    });
+    };
+    shared.timings.show(&mut insert);
+    shared.registrar.show(&mut insert);
     for (name, value) in view.records.metrics.iter() {
         numbers.insert(name, value as f64);
     }
@@ -30,6 +32,7 @@ pub(crate) fn snapshot(shared: &Shared, view: &View) -> Numbers {
     let tasks = tasks(&mut numbers, view);
     frameworks::frameworks(&mut numbers, view, &tasks);
     roles(&mut numbers, view);
+    filters(&mut numbers, view);
     system(&mut numbers);
     numbers
 }
@@ -212,6 +215,21 @@ fn roles(numbers: &mut Numbers, view: &View) {
     for (name, consumed) in everywhere {
         let name = format!("allocator/mesos/quota/roles//resources/{name}/consumed");
         numbers.insert(name, consumed);
+    }
+}
+
+/// The refusals that stand in each role that some framework is subscribed to.
+fn filters(numbers: &mut Numbers, view: &View) {
+    for (_, framework) in view.records.frameworks.iter() {
+        if framework.state == FrameworkState::Completed {
+            continue;
+        }
+        for role in framework.roles() {
+            let name = format!("allocator/mesos/offer_filters/roles/{role}/active");
+            numbers
+                .entry(name)
+                .or_insert_with(|| view.filters.of(&role) as f64);
+        }
     }
 }
 

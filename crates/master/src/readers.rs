@@ -112,7 +112,8 @@ pub(crate) fn only_in_spare_time() {
     let _ = mezz_warden::scheduling::run_in_spare_time();
 }
 
-fn with_low_priority() {
+/// Lets others go first, though not always.
+pub(crate) fn with_low_priority() {
     let _ = rustix::process::nice(10);
 }
 

@@ -21,6 +21,7 @@ use crate::options::MasterOptions;
 use crate::readers::Readers;
 use crate::timings::Timings;
 use crate::view::{View, ViewCell};
+use crate::writes::Registrar;
 
 /// Who leads, as far as this master knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) leader: RwLock<Leader>,
     pub(crate) logging: LoggingLevel,
     pub(crate) timings: Arc<Timings>,
+    pub(crate) registrar: Arc<Registrar>,
     numbers: AtomicU64,
 }
 
@@ -80,6 +82,7 @@ impl Shared {
             leader: RwLock::default(),
             logging,
             timings: Arc::default(),
+            registrar: Arc::default(),
             numbers: AtomicU64::new(1),
         }
     }

@@ -21,6 +21,7 @@ use crate::recorder::Recorder;
 use crate::routes::Api;
 use crate::shared::{Leader, Shared};
 use crate::view::ViewCell;
+use crate::writes::Writes;
 
 /// Why a master cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +88,11 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         core,
         clock: Clock::new(),
         inbox,
-        store: shared.options.backend.store.clone(),
+        writes: Writes::new(
+            shared.options.backend.store.clone(),
+            shared.registrar.clone(),
+            shared.inbox.clone(),
+        ),
         view,
         hub,
         open_streams: shared.open_streams.clone(),
@@ -190,7 +195,7 @@ async fn lead(shared: &Shared, leadership: Leadership) -> Result<(), String> {
         .await
         .map_err(|error| format!("the store cannot be read: {error}"))?
         .map_err(|error| format!("the store cannot be read: {error}"))?;
-    shared.timings.state_fetch.add(began.elapsed());
+    shared.registrar.fetched(&entries, began.elapsed());
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
     let elected = Elected {
         epoch: leadership.epoch().0,

@@ -71,10 +71,6 @@ pub(crate) struct Timings {
     pub(crate) allocation_run: Series,
     /// From when a run was due until it began.
     pub(crate) allocation_latency: Series,
-    /// A write to the store, until it is durable.
-    pub(crate) state_store: Series,
-    /// Reading the store after the election.
-    pub(crate) state_fetch: Series,
 }
 
 impl Timings {
@@ -84,15 +80,6 @@ impl Timings {
             .show("allocator/mesos/allocation_run_ms", &mut show);
         self.allocation_latency
             .show("allocator/mesos/allocation_run_latency_ms", &mut show);
-        self.state_store.show("registrar/state_store_ms", &mut show);
-        // Mesos shows no distribution of what happens once.
-        self.state_fetch
-            .show("registrar/state_fetch_ms", |name, value| {
-                if !name.ends_with("state_fetch_ms") {
-                    return;
-                }
-                show(name, value);
-            });
     }
 }
 

@@ -8,6 +8,7 @@ use mezz_core::effect::Reply;
 use mezz_core::fact::Fact;
 use mezz_core::key::Token;
 use mezz_core::records::Records;
+use mezz_sched::FilterCounts;
 use tokio::sync::{oneshot, watch};
 
 use crate::indexes::Indexes;
@@ -19,6 +20,8 @@ const INTERVAL: Duration = Duration::from_millis(1);
 #[derive(Debug, Default)]
 pub(crate) struct View {
     pub(crate) records: Records,
+    /// How many refusals stood in each role.
+    pub(crate) filters: FilterCounts,
     /// When each part last changed, as far as published views tell.
     pub(crate) indexes: Indexes,
 }
@@ -147,6 +150,7 @@ impl Views {
     pub(crate) fn settle(
         &mut self,
         records: &Records,
+        filters: &FilterCounts,
         durable: Token,
         issued: Token,
     ) -> Option<Published> {
@@ -163,6 +167,7 @@ impl Views {
             let indexes = Indexes::after(&self.cell.load(), records);
             let view = Arc::new(View {
                 records: records.clone(),
+                filters: filters.clone(),
                 indexes,
             });
             let pending = Pending {
@@ -234,13 +239,20 @@ mod tests {
     #[test]
     fn a_view_with_writes_that_are_not_durable_is_held_back() {
         let cell = Arc::new(ViewCell::default());
+        let none = FilterCounts::default();
         let mut views = Views::new(cell.clone());
         let (sender, mut receiver) = oneshot::channel();
         views.add_reply(sender, Reply::Ok);
-        assert!(views.settle(&records(1), Token(0), Token(1)).is_none());
+        assert!(
+            views
+                .settle(&records(1), &none, Token(0), Token(1))
+                .is_none()
+        );
         assert_eq!(cell.load().records.fact_sequence, 0);
         assert!(receiver.try_recv().is_err());
-        let published = views.settle(&records(2), Token(1), Token(1)).unwrap();
+        let published = views
+            .settle(&records(2), &none, Token(1), Token(1))
+            .unwrap();
         assert_eq!(published.replies.len(), 1);
         assert_eq!(cell.load().records.fact_sequence, 1);
     }
@@ -248,15 +260,28 @@ mod tests {
     #[test]
     fn a_reply_given_while_a_view_is_held_back_waits_for_the_next_one() {
         let cell = Arc::new(ViewCell::default());
+        let none = FilterCounts::default();
         let mut views = Views::new(cell.clone());
         views.touch();
-        assert!(views.settle(&records(1), Token(0), Token(1)).is_none());
+        assert!(
+            views
+                .settle(&records(1), &none, Token(0), Token(1))
+                .is_none()
+        );
         let (sender, _receiver) = oneshot::channel();
         views.add_reply(sender, Reply::Ok);
-        let first = views.settle(&records(2), Token(1), Token(2)).unwrap();
+        let first = views
+            .settle(&records(2), &none, Token(1), Token(2))
+            .unwrap();
         assert!(first.replies.is_empty());
-        assert!(views.settle(&records(2), Token(1), Token(2)).is_none());
-        let second = views.settle(&records(2), Token(2), Token(2)).unwrap();
+        assert!(
+            views
+                .settle(&records(2), &none, Token(1), Token(2))
+                .is_none()
+        );
+        let second = views
+            .settle(&records(2), &none, Token(2), Token(2))
+            .unwrap();
         assert_eq!(second.replies.len(), 1);
         assert_eq!(cell.load().records.fact_sequence, 2);
     }

@@ -146,11 +146,6 @@ const UNVERSIONED: &[Intended] = &[
     ),
     intended(
         "master GET /metrics/snapshot",
-        "/allocator/mesos/offer_filters/*",
-        "the ledger's filters are not counted",
-    ),
-    intended(
-        "master GET /metrics/snapshot",
         "/master/task_*/source_master/*",
         "the recording has refused tasks",
     ),

@@ -214,11 +214,16 @@ fn a_master_shows_how_long_allocations_and_writes_took() {
         "registrar/state_fetch_ms",
         "registrar/state_store_ms",
         "registrar/state_store_ms/max",
+        "registrar/registry_size_bytes",
     ] {
         assert!(metrics[name].as_f64() > Some(0.0), "{name}: {metrics}");
     }
     let latency = &metrics["allocator/mesos/allocation_run_latency_ms/p99"];
     assert!(latency.as_f64() >= Some(0.0), "{metrics}");
+    assert!(
+        metrics["registrar/queued_operations"].as_f64() >= Some(0.0),
+        "{metrics}"
+    );
 }
 
 /// The processes of a cluster that are wardens.

@@ -55,11 +55,6 @@ const MASTER_ENDPOINTS: &[Intended] = &[
         "/allocator/mesos/quota/*",
         LATER_QUOTA,
     ),
-    intended(
-        "* /metrics/snapshot",
-        "/allocator/mesos/offer_filters/*",
-        "the filters of a role are not counted yet; `why` names each of them",
-    ),
     intended("* /maintenance/*", "/*", LATER_MAINTENANCE),
     intended(
         "* /state.json",

@@ -6,9 +6,9 @@ mod lab;
 
 use std::process::Command;
 
-use lab::Lab;
-use mezz_testkit::Encoding;
+use lab::{Lab, amount, info, running, with};
 use mezz_testkit::wait::eventually;
+use mezz_testkit::{Encoding, Framework};
 use serde_json::{Value, json};
 
 fn run(lab: &Lab, task: &Value) {
@@ -234,4 +234,87 @@ fn a_framework_and_its_role_are_told_why_no_offer_comes() {
     framework ID-0000
       the framework has suppressed offers for role dev
     ");
+}
+
+#[test]
+fn a_framework_whose_turn_comes_later_is_told_who_was_offered_what_it_waits_for() {
+    let lab = Lab::with(&[], &[SMALL]);
+    let mut first = lab.framework(Encoding::Json);
+    first.next_offer();
+    let second = named("later");
+    let _second = lab.framework_with(Encoding::Json, &second);
+    insta::assert_snapshot!(why(&lab, "later"), @r"
+    framework ID-0001
+      1 agent has nothing free
+      1 agent was offered to others first, TIME ago
+    ");
+}
+
+#[test]
+fn a_framework_that_its_constraints_keep_from_all_agents_is_told_so() {
+    let lab = Lab::with(&[], &[SMALL]);
+    let constraints = json!({"role_constraints": {"dev": {"groups": [{"attribute_constraints": [
+        {"selector": {"attribute_name": "rack"}, "predicate": {"exists": {}}},
+    ]}]}}});
+    let subscribe = json!({"framework_info": info("dev"), "offer_constraints": constraints});
+    let _framework =
+        Framework::try_subscribe_with(Encoding::Json, &lab.client(), &subscribe).unwrap();
+    insta::assert_snapshot!(why(&lab, "behaviour"), @r"
+    framework ID-0000
+      1 agent is kept away by the framework's offer constraints
+    ");
+}
+
+#[test]
+fn whoever_waits_for_a_large_offer_has_an_agent_kept_and_others_are_told_so() {
+    let lab = Lab::with(&[], &[SMALL]);
+    let (mut small, _) = running(&lab, &info("dev"));
+    let rest = small.next_offer();
+    small.accepted("SUPPRESS", None);
+    small.decline(&rest, 0.0);
+    let whole = json!({"quantities": {"cpus": {"value": 4.0}}});
+    let minimum = json!({"min_allocatable_resources": {"quantities": [whole]}});
+    let large = with(named("large"), "offer_filters", json!({"dev": minimum}));
+    let mut large = lab.framework_with(Encoding::Json, &large);
+    eventually("an agent is kept", || {
+        why(&lab, "large").contains("less free").then_some(())
+    });
+    small.accepted("REVIVE", None);
+    eventually("the refusal has ended", || {
+        why(&lab, "behaviour").contains("kept for").then_some(())
+    });
+    insta::assert_snapshot!([why(&lab, "behaviour"), why(&lab, "large")].join("\n"), @r"
+    framework ID-0000
+      1 agent is kept for a framework that waits for a large offer
+    framework ID-0001
+      1 agent has less free than the smallest offer (cpus:4)
+    ");
+    small.kill("t");
+    assert_eq!(amount(&large.next_offer(), "cpus"), 4.0);
+}
+
+/// The info of a framework of the role `dev` with a name of its own.
+fn named(name: &str) -> Value {
+    with(info("dev"), "name", json!(name))
+}
+
+#[test]
+fn the_refusals_that_stand_in_a_role_are_counted_until_they_end() {
+    let lab = Lab::with(&[], &[SMALL]);
+    let mut framework = lab.framework(Encoding::Json);
+    let refusals = |expected: f64| {
+        let name = "allocator/mesos/offer_filters/roles/dev/active";
+        let what = format!("{expected} refusals");
+        eventually(&what, || {
+            let metrics = lab.client().get("/metrics/snapshot").ok()?.json();
+            (metrics[name].as_f64() == Some(expected)).then_some(())
+        });
+    };
+    let offer = framework.next_offer();
+    refusals(0.0);
+    framework.decline(&offer, 600.0);
+    refusals(1.0);
+    framework.accepted("REVIVE", None);
+    refusals(0.0);
+    framework.next_offer();
 }

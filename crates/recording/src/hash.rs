@@ -71,13 +71,18 @@ pub struct RecordsHash {
 impl RecordsHash {
     /// Goes on to the next state and tells its hash.
     pub fn update(&mut self, records: &Records) -> u64 {
+        self.update_in_steps(records, &mut || {})
+    }
+
+    /// The same, with a call between any two small steps.
+    pub fn update_in_steps(&mut self, records: &Records, step: &mut dyn FnMut()) -> u64 {
         let before = std::mem::replace(&mut self.records, records.clone());
-        self.add_changes(1, &before.agents, &records.agents);
-        self.add_changes(2, &before.frameworks, &records.frameworks);
-        self.add_changes(3, &before.tasks, &records.tasks);
-        self.add_changes(4, &before.executors, &records.executors);
-        self.add_changes(5, &before.offers, &records.offers);
-        self.add_changes(6, &before.pending, &records.pending);
+        self.add_changes(1, &before.agents, &records.agents, step);
+        self.add_changes(2, &before.frameworks, &records.frameworks, step);
+        self.add_changes(3, &before.tasks, &records.tasks, step);
+        self.add_changes(4, &before.executors, &records.executors, step);
+        self.add_changes(5, &before.offers, &records.offers, step);
+        self.add_changes(6, &before.pending, &records.pending, step);
         let rest = (
             &records.master,
             &records.roles,
@@ -88,8 +93,15 @@ impl RecordsHash {
         xxh3_64_with_seed(&self.scratch, self.sum)
     }
 
-    fn add_changes<T: Serialize>(&mut self, kind: u64, before: &Pages<T>, after: &Pages<T>) {
+    fn add_changes<T: Serialize>(
+        &mut self,
+        kind: u64,
+        before: &Pages<T>,
+        after: &Pages<T>,
+        step: &mut dyn FnMut(),
+    ) {
         for change in after.changes_since(before) {
+            step();
             let seed = kind << 32 | change.slot as u64;
             if let Some(record) = change.before {
                 self.sum = self.sum.wrapping_sub(self.hash(seed, &**record));

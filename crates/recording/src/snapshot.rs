@@ -21,6 +21,9 @@ pub struct Snapshot {
     pub packed: Bytes,
 }
 
+/// So many bytes are packed in one step, in about a twentieth of a millisecond.
+const STEP: usize = 8 << 10;
+
 /// A core is larger than it may be, packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the state has {packed_bytes} bytes, packed")]
@@ -42,20 +45,28 @@ pub enum UnpackError {
 impl Snapshot {
     /// Packs a core.
     pub fn of(core: &Master) -> Self {
-        Self::of_at_most(core, u64::MAX).expect("there is no limit")
+        Self::of_at_most(core, u64::MAX, &mut || {}).expect("there is no limit")
     }
 
-    /// Packs a core, unless that takes more bytes than so many: how many it takes is told then.
-    pub fn of_at_most(core: &Master, most_bytes: u64) -> Result<Self, TooLarge> {
+    /// Packs a core, unless that takes more bytes than so many: how many it takes is told then. There is a call between
+    /// any two small steps.
+    pub fn of_at_most(
+        core: &Master,
+        most_bytes: u64,
+        step: &mut dyn FnMut(),
+    ) -> Result<Self, TooLarge> {
         let mut hash = Xxh3::new();
         let mut length = 0;
         let mut packer = ZlibEncoder::new(Bounded::new(most_bytes), Compression::fast());
         core.write_snapshot(&mut |piece| {
             hash.update(piece);
             length += piece.len() as u64;
-            packer
-                .write_all(piece)
-                .expect("memory takes what it is given");
+            for part in piece.chunks(STEP) {
+                packer
+                    .write_all(part)
+                    .expect("memory takes what it is given");
+                step();
+            }
         });
         let packed = packer.finish().expect("memory takes what it is given");
         if packed.written > most_bytes {

@@ -8,6 +8,7 @@ mod gang;
 mod instances;
 mod judge;
 mod queue;
+mod recall;
 mod shapes;
 mod statements;
 mod turns;
@@ -22,7 +23,7 @@ use mezz_resource::Resources;
 
 use crate::ids::{AgentIndex, FrameworkIndex};
 
-pub(crate) use cache::Change;
+pub(crate) use cache::{Cache, Change};
 pub(crate) use queue::Queue;
 pub use why::Trial;
 

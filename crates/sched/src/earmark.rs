@@ -7,7 +7,7 @@
 
 use crate::agent::{Agent, is_allocatable};
 use crate::cycle::Cycle;
-use crate::demand::DemandKey;
+use crate::demand::{Change, DemandKey};
 use crate::ids::{AgentIndex, Leaf, RoleIndex};
 use crate::scheduler::Scheduler;
 use mezz_resource::Quantities;
@@ -165,6 +165,7 @@ impl Scheduler {
     pub(crate) fn drop_earmark(&mut self, agent: AgentIndex) {
         if self.earmarks.remove(&agent).is_some() {
             self.hopeless.clear();
+            self.note_change(Change::Contents(agent));
             self.mark_agent(agent);
         }
     }
@@ -172,15 +173,19 @@ impl Scheduler {
     /// Ends the earmarks whose time has come.
     pub(crate) fn expire_earmarks(&mut self, now_ns: u64) {
         self.earmark_rests.retain(|_, rest_ns| *rest_ns > now_ns);
-        let ended: Vec<(AgentIndex, Leaf)> = self
+        let ended: Vec<(AgentIndex, Earmark)> = self
             .earmarks
             .iter()
             .filter(|(_, earmark)| earmark.until_ns <= now_ns)
-            .map(|(agent, earmark)| (*agent, earmark.leaf))
+            .map(|(agent, earmark)| (*agent, *earmark))
             .collect();
-        for (agent, leaf) in ended {
+        for (agent, earmark) in ended {
+            let rest_ns = match earmark.keep {
+                Keep::Room(_) => self.config.eviction_hold_ns,
+                Keep::Turn(_) | Keep::Offers => self.config.earmark_ns,
+            };
             self.earmark_rests
-                .insert(leaf, now_ns.saturating_add(self.config.earmark_ns));
+                .insert(earmark.leaf, now_ns.saturating_add(rest_ns));
             self.drop_earmark(agent);
         }
     }

@@ -1,8 +1,12 @@
 //! Refusals that keep a declined set of resources from the one who declined it, for a while.
 
+mod counts;
+
 use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
 use crate::scheduler::Scheduler;
 use mezz_resource::Resources;
+
+pub use counts::FilterCounts;
 
 /// One refusal on one agent.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -97,6 +101,10 @@ impl Filters {
             .collect()
     }
 
+    fn iter(&self) -> impl Iterator<Item = &Filter> {
+        self.0.iter()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -130,6 +138,7 @@ impl Scheduler {
             });
             self.filter_ends.insert((until_ns, agent, leaf));
             self.count_filters(leaf.framework, 1);
+            self.count_filter(leaf.role);
         }
         self.drop_filter_ends(agent, leaf, &covered);
     }
@@ -154,6 +163,7 @@ impl Scheduler {
             leaf.framework,
             -i64::try_from(gone.len()).unwrap_or(i64::MAX),
         );
+        self.discount_filters(leaf.role, gone.len());
     }
 
     fn count_filters(&mut self, framework: FrameworkIndex, change: i64) {
@@ -213,6 +223,7 @@ impl Scheduler {
             self.filter_ends
                 .remove(&(filter.until_ns, agent, filter.leaf));
             self.count_filters(filter.leaf.framework, -1);
+            self.discount_filters(filter.leaf.role, 1);
         }
     }
 }

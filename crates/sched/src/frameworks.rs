@@ -70,17 +70,14 @@ impl Scheduler {
         let unsuppressed: Vec<RoleIndex> =
             entry.suppressed.difference(&suppressed).copied().collect();
         entry.spec = spec;
-        if matches_changed {
-            self.queue.shapes.forget_candidates();
-        }
-        let Some(entry) = self.framework_mut(framework) else {
-            return;
-        };
         entry.suppressed = suppressed;
         let former = std::mem::replace(&mut entry.minimums, minimums);
         let minimums: Vec<RoleIndex> = entry.minimums.keys().copied().collect();
         self.count_minimums(former.into_keys(), -1);
         self.count_minimums(minimums, 1);
+        if matches_changed {
+            self.queue.shapes.forget_candidates(framework);
+        }
         for role in left.iter().filter(|role| !roles.contains(role)) {
             self.unsubscribe(Leaf {
                 framework,

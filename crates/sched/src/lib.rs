@@ -46,6 +46,7 @@ pub use demand::{
     Demand, DemandKey, DemandPlacement, Eviction, GroupKey, InstanceHandle, Packing, PlaceKey,
     PlaceTest, PortsWanted, Preemption, Rule, Rules, RunningInstance, Spread, Trial,
 };
+pub use filters::FilterCounts;
 pub use ids::{AgentIndex, FrameworkIndex, RoleIndex};
 pub use placement::{Placement, Refusals};
 pub use quota::{Limits, Quota};

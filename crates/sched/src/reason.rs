@@ -321,6 +321,13 @@ fn write_detailed(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Reason::PortTaken { agents, port } => {
             write!(f, "{} port {port} free", counted(*agents, "lacks", "lack"))
         }
+        other => write_bound(other, f),
+    }
+}
+
+/// The reasons that name a bound.
+fn write_bound(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match reason {
         Reason::Crowded {
             agents,
             key,

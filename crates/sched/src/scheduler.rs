@@ -4,9 +4,10 @@ use crate::agent::{Agent, Dirt};
 use crate::bits::Bits;
 use crate::classes::Classes;
 use crate::config::Config;
-use crate::demand::{Change, Queue};
+use crate::demand::{Cache, Change, Queue};
 use crate::dice::Dice;
 use crate::earmark::Earmark;
+use crate::filters::FilterCounts;
 use crate::frameworks::Framework;
 use crate::held_back::HeldBack;
 use crate::ids::{AgentIndex, FrameworkIndex, Leaf, Slot};
@@ -71,6 +72,9 @@ pub struct Scheduler {
     pub(crate) dirty_agents: Vec<AgentIndex>,
     pub(crate) dirty_leaves: BTreeSet<Leaf>,
     pub(crate) filter_ends: BTreeSet<(u64, AgentIndex, Leaf)>,
+    /// Counted when somebody asks for it.
+    #[serde(skip)]
+    pub(crate) filter_counts: Cache<Option<FilterCounts>>,
     pub(crate) earmarks: BTreeMap<AgentIndex, Earmark>,
     /// Until when one whose earmark has run out gets no other.
     pub(crate) earmark_rests: BTreeMap<Leaf, u64>,
@@ -110,6 +114,7 @@ impl Scheduler {
             dirty_agents: Vec::new(),
             dirty_leaves: BTreeSet::new(),
             filter_ends: BTreeSet::new(),
+            filter_counts: Cache::default(),
             earmarks: BTreeMap::new(),
             earmark_rests: BTreeMap::new(),
             hopeless: BTreeSet::new(),

@@ -114,15 +114,4 @@ impl Scheduler {
             until_ns: earmark.until_ns,
         })
     }
-
-    /// How many refusals stand, by role.
-    pub fn active_filters(&self) -> std::collections::BTreeMap<Arc<str>, usize> {
-        let mut counts = std::collections::BTreeMap::new();
-        for (_, _, leaf) in &self.filter_ends {
-            *counts
-                .entry(Arc::clone(&self.roles.node(leaf.role).path))
-                .or_insert(0) += 1;
-        }
-        counts
-    }
 }

@@ -4,8 +4,8 @@
 mod support;
 
 use mezz_sched::{
-    AgentSpec, Config, Demand, DemandKey, FaultDomain, GroupKey, PlaceKey, PortsWanted, Preemption,
-    Rules, Spread,
+    AgentSpec, Config, Demand, DemandKey, FaultDomain, GroupKey, Outstanding, PlaceKey,
+    PortsWanted, Preemption, Rules, Spread,
 };
 use std::sync::Arc;
 use support::{Lab, SECOND, a, agent, demand};
@@ -318,4 +318,41 @@ fn of_several_victims_only_those_are_ended_whose_end_helps() {
             .unwrap()
             .instance]
     );
+}
+
+#[test]
+fn offers_that_lie_are_taken_back_for_work_that_fits_nowhere_else() {
+    let mut lab = Lab::new();
+    agents(&mut lab, 2, "cpus:4");
+    lab.framework(0, &["idle"]);
+    let grants = lab.cycle();
+    lab.want(1, demand("team", "cpus:3", 1));
+    assert!(lab.place().is_empty());
+    assert!(lab.sched.is_any_demand_waiting());
+    let offers: Vec<Outstanding<'_>> = grants
+        .iter()
+        .map(|grant| Outstanding {
+            framework: grant.framework,
+            agent: grant.agent,
+            resources: &grant.resources,
+        })
+        .collect();
+    let recalled = lab.sched.offers_in_the_way_of_demands(lab.now, &offers);
+    assert_eq!(recalled.len(), 1);
+    let grant = &grants[recalled[0]];
+    lab.sched.recover(
+        lab.now,
+        grant.framework,
+        grant.agent,
+        &grant.resources,
+        None,
+    );
+    let placed = lab.place();
+    assert_eq!((placed.len(), placed[0].agent), (1, grant.agent));
+    assert_eq!(
+        lab.sched.earmarks().count(),
+        0,
+        "what is left may go to anybody"
+    );
+    assert!(!lab.sched.is_any_demand_waiting());
 }

@@ -3,73 +3,9 @@
 
 mod support;
 
-use mezz_sched::{
-    AgentSpec, Config, Demand, DemandPlacement, FaultDomain, GroupKey, Packing, PlaceKey,
-    PlaceTest, PortsWanted, Rule, Rules, RunningInstance, Spread,
-};
+use mezz_sched::{AgentSpec, Config, DemandKey, Packing, PlaceKey, PlaceTest, Rule, Rules, Spread};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use support::{Lab, NATIVE, a, agent, demand, of_role, res};
-
-fn located(text: &str, index: u32, attributes: &str) -> AgentSpec {
-    AgentSpec {
-        id: format!("S{index}"),
-        hostname: format!("node-{index}"),
-        attributes: mezz_resource::attributes::parse(attributes).unwrap(),
-        domain: Some(FaultDomain {
-            region: "home".to_owned(),
-            zone: format!("z{}", index % 3),
-        }),
-        ..agent(text)
-    }
-}
-
-fn ruled(rules: Rules, demand: Demand) -> Demand {
-    Demand {
-        rules: Arc::new(rules),
-        ..demand
-    }
-}
-
-fn attribute(name: &str) -> PlaceKey {
-    PlaceKey::Attribute(name.into())
-}
-
-fn rule(key: PlaceKey, test: PlaceTest) -> Rule {
-    Rule { key, test }
-}
-
-fn texts(list: &[&str]) -> Vec<String> {
-    list.iter().map(|own| (*own).to_owned()).collect()
-}
-
-/// Six agents in three zones; even ones have fast disks, and each has a number.
-fn six(lab: &mut Lab, each: &str) {
-    for index in 0..6 {
-        let disk = if index % 2 == 0 { "ssd" } else { "hdd" };
-        let attributes = if index == 5 {
-            String::new()
-        } else {
-            format!("disk:{disk};level:{index}.5")
-        };
-        lab.sched
-            .add_agent(a(index), located(each, index, &attributes), &[]);
-    }
-}
-
-fn agents(placed: &[DemandPlacement]) -> Vec<u32> {
-    let mut agents: Vec<u32> = placed.iter().map(|own| own.agent.0).collect();
-    agents.sort_unstable();
-    agents
-}
-
-fn per(placed: &[DemandPlacement], key: impl Fn(u32) -> u32) -> BTreeMap<u32, usize> {
-    let mut counts = BTreeMap::new();
-    for own in placed {
-        *counts.entry(key(own.agent.0)).or_insert(0) += 1;
-    }
-    counts
-}
+use support::{Lab, a, agents, attribute, demand, located, per, res, rule, ruled, six, texts};
 
 #[test]
 fn requirements_keep_work_to_the_agents_that_pass_all_of_them() {
@@ -312,7 +248,7 @@ fn the_fullest_value_has_at_most_so_many_more_than_the_emptiest() {
             for own in &placed {
                 lab.end(own);
             }
-            lab.sched.withdraw(mezz_sched::DemandKey(1));
+            lab.sched.withdraw(DemandKey(1));
         }
     }
 }
@@ -334,109 +270,4 @@ fn values_that_are_still_expected_count_as_empty() {
     lab.sched.add_agent(a(9), fourth, &[]);
     // Two go to the new zone, and each that it has lets the others have one more.
     assert!(lab.place().len() > 20);
-}
-
-#[test]
-fn instances_go_near_others_or_away_from_them() {
-    let group = |key, demand| Demand {
-        group: GroupKey(key),
-        ..demand
-    };
-    let mut lab = Lab::new();
-    six(&mut lab, "cpus:4");
-    let near = Rules {
-        near: vec![vec![GroupKey(1), GroupKey(7)]],
-        ..Rules::default()
-    };
-    let away = Rules {
-        away: vec![GroupKey(1), GroupKey(3)],
-        ..Rules::default()
-    };
-    lab.want(2, group(2, ruled(near, demand("team", "cpus:1", 2))))
-        .want(3, group(3, ruled(away, demand("team", "cpus:1", 50))));
-    let placed = lab.place();
-    assert_eq!(agents(&placed), [0, 1, 2, 3, 4, 5], "away from itself too");
-    assert!(placed.iter().all(|own| own.demand.0 == 3));
-    // Another comes to run, known from before: near it is room now.
-    let instance = lab.sched.instance_added(RunningInstance {
-        framework: NATIVE,
-        role: "team".into(),
-        agent: a(4),
-        group: GroupKey(1),
-        priority: 0,
-        preemptible: false,
-        resources: Arc::new(res("cpus:1")),
-    });
-    lab.sched.charge(NATIVE, a(4), &of_role("cpus:1", "team"));
-    assert_eq!(agents(&lab.place()), [4, 4]);
-    assert_eq!(lab.sched.instances_on(GroupKey(1), a(4)), 1);
-    lab.sched.instance_removed(instance);
-    assert_eq!(lab.sched.instances_on(GroupKey(1), a(4)), 0);
-}
-
-#[test]
-fn all_instances_go_where_a_key_has_one_value() {
-    let mut lab = Lab::new();
-    six(&mut lab, "cpus:3");
-    let rules = Rules {
-        same: vec![PlaceKey::Zone],
-        ..Rules::default()
-    };
-    lab.want(1, ruled(rules, demand("team", "cpus:1", 50)));
-    let placed = lab.place();
-    assert_eq!(placed.len(), 6);
-    assert_eq!(per(&placed, |agent| agent % 3).len(), 1);
-}
-
-#[test]
-fn fixed_ports_are_free_where_they_are_wanted_and_others_are_picked() {
-    let mut lab = Lab::new();
-    for index in 0..3 {
-        lab.agent(index, "cpus:4;ports:[8000-8010,31000-31004]");
-    }
-    let ported = |any, fixed: &[u16], count| Demand {
-        ports: PortsWanted {
-            any,
-            fixed: fixed.iter().copied().collect(),
-        },
-        ..demand("team", "cpus:0.5", count)
-    };
-    lab.want(1, ported(2, &[8001, 31000], 9));
-    let placed = lab.place();
-    assert_eq!(agents(&placed), [0, 1, 2]);
-    assert_eq!(placed[0].ports, [8000, 8001, 8002, 31000]);
-    lab.want(2, ported(7, &[], 9));
-    let placed = lab.place();
-    assert_eq!(agents(&placed), [0, 1, 2]);
-    lab.want(3, ported(0, &[9000], 1));
-    assert!(lab.place().is_empty(), "no agent offers that port");
-}
-
-#[test]
-fn reservations_of_the_role_are_used_before_what_is_for_all() {
-    let mut lab = Lab::new();
-    lab.agent(0, "cpus:1;cpus(team):2;cpus(other):8")
-        .want(1, demand("team/x", "cpus:1", 9));
-    let placed = lab.place();
-    assert_eq!(placed.len(), 3);
-    assert_eq!(
-        placed[0].resources.unallocated().to_string(),
-        "cpus(reservations: [(STATIC,team)]):1"
-    );
-    assert_eq!(placed[2].resources.unallocated(), res("cpus:1"));
-}
-
-#[test]
-fn agents_of_another_region_and_ones_that_are_closed_get_no_work() {
-    let mut lab = Lab::with(Config {
-        home_region: Some("elsewhere".to_owned()),
-        ..Config::default()
-    });
-    six(&mut lab, "cpus:1");
-    lab.agent(6, "cpus:1").agent(7, "cpus:1");
-    lab.sched.deactivate_agent(a(7));
-    lab.want(1, demand("team", "cpus:1", 9));
-    assert_eq!(agents(&lab.place()), [6]);
-    lab.sched.activate_agent(a(7));
-    assert_eq!(agents(&lab.place()), [7]);
 }

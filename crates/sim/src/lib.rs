@@ -11,6 +11,7 @@ mod executor_model;
 mod faults;
 mod framework_calls;
 mod framework_node;
+mod master_hearing;
 mod master_node;
 mod network;
 mod pauses;

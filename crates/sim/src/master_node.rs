@@ -5,15 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use mezz_core::Master;
 use mezz_core::config::Config;
 use mezz_core::effect::{Effect, Effects};
-use mezz_core::event::{
-    Elected, Event, OperatorAction, OperatorCall, SchedulerCall, Subscribe, TimerKey,
-};
+use mezz_core::event::{Elected, Event, TimerKey};
 use mezz_core::fact::Fact;
-use mezz_core::key::{Generation, RequestKey, SessionKey, StreamKey, Token};
+use mezz_core::key::{Generation, Token};
 use mezz_core::time::{Mono, Now, Wall};
 use mezz_proto::agent_protocol::Frame;
-use mezz_proto::v1::scheduler;
-use mezz_proto::{decode_binary, from_json, to_json};
+use mezz_proto::to_json;
 use prost::Message;
 
 use crate::network::{MILLISECOND, Peer, SECOND};
@@ -33,7 +30,7 @@ pub(crate) struct MasterNode {
     durable: Token,
     /// By link: what waits for a write, and what came after it.
     held: BTreeMap<u64, VecDeque<(Token, Effect)>>,
-    next_request: u64,
+    pub(crate) next_request: u64,
     /// What is written down of this life.
     pub(crate) recording: Option<Life>,
 }
@@ -322,80 +319,6 @@ impl World {
             self.master_event(Event::Timer { key, generation });
         } else if self.is_deposed(life) {
             self.tell_deposed(Unread::Timer { key, generation });
-        }
-    }
-
-    pub(crate) fn master_hears_agent(&mut self, link: u64, agent: usize, bytes: &[u8]) {
-        match decode_binary::<Frame>(bytes) {
-            Ok(Frame {
-                body: Some(body), ..
-            }) => {
-                self.master_event(Event::Agent {
-                    session: SessionKey(link),
-                    body: Box::new(body),
-                });
-            }
-            other => self.fail(format!("agent {agent} sent what is no frame: {other:?}")),
-        }
-    }
-
-    pub(crate) fn master_hears_framework(&mut self, link: u64, framework: usize, bytes: &[u8]) {
-        let call = if self.frameworks[framework].json {
-            from_json::<scheduler::Call>(bytes).map_err(|error| error.to_string())
-        } else {
-            decode_binary::<scheduler::Call>(bytes).map_err(|error| error.to_string())
-        };
-        let checked =
-            call.and_then(|call| mezz_core::validation::scheduler_call(&call).map(|()| call));
-        let call = match checked {
-            Ok(call) => call,
-            Err(error) => {
-                return self.fail(format!(
-                    "a call of framework {framework} is refused: {error}"
-                ));
-            }
-        };
-        let stream_id = format!("stream-{link}");
-        if let Some(subscribe) = call.subscribe {
-            let stream = StreamKey(link);
-            return self.master_event(Event::Subscribe(Box::new(Subscribe {
-                stream,
-                stream_id,
-                principal: None,
-                subscribe: *subscribe,
-            })));
-        }
-        let request = self.request();
-        self.master_event(Event::Call(Box::new(SchedulerCall {
-            request,
-            stream_id: Some(stream_id),
-            principal: None,
-            call,
-        })));
-    }
-
-    pub(crate) fn request(&mut self) -> RequestKey {
-        self.master.next_request += 1;
-        RequestKey(self.master.next_request)
-    }
-
-    pub(crate) fn operator(&mut self, action: OperatorAction) {
-        self.note(|| format!("operator: {action:?}"));
-        let request = self.request();
-        self.master_event(Event::Operator(Box::new(OperatorCall {
-            request,
-            principal: None,
-            action,
-        })));
-    }
-
-    pub(crate) fn master_loses(&mut self, link: u64, life: u64, peer: Peer) {
-        if life != self.master.life {
-            return;
-        }
-        match peer {
-            Peer::Agent(_) => self.master_event(Event::SessionClosed(SessionKey(link))),
-            Peer::Framework(_) => self.master_event(Event::StreamClosed(StreamKey(link))),
         }
     }
 }

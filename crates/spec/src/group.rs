@@ -25,4 +25,7 @@ pub struct Group {
     /// What is below starts only when all services below these are healthy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Name>,
+    /// Notes of tools for themselves; nothing else reads them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }

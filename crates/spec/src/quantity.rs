@@ -166,6 +166,15 @@ impl Size {
         Ok(Self(part / 1_000))
     }
 
+    /// As a number of MiB where three decimals can tell it, otherwise in KiB.
+    fn written(self) -> serde_json::Value {
+        if self.0.saturating_mul(1_000).is_multiple_of(1_024) {
+            number_of_thousandths(self.mebibytes_thousandths()).into()
+        } else {
+            format!("{}KiB", self.0).into()
+        }
+    }
+
     /// In MiB, with three decimals.
     pub fn mebibytes_thousandths(self) -> u64 {
         self.0.saturating_mul(1_000) >> 10
@@ -320,7 +329,7 @@ written!(
         )),
         Written::Text(text) => Self::parse(&text),
     },
-    |value| number_of_thousandths(value.mebibytes_thousandths())
+    |value| value.written()
 );
 written!(
     Share,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use mezz_spec::quantity::Size;
 use mezz_spec::read::{MAX_TEXT_BYTES, documents};
 use mezz_spec::schema::any_schema;
 use mezz_spec::{Fault, Format, Kind, Position, diff, explain, read, redacted};
@@ -173,4 +174,13 @@ fn a_difference_names_the_fields_and_hides_secrets() {
         "{told}"
     );
     assert_eq!(redacted(&secret("hunter2"))["data"]["k"], "(hidden)");
+}
+
+#[test]
+fn a_size_is_written_so_that_it_reads_the_same() {
+    for kibibytes in (0..3_000).chain([(1 << 20) + 1, (1 << 30) + 7, 1 << 50]) {
+        let size = Size(kibibytes);
+        let written = serde_json::to_value(size).unwrap();
+        assert_eq!(serde_json::from_value::<Size>(written).unwrap(), size);
+    }
 }

@@ -199,6 +199,8 @@ impl Batch {
 pub struct Committed {
     /// The version that every key written by the batch now has.
     pub version: Version,
+    /// By how many bytes of keys and values the store has grown.
+    pub growth: i64,
 }
 
 /// What became of a batch.

@@ -7,8 +7,15 @@ use crate::{Batch, Committed, Entry, Epoch, Key, Operation, StoreError, Version}
 /// An open write transaction: every call sees the earlier ones.
 pub(crate) trait Transaction {
     fn version_of(&self, key: &Key) -> Result<Option<Version>, StoreError>;
-    fn put(&mut self, key: &Key, version: Version, value: &[u8]) -> Result<(), StoreError>;
-    fn delete(&mut self, key: &Key) -> Result<(), StoreError>;
+    /// Returns the length of the value that was replaced.
+    fn put(
+        &mut self,
+        key: &Key,
+        version: Version,
+        value: &[u8],
+    ) -> Result<Option<usize>, StoreError>;
+    /// Returns the length of the value that was removed.
+    fn delete(&mut self, key: &Key) -> Result<Option<usize>, StoreError>;
     fn clear(&mut self) -> Result<(), StoreError>;
     fn epoch(&self) -> Result<Epoch, StoreError>;
     fn set_epoch(&mut self, epoch: Epoch) -> Result<(), StoreError>;
@@ -72,17 +79,29 @@ pub(crate) fn apply(
     if batch.operations.is_empty() {
         return Ok(Committed {
             version: transaction.revision()?,
+            growth: 0,
         });
     }
     let version = Version(transaction.revision()?.0 + 1);
     transaction.set_revision(version)?;
+    let mut growth = 0;
     for operation in &batch.operations {
-        match operation {
-            Operation::Put { key, value } => transaction.put(key, version, value)?,
-            Operation::Delete { key } => transaction.delete(key)?,
-        }
+        let (key, added, gone) = match operation {
+            Operation::Put { key, value } => {
+                let gone = transaction.put(key, version, value)?;
+                (key, Some(value.len()), gone)
+            }
+            Operation::Delete { key } => (key, None, transaction.delete(key)?),
+        };
+        growth += entry_bytes(key, added) - entry_bytes(key, gone);
     }
-    Ok(Committed { version })
+    Ok(Committed { version, growth })
+}
+
+/// What an entry counts for: its key and its value, if there is one.
+fn entry_bytes(key: &Key, value: Option<usize>) -> i64 {
+    let bytes = value.map_or(0, |value| key.as_str().len() + value);
+    i64::try_from(bytes).expect("keys and values are short")
 }
 
 /// Whether `error` speaks of the batch alone, so that the transaction around it is still sound.

@@ -39,15 +39,20 @@ impl Transaction for Contents {
         Ok(self.entries.get(key).map(|(version, _)| *version))
     }
 
-    fn put(&mut self, key: &Key, version: Version, value: &[u8]) -> Result<(), StoreError> {
-        self.entries
-            .insert(key.clone(), (version, Bytes::copy_from_slice(value)));
-        Ok(())
+    fn put(
+        &mut self,
+        key: &Key,
+        version: Version,
+        value: &[u8],
+    ) -> Result<Option<usize>, StoreError> {
+        let value = (version, Bytes::copy_from_slice(value));
+        let replaced = self.entries.insert(key.clone(), value);
+        Ok(replaced.map(|(_, value)| value.len()))
     }
 
-    fn delete(&mut self, key: &Key) -> Result<(), StoreError> {
-        self.entries.remove(key);
-        Ok(())
+    fn delete(&mut self, key: &Key) -> Result<Option<usize>, StoreError> {
+        let removed = self.entries.remove(key);
+        Ok(removed.map(|(_, value)| value.len()))
     }
 
     fn clear(&mut self) -> Result<(), StoreError> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use redb::{
-    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition,
+    AccessGuard, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, Table,
+    TableDefinition,
 };
 
 use crate::engine::{Engine, Reader, Transaction, Verdict, Work};
@@ -173,21 +174,22 @@ impl Transaction for Tables<'_> {
             .transpose()
     }
 
-    fn put(&mut self, key: &Key, version: Version, value: &[u8]) -> Result<(), StoreError> {
+    fn put(
+        &mut self,
+        key: &Key,
+        version: Version,
+        value: &[u8],
+    ) -> Result<Option<usize>, StoreError> {
         let mut stored = Vec::with_capacity(VERSION_BYTES + value.len());
         stored.extend_from_slice(&version.0.to_le_bytes());
         stored.extend_from_slice(value);
-        self.entries
-            .insert(key.as_str(), stored.as_slice())
-            .map(|_| ())
-            .map_err(write_error)
+        let replaced = self.entries.insert(key.as_str(), stored.as_slice());
+        Ok(replaced.map_err(write_error)?.map(value_bytes))
     }
 
-    fn delete(&mut self, key: &Key) -> Result<(), StoreError> {
-        self.entries
-            .remove(key.as_str())
-            .map(|_| ())
-            .map_err(write_error)
+    fn delete(&mut self, key: &Key) -> Result<Option<usize>, StoreError> {
+        let removed = self.entries.remove(key.as_str());
+        Ok(removed.map_err(write_error)?.map(value_bytes))
     }
 
     fn clear(&mut self) -> Result<(), StoreError> {
@@ -260,6 +262,11 @@ fn entry(key: &str, stored: &[u8]) -> Result<Entry, StoreError> {
         version,
         value: Bytes::copy_from_slice(value),
     })
+}
+
+/// The length of a stored value without its version.
+fn value_bytes(stored: AccessGuard<'_, &'static [u8]>) -> usize {
+    stored.value().len().saturating_sub(VERSION_BYTES)
 }
 
 fn split<'a>(key: &str, stored: &'a [u8]) -> Result<(Version, &'a [u8]), StoreError> {

@@ -152,9 +152,7 @@ pub(crate) fn begin_stop(w: &mut Workloads, run: RunKey, stop: Stop, effects: &m
             _ => None,
         })
         .collect();
-    if let Some(record) = w.run_mut(run) {
-        record.message = stop.message;
-    }
+    w.note_stop(run, &stop, effects);
     for part in parts {
         stop_any(
             w,
@@ -203,7 +201,7 @@ pub(crate) fn restore(
     w: &mut Workloads,
     _: &Sections,
     _by_uid: &BTreeMap<String, ObjectKey>,
-    _: &mut Effects,
+    effects: &mut Effects,
 ) {
     let dags: Vec<ObjectKey> = w.of_kind(Kind::Dag).map(|(_, key)| key).collect();
     for key in dags {
@@ -217,6 +215,9 @@ pub(crate) fn restore(
     }
     for run in w.dags.active.keys().copied().collect::<Vec<_>>() {
         nodes::adopt_parts(w, run);
+        if let Some(stop) = w.noted_stop(run) {
+            begin_stop(w, run, stop, effects);
+        }
         w.dags.dirty.insert(run);
     }
 }

@@ -7,7 +7,7 @@ use crate::demand_key::Demander;
 use crate::effect::{Effect, Effects};
 use crate::event::{Event, Placed, Status, TimerKey};
 use crate::key::{InstanceKey, ObjectKey};
-use crate::records::Owner;
+use crate::records::{Ending, Owner};
 use crate::workloads::{Stage, Workloads};
 use crate::{cron, dag, job, service};
 
@@ -23,6 +23,11 @@ impl Workloads {
                 Some(key) => self.on_status(key, &status, effects),
                 None => self.on_unknown(&instance, status.state, effects),
             },
+            Event::Preempted { instance } => {
+                if let Some(key) = self.instance_named(&instance) {
+                    self.end_instance(key, Ending::Preempted, effects);
+                }
+            }
             Event::Agent(news) => self.on_agent(news, effects),
             Event::Timer(key) => self.on_timer(key, effects),
             Event::Metrics { object, averages } => {

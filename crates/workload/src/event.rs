@@ -22,6 +22,8 @@ pub enum Event {
     Placed(Placed),
     /// An instance's newest status; each is told once, the terminal one last.
     Status { instance: Box<str>, status: Status },
+    /// An instance has to make room for work of higher priority.
+    Preempted { instance: Box<str> },
     /// An agent came, changed, or went.
     Agent(AgentNews),
     /// A timer fired.

@@ -210,6 +210,8 @@ pub struct RunRecord {
     pub parameters: BTreeMap<String, String>,
     pub cause: Cause,
     pub state: RunState,
+    /// It is being ended, and this is how it will have ended; `message` says why.
+    pub stopping: Option<RunState>,
     pub created_at: Wall,
     /// When it was let go: none while it waits for an earlier run of its cron to end.
     pub begun_at: Option<Wall>,
@@ -346,6 +348,8 @@ pub enum Ending {
     TimedOut,
     /// Its agent is no longer for it.
     Misplaced,
+    /// Work of higher priority takes its room.
+    Preempted,
 }
 
 impl Ending {
@@ -360,6 +364,7 @@ impl Ending {
             Self::Stopped => "its run was stopped",
             Self::TimedOut => "it took longer than it may",
             Self::Misplaced => "its agent is no longer for it",
+            Self::Preempted => "work of higher priority takes its room",
         }
     }
 }

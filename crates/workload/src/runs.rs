@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::Refusal;
 use crate::effect::Effects;
 use crate::fact::Fact;
+use crate::job::Stop;
 use crate::key::{ObjectKey, RunKey};
 use crate::records::{
     Cause, Counts, CronStatus, JobStatus, NodeState, RunRecord, RunState, Status,
@@ -125,6 +126,7 @@ impl Workloads {
     pub(crate) fn create_run(&mut self, new: NewRun, effects: &mut Effects) -> RunKey {
         let now = self.wall();
         let id = match new.id {
+            Some(id) if new.cause == Cause::User => id,
             Some(id) => self.free_run_id(new.object, id),
             None => self.made_run_id(new.object, now),
         };
@@ -138,6 +140,7 @@ impl Workloads {
             parameters: new.parameters,
             cause: new.cause,
             state: RunState::Pending,
+            stopping: None,
             created_at: now,
             begun_at: (new.begins == Begins::Now).then_some(now),
             started_at: None,
@@ -194,15 +197,49 @@ impl Workloads {
         self.free_run_id(object, id)
     }
 
-    /// The id, or one like it when another run has it.
+    /// The id, or one like it when another run has it: of the object, or of one of another kind with the same name, whose
+    /// instances would have the same ids.
     fn free_run_id(&self, object: ObjectKey, id: String) -> String {
-        if self.run_named(object, &id).is_none() {
+        let name = self.object_at(object).map(|object| object.name.clone());
+        let namesakes: Vec<ObjectKey> = [Kind::Job, Kind::Dag, Kind::Cron]
+            .into_iter()
+            .filter_map(|kind| self.key_of(kind, name.as_ref()?))
+            .collect();
+        let is_free = |id: &str| {
+            let mut all = namesakes.iter().chain([&object]);
+            all.all(|object| self.run_named(*object, id).is_none())
+        };
+        if is_free(&id) {
             return id;
         }
         (2..=u64::MAX)
             .map(|count| format!("{id}.{count}"))
-            .find(|id| self.run_named(object, id).is_none())
+            .find(|id| is_free(id))
             .expect("there are fewer runs than numbers")
+    }
+
+    /// Notes that a run is being ended, so that the next master goes on with that.
+    pub(crate) fn note_stop(&mut self, key: RunKey, stop: &Stop, effects: &mut Effects) {
+        if let Some(record) = self.run_mut(key) {
+            record.stopping = Some(stop.state);
+            record.message.clone_from(&stop.message);
+            self.write_run(key, effects);
+        }
+    }
+
+    /// How a run that is being ended will have ended.
+    pub(crate) fn noted_stop(&self, key: RunKey) -> Option<Stop> {
+        let record = self.run(key)?;
+        let is_deleted = self
+            .object_at(record.object)
+            .is_none_or(|object| object.deleted_at.is_some());
+        match record.stopping {
+            Some(state) => Some(Stop {
+                state,
+                message: record.message.clone(),
+            }),
+            None => is_deleted.then(Stop::deleted),
+        }
     }
 
     /// Ends a run; whoever waits for it is told.
@@ -218,6 +255,7 @@ impl Workloads {
             return;
         };
         record.state = state;
+        record.stopping = None;
         record.ended_at = Some(now);
         record.message = message.into();
         let (object, cause) = (record.object, record.cause.clone());

@@ -8,6 +8,7 @@ mod backoff;
 mod ending;
 mod gates;
 mod moves;
+mod orders;
 mod progress;
 mod reconcile;
 mod revisions;
@@ -33,7 +34,7 @@ use crate::records::RolloutState;
 use crate::workloads::Workloads;
 
 pub(crate) use autoscale::on_metrics;
-pub(crate) use rollouts::{abort, pause, restart, resume};
+pub(crate) use orders::{abort, pause, restart, resume};
 pub(crate) use rules::{check, check_ports};
 pub(crate) use starting::on_placed;
 pub(crate) use state::Services;

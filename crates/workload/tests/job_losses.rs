@@ -101,3 +101,39 @@ fn an_agent_that_is_gone_has_its_attempts_started_elsewhere_at_once() {
     c.agent_gone(&agent);
     assert_eq!(c.ids(), ["job.20260101T000000.0.1"]);
 }
+
+#[test]
+fn a_run_that_is_being_ended_is_ended_by_the_next_master() {
+    let mut c = Cluster::new(1, 4);
+    c.apply_job("/array", json!({ "completions": 9, "parallelism": 2 }));
+    c.obeys = false;
+    let run = c.run("/array").id.to_string();
+    let name = mezz_spec::Name::new("/array").unwrap();
+    c.call(mezz_workload::call::Call::StopRun { name, run });
+    c.obeys = true;
+    c.restart();
+    assert_eq!(c.run("/array").state, RunState::Stopped);
+    assert_eq!(c.launched.len(), 2);
+    assert!(c.ids().is_empty());
+}
+
+#[test]
+fn an_attempt_waits_for_one_of_a_deleted_job_with_the_same_id() {
+    let mut c = Cluster::new(1, 4);
+    c.obeys = false;
+    c.apply_job("/job", json!({}));
+    c.call(mezz_workload::call::Call::Delete {
+        kind: Kind::Job,
+        name: mezz_spec::Name::new("/job").unwrap(),
+        generation: None,
+        conflict: mezz_workload::call::Conflict::Supersede,
+    });
+    c.apply_job("/job", json!({}));
+    c.pass(10);
+    assert_eq!(c.launched.len(), 1);
+    assert!(c.why(Kind::Job, "/job").contains("has to end first"));
+    let id = c.ids()[0].to_owned();
+    c.end(&id, mezz_proto::v1::TaskState::TaskKilled, None);
+    c.pass(1);
+    assert_eq!(c.launched.len(), 2);
+}

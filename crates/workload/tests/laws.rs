@@ -295,7 +295,7 @@ fn check_takeover(kernel: &mut Kernel) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn services_keep_their_promises_and_converge_whatever_happens(steps in steps()) {
@@ -317,4 +317,22 @@ proptest! {
         check_convergence(&mut kernel);
         check_takeover(&mut kernel);
     }
+}
+
+#[test]
+fn a_service_held_back_by_an_abort_is_kept_up_after_failures_and_restarts() {
+    let mut kernel = Kernel::new(4);
+    kernel.apply(web(1, 3, 0));
+    let mut spec = (1, 3, 0);
+    let steps = [
+        Step::Ready(9),
+        Step::Restart,
+        Step::Abort,
+        Step::Fail(15),
+        Step::Vanish(0),
+    ];
+    for step in &steps {
+        take(&mut kernel, step, &mut spec);
+    }
+    check_convergence(&mut kernel);
 }

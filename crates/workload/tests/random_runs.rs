@@ -179,7 +179,7 @@ fn settle(c: &mut Cluster) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn everything_ends_once_whatever_happens(steps in prop::collection::vec(step(), 0..120)) {

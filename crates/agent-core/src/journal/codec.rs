@@ -110,6 +110,7 @@ impl Record {
                 framework_id,
                 info,
                 launch_token,
+                launch_epoch,
                 kind,
                 launch_id,
                 container_id,
@@ -120,6 +121,9 @@ impl Record {
                 encode_container(*container_id, out);
                 uint64::encode(6, launch_token, out);
                 message::encode(7, info.as_ref(), out);
+                if let Some(epoch) = launch_epoch {
+                    uint64::encode(14, epoch, out);
+                }
                 uint32::encode(17, &u32::from(*kind == ExecutorKind::Custom), out);
             }
             Self::KillRequested {
@@ -220,6 +224,7 @@ impl Record {
                 launch_id: line.needed_launch_id()?,
                 info: Arc::new(line.task.ok_or(missing("task"))?),
                 launch_token: line.launch_token.ok_or(missing("launch_token"))?,
+                launch_epoch: line.epoch,
                 kind: match line.executor_kind.ok_or(missing("executor_kind"))? {
                     0 => ExecutorKind::Command,
                     _ => ExecutorKind::Custom,

@@ -1,5 +1,6 @@
 //! Instances as tasks of the built-in framework: launched where the ledger says, expected after a restart, told of.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mezz_proto::v1;
@@ -37,21 +38,42 @@ impl Master {
 
     /// Launches what the ledger has placed in this cycle.
     pub(crate) fn place_instances(&mut self, effects: &mut Effects) {
-        while let Some(placed) = self.sched.take_placement() {
-            let role = placed.resources.allocation_role().cloned();
-            let place = Place {
-                agent: AgentKey(placed.agent.0),
-                role: role.unwrap_or_else(|| "*".into()),
-                handle: placed.instance,
-                resources: placed.resources,
-            };
-            let event = Event::Placed(Placed {
-                demand: placed.demand,
-                agent: self.work_agent(place.agent),
-                ports: placed.ports,
-                resources: place.resources.to_proto(),
-            });
-            self.tell_work(event, Some(place), effects);
+        loop {
+            let (mut events, mut places) = (Vec::new(), VecDeque::new());
+            while let Some(placed) = self.sched.take_placement() {
+                let role = placed.resources.allocation_role().cloned();
+                let place = Place {
+                    agent: AgentKey(placed.agent.0),
+                    role: role.unwrap_or_else(|| "*".into()),
+                    handle: placed.instance,
+                    resources: placed.resources,
+                };
+                events.push(Event::Placed(Placed {
+                    demand: placed.demand,
+                    agent: self.work_agent(place.agent),
+                    ports: placed.ports,
+                    resources: place.resources.to_proto(),
+                }));
+                places.push_back(place);
+            }
+            if events.is_empty() {
+                return;
+            }
+            self.tell_work_all(events, places, effects);
+        }
+    }
+
+    /// Has the controllers end what the ledger wants out of the way.
+    pub(crate) fn evict_instances(&mut self, effects: &mut Effects) {
+        while let Some(eviction) = self.sched.take_eviction() {
+            let victims = self.work.handles.iter();
+            let victims = victims.filter(|(_, handle)| eviction.victims.contains(handle));
+            let ids: Vec<Box<str>> = victims
+                .filter_map(|(key, _)| Some(self.task(*key)?.id.clone()))
+                .collect();
+            for instance in ids {
+                self.tell_work(Event::Preempted { instance }, None, effects);
+            }
         }
     }
 

@@ -25,8 +25,6 @@ const ALWAYS_ZERO: &[&str] = &[
     "master/slave_shutdowns_scheduled",
     "master/valid_operation_status_update_acknowledgements",
     "master/valid_operation_status_updates",
-    "registrar/queued_operations",
-    "registrar/registry_size_bytes",
     "registrar/state_fetch_ms",
     "registrar/state_store_ms",
 ];

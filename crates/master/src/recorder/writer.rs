@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mezz_core::Master;
 use mezz_recording::{
@@ -17,6 +17,12 @@ use super::{RecorderOptions, ring};
 
 /// Between two writes: what a kill can cost, and how often an idle master's disk is touched at most.
 const REST: Duration = Duration::from_millis(20);
+
+/// The processor is given up at least this often.
+const TURN: Duration = Duration::from_micros(50);
+
+/// So many bytes go into one write.
+const WRITE: usize = 64 << 10;
 
 pub(super) struct Writer {
     folder: PathBuf,
@@ -43,6 +49,7 @@ impl Writer {
     }
 
     pub(super) fn run(mut self) {
+        crate::readers::with_low_priority();
         while let Some(messages) = self.queue.take() {
             for message in messages {
                 if let Err(reason) = self.write(message) {
@@ -58,7 +65,7 @@ impl Writer {
         match message {
             Message::Events(bytes) => self.append(&bytes)?,
             Message::Checkpoint(records) => {
-                let hash = self.records.update(&records);
+                let hash = self.records.update_in_steps(&records, &mut giving_way());
                 self.append(&checkpoint(hash))?;
             }
             Message::Segment {
@@ -77,10 +84,11 @@ impl Writer {
 
     fn begin(&mut self, core: Master, events_before: u64, follows: bool) -> io::Result<()> {
         let was_recording = self.file.is_some();
-        let snapshot = match Snapshot::of_at_most(&core, self.shares.most_packed()) {
-            Ok(snapshot) => snapshot,
-            Err(too_large) => return self.pause(&core, follows, too_large),
-        };
+        let snapshot =
+            match Snapshot::of_at_most(&core, self.shares.most_packed(), &mut giving_way()) {
+                Ok(snapshot) => snapshot,
+                Err(too_large) => return self.pause(&core, follows, too_large),
+            };
         if follows {
             self.append(&end_segment(snapshot.hash))?;
         } else if !was_recording && self.segments > 0 {
@@ -89,7 +97,8 @@ impl Writer {
         self.queue
             .set_segment_bytes(self.shares.events_after(&snapshot));
         // The records of the last segment are held for the hash alone: what is new is counted from this state.
-        self.records.update(core.records());
+        self.records
+            .update_in_steps(core.records(), &mut giving_way());
         self.file = Some(ring::create(&self.folder, self.run, self.segments)?);
         ring::trim(&self.folder, self.shares.older_than(&snapshot))?;
         let header = Header {
@@ -119,9 +128,26 @@ impl Writer {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.file {
-            Some(file) => file.write_all(bytes),
-            None => Ok(()),
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        let mut give_way = giving_way();
+        for part in bytes.chunks(WRITE) {
+            file.write_all(part)?;
+            give_way();
+        }
+        Ok(())
+    }
+}
+
+/// What is called between small steps: now and then it lets whoever waits for a processor have it. A thread of low priority that has one would else keep it for its slice,
+/// which is as long as a dozen launches.
+fn giving_way() -> impl FnMut() {
+    let mut last = Instant::now();
+    move || {
+        if last.elapsed() >= TURN {
+            std::thread::yield_now();
+            last = Instant::now();
         }
     }
 }

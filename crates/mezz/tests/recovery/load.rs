@@ -22,6 +22,8 @@ const HEAVY_BYTES: usize = 3 << 20;
 pub(crate) struct Seen {
     /// Where it was sent.
     pub(crate) agent: Option<Value>,
+    /// What it runs, for when its offer was taken back before it came.
+    command: String,
     /// Every update, in its order, without answers to reconciliation that say nothing new.
     pub(crate) updates: Vec<Value>,
 }
@@ -317,6 +319,7 @@ impl Load {
             infos.push(info);
             let seen = Seen {
                 agent: Some(offer["agent_id"].clone()),
+                command,
                 updates: Vec::new(),
             };
             assert!(
@@ -341,6 +344,12 @@ impl Load {
             .tasks
             .get_mut(id)
             .unwrap_or_else(|| panic!("an update of a task that was never sent: {status}"));
+        // Its offer was gone before the launch came: it is sent again with another.
+        if status["reason"] == "REASON_INVALID_OFFERS" {
+            let again = (id.to_owned(), seen.command.clone());
+            self.tasks.remove(id);
+            return self.waiting.push_back(again);
+        }
         let is_answer = status["reason"] == "REASON_RECONCILIATION";
         let is_repeated = seen
             .updates

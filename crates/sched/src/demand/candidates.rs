@@ -44,7 +44,7 @@ const NONE: u32 = u32::MAX;
 
 /// The agents that share all wide values.
 #[derive(Debug, Clone)]
-struct Partition {
+pub(super) struct Partition {
     values: Vec<u32>,
     fitting: BTreeSet<(Score, AgentIndex)>,
 }
@@ -59,9 +59,9 @@ pub(crate) struct Candidates {
     /// Whether all agents of a class pass the same tests.
     by_class: bool,
     classes: Vec<Stand>,
-    keys: Vec<KeyCounts>,
+    pub(super) keys: Vec<KeyCounts>,
     seats: Vec<Seat>,
-    partitions: Vec<Partition>,
+    pub(super) partitions: Vec<Partition>,
     by_values: BTreeMap<Vec<u32>, usize>,
     /// Instances put on agents in thought.
     supposed: BTreeMap<AgentIndex, u32>,
@@ -117,10 +117,6 @@ impl Candidates {
             .iter()
             .zip(values)
             .filter(|(_, value)| *value != NONE)
-    }
-
-    pub(super) fn key(&self, key: usize) -> &KeyCounts {
-        &self.keys[key]
     }
 
     /// Takes in what has changed; says whether it had to look at all agents.
@@ -380,11 +376,6 @@ impl Candidates {
         seats
             .filter(|(_, seat)| matches!(seat.stand, Stand::Admitted(_)))
             .map(|(agent, _)| AgentIndex(agent))
-    }
-
-    /// The partitions, by number.
-    pub(super) fn places(&self) -> std::ops::Range<usize> {
-        0..self.partitions.len()
     }
 
     /// The partition in which an agent fits.

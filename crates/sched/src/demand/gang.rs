@@ -38,7 +38,7 @@ impl Scheduler {
             return anywhere;
         }
         // The best agent may stand where there is too little for all.
-        candidates.places().find_map(|place| {
+        (0..candidates.partitions.len()).find_map(|place| {
             let here = |agent| free(agent) && candidates.place_of(agent) == Some(place);
             self.plan_within(candidates, shape, count, &here)
         })

@@ -162,8 +162,8 @@ impl Scheduler {
     pub(super) fn fits_with(&self, shape: &Shape, index: AgentIndex, freed: &Resources) -> bool {
         let leaf = shape.key.leaf;
         self.agent(index).is_some_and(|agent| {
-            let mut left = self.usable_here(&agent.available, leaf.framework, leaf.role);
-            left += freed;
+            let free = &agent.available + freed;
+            let mut left = self.usable_here(&free, leaf.framework, leaf.role);
             take_wanted(&mut left, &shape.key.request, &shape.key.ports).is_ok()
         })
     }
@@ -193,7 +193,8 @@ impl Scheduler {
     }
 }
 
-fn take_wanted(
+/// Takes what one instance needs out of a list, or says what is missing.
+pub(super) fn take_wanted(
     left: &mut Resources,
     request: &Resources,
     ports: &PortsWanted,

@@ -8,7 +8,7 @@ use mezz_resource::{Quantities, Resources};
 use super::cache::Cache;
 use super::candidates::Candidates;
 use super::{Demand, DemandKey, GroupKey, Packing, PortsWanted, Rules};
-use crate::ids::{Leaf, Slot};
+use crate::ids::{FrameworkIndex, Leaf, Slot};
 
 /// A shape, by a dense number that later ones take over.
 #[derive(
@@ -83,6 +83,8 @@ pub(crate) struct Shape {
     pub(crate) wants_gpus: bool,
     pub(crate) packing: Packing,
     pub(crate) turns: BTreeSet<Turn>,
+    /// When work to be ended for its sake was last looked for, since it was set aside.
+    pub(crate) victims_sought_ns: Option<u64>,
     #[serde(skip)]
     pub(crate) candidates: Cache<Option<Box<Candidates>>>,
     /// Without candidates: up to which change nothing was found.
@@ -148,9 +150,12 @@ impl Shapes {
         self.by_key.is_empty()
     }
 
-    pub(crate) fn forget_candidates(&mut self) {
-        for shape in self.entries.iter_mut().flatten() {
+    /// Drops what is known of the agents for one framework.
+    pub(crate) fn forget_candidates(&mut self, framework: FrameworkIndex) {
+        let shapes = self.entries.iter_mut().flatten();
+        for shape in shapes.filter(|shape| shape.key.leaf.framework == framework) {
             shape.candidates.0 = None;
+            shape.seen.0 = None;
         }
     }
 }

@@ -74,6 +74,7 @@ impl Scheduler {
             wants_gpus: !demand.request.scalar("gpus").is_zero(),
             packing: packing(self, demand.rules.packing, &demand.role),
             turns: BTreeSet::new(),
+            victims_sought_ns: None,
             candidates: Cache::default(),
             seen: Cache::default(),
         }

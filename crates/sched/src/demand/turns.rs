@@ -107,7 +107,7 @@ impl Scheduler {
     }
 
     /// Whether the role may take one more, or all of a gang.
-    fn has_quota(&self, index: ShapeIndex) -> bool {
+    pub(super) fn has_quota(&self, index: ShapeIndex) -> bool {
         let shape = self.queue.shapes.get(index);
         let Some(room) = self.room(shape.key.leaf.role, self.lacking_total().as_ref()) else {
             return true;

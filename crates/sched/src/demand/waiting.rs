@@ -6,13 +6,16 @@
 
 use std::collections::BTreeSet;
 
-use super::judge::Misfit;
+use super::judge::{Misfit, take_wanted};
 use super::queue::Block;
 use super::shapes::{Shape, ShapeIndex};
 use super::{DemandKey, Eviction, InstanceHandle, Preemption};
 use crate::earmark::{Earmark, Keep};
 use crate::ids::{AgentIndex, Leaf};
 use crate::scheduler::Scheduler;
+
+/// How long after a search for work to end the next one is made, as long as nothing new fits.
+const SEARCH_NS: u64 = 1_000_000_000;
 
 /// For so many instances of one demand work is ended at a time.
 const MOST_EVICTIONS: usize = 16;
@@ -35,6 +38,7 @@ impl Scheduler {
     /// No agent fits a shape whose turn it is.
     pub(super) fn wait_for_agents(&mut self, index: ShapeIndex, now_ns: u64) {
         self.queue.block(index, Block::Agents);
+        self.queue.shapes.get_mut(index).victims_sought_ns = None;
         let head = self.first_of(index);
         if let Some(pending) = head.and_then(|demand| self.queue.get_mut(demand)) {
             pending.starves_since.get_or_insert(now_ns);
@@ -55,13 +59,20 @@ impl Scheduler {
             .queue
             .get(demand)
             .map(|pending| pending.demand.preempts);
-        if stated == Some(Preemption::LowerPriority) && self.queue.instances.has_expendable() {
-            self.preempt(index, leaf, demand, now_ns);
+        let shape = self.queue.shapes.get_mut(index);
+        let sought = shape.victims_sought_ns;
+        if stated == Some(Preemption::LowerPriority)
+            && sought.is_none_or(|sought_ns| sought_ns.saturating_add(SEARCH_NS) <= now_ns)
+        {
+            shape.victims_sought_ns = Some(now_ns);
+            if self.queue.instances.has_expendable() {
+                self.preempt(index, leaf, demand, now_ns);
+            }
         }
         self.consider_keeping(index, demand, now_ns);
     }
 
-    fn first_of(&self, index: ShapeIndex) -> Option<DemandKey> {
+    pub(super) fn first_of(&self, index: ShapeIndex) -> Option<DemandKey> {
         let turns = &self.queue.shapes.get(index).turns;
         turns.first().map(|turn| turn.demand)
     }
@@ -144,10 +155,10 @@ impl Scheduler {
             if candidates.closed_for(agent).is_some() {
                 continue;
             }
-            let total = entry.spec.total.allocatable_to(path);
+            let mut total = entry.spec.total.allocatable_to(path);
             let amount = |place| total.scalar(self.names.name(place).as_str()).0;
             let times = Self::times(shape, amount);
-            if times > 0 {
+            if times > 0 && take_wanted(&mut total, &shape.key.request, &shape.key.ports).is_ok() {
                 let ready = readiness(shape, |place| entry.free.all.get(place));
                 able.push((times, ready, agent));
             }

@@ -148,6 +148,7 @@ impl Scheduler {
             wants_gpus: !demand.request.scalar("gpus").is_zero(),
             packing: packing(self, demand.rules.packing, &demand.role),
             turns: BTreeSet::new(),
+            victims_sought_ns: None,
             candidates: Cache::default(),
             seen: Cache::default(),
         }
@@ -222,7 +223,7 @@ fn reason(misfit: &Misfit, rules: &Rules, candidates: &Candidates, agents: usize
         },
         Misfit::NoValue(key) => Reason::NoValue {
             agents,
-            key: candidates.key(*key).key.to_string(),
+            key: candidates.keys[*key].key.to_string(),
         },
         Misfit::Lacks(name, wanted) => Reason::Lacking {
             agents,

@@ -3,9 +3,11 @@
 
 use mezz_resource::{Quantities, Resources, parse};
 use mezz_sched::{
-    AgentIndex, AgentSpec, Capability, Config, Demand, DemandKey, DemandPlacement, FrameworkIndex,
-    FrameworkSpec, Grant, GroupKey, PortsWanted, Preemption, Scheduler,
+    AgentIndex, AgentSpec, Capability, Config, Demand, DemandKey, DemandPlacement, FaultDomain,
+    FrameworkIndex, FrameworkSpec, Grant, GroupKey, PlaceKey, PlaceTest, PortsWanted, Preemption,
+    Rule, Rules, Scheduler,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -185,4 +187,64 @@ impl Lab {
             .release(self.now, placed.framework, placed.agent, &placed.resources);
         self.sched.check_integrity().unwrap();
     }
+}
+
+pub fn located(text: &str, index: u32, attributes: &str) -> AgentSpec {
+    AgentSpec {
+        id: format!("S{index}"),
+        hostname: format!("node-{index}"),
+        attributes: mezz_resource::attributes::parse(attributes).unwrap(),
+        domain: Some(FaultDomain {
+            region: "home".to_owned(),
+            zone: format!("z{}", index % 3),
+        }),
+        ..agent(text)
+    }
+}
+
+pub fn ruled(rules: Rules, demand: Demand) -> Demand {
+    Demand {
+        rules: Arc::new(rules),
+        ..demand
+    }
+}
+
+pub fn attribute(name: &str) -> PlaceKey {
+    PlaceKey::Attribute(name.into())
+}
+
+pub fn rule(key: PlaceKey, test: PlaceTest) -> Rule {
+    Rule { key, test }
+}
+
+pub fn texts(list: &[&str]) -> Vec<String> {
+    list.iter().map(|own| (*own).to_owned()).collect()
+}
+
+/// Six agents in three zones; even ones have fast disks, and each has a number.
+pub fn six(lab: &mut Lab, each: &str) {
+    for index in 0..6 {
+        let disk = if index % 2 == 0 { "ssd" } else { "hdd" };
+        let attributes = if index == 5 {
+            String::new()
+        } else {
+            format!("disk:{disk};level:{index}.5")
+        };
+        lab.sched
+            .add_agent(a(index), located(each, index, &attributes), &[]);
+    }
+}
+
+pub fn agents(placed: &[DemandPlacement]) -> Vec<u32> {
+    let mut agents: Vec<u32> = placed.iter().map(|own| own.agent.0).collect();
+    agents.sort_unstable();
+    agents
+}
+
+pub fn per(placed: &[DemandPlacement], key: impl Fn(u32) -> u32) -> BTreeMap<u32, usize> {
+    let mut counts = BTreeMap::new();
+    for own in placed {
+        *counts.entry(key(own.agent.0)).or_insert(0) += 1;
+    }
+    counts
 }

@@ -39,7 +39,8 @@ impl Workloads {
                 .collect(),
             same: placement.same.iter().map(place_key).collect(),
             packing: match placement.packing {
-                placement::Packing::Inherit | placement::Packing::Binpack => Packing::Binpack,
+                placement::Packing::Inherit => Packing::Inherit,
+                placement::Packing::Binpack => Packing::Binpack,
                 placement::Packing::Spread => Packing::Spread,
             },
         }

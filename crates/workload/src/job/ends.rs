@@ -168,9 +168,10 @@ fn end_of(job: &Job, ending: Option<Ending>, status: &Status) -> End {
     match status.state {
         TaskState::TaskFinished => End::Success,
         _ if ending == Some(Ending::TimedOut) => End::Failure,
+        _ if ending == Some(Ending::Preempted) => End::Infrastructure,
         TaskState::TaskError => End::Hopeless,
-        // Ended by somebody, or for the sake of others: not by its own doing.
-        TaskState::TaskKilled => End::Infrastructure,
+        // Ended by somebody, or for the sake of others: not by its own doing, unless its health check failed.
+        TaskState::TaskKilled if status.healthy != Some(false) => End::Infrastructure,
         state if is_infrastructure(state) || is_blameless => End::Infrastructure,
         _ => failure(job, status),
     }

@@ -11,7 +11,7 @@ use prost::Message;
 
 use super::block::{Assignment, StoredBlock};
 use super::indices::{Indices, Past};
-use super::{ActiveRun, Plan, backoff};
+use super::{ActiveRun, Plan, backoff, begin_stop};
 use crate::dag;
 use crate::effect::{Effect, Effects};
 use crate::event::AgentInfo;
@@ -51,7 +51,7 @@ pub(crate) fn restore(
             restore_block(w, key, number, block, effects);
         }
     }
-    finish_restore(w);
+    finish_restore(w, effects);
 }
 
 /// The run of a place in the store, and what follows it there.
@@ -177,11 +177,16 @@ fn agent_info(assignment: &Assignment) -> AgentInfo {
     }
 }
 
-fn finish_restore(w: &mut Workloads) {
+fn finish_restore(w: &mut Workloads, effects: &mut Effects) {
     let now = w.wall();
     for (key, active) in &mut w.jobs.active {
         active.indices.restore_gaps(now);
         w.jobs.dirty.insert(*key);
+    }
+    for key in w.jobs.active.keys().copied().collect::<Vec<_>>() {
+        if let Some(stop) = w.noted_stop(key) {
+            begin_stop(w, key, stop, effects);
+        }
     }
 }
 

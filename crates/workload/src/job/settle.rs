@@ -4,7 +4,7 @@
 use mezz_proto::v1::TaskState;
 use mezz_spec::job::Job;
 use mezz_spec::service::Wait;
-use mezz_state::time::Wall;
+use mezz_state::time::{SECOND_NS, Wall};
 
 use super::block::{Borrowed, StoredBlock};
 use super::{Stop, backoff, begin_stop, demand, ends, start};
@@ -13,6 +13,7 @@ use crate::effect::{Effect, Effects};
 use crate::event::{Status, TimerKey};
 use crate::key::RunKey;
 use crate::records::{Ending, RunRecord, RunState};
+use crate::runs::ids;
 use crate::workloads::{Stage, Workloads};
 
 /// So many indices that failed for good are named in a run's record.
@@ -61,10 +62,23 @@ fn settle(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
 fn look_for_obstacles(w: &mut Workloads, key: RunKey) {
     let container = w.jobs.active[&key].plan.job().template.containers.first();
     let missing = container.and_then(|container| w.missing_material(container));
-    let obstacle = missing.map(|error| error.to_string().into_boxed_str());
+    let missing = missing.map(|error| format!("{error}; apply it"));
+    let obstacle = missing.or_else(|| namesake(w, key)).map(Into::into);
     if let Some(active) = w.jobs.active.get_mut(&key) {
         active.obstacle = obstacle;
     }
+}
+
+/// Whether the next attempt would have the id of an instance that still has to end, such as one of a deleted job.
+fn namesake(w: &Workloads, key: RunKey) -> Option<String> {
+    let next = w.jobs.active[&key].indices.next()?;
+    let (name, _, run) = w.owner_of(key)?;
+    let id = ids::attempt_id(name, &run.id, next.index, next.past.attempt);
+    let other = w.instance_named(&id)?;
+    Some(format!(
+        "an earlier instance with the id {} has to end first",
+        w.instance(other)?.id
+    ))
 }
 
 fn time_out(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
@@ -185,6 +199,11 @@ fn arm(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
     };
     let (deadline, launch) = deadlines(active.plan.job(), run);
     let goes_on = active.stop.is_none();
+    // What stands in the way may go without anybody telling this run.
+    let in_a_second = Wall(w.wall().0.saturating_add(SECOND_NS));
+    let soon = |at: &Wall| *at > w.wall() && *at < in_a_second;
+    let look_again = active.timer.filter(soon).or(Some(in_a_second));
+    let is_blocked = active.obstacle.is_some() && goes_on;
     let moments = [
         active.indices.next_wake().filter(|_| goes_on),
         deadline.filter(|_| goes_on),
@@ -195,6 +214,7 @@ fn arm(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
             .first()
             .map(|(at, _)| *at)
             .filter(|_| is_live),
+        look_again.filter(|_| is_blocked),
     ];
     let next = moments.into_iter().flatten().min();
     if active.timer == next {

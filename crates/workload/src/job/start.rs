@@ -36,7 +36,11 @@ pub(crate) fn on_placed(
     else {
         return effects.push(Effect::Decline);
     };
-    match new_instance(w, key, active, next, placed) {
+    let new = new_instance(w, key, active, next, placed);
+    let is_known = |new: &NewInstance| w.instance_named(&new.task.task_id.value).is_some();
+    match new {
+        // One of a deleted job of the same name still has to end.
+        Ok(new) if is_known(&new) => effects.push(Effect::Decline),
         Ok(new) => launch(w, key, next, new, placed, effects),
         Err(obstacle) => {
             let active = w.jobs.active.get_mut(&key).expect("it was just seen");

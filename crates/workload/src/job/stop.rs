@@ -54,12 +54,9 @@ pub(crate) fn begin_stop(w: &mut Workloads, run: RunKey, stop: Stop, effects: &m
         .running()
         .map(|(_, running)| running.instance)
         .collect();
-    let message = stop.message.clone();
-    active.stop = Some(stop);
+    active.stop = Some(stop.clone());
     w.jobs.dirty.insert(run);
-    if let Some(record) = w.run_mut(run) {
-        record.message = message;
-    }
+    w.note_stop(run, &stop, effects);
     for instance in instances {
         w.end_instance(instance, Ending::Stopped, effects);
     }

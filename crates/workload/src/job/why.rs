@@ -90,7 +90,7 @@ pub(crate) fn why_run(w: &Workloads, key: RunKey) -> Vec<String> {
         ));
     }
     if let Some(obstacle) = &active.obstacle {
-        reasons.push(format!("run {name} starts nothing: {obstacle}; apply it"));
+        reasons.push(format!("run {name} starts nothing: {obstacle}"));
     }
     reasons.extend(progress(active, run));
     reasons.extend(out_of_reach(w, active, key));

@@ -48,14 +48,15 @@ impl Workloads {
 
     /// Without a rollout, what is complete is stable: it may have become so after a rollout had been given up.
     fn settle_without_rollout(&mut self, key: ObjectKey) {
-        let Some(spec) = self.service_spec(key) else {
+        let Some(object) = self.object_at(key) else {
             return;
         };
+        let (generation, spec) = (object.generation, Arc::clone(&object.spec));
         let Some(state) = self.service(key) else {
             return;
         };
         let is_known = state.durable.stable.as_ref().is_some_and(|stable| {
-            stable.revision == state.durable.target && Arc::ptr_eq(&stable.spec, &spec)
+            stable.revision == state.durable.target && stable.generation == generation
         });
         let (new, old) = state.sides();
         if !is_known

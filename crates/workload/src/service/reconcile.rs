@@ -87,7 +87,11 @@ impl Workloads {
             rollout: self.active_rollout(key).map(|rollout| &**rollout),
             wanted: self.wanted(key),
             is_per_node: matches!(spec.replicas, Replicas::PerNode(_)),
-            hold: state.durable.hold,
+            // Without anything old to start there is nothing to hold back for.
+            hold: state
+                .durable
+                .hold
+                .filter(|_| state.old_revision().is_some()),
             new,
             old,
             now: self.wall(),

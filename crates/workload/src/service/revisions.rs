@@ -112,11 +112,17 @@ impl Service {
         stable
             .filter(|revision| *revision != target && self.durable.revisions.contains_key(revision))
             .or_else(|| {
-                self.tallies
-                    .iter()
-                    .filter(|(revision, _)| **revision != target)
-                    .max_by_key(|(_, tally)| tally.staying())
-                    .map(|(revision, _)| *revision)
+                let staying = |revision: &u32| {
+                    self.tallies
+                        .get(revision)
+                        .map_or(0, |tally| tally.staying())
+                };
+                self.durable
+                    .revisions
+                    .keys()
+                    .copied()
+                    .filter(|revision| *revision != target)
+                    .max_by_key(|revision| (staying(revision), *revision))
             })
     }
 }

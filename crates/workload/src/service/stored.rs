@@ -71,14 +71,19 @@ pub(crate) fn restore(
 
 /// Gives the restored instances their ordinals again.
 pub(crate) fn adopt_instances(w: &mut Workloads, effects: &mut Effects) {
-    let instances: Vec<InstanceKey> = w
+    let mut instances: Vec<(bool, bool, InstanceKey)> = w
         .records
         .instances
         .iter()
         .filter(|(_, record)| matches!(record.owner, Owner::Service { .. }))
-        .map(|(_, record)| record.key)
+        .map(|(_, record)| {
+            let is_away = record.phase == Phase::Unreachable;
+            (is_away, record.ending.is_some(), record.key)
+        })
         .collect();
-    for key in instances {
+    // An ordinal is its replacement's, not that of the one that is away or on its way out.
+    instances.sort_unstable();
+    for (_, _, key) in instances {
         adopt(w, key, effects);
     }
 }

@@ -90,7 +90,11 @@ fn is_voluntary(event: &Event) -> bool {
         Event::Status { status, .. } => {
             status.state == TaskState::TaskRunning && status.check == Some(CheckFound::Command(0))
         }
-        Event::Call { .. } | Event::Agent(_) | Event::Restored(_) | Event::Reconciled => false,
+        Event::Call { .. }
+        | Event::Preempted { .. }
+        | Event::Agent(_)
+        | Event::Restored(_)
+        | Event::Reconciled => false,
     }
 }
 

@@ -29,6 +29,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "recording",
             "agent-core",
             "launch-plan",
+            "facade",
         ],
     ),
     (Layer::Drivers, &["store", "container", "warden", "http"]),
@@ -59,6 +60,11 @@ const WITHIN: &[(&str, &str, &str)] = &[
         "the controllers say what they want placed in the ledger's words",
     ),
     ("core", "workload", "the core owns the controllers"),
+    (
+        "facade",
+        "workload",
+        "other systems' APIs are read from and turned into the controllers' words",
+    ),
     (
         "recording",
         "core",

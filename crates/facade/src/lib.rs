@@ -1,0 +1,16 @@
+//! The APIs of other systems over our objects: a request of theirs becomes an answer from a view, or a call of the
+//! controllers and the way in which its reply is answered. Pure: a shell carries requests in and answers out.
+
+pub mod answer;
+pub mod identity;
+pub mod instant;
+pub mod marathon;
+pub mod outcome;
+pub mod reading;
+pub mod request;
+pub mod world;
+
+pub use answer::{Answer, Body};
+pub use outcome::Outcome;
+pub use request::Request;
+pub use world::World;

@@ -1,0 +1,46 @@
+//! Marathon's v2 API over services and groups.
+
+pub mod events;
+mod system;
+
+use crate::answer::Answer;
+use crate::outcome::Outcome;
+use crate::request::Request;
+use crate::world::World;
+
+/// Service ports are picked from here.
+pub(crate) const SERVICE_PORTS: std::ops::RangeInclusive<u16> = 10_000..=20_000;
+
+/// Answers a request to Marathon.
+pub fn handle(request: &Request, world: &World<'_>) -> Outcome {
+    route(request, world).unwrap_or_else(Outcome::Answer)
+}
+
+fn route(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
+    let parts = request.parts();
+    match parts.as_slice() {
+        ["v2", rest @ ..] => system::v2(request, world, rest),
+        rest => system::outside(request, world, rest),
+    }
+}
+
+/// Marathon's answer to a path that it does not know.
+fn nothing_here(request: &Request) -> Answer {
+    Answer::message(404, format!("URI not found: {}", request.path))
+}
+
+/// Refuses other methods.
+fn allow(request: &Request, methods: &[&'static str]) -> Result<(), Answer> {
+    if methods.contains(&request.method.as_str())
+        || request.method == "HEAD" && methods.contains(&"GET")
+    {
+        return Ok(());
+    }
+    let message = format!(
+        "{} takes {}, not {}",
+        request.path,
+        methods.join(" and "),
+        request.method
+    );
+    Err(Answer::message(405, message).header("allow", methods.join(", ")))
+}

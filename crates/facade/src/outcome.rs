@@ -1,0 +1,52 @@
+//! What a request comes to: an answer, or something to be done first.
+
+use std::fmt;
+
+use mezz_workload::call::{Call, Reply};
+
+use crate::answer::Answer;
+use crate::marathon::events::EventFilter;
+use crate::world::World;
+
+/// Makes the next outcome of a reply, with a view that contains what the call did.
+pub type AfterCall = Box<dyn FnOnce(&Reply, &World<'_>) -> Outcome + Send>;
+/// Makes the next outcome of reasons, one list for each thing that was asked about.
+pub type AfterReasons = Box<dyn FnOnce(Vec<Vec<String>>, &World<'_>) -> Outcome + Send>;
+
+/// What a request comes to.
+pub enum Outcome {
+    Answer(Answer),
+    /// The controllers are called first.
+    Call(Call, AfterCall),
+    /// It is asked first why these stand as they do: names as `/v1/why` takes them.
+    Explain(Vec<String>, AfterReasons),
+    /// Marathon's events, as they happen.
+    Events(EventFilter),
+}
+
+impl Outcome {
+    /// A call and what follows its reply.
+    pub fn call(
+        call: Call,
+        then: impl FnOnce(&Reply, &World<'_>) -> Outcome + Send + 'static,
+    ) -> Self {
+        Self::Call(call, Box::new(then))
+    }
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(answer) => f.debug_tuple("Answer").field(answer).finish(),
+            Self::Call(call, _) => f.debug_tuple("Call").field(call).finish(),
+            Self::Explain(ids, _) => f.debug_tuple("Explain").field(ids).finish(),
+            Self::Events(filter) => f.debug_tuple("Events").field(filter).finish(),
+        }
+    }
+}
