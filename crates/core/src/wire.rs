@@ -1,5 +1,7 @@
 //! Making the messages that frameworks receive. Knows shapes, decides nothing.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use mezz_proto::v1;
 use prost::{Message, encoding};
@@ -180,9 +182,9 @@ pub(crate) fn offer(
     use v1::framework_info::capability::Type as Capability;
     let multi_role = framework.has_capability(Capability::MultiRole);
     let seen = if multi_role {
-        resources.clone()
+        Cow::Borrowed(resources)
     } else {
-        resources.unallocated()
+        Cow::Owned(resources.unallocated())
     };
     let port = agent.info.port.unwrap_or(5051);
     v1::Offer {

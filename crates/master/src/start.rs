@@ -72,29 +72,46 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
     options.config.port = options.advertise_port.unwrap_or(address.port());
     options.config.ip = options.advertise_ip.unwrap_or(address.ip());
 
-    let inbox = Arc::new(Inbox::default());
-    let view = Arc::new(ViewCell::default());
-    let hub = Arc::new(FactHub::default());
     let shared = Arc::new(Shared::new(
         options,
-        inbox.clone(),
-        view.clone(),
-        hub.clone(),
+        Arc::new(Inbox::default()),
+        Arc::new(ViewCell::default()),
+        Arc::new(FactHub::default()),
     ));
+    let ended = start_core(&shared)?;
+    let server_options = ServerOptions {
+        max_body_bytes: shared.options.max_body_bytes,
+        on_bulk_thread: crate::readers::only_in_spare_time,
+        ..ServerOptions::default()
+    };
+    let server = serve(listener, Arc::new(Api::new(shared.clone())), server_options)
+        .map_err(|source| MasterError::Listen { address, source })?;
+    let campaign = tokio::spawn(campaign(shared.clone()));
+    Ok(MasterHandle {
+        address,
+        shared,
+        server,
+        ended,
+        campaign,
+    })
+}
+
+/// Starts the thread of the core; what is returned tells how it has ended.
+fn start_core(shared: &Arc<Shared>) -> Result<watch::Receiver<Option<MasterEnd>>, MasterError> {
     let (end, ended) = watch::channel(None);
     let core = Master::new(shared.options.config.clone());
     let core = CoreThread::new(Parts {
         recorder: start_recorder(&shared.options, &core),
         core,
         clock: Clock::new(),
-        inbox,
+        inbox: shared.inbox.clone(),
         writes: Writes::new(
             shared.options.backend.store.clone(),
             shared.registrar.clone(),
             shared.inbox.clone(),
         ),
-        view,
-        hub,
+        view: shared.view.clone(),
+        hub: shared.hub.clone(),
         open_streams: shared.open_streams.clone(),
         timings: shared.timings.clone(),
     });
@@ -113,21 +130,7 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
             }
         })
         .map_err(MasterError::Thread)?;
-    let server_options = ServerOptions {
-        max_body_bytes: shared.options.max_body_bytes,
-        on_bulk_thread: crate::readers::only_in_spare_time,
-        ..ServerOptions::default()
-    };
-    let server = serve(listener, Arc::new(Api::new(shared.clone())), server_options)
-        .map_err(|source| MasterError::Listen { address, source })?;
-    let campaign = tokio::spawn(campaign(shared.clone()));
-    Ok(MasterHandle {
-        address,
-        shared,
-        server,
-        ended,
-        campaign,
-    })
+    Ok(ended)
 }
 
 /// A master goes on without its flight recorder.

@@ -140,9 +140,22 @@ async fn ask(address: &str) -> Result<Answer, DialError> {
             address: address.into(),
         })?;
     let response = requests.send_request(request).await.map_err(broken)?;
+    answered(address, response).await
+}
+
+async fn answered(
+    address: &str,
+    response: hyper::Response<hyper::body::Incoming>,
+) -> Result<Answer, DialError> {
     match response.status().as_u16() {
         101 => {
-            let upgraded = hyper::upgrade::on(response).await.map_err(broken)?;
+            let upgraded =
+                hyper::upgrade::on(response)
+                    .await
+                    .map_err(|source| DialError::Http {
+                        address: address.into(),
+                        source,
+                    })?;
             let carrier = accepted(upgraded).map_err(|_| DialError::BadAddress {
                 address: address.into(),
             })?;

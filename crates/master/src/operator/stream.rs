@@ -108,6 +108,20 @@ fn subscribed(view: &View, heartbeat: Duration) -> Event {
     }
 }
 
+fn task_updated(framework_id: &str, status: &bytes::Bytes, state: v1::TaskState) -> Option<Event> {
+    let updated = event::TaskUpdated {
+        framework_id: v1::FrameworkId {
+            value: framework_id.to_owned(),
+        },
+        status: decoded(status)?,
+        state: state as i32,
+    };
+    Some(Event {
+        task_updated: Some(updated),
+        ..of(event::Type::TaskUpdated)
+    })
+}
+
 /// The event that Mesos sends for a fact, if it sends one.
 fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
     let records = &view.records;
@@ -123,35 +137,21 @@ fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
             status,
             state,
             ..
-        } => {
-            let updated = event::TaskUpdated {
-                framework_id: v1::FrameworkId {
-                    value: framework_id.to_string(),
+        } => task_updated(framework_id, status, *state)?,
+        Fact::AgentAdded { agent } => Event {
+            agent_added: Some(event::AgentAdded {
+                agent: reads::agent(records.agents.get(agent.index())?),
+            }),
+            ..of(event::Type::AgentAdded)
+        },
+        Fact::AgentRemoved { agent_id, .. } => Event {
+            agent_removed: Some(event::AgentRemoved {
+                agent_id: v1::AgentId {
+                    value: agent_id.clone(),
                 },
-                status: decoded(status)?,
-                state: *state as i32,
-            };
-            Event {
-                task_updated: Some(updated),
-                ..of(event::Type::TaskUpdated)
-            }
-        }
-        Fact::AgentAdded { agent } => {
-            let agent = reads::agent(records.agents.get(agent.index())?);
-            Event {
-                agent_added: Some(event::AgentAdded { agent }),
-                ..of(event::Type::AgentAdded)
-            }
-        }
-        Fact::AgentRemoved { agent_id, .. } => {
-            let agent_id = v1::AgentId {
-                value: agent_id.clone(),
-            };
-            Event {
-                agent_removed: Some(event::AgentRemoved { agent_id }),
-                ..of(event::Type::AgentRemoved)
-            }
-        }
+            }),
+            ..of(event::Type::AgentRemoved)
+        },
         Fact::FrameworkAdded { framework } => {
             let framework = reads::framework(view, records.frameworks.get(framework.index())?);
             Event {
@@ -166,15 +166,12 @@ fn operator_event(fact: &Fact, view: &View) -> Option<Event> {
                 ..of(event::Type::FrameworkUpdated)
             }
         }
-        Fact::FrameworkRemoved { info, .. } => {
-            let removed = event::FrameworkRemoved {
+        Fact::FrameworkRemoved { info, .. } => Event {
+            framework_removed: Some(event::FrameworkRemoved {
                 framework_info: (**info).clone(),
-            };
-            Event {
-                framework_removed: Some(removed),
-                ..of(event::Type::FrameworkRemoved)
-            }
-        }
+            }),
+            ..of(event::Type::FrameworkRemoved)
+        },
         Fact::AgentReregistered { .. }
         | Fact::AgentDisconnected { .. }
         | Fact::AgentUnreachable { .. }

@@ -114,11 +114,7 @@ async fn answer(
         }
         Endpoint::Roles => led_read(shared, request, |_, view, _| Ok(roles::roles(view))).await,
         Endpoint::Weights if *request.method() == Method::PUT => put_weights(shared, request).await,
-        Endpoint::Weights => {
-            require_leader(shared, request)?;
-            request.expect_method(&[Method::GET, Method::PUT])?;
-            read(shared, request, |_, view, _| Ok(weights_json(view))).await
-        }
+        Endpoint::Weights => get_weights(shared, request).await,
         Endpoint::Quota | Endpoint::MaintenanceSchedule | Endpoint::MaintenanceStatus => {
             require_leader(shared, request)?;
             if *request.method() != Method::GET {
@@ -189,6 +185,12 @@ async fn read_large(
         Ok(body) => respond::unversioned_json(request.headers(), &query, body),
         Err(pieces) => respond::bulk("application/json", pieces.stream(&shared.readers)),
     })
+}
+
+async fn get_weights(shared: &Arc<Shared>, request: &mut Request) -> Result<Response, Response> {
+    require_leader(shared, request)?;
+    request.expect_method(&[Method::GET, Method::PUT])?;
+    read(shared, request, |_, view, _| Ok(weights_json(view))).await
 }
 
 fn not_built(request: &Request) -> Response {
