@@ -119,6 +119,10 @@ pub(super) fn one(about: &str, ids: &[(&str, &str)], schema: &str) -> Value {
         let several = "Several frameworks have a task of this id; `why` lists them.";
         refusals.push(("409", several));
     }
+    if schema == "Run" {
+        let several = "Several objects have a run of this id; the hint names them.";
+        refusals.push(("409", several));
+    }
     read(
         about,
         ids,
