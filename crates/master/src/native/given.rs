@@ -143,6 +143,10 @@ fn check_value(shape: Shape, value: &str) -> Result<(), String> {
             !value.is_empty() && !value.starts_with('='),
             "is neither KEY nor KEY=VALUE",
         ),
+        Shape::Name => require(
+            mezz_spec::Name::new(value).is_ok(),
+            "is no name such as /team/app",
+        ),
         Shape::Cursor => require(
             super::rows::read_cursor(value).is_some(),
             "is no cursor that this API gave",

@@ -126,10 +126,9 @@ async fn of_object(
         let subject = Subject::Work(WorkSubject::Objects { kind, wanted });
         return get(shared, request, &tables, |_| subject).await;
     };
-    // No name has a colon: what is no POST is told so by the check of the name.
-    if *request.method() == Method::POST
-        && let Some((last, verb)) = last.split_once(':')
-    {
+    // No name has a colon.
+    if let Some((last, verb)) = last.split_once(':') {
+        allow(request, &[Method::POST])?;
         let verb = verb.to_owned();
         let parts: Vec<&str> = front.iter().copied().chain([last]).collect();
         let name = objects::name_of(&parts)?;

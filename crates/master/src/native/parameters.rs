@@ -24,6 +24,8 @@ pub(super) enum Shape {
     Pair,
     /// What a page before this one gave.
     Cursor,
+    /// The name of an object, with or without its first slash.
+    Name,
 }
 
 /// One parameter.
@@ -196,7 +198,7 @@ pub(super) const DELETE_OBJECT: &[Parameter] = &[
 pub(super) const OBJECTS: &[Parameter] = &[
     one(
         "under",
-        Shape::Text,
+        Shape::Name,
         "Only objects with this name, or below it.",
     ),
     LABEL,

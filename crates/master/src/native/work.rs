@@ -45,7 +45,7 @@ impl Wanted {
     pub(super) fn new(given: &Given) -> Result<Self, Response> {
         let under = given
             .text("under")
-            .map(|text| super::objects::name_of(&[text.trim_matches('/')]))
+            .map(|text| super::objects::name_of(&[text]))
             .transpose()?;
         let labels = given.all("label").map(|pair| match pair.split_once('=') {
             Some((key, value)) => (key.to_owned(), Some(value.to_owned())),

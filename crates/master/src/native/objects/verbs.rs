@@ -9,6 +9,7 @@ use mezz_spec::{Kind, Name};
 use mezz_workload::call::{Call, Conflict};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::super::given::Given;
 use super::super::parameters;
@@ -129,7 +130,25 @@ fn unknown(kind: Kind, verb: &str) -> Response {
 }
 
 fn required<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
-    serde_json::from_slice(body).map_err(|error| bad_request(&format!("the body: {error}")))
+    let bad = |error: serde_json::Error| bad_request(&format!("the body: {error}"));
+    let mut value: Value = serde_json::from_slice(body).map_err(bad)?;
+    if let Value::Object(members) = &mut value {
+        members.values_mut().for_each(make_whole);
+    }
+    serde_json::from_value(value).map_err(bad)
+}
+
+/// A whole number is one however it is written: 2 and 2.0 are the same in JSON.
+fn make_whole(value: &mut Value) {
+    let number = value.as_f64().filter(|_| value.is_f64());
+    if let Some(number) = number.filter(|number| number.fract() == 0.0 && number.abs() < 9e15) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a whole number within bounds"
+        )]
+        let whole = number as i64;
+        *value = whole.into();
+    }
 }
 
 fn optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Response> {

@@ -99,8 +99,15 @@ fn body(properties: &Value, required: &[&str]) -> Value {
 }
 
 fn add_verbs(paths: &mut Map<String, Value>) {
-    let replicas = json!({ "replicas": { "description": "As in the spec of a service." } });
-    let to = json!({ "to": { "type": ["integer", "null"], "minimum": 1 } });
+    let replicas = json!({ "replicas": {
+        "description": "As in the spec of a service, where bounds to scale between are allowed, too.",
+        "anyOf": [
+            { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+            { "type": "string", "const": "per_node" },
+        ],
+    } });
+    let to =
+        json!({ "to": { "type": ["integer", "null"], "minimum": 1, "maximum": parameters::MOST } });
     let run = json!({
         "parameters": { "type": "object", "additionalProperties": { "type": "string" } },
         "id": { "type": ["string", "null"] },

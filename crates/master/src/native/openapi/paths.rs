@@ -18,6 +18,9 @@ pub(super) const NO_LEADER: (&str, &str) = (
     "This master does not lead, and knows nobody who does.",
 );
 
+/// One component of an object's name.
+const COMPONENT: &str = "[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?";
+
 /// All paths.
 pub(super) fn paths() -> Value {
     let mut paths = Map::new();
@@ -180,7 +183,10 @@ fn headers() -> Value {
 pub(super) fn of_path(ids: &[(&str, &str)]) -> Vec<Value> {
     ids.iter()
         .map(|(name, about)| {
-            let schema = json!({ "type": "string", "minLength": 1 });
+            let schema = match *name {
+                "name" => json!({ "type": "string", "pattern": format!("^{COMPONENT}$") }),
+                _ => json!({ "type": "string", "minLength": 1 }),
+            };
             json!({ "name": name, "in": "path", "required": true, "description": about, "schema": schema })
         })
         .collect()
@@ -220,6 +226,11 @@ fn schema_of(shape: Shape) -> Value {
         Shape::Duration => duration,
         Shape::Since => json!({ "anyOf": [duration, { "type": "string", "format": "date-time" }] }),
         Shape::Pair => json!({ "type": "string", "pattern": "^[^=]", "minLength": 1 }),
+        Shape::Name => json!({
+            "type": "string",
+            "maxLength": 200,
+            "pattern": format!("^/?{COMPONENT}(/{COMPONENT})*$"),
+        }),
         Shape::Cursor => json!({ "type": "string", "pattern": "^[0-9a-f]{1,16}\\..+$" }),
     }
 }
@@ -326,7 +337,7 @@ fn logs(ids: &[(&str, &str)]) -> Value {
         "in": "header",
         "required": false,
         "description": "The id of the last event that was read; goes before `tail` and `offset`.",
-        "schema": { "type": "string", "pattern": "^((stdout=|stderr=)[0-9]{1,18}|end)(,((stdout=|stderr=)[0-9]{1,18}|end))*$" },
+        "schema": { "type": "string", "pattern": "^(((stdout=|stderr=)[0-9]{1,18}|end)(,((stdout=|stderr=)[0-9]{1,18}|end))*)?$" },
     }));
     json!({
         "summary": "Tells what a task writes; waits for a place when the task has none and `follow` is set. \
