@@ -58,12 +58,12 @@ pub enum Fact {
     },
     OfferSent {
         offer: OfferKey,
-        offer_id: String,
+        offer_id: Arc<str>,
         framework: FrameworkKey,
         agent: AgentKey,
     },
     OfferEnded {
-        offer_id: String,
+        offer_id: Arc<str>,
         framework: FrameworkKey,
         agent: AgentKey,
         end: OfferEnd,

@@ -143,7 +143,7 @@ impl Master {
         self.emit(
             Fact::OfferSent {
                 offer: key,
-                offer_id: id.to_string(),
+                offer_id: id,
                 framework,
                 agent,
             },
@@ -192,7 +192,7 @@ impl Master {
             OfferEnd::Rescinded => record.metrics.offers_rescinded += 1,
             OfferEnd::Discarded => {}
         }
-        let (offer_id, framework, agent) = (offer.id.to_string(), offer.framework, offer.agent);
+        let (offer_id, framework, agent) = (Arc::clone(&offer.id), offer.framework, offer.agent);
         self.emit(
             Fact::OfferEnded {
                 offer_id,

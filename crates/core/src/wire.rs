@@ -198,7 +198,7 @@ pub(crate) fn offer(
             scheme: "http".into(),
             address: v1::Address {
                 hostname: Some(agent.info.hostname.clone()),
-                ip: Some(agent.ip.to_string()),
+                ip: Some((*agent.ip).to_owned()),
                 port,
             },
             path: Some("/slave(1)".into()),

@@ -69,14 +69,14 @@ impl Resource {
             provider_id: traits
                 .and_then(|traits| traits.provider_id.clone())
                 .map(|value| v1::ResourceProviderId { value }),
-            name: self.name().to_string(),
+            name: self.name().as_str().to_owned(),
             r#type: kind as i32,
             scalar,
             ranges,
             set,
             role: None,
             allocation_info: self.allocation_role().map(|role| AllocationInfo {
-                role: Some(role.to_string()),
+                role: Some((**role).to_owned()),
             }),
             reservation: None,
             reservations: self

@@ -126,9 +126,10 @@ async fn of_object(
         let subject = Subject::Work(WorkSubject::Objects { kind, wanted });
         return get(shared, request, &tables, |_| subject).await;
     };
-    // No name has a colon.
-    if let Some((last, verb)) = last.split_once(':') {
-        allow(request, &[Method::POST])?;
+    // No name has a colon: what is neither a POST nor a verb is told so by the check of the name.
+    if let Some((last, verb)) = last.split_once(':')
+        && (*request.method() == Method::POST || objects::is_verb(verb))
+    {
         let verb = verb.to_owned();
         let parts: Vec<&str> = front.iter().copied().chain([last]).collect();
         let name = objects::name_of(&parts)?;

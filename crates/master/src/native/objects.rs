@@ -16,7 +16,7 @@ use super::parameters::{self};
 use super::problems::{allow, bad_request, not_found, refused, unreadable};
 use crate::shared::Shared;
 
-pub(super) use verbs::act;
+pub(super) use verbs::{act, is_verb};
 
 /// The kind whose plural a path names.
 pub(super) fn kind_of(plural: &str) -> Option<Kind> {

@@ -43,6 +43,24 @@ struct OfRun {
     node: Option<String>,
 }
 
+/// Whether what follows a colon is a verb of some kind.
+pub(in super::super) fn is_verb(verb: &str) -> bool {
+    let word = verb.split(':').next().unwrap_or_default();
+    matches!(
+        word,
+        "scale"
+            | "restart"
+            | "rollback"
+            | "pause"
+            | "resume"
+            | "abort"
+            | "reset-backoff"
+            | "run"
+            | "stop"
+            | "mark-succeeded"
+    )
+}
+
 /// Does what a verb says to an object; `verb` is what follows the colon.
 pub(in super::super) async fn act(
     shared: &Shared,
