@@ -11,7 +11,6 @@ mod exit;
 mod first_work;
 mod flags;
 mod logging;
-mod nearest;
 mod object_args;
 mod output;
 mod ready;

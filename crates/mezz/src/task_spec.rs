@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::args::RunArgs;
 use crate::flags::value::{self, ValueError};
-use crate::nearest::nearest;
+use mezz_spec::nearest::nearest;
 
 /// What runs: a text for the shell, or a program and its arguments.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]

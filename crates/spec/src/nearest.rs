@@ -114,4 +114,17 @@ mod tests {
     fn a_word_unlike_all_others_finds_none() {
         assert_eq!(nearest("banana", ["port", "work_dir"]), None);
     }
+
+    #[test]
+    fn a_swapped_letter_still_finds_the_word() {
+        assert_eq!(
+            nearest("work-dri", ["port", "work_dir", "hostname"]),
+            Some("work_dir")
+        );
+    }
+
+    #[test]
+    fn a_word_unlike_all_others_finds_none() {
+        assert_eq!(nearest("banana", ["port", "work_dir", "hostname"]), None);
+    }
 }

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 
 use super::spec::{FlagSpec, Kind};
 use super::{Daemon, FlagError, Flags, Given, Origin, resolve};
-use crate::nearest::nearest;
+use mezz_spec::nearest::nearest;
 
 /// Variables with our prefix that are no daemon flags.
 const OTHER_VARIABLES: [&str; 5] = ["master", "output", "config", "crash_point", "test_cluster"];

@@ -7,7 +7,7 @@ use super::flag_error::{FlagError, Given, Origin};
 use super::spec::{FlagSpec, Kind, Support};
 use super::value::{self, ValueError};
 use super::values::{Flags, Value};
-use crate::nearest::nearest;
+use mezz_spec::nearest::nearest;
 
 /// Lays the given values, lowest layer first, over the defaults. Also returns what the user should be warned of.
 pub(crate) fn resolve(
