@@ -47,6 +47,11 @@ pub enum Event {
     PersistFailed(Token),
     /// This master leads now.
     Elected(Box<Elected>),
+    /// Why do instances of this service wait for a place?
+    FindNoPlace {
+        request: RequestKey,
+        service: mezz_spec::Name,
+    },
 }
 
 /// A framework asks for its stream.

@@ -98,6 +98,10 @@ impl Master {
             Event::Native { request, call } => self.on_native(request, *call, effects),
             Event::Work { request, call } => self.on_work(request, *call, effects),
             Event::Explain { request, id } => self.on_explain(request, &id, effects),
+            Event::FindNoPlace { request, service } => {
+                let found = Reply::NoPlaces(Box::new(self.no_places(&service)));
+                effects.reply(request, found);
+            }
             Event::Agent { session, body } => self.on_agent_body(session, *body, effects),
             Event::SessionClosed(session) => self.on_session_closed(session, effects),
             Event::Timer { key, generation } => self.on_timer(key, generation, effects),

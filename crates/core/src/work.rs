@@ -222,7 +222,7 @@ impl Master {
 
 /// What the schema has room for, but no agent does yet.
 fn not_built(call: &Call) -> Option<work::call::Refusal> {
-    let Call::Apply { objects, .. } = call else {
+    let (Call::Apply { objects, .. } | Call::Replace { objects, .. }) = call else {
         return None;
     };
     objects.iter().find_map(|object| {

@@ -59,6 +59,9 @@ fn applied(outcome: Outcome) -> (Vec<Object>, Conflict) {
         Outcome::Call(
             Call::Apply {
                 objects, conflict, ..
+            }
+            | Call::Replace {
+                objects, conflict, ..
             },
             _,
         ) => (objects, conflict),

@@ -8,10 +8,11 @@ use mezz_core::effect::Reply;
 use mezz_core::event::Event;
 use mezz_core::key::RequestKey;
 use mezz_core::time::Wall;
+use mezz_facade::marathon::events::Attendance;
 use mezz_http::client::Client;
 use mezz_http::files::Files;
 use mezz_http::logging_level::LoggingLevel;
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) timings: Arc<Timings>,
     pub(crate) registrar: Arc<Registrar>,
     numbers: AtomicU64,
+    /// Readers of Marathon's events, who are told of each other.
+    pub(crate) attendance: broadcast::Sender<Attendance>,
 }
 
 impl Shared {
@@ -84,6 +87,7 @@ impl Shared {
             timings: Arc::default(),
             registrar: Arc::default(),
             numbers: AtomicU64::new(1),
+            attendance: broadcast::Sender::new(64),
         }
     }
 

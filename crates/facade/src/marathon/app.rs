@@ -17,14 +17,13 @@ use std::collections::BTreeMap;
 
 use mezz_spec::service::{Replicas, Service, Strategy, Update};
 use mezz_spec::{Name, Object, Spec};
+use mezz_workload::records::ObjectRecord;
 use serde_json::{Map, Value};
 
 use crate::reading::{Fault, Faults, Members};
 
 /// Where the app as it was given is kept.
 pub(crate) const APP: &str = "marathon/app";
-/// Where the deployment is kept that several apps belong to.
-pub(crate) const DEPLOYMENT: &str = "marathon/deployment";
 
 /// Members that Marathon answers and clients send back.
 const ANSWERED: [&str; 15] = [
@@ -149,6 +148,13 @@ fn unsupported(members: &Members<'_>) {
             network.finish();
         }
     }
+}
+
+/// What an app calls its readiness check.
+pub(crate) fn check_name(record: &ObjectRecord) -> String {
+    let app = shown(&record.name, &record.spec).unwrap_or_default();
+    let name = app["readinessChecks"][0]["name"].as_str();
+    name.unwrap_or("readinessCheck").to_owned()
 }
 
 /// A member of a map that is sure to be an object.

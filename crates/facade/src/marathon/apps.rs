@@ -188,12 +188,7 @@ pub(super) fn apply(
             Err(answer) => return answer.into(),
         };
         let id = deployments::began(world, applied);
-        let changed = applied
-            .iter()
-            .filter_map(|one| world.object(one.kind, &one.name))
-            .map(|record| record.changed_at)
-            .max();
-        then(world, &id, changed.unwrap_or(world.now)).into()
+        then(world, &id, deployments::changed_at(world, applied)).into()
     })
 }
 
@@ -292,7 +287,6 @@ fn change_many(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> 
             &mut ports,
         )?);
     }
-    super::groups::join(&mut objects, world);
     Ok(apply(objects, conflict, |_, id, version| {
         deployments::answer(200, id, version)
     }))
