@@ -11,6 +11,7 @@ use mezz_workload::key::ObjectKey;
 use mezz_workload::records::{ObjectRecord, RolloutRecord};
 use serde_json::{Value, json};
 
+use super::info::version_of;
 use super::{allow, errors, nothing_here, readiness};
 use crate::answer::Answer;
 use crate::identity::uuid;
@@ -28,6 +29,8 @@ pub(super) struct Part {
     from: Option<u64>,
     is_end: bool,
     pub(super) version: Wall,
+    /// The version before.
+    pub(super) before: Option<Wall>,
     actions: Vec<&'static str>,
 }
 
@@ -53,6 +56,7 @@ pub(super) fn all(world: &World<'_>) -> BTreeMap<String, Vec<Part>> {
                 from: None,
                 is_end: true,
                 version: at,
+                before: Some(record.changed_at),
                 actions: vec!["StopApplication"],
             });
         }
@@ -68,6 +72,7 @@ pub(super) fn part(record: &ObjectRecord, rollout: &RolloutRecord) -> Part {
         from: rollout.from,
         is_end: false,
         version: record.changed_at,
+        before: rollout.from.map(|from| version_of(record, from)),
         actions: actions(record, rollout),
     }
 }

@@ -76,7 +76,8 @@ pub(super) fn task(world: &World<'_>, record: &ObjectRecord, instance: &Instance
     if let Some(alive) = instance.healthy {
         task["healthCheckResults"] = json!([health(instance, alive, world)]);
     }
-    if let Some(found) = instance.check {
+    // What a readiness check found is shown with the app, for as long as it is deployed.
+    if let Some(found) = instance.check.filter(|_| is_reported(record)) {
         task["checkResult"] = match found {
             CheckFound::Http(status) => json!({ "http": { "statusCode": status } }),
             CheckFound::Tcp(succeeded) => json!({ "tcp": { "succeeded": succeeded } }),
@@ -92,6 +93,15 @@ pub(super) fn task(world: &World<'_>, record: &ObjectRecord, instance: &Instance
         }
     }
     task
+}
+
+/// Whether the app has a check whose result is only shown.
+fn is_reported(record: &ObjectRecord) -> bool {
+    let containers = as_service(record).map(|service| &service.template.containers);
+    containers
+        .into_iter()
+        .flatten()
+        .any(|container| container.checks.report.is_some())
 }
 
 /// The agent tells verdicts only when they change, so that times are those of the last change.

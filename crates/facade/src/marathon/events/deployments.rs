@@ -31,15 +31,19 @@ pub(super) fn in_progress(world: &World<'_>) -> BTreeMap<String, Announced> {
         .collect()
 }
 
-/// The light form of a plan: ids and steps, without the groups before and after.
+/// The light form of a plan: ids and steps; of the groups before and after only what tells them apart, on which one
+/// client insists.
 fn announced(id: &str, parts: &[plans::Part]) -> Announced {
     let version = parts.iter().map(|part| part.version).max();
     let parent = parts.first().and_then(|part| part.name.parent());
+    let before = parts.iter().filter_map(|part| part.before).max();
     Announced {
         plan: json!({
             "id": id,
             "steps": plans::steps(parts),
             "version": zulu(version.unwrap_or_default()),
+            "original": { "id": "/", "version": zulu(before.unwrap_or_default()) },
+            "target": { "id": "/", "version": zulu(version.unwrap_or_default()) },
         }),
         group: parent.map_or_else(|| "/".to_owned(), |parent| parent.to_string()),
         failure: None,
@@ -158,7 +162,7 @@ impl Feed {
                 ("app_terminated_event", json!({ "appId": name.as_str() })),
                 (
                     "deployment_success",
-                    json!({ "id": id, "plan": { "id": id, "steps": [], "version": zulu(at) } }),
+                    json!({ "id": id, "plan": announced(&id, &[]).plan }),
                 ),
             ];
         };
