@@ -75,8 +75,6 @@ pub enum Reply {
     TaskAccepted { task_id: String },
     /// Reasons in words, the most important first.
     Explained(Vec<String>),
-    /// Why instances of a service wait for a place.
-    NoPlaces(Box<mezz_workload::placing::NoPlaces>),
     /// What the controllers answered.
     Work(Box<mezz_workload::call::Reply>),
     /// 400: the caller's mistake.
@@ -91,6 +89,8 @@ pub enum Reply {
     NotImplemented(String),
     /// 503: try again.
     Unavailable(String),
+    /// Why instances of a service wait for a place.
+    NoPlaces(Box<mezz_workload::placing::NoPlaces>),
 }
 
 /// Effects of one event, in order.

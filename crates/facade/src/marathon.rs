@@ -30,7 +30,10 @@ pub fn handle(request: &Request, world: &World<'_>) -> Outcome {
 /// What every answer of Marathon says in its headers: not to be kept, and by whom it was made.
 pub fn headers(cluster: &Cluster) -> Vec<(&'static str, String)> {
     vec![
-        ("cache-control", "no-cache, no-store, must-revalidate".into()),
+        (
+            "cache-control",
+            "no-cache, no-store, must-revalidate".into(),
+        ),
         ("pragma", "no-cache".into()),
         ("expires", "0".into()),
         ("x-marathon-leader", format!("http://{}", cluster.leader)),

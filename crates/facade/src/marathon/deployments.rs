@@ -294,15 +294,16 @@ pub(super) fn replace(
         ends,
         conflict,
     };
-    Outcome::call(call, move |reply: &Reply, world: &World<'_>| {
-        match errors::applied(reply, world) {
+    Outcome::call(
+        call,
+        move |reply: &Reply, world: &World<'_>| match errors::applied(reply, world) {
             Err(answer) => answer.into(),
             Ok(applied) => {
                 let version = changed_at(world, applied);
                 answer(status, &began(world, applied), version).into()
             }
-        }
-    })
+        },
+    )
 }
 
 /// When the last of these changed.
@@ -320,10 +321,11 @@ fn stop(mut parts: Vec<Part>) -> Outcome {
         return Answer::empty(202).into();
     };
     let call = Call::Abort { name: part.name };
-    Outcome::call(call, move |reply: &Reply, world: &World<'_>| {
-        match errors::applied(reply, world) {
+    Outcome::call(
+        call,
+        move |reply: &Reply, world: &World<'_>| match errors::applied(reply, world) {
             Err(answer) => answer.into(),
             Ok(_) => stop(parts),
-        }
-    })
+        },
+    )
 }

@@ -138,7 +138,8 @@ fn applied(world: &World<'_>, name: &Name) -> Vec<Event> {
     });
     let new = health_checks(&definition);
     let version = zulu(record.changed_at);
-    let change = |check: &Value| json!({ "appId": name.as_str(), "healthCheck": check, "version": version });
+    let change =
+        |check: &Value| json!({ "appId": name.as_str(), "healthCheck": check, "version": version });
     for gone in old.iter().filter(|check| !new.contains(check)) {
         events.push(("remove_health_check_event", change(gone)));
     }

@@ -233,7 +233,12 @@ fn put(request: &Request, world: &World<'_>, group: Option<&Name>) -> Result<Out
         return Ok(Answer::json(json!({ "steps": steps(world, &plan) })).into());
     }
     let status = if is_new { 201 } else { 200 };
-    Ok(deployments::replace(plan.objects, plan.ends, conflict, status))
+    Ok(deployments::replace(
+        plan.objects,
+        plan.ends,
+        conflict,
+        status,
+    ))
 }
 
 fn steps(world: &World<'_>, plan: &Plan) -> Value {
@@ -269,7 +274,12 @@ fn delete(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<O
     }
     let Some(name) = group else {
         let names = services(world, None).map(|record| record.name.clone());
-        return Ok(deployments::replace(Vec::new(), names.collect(), conflict, 200));
+        return Ok(deployments::replace(
+            Vec::new(),
+            names.collect(),
+            conflict,
+            200,
+        ));
     };
     let call = Call::Delete {
         kind: Kind::Group,

@@ -68,7 +68,9 @@ pub(super) fn handle(
                 .collect();
             let names = list.iter().map(|one| one.name.clone()).collect();
             let then = move |found: Vec<NoPlaces>, world: &World<'_>| {
-                let found = found.into_iter().chain(std::iter::repeat_with(NoPlaces::default));
+                let found = found
+                    .into_iter()
+                    .chain(std::iter::repeat_with(NoPlaces::default));
                 let queue: Vec<Value> = list
                     .iter()
                     .zip(found)
@@ -103,12 +105,7 @@ pub(super) fn handle(
 }
 
 /// An item. The scheduler looks at all agents at once, so that each stands for one offer that was looked at.
-fn item(
-    world: &World<'_>,
-    one: &Waiting,
-    found: &NoPlaces,
-    with_offers: bool,
-) -> Option<Value> {
+fn item(world: &World<'_>, one: &Waiting, found: &NoPlaces, with_offers: bool) -> Option<Value> {
     let record = world.object(Kind::Service, &one.name)?;
     let left = one.until.map_or(0, |until| {
         until.0.saturating_sub(world.now.0).div_ceil(SECOND_NS)

@@ -22,32 +22,24 @@ pub(super) fn of(
         Owner::Service { generation, .. } => version_of(record, generation),
         Owner::Run { .. } => record.changed_at,
     };
-    let sets: [(&str, Box<dyn Fn(&InstanceRecord) -> bool + '_>); 4] = [
-        (
-            "startedAfterLastScaling",
-            Box::new(|instance| instance.created_at >= record.changed_at),
-        ),
-        (
-            "withLatestConfig",
-            Box::new(move |instance| version(instance) >= configured),
-        ),
-        (
-            "withOutdatedConfig",
-            Box::new(move |instance| version(instance) < configured),
-        ),
-        ("totalSummary", Box::new(|_| true)),
-    ];
     let mut shown = Map::new();
-    for (name, belongs) in sets {
-        let set: Vec<&InstanceRecord> = instances
-            .iter()
-            .map(|instance| &***instance)
-            .filter(|instance| belongs(instance))
-            .collect();
+    let mut add = |name: &str, belongs: &dyn Fn(&InstanceRecord) -> bool| {
+        let all = instances.iter().map(|instance| &***instance);
+        let set: Vec<&InstanceRecord> = all.filter(|instance| belongs(instance)).collect();
         if !set.is_empty() {
             shown.insert(name.into(), json!({ "stats": one(world.now, &set) }));
         }
-    }
+    };
+    add("startedAfterLastScaling", &|instance| {
+        instance.created_at >= record.changed_at
+    });
+    add("withLatestConfig", &|instance| {
+        version(instance) >= configured
+    });
+    add("withOutdatedConfig", &|instance| {
+        version(instance) < configured
+    });
+    add("totalSummary", &|_| true);
     Value::Object(shown)
 }
 

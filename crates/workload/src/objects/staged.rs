@@ -15,11 +15,7 @@ pub(crate) struct Staged<'a> {
 }
 
 impl<'a> Staged<'a> {
-    pub(crate) fn new(
-        workloads: &'a Workloads,
-        applied: &'a [Object],
-        ends: &'a [Name],
-    ) -> Self {
+    pub(crate) fn new(workloads: &'a Workloads, applied: &'a [Object], ends: &'a [Name]) -> Self {
         let applied = applied
             .iter()
             .map(|object| ((object.spec.kind(), &object.name), object))

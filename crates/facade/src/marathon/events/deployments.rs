@@ -185,10 +185,7 @@ impl Feed {
     }
 }
 
-fn found<'w>(
-    key: RolloutKey,
-    world: &World<'w>,
-) -> Option<(&'w ObjectRecord, &'w RolloutRecord)> {
+fn found<'w>(key: RolloutKey, world: &World<'w>) -> Option<(&'w ObjectRecord, &'w RolloutRecord)> {
     let rollout = world.work.rollouts.get(key.index())?;
     Some((world.object_at(rollout.object)?, rollout))
 }

@@ -148,7 +148,8 @@ impl Reader<'_> {
         };
         members.pass(&["version", "versionInfo"]);
         if members.flag("enforceRole") == Some(false) {
-            let message = "apps have the role of their outermost group; give an app another by its role";
+            let message =
+                "apps have the role of their outermost group; give an app another by its role";
             members.tell("enforceRole", message);
         }
         members.not_built("pods", "pods are");
