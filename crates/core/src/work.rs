@@ -3,6 +3,8 @@
 
 mod explain;
 mod instances;
+mod no_places;
+mod plan;
 mod timers;
 
 use std::collections::VecDeque;

@@ -12,7 +12,8 @@ pub(crate) fn response(reply: Reply) -> Response {
         | Reply::TaskAccepted { .. }
         | Reply::Explained(_)
         | Reply::NoPlaces(_)
-        | Reply::Work(_) => respond::ok(),
+        | Reply::Work(_)
+        | Reply::Planned(_) => respond::ok(),
         refused => {
             let (status, message) = refusal(refused);
             respond::text(status, message)
@@ -34,6 +35,7 @@ pub(crate) fn refusal(reply: Reply) -> (StatusCode, String) {
         | Reply::TaskAccepted { .. }
         | Reply::Explained(_)
         | Reply::NoPlaces(_)
-        | Reply::Work(_) => (StatusCode::OK, String::new()),
+        | Reply::Work(_)
+        | Reply::Planned(_) => (StatusCode::OK, String::new()),
     }
 }

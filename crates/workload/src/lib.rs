@@ -18,6 +18,7 @@ pub mod key;
 mod naming;
 mod objects;
 pub mod placing;
+pub mod plan;
 pub mod records;
 mod restore;
 mod runs;
