@@ -1,4 +1,4 @@
-//! Marathon's API: carries requests to the facade and its calls to the core. It decides nothing.
+//! The APIs of other systems: carries requests to a facade and its calls to the core. It decides nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use mezz_proto::v1::TaskStatus;
 use tokio::time::timeout;
 
 use crate::clock::wall_now;
+use crate::facades::Facade;
 use crate::fact_ring::KeptBatch;
 use crate::indexes::base;
 use crate::leading::require_leader;
@@ -36,7 +37,12 @@ const LIMITS: StreamLimits = StreamLimits {
 };
 
 /// Answers a request; `rest` is what follows the base of the API.
-pub(crate) async fn handle(shared: &Arc<Shared>, rest: &str, mut request: Request) -> Response {
+pub(crate) async fn handle(
+    shared: &Arc<Shared>,
+    facade: Facade,
+    rest: &str,
+    mut request: Request,
+) -> Response {
     if let Err(refused) = require_leader(shared, &request) {
         return refused;
     }
@@ -58,7 +64,7 @@ pub(crate) async fn handle(shared: &Arc<Shared>, rest: &str, mut request: Reques
     };
     let view = shared.view();
     let cluster = cluster(shared, &view);
-    let outcome = mezz_facade::marathon::handle(&asked, &world(&view, &cluster));
+    let outcome = facade.answer(&asked, &world(&view, &cluster));
     let mut response = settle(shared, outcome, &asked.client).await;
     respond::compress(request.headers(), &mut response);
     response

@@ -98,7 +98,10 @@ fn a_run_by_hand_uses_up_what_has_succeeded() {
 #[test]
 fn an_ignored_failure_and_a_mark_count_as_successes() {
     let mut c = Cluster::new(1, 10);
-    c.apply_job("/soft", json!({ "start": "manual", "ignore_failure": true }));
+    c.apply_job(
+        "/soft",
+        json!({ "start": "manual", "ignore_failure": true }),
+    );
     manual(&mut c, "/hard");
     after(&mut c, "/b", &["/soft"], json!({}));
     after(&mut c, "/c", &["/hard"], json!({}));
@@ -123,9 +126,12 @@ fn an_ignored_failure_and_a_mark_count_as_successes() {
 
 #[test]
 fn while_a_run_goes_on_overlap_says_what_becomes_of_the_next() {
-    for (overlap, runs_then, runs_later) in
-        [("allow", 2, 2), ("forbid", 1, 1), ("queue", 1, 2), ("replace", 1, 2)]
-    {
+    for (overlap, runs_then, runs_later) in [
+        ("allow", 2, 2),
+        ("forbid", 1, 1),
+        ("queue", 1, 2),
+        ("replace", 1, 2),
+    ] {
         let mut c = Cluster::new(1, 10);
         manual(&mut c, "/a");
         after(

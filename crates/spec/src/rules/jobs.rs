@@ -79,14 +79,22 @@ fn after(job: &Job, path: &str, started: Started, out: &mut Faults) {
     let path = &below(path, "after");
     if started == Started::ByAnother {
         let message = "what the job is written in says when it starts";
-        out.tell(path, message, "leave it out, or write the job as an object of its own");
+        out.tell(
+            path,
+            message,
+            "leave it out, or write the job as an object of its own",
+        );
     } else if job.start == Start::Once {
         let message = "a job that comes after others would also start at once";
         out.tell(path, message, "write start: manual beside it");
     }
     if after.jobs.is_empty() {
         let path = below(path, "jobs");
-        out.tell(path, "it comes after nothing", "name a job, or leave after out");
+        out.tell(
+            path,
+            "it comes after nothing",
+            "name a job, or leave after out",
+        );
     }
     for (index, name) in after.jobs.iter().enumerate() {
         if after.jobs[..index].contains(name) {

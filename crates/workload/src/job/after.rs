@@ -27,8 +27,7 @@ pub(crate) fn check(object: &Object, staged: &Staged<'_>, job: &Job) -> Result<(
     for (index, name) in after.jobs.iter().enumerate() {
         if staged.spec(Kind::Job, name).is_none() {
             let path = format!("/spec/after/jobs/{index}");
-            let message =
-                format!("there is no job '{name}'; apply it before, or in the same call");
+            let message = format!("there is no job '{name}'; apply it before, or in the same call");
             return Err(invalid(object, &path, message));
         }
     }

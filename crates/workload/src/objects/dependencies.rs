@@ -28,7 +28,10 @@ fn runs_after<'a>(jobs: &BTreeMap<&'a Name, &'a Spec>) -> BTreeMap<&'a Name, BTr
     jobs.iter()
         .map(|(name, spec)| {
             let after = known(spec).into_iter().flat_map(|after| &after.jobs);
-            (*name, after.filter(|other| jobs.contains_key(other)).collect())
+            (
+                *name,
+                after.filter(|other| jobs.contains_key(other)).collect(),
+            )
         })
         .collect()
 }
