@@ -83,7 +83,6 @@ pub(super) fn last_state(status: &JobStatus) -> &'static str {
     match (status.last_success_at, status.last_failure_at) {
         (None, None) => "fresh",
         (Some(_), None) => "success",
-        (None, Some(_)) => "failure",
         (Some(success), Some(failure)) if success > failure => "success",
         _ => "failure",
     }

@@ -1,5 +1,7 @@
 //! How long runs took.
 
+use std::fmt::Write as _;
+
 use mezz_state::time::{MILLISECOND_NS, SECOND_NS, Wall};
 use mezz_workload::records::{RunRecord, RunState};
 use serde_json::{Map, Value, json};
@@ -120,10 +122,10 @@ fn duration(span: u64) -> String {
         (seconds / 60 % 60, 'm'),
     ] {
         if count > 0 {
-            text.push_str(&format!("{count}{unit}"));
+            write!(text, "{count}{unit}").expect("a string takes all");
         }
     }
-    text.push_str(&format!("{}s", seconds % 60));
+    write!(text, "{}s", seconds % 60).expect("a string takes all");
     text
 }
 

@@ -16,6 +16,9 @@ pub(super) fn name_of(id: &str) -> Result<Name, String> {
             "'{letter}' is none of a-z, 0-9, '-' and '.' between names"
         ));
     }
+    if id.starts_with('.') {
+        return Err("it begins with a dot".into());
+    }
     Name::new(&id.replace('.', "/")).map_err(|error| error.to_string())
 }
 
