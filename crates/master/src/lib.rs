@@ -7,6 +7,7 @@ mod agent_sessions;
 mod clock;
 mod core_thread;
 mod direct_calls;
+mod facades;
 mod fact_ring;
 mod facts;
 mod inbox;
@@ -37,6 +38,7 @@ mod view;
 mod work_facts;
 mod writes;
 
+pub use facades::Facade;
 pub use options::{LoggingControl, MasterOptions, VERSION};
 pub use recorder::{RECORDER_FOLDER, RecorderOptions, segments as recorded_segments};
 pub use start::{MasterEnd, MasterError, MasterHandle, run};

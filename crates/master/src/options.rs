@@ -9,6 +9,7 @@ use mezz_core::config::Config;
 use mezz_resource::format_duration;
 use mezz_store::Backend;
 
+use crate::facades::Facade;
 use crate::recorder::RecorderOptions;
 
 /// The Mesos version that the APIs answer as; clients parse it as dotted integers.
@@ -25,6 +26,8 @@ pub struct MasterOptions {
     pub backend: Backend,
     /// The address to listen on; port 0 takes any.
     pub listen: SocketAddr,
+    /// Listeners that facades have for themselves.
+    pub facades: Vec<(Facade, SocketAddr)>,
     /// The address that others are told, when it is not the one listened on.
     pub advertise_ip: Option<IpAddr>,
     /// The port that others are told, when it is not the one listened on.
@@ -61,6 +64,7 @@ impl MasterOptions {
             config: Config::default(),
             backend,
             listen,
+            facades: Vec::new(),
             advertise_ip: None,
             advertise_port: None,
             flags: BTreeMap::new(),

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, wall_now};
 use crate::core_thread::{CoreThread, Ended, Parts};
+use crate::facades::{self, Facade};
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
 use crate::leading::is_recovered;
@@ -50,6 +51,7 @@ pub struct MasterHandle {
     address: SocketAddr,
     shared: Arc<Shared>,
     server: ServerHandle,
+    facades: Vec<(Facade, ServerHandle)>,
     ended: watch::Receiver<Option<MasterEnd>>,
     campaign: tokio::task::JoinHandle<()>,
 }
@@ -86,11 +88,13 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
     };
     let server = serve(listener, Arc::new(Api::new(shared.clone())), server_options)
         .map_err(|source| MasterError::Listen { address, source })?;
+    let facades = facades::listen(&shared, server_options).await?;
     let campaign = tokio::spawn(campaign(shared.clone()));
     Ok(MasterHandle {
         address,
         shared,
         server,
+        facades,
         ended,
         campaign,
     })
@@ -233,6 +237,13 @@ impl MasterHandle {
         self.address
     }
 
+    /// Where the facades listen that have listeners of their own.
+    pub fn facades(&self) -> impl Iterator<Item = (Facade, SocketAddr)> {
+        self.facades
+            .iter()
+            .map(|(facade, server)| (*facade, server.address()))
+    }
+
     /// Resolves when this master leads and has recovered (it may never do so beside another leader).
     pub async fn ready(&self) {
         while !(self.shared.leader() == Leader::Me && is_recovered(&self.shared)) {
@@ -255,6 +266,9 @@ impl MasterHandle {
         self.shared.inbox.push(Input::Stop);
         let end = self.ended().await;
         self.server.stop().await;
+        for (_, server) in self.facades {
+            server.stop().await;
+        }
         end
     }
 }

@@ -66,6 +66,7 @@ pub(crate) async fn start_master(
     let options = MasterOptions {
         config: config(&settings),
         recorder: recorder(&settings),
+        facades: settings.facades,
         advertise_ip: settings.listen.advertise_ip,
         // The port in effect is the one that was bound, which the master itself knows.
         flags: settings
@@ -224,6 +225,11 @@ impl Master {
     /// The address that it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.handle.address()
+    }
+
+    /// Where the facades listen that have listeners of their own.
+    pub(crate) fn facades(&self) -> Vec<(mezz_master::Facade, SocketAddr)> {
+        self.handle.facades().collect()
     }
 
     /// Resolves when it leads and has recovered.

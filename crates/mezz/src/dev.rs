@@ -91,6 +91,7 @@ async fn life(plan: Plan, work: Option<FirstWork>, logging: Logging) -> anyhow::
         () = stop.wait() => return Ok(Exit::Ok),
     };
     let address = ready::reachable(cluster.master.address());
+    ready::announce_facades(&cluster.master.facades());
     ready::announce(address);
     // Both block on the client's connection, which has no place on the runtime.
     std::thread::spawn(move || accompany(address, work));

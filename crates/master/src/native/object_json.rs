@@ -167,6 +167,7 @@ fn cause(cause: &Cause, work: &Records) -> Value {
     match cause {
         Cause::Applied => json!({ "by": "apply" }),
         Cause::User => json!({ "by": "user" }),
+        Cause::After => json!({ "by": "after" }),
         Cause::Cron { object, fire_at } => {
             json!({ "by": "cron", "cron": name_of(work, *object), "fire_at": rfc3339(*fire_at) })
         }

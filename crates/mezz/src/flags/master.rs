@@ -17,6 +17,21 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         "Port that others are told to connect to, when it is not the one listened on",
     ),
     FlagSpec::built(
+        "marathon_listen",
+        Kind::Text,
+        "Where Marathon's API has a listener of its own, as IP:PORT; it is below /service/marathon in any case",
+    ),
+    FlagSpec::built(
+        "metronome_listen",
+        Kind::Text,
+        "Where Metronome's API has a listener of its own, as IP:PORT; it is below /service/metronome in any case",
+    ),
+    FlagSpec::built(
+        "chronos_listen",
+        Kind::Text,
+        "Where Chronos's API has a listener of its own, as IP:PORT; it is below /service/chronos in any case",
+    ),
+    FlagSpec::built(
         "cluster",
         Kind::Text,
         "Name of the cluster, shown by the web page and /state",

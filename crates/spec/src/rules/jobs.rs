@@ -6,7 +6,7 @@ use super::templates::{Readiness, positive};
 use super::{Faults, placements, services, templates, texts};
 use crate::fault::below;
 use crate::job::{Job, MAX_COMPLETIONS, Parameter, Start};
-use crate::quantity::Share;
+use crate::quantity::{Share, Span};
 
 /// What starts a job, and so gives it its parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(super) fn check(job: &Job, path: &str, started: Started, out: &mut Faults) {
             }
         }
     }
+    positive_if_any(job.retry_for, &below(path, "retry_for"), out);
+    after(job, path, started, out);
     parameters(&job.parameters, &below(path, "parameters"), out);
     for (name, parameter) in &job.parameters {
         let is_open = parameter.default.is_none();
@@ -60,6 +62,44 @@ pub(super) fn check(job: &Job, path: &str, started: Started, out: &mut Faults) {
                 Started::ByAnother => "give it a default, or write the job as an object of its own",
             };
             out.tell(path, format!("nobody gives '{name}' a value"), hint);
+        }
+    }
+}
+
+fn positive_if_any(span: Option<Span>, path: &str, out: &mut Faults) {
+    if let Some(span) = span {
+        positive(span, path, out);
+    }
+}
+
+fn after(job: &Job, path: &str, started: Started, out: &mut Faults) {
+    let Some(after) = &job.after else {
+        return;
+    };
+    let path = &below(path, "after");
+    if started == Started::ByAnother {
+        let message = "what the job is written in says when it starts";
+        out.tell(
+            path,
+            message,
+            "leave it out, or write the job as an object of its own",
+        );
+    } else if job.start == Start::Once {
+        let message = "a job that comes after others would also start at once";
+        out.tell(path, message, "write start: manual beside it");
+    }
+    if after.jobs.is_empty() {
+        let path = below(path, "jobs");
+        out.tell(
+            path,
+            "it comes after nothing",
+            "name a job, or leave after out",
+        );
+    }
+    for (index, name) in after.jobs.iter().enumerate() {
+        if after.jobs[..index].contains(name) {
+            let path = format!("{path}/jobs/{index}");
+            out.tell(path, format!("{name} stands twice"), "keep it once");
         }
     }
 }
