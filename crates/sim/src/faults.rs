@@ -8,6 +8,7 @@ use mezz_proto::v1;
 use crate::network::SECOND;
 use crate::processes::SERVICE_PROGRAM;
 use crate::schedule::Occurrence;
+use crate::users::Users;
 use crate::world::{Weather, World};
 
 impl World {
@@ -35,6 +36,7 @@ impl World {
             66..72 => self.operator_switches_agent(),
             72..75 => self.operator_changes_weights(),
             75 => self.operator_tears_down(),
+            76..90 if self.settings.users == Users::Crons => {}
             76..86 => self.run_native(),
             86..90 => self.kill_native(),
             90..93 => self.reboot(agent),

@@ -74,6 +74,7 @@ impl World {
             self.master.recording = Some(Life::begin(life, &core));
         }
         self.master.core = Some(core);
+        self.reigns.begin(self.now_ns);
         let elected = Elected {
             epoch: life,
             master_id: format!("m{life}"),
@@ -90,6 +91,7 @@ impl World {
             return;
         }
         self.note(|| "master dies".into());
+        self.reigns.end(self.now_ns);
         self.master.held.clear();
         self.master.durable = Token(0);
         self.disk.crash(&mut self.rng);
@@ -113,6 +115,7 @@ impl World {
             return;
         };
         let told = event.clone();
+        let before = core.records().work.clone();
         let mut effects = Effects::default();
         if let Some(recording) = &mut self.master.recording {
             recording.before(now, &event);
@@ -126,6 +129,7 @@ impl World {
             self.fail(format!("master: {broken}\nafter {told:?}"));
             return;
         }
+        self.check_users(&told, &before, &effects);
         let every = self.settings.restore_every;
         if every > 0 && self.summary.events.is_multiple_of(every) {
             self.restore_master();

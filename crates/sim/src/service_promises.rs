@@ -1,0 +1,151 @@
+//! What a service is promised, looked at after each event: never more instances than its update allows, and none that
+//! serves is ended before there are enough others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mezz_spec::Spec;
+use mezz_spec::service::{Replicas, Rolling, Service, Strategy};
+use mezz_workload::key::ObjectKey;
+use mezz_workload::records::{Ending, InstanceRecord, Owner, Phase, Records};
+
+/// Whether instances may have been ended because somebody named them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    No,
+    ForTheseEnds,
+}
+
+pub(crate) fn check(before: &Records, after: &Records, asked: Asked) -> Result<(), String> {
+    let (started, ended) = acts(before, after);
+    for object in started {
+        check_cap(after, object)?;
+    }
+    for object in ended {
+        if asked == Asked::No {
+            check_floor(after, object)?;
+        }
+    }
+    Ok(())
+}
+
+/// Services of which something was started, and those of which something that served was ended for us.
+fn acts(before: &Records, after: &Records) -> (BTreeSet<ObjectKey>, BTreeSet<ObjectKey>) {
+    let (mut started, mut ended) = (BTreeSet::new(), BTreeSet::new());
+    for (slot, record) in after.instances.iter() {
+        if !matches!(record.owner, Owner::Service { .. }) {
+            continue;
+        }
+        let known = before.instances.get(slot);
+        match known.filter(|known| known.id == record.id) {
+            None => drop(started.insert(record.object)),
+            Some(known) => {
+                let is_ours = matches!(record.ending, Some(Ending::Replaced | Ending::ScaledDown));
+                if known.ending.is_none() && is_ours && serves(known) {
+                    ended.insert(record.object);
+                }
+            }
+        }
+    }
+    (started, ended)
+}
+
+fn serves(record: &InstanceRecord) -> bool {
+    record.ready && !record.parked && record.ending.is_none()
+}
+
+fn instances(records: &Records, object: ObjectKey) -> impl Iterator<Item = &Arc<InstanceRecord>> {
+    records
+        .instances
+        .iter()
+        .map(|(_, record)| record)
+        .filter(move |record| record.object == object)
+}
+
+/// A service that is not deleted, its spec, and whether it is being updated.
+fn service(records: &Records, object: ObjectKey) -> Option<(&str, &Service, bool)> {
+    let record = records.objects.get(object.index())?;
+    let Spec::Service(service) = &*record.spec else {
+        return None;
+    };
+    let is_rolling = records
+        .rollouts
+        .iter()
+        .any(|(_, rollout)| rollout.object == object && rollout.state.is_active());
+    (record.deleted_at.is_none()).then_some((record.name.as_str(), service, is_rolling))
+}
+
+/// So many may be missing and so many be there in addition.
+fn leeway(service: &Service, wanted: u32) -> (u32, u32) {
+    let rolling = |rolling: &Rolling| {
+        let surge = rolling.max_surge.of_rounded_up(wanted);
+        let missing = rolling.max_unavailable.of_rounded_down(wanted);
+        (missing.max(u32::from(surge == 0)), surge)
+    };
+    match &service.update.strategy {
+        Strategy::Rolling(own) => rolling(own),
+        Strategy::Canary(canary) => rolling(&canary.rolling),
+        Strategy::Recreate => (wanted, 0),
+        Strategy::BlueGreen(_) => (0, wanted),
+    }
+}
+
+fn check_cap(records: &Records, object: ObjectKey) -> Result<(), String> {
+    let Some((name, service, is_rolling)) = service(records, object) else {
+        return Ok(());
+    };
+    let there = instances(records, object)
+        .filter(|one| one.phase != Phase::Unreachable && one.ending != Some(Ending::Expunged));
+    let Replicas::Count(wanted) = service.replicas else {
+        return one_on_each(name, there);
+    };
+    let surge = if is_rolling {
+        leeway(service, wanted).1
+    } else {
+        0
+    };
+    let count = there.count();
+    if count > (wanted + surge) as usize {
+        return Err(format!(
+            "service {name} wants {wanted} and may have {surge} more, and there are {count}"
+        ));
+    }
+    Ok(())
+}
+
+fn one_on_each<'a>(
+    name: &str,
+    there: impl Iterator<Item = &'a Arc<InstanceRecord>>,
+) -> Result<(), String> {
+    let mut by_agent: BTreeMap<&str, &str> = BTreeMap::new();
+    for one in there {
+        if let Some(other) = by_agent.insert(&one.agent.id, &one.id) {
+            return Err(format!(
+                "service {name} has {other} and {} on agent {}",
+                one.id, one.agent.id
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_floor(records: &Records, object: ObjectKey) -> Result<(), String> {
+    let Some((name, service, is_rolling)) = service(records, object) else {
+        return Ok(());
+    };
+    let Replicas::Count(wanted) = service.replicas else {
+        return Ok(());
+    };
+    let missing = if is_rolling {
+        leeway(service, wanted).0
+    } else {
+        0
+    };
+    let serving = instances(records, object).filter(|one| serves(one)).count();
+    if serving < wanted.saturating_sub(missing) as usize {
+        return Err(format!(
+            "service {name} wants {wanted}, of which {missing} may be missing: one that served was ended, and {serving} serve"
+        ));
+    }
+    Ok(())
+}
