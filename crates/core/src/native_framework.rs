@@ -183,6 +183,7 @@ impl Master {
             port_count: task.port_count,
             agent_id: agent.map(|agent| self.agent(agent).id.to_string()),
             created_at_ns: self.now.wall.0,
+            taken: Vec::new(),
         }
     }
 
@@ -205,7 +206,7 @@ impl Master {
     ) -> Result<(), String> {
         let framework = self.native_framework(effects);
         self.note_native_role(&stored.role);
-        let resources =
+        let mut resources =
             Resources::from_proto(&stored.task.resources).map_err(|error| error.to_string())?;
         let assigned = stored
             .agent_id
@@ -222,6 +223,9 @@ impl Master {
             self.persist(vec![delete(NATIVE, &id)], effects);
             return Ok(());
         }
+        if !stored.taken.is_empty() {
+            resources = Resources::from_proto(&stored.taken).map_err(|error| error.to_string())?;
+        }
         // Its agent reports the rest of the record, or the task is placed again.
         let mut wire_task = v1::Task {
             name: stored.task.name.clone(),
@@ -230,7 +234,7 @@ impl Master {
             agent_id: wire::agent_id_of(&self.agent(agent).id),
             state: v1::TaskState::TaskStaging as i32,
             labels: stored.task.labels.clone(),
-            resources: stored.task.resources.clone(),
+            resources: resources.to_proto(),
             ..v1::Task::default()
         };
         let role: Arc<str> = stored.role.as_str().into();
