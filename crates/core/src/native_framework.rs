@@ -59,11 +59,13 @@ impl Master {
             .id
             .clone()
             .unwrap_or_else(|| self.next_native_id(&task.name));
+        self.native.ids.insert(id.as_str().into());
         let info = task_info(&id, &task, &resources);
         let (stored, token) =
             match self.place_native(framework, &task.role, &resources, task.port_count) {
                 Ok((agent, taken)) => {
-                    let stored = self.stored(&info, &task, Some(agent));
+                    let mut stored = self.stored(&info, &task, Some(agent));
+                    stored.taken = taken.to_proto();
                     let token = self.persist(vec![put(NATIVE, &id, &stored)], effects);
                     self.launch_native(framework, agent, &task.role, info, taken, token, effects);
                     (stored, token)
@@ -192,7 +194,7 @@ impl Master {
         let Some(task) = self.task(key).cloned() else {
             return;
         };
-        if Some(task.framework) == self.native.framework {
+        if Some(task.framework) == self.native.framework && self.native.ids.remove(&task.id) {
             self.native_specs.remove(&task.id);
             self.persist(vec![delete(NATIVE, &task.id)], effects);
         }
@@ -205,6 +207,7 @@ impl Master {
         effects: &mut Effects,
     ) -> Result<(), String> {
         let framework = self.native_framework(effects);
+        self.native.ids.insert(id.as_str().into());
         self.note_native_role(&stored.role);
         let mut resources =
             Resources::from_proto(&stored.task.resources).map_err(|error| error.to_string())?;
@@ -220,6 +223,7 @@ impl Master {
         };
         if self.agent(agent).state == AgentState::Gone {
             // It ended with its agent; the master that knew went down before the task left the store.
+            self.native.ids.remove(id.as_str());
             self.persist(vec![delete(NATIVE, &id)], effects);
             return Ok(());
         }
@@ -274,6 +278,7 @@ impl Master {
             });
         if let (Some((arrival, slot)), None) = (pending, framework_id) {
             self.end_pending(arrival, slot, effects);
+            self.native.ids.remove(task_id);
             let token = self.persist(vec![delete(NATIVE, task_id)], effects);
             effects.list.push(Effect::Reply {
                 request,

@@ -46,6 +46,8 @@ impl World {
             self.kill_all(framework);
         }
         self.users_calm_down();
+        self.pass(100);
+        self.declare_lost_agents_gone();
         self.settle(|world| world.unsettled().or_else(|| world.unsettled_objects()));
         if self.broken.is_none() && self.settings.users == Users::Crons {
             let checked = self.check_fire_times();

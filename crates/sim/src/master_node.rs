@@ -127,10 +127,20 @@ impl World {
         }
         self.summary.events += 1;
         if let Err(broken) = core.check_invariants() {
-            let tasks: Vec<String> = core.records().tasks.iter().map(|(_, task)| {
-                format!("{} {:?} {:?} on {:?} with {}", task.id, task.state, task.list, task.agent, task.resources)
-            }).collect();
-            for task in tasks { self.note(|| task); }
+            let tasks: Vec<String> = core
+                .records()
+                .tasks
+                .iter()
+                .map(|(_, task)| {
+                    format!(
+                        "{} {:?} {:?} on {:?} with {}",
+                        task.id, task.state, task.list, task.agent, task.resources
+                    )
+                })
+                .collect();
+            for task in tasks {
+                self.note(|| task);
+            }
             self.fail(format!("master: {broken}\nafter {told:?}"));
             return;
         }

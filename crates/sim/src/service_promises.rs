@@ -4,33 +4,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mezz_core::event::Event;
 use mezz_spec::Spec;
 use mezz_spec::service::{Replicas, Rolling, Service, Strategy};
 use mezz_workload::key::ObjectKey;
 use mezz_workload::records::{Ending, InstanceRecord, Owner, Phase, Records};
 
-/// Whether instances may have been ended because somebody named them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    No,
-    ForTheseEnds,
-}
-
-pub(crate) fn check(before: &Records, after: &Records, asked: Asked) -> Result<(), String> {
-    let (started, ended) = acts(before, after);
+/// `event` is what happened: an instance that it speaks of may have stopped serving before it was ended, or somebody
+/// asked for the end of just that one.
+pub(crate) fn check(before: &Records, after: &Records, event: &Event) -> Result<(), String> {
+    let (started, ended) = acts(before, after, event);
     for object in started {
         check_cap(after, object)?;
     }
     for object in ended {
-        if asked == Asked::No {
-            check_floor(after, object)?;
-        }
+        check_floor(after, object)?;
     }
     Ok(())
 }
 
 /// Services of which something was started, and those of which something that served was ended for us.
-fn acts(before: &Records, after: &Records) -> (BTreeSet<ObjectKey>, BTreeSet<ObjectKey>) {
+fn acts(
+    before: &Records,
+    after: &Records,
+    event: &Event,
+) -> (BTreeSet<ObjectKey>, BTreeSet<ObjectKey>) {
     let (mut started, mut ended) = (BTreeSet::new(), BTreeSet::new());
     for (slot, record) in after.instances.iter() {
         if !matches!(record.owner, Owner::Service { .. }) {
@@ -41,8 +39,12 @@ fn acts(before: &Records, after: &Records) -> (BTreeSet<ObjectKey>, BTreeSet<Obj
             None => drop(started.insert(record.object)),
             Some(known) => {
                 let is_ours = matches!(record.ending, Some(Ending::Replaced | Ending::ScaledDown));
-                if known.ending.is_none() && is_ours && serves(known) {
-                    ended.insert(record.object);
+                let served = known.ending.is_none() && serves(known);
+                if served && is_ours && record.phase != Phase::Unreachable {
+                    let is_about = || format!("{event:?}").contains(&*record.id);
+                    if !ended.contains(&record.object) && !is_about() {
+                        ended.insert(record.object);
+                    }
                 }
             }
         }

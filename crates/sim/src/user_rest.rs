@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use mezz_core::records::TaskList;
+use mezz_core::event::OperatorAction;
+use mezz_core::records::{AgentState, TaskList};
 use mezz_spec::service::Replicas;
 use mezz_spec::{Kind, Spec};
 use mezz_workload::call::Call;
@@ -30,6 +31,22 @@ impl World {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Agents as which no machine comes back: what waits for them would wait for ever.
+    pub(crate) fn declare_lost_agents_gone(&mut self) {
+        let Some(core) = &self.master.core else {
+            return;
+        };
+        let agents = core.records().agents.iter();
+        let lost: Vec<String> = agents
+            .filter(|(_, agent)| agent.state == AgentState::Unreachable)
+            .map(|(_, agent)| agent.id.to_string())
+            .collect();
+        for agent_id in lost {
+            self.gone_agents.insert(agent_id.clone());
+            self.operator(OperatorAction::MarkAgentGone { agent_id });
         }
     }
 

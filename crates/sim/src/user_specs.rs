@@ -1,6 +1,5 @@
 //! The specs that users of the simulation write.
 
-use mezz_core::event::Event;
 use serde_json::{Value, json};
 
 use crate::processes::SERVICE_PROGRAM;
@@ -175,10 +174,4 @@ fn dag(rng: &mut Rng) -> Value {
         },
         "history": { "succeeded": 2, "failed": 2 },
     })
-}
-
-/// Whether somebody asked for the end of these very instances, whatever that means for the rest.
-pub(crate) fn asks_for_ends(event: &Event) -> bool {
-    matches!(event, Event::Work { call, .. }
-        if matches!(**call, mezz_workload::call::Call::KillInstances { .. }))
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::network::SECOND;
 use crate::schedule::Occurrence;
-use crate::service_promises::{self, Asked};
+use crate::service_promises;
 use crate::user_specs;
 use crate::world::{Weather, World};
 
@@ -111,20 +111,17 @@ impl World {
         let Some(core) = &self.master.core else {
             return;
         };
-        let asked = if user_specs::asks_for_ends(event) {
-            Asked::ForTheseEnds
-        } else {
-            Asked::No
-        };
         let is_first = matches!(event, Event::Elected(_));
         let outcome = if is_first {
             Ok(())
         } else {
-            service_promises::check(before, &core.records().work, asked)
+            service_promises::check(before, &core.records().work, event)
         };
         let outcome = outcome.and_then(|()| no_early_kills(core, effects));
         if let Err(broken) = outcome {
-            self.fail(format!("{broken}\nafter {event:?}"));
+            let event = format!("{event:?}");
+            let event: String = event.chars().take(300).collect();
+            self.fail(format!("{broken}\nafter {event}"));
         }
     }
 

@@ -115,7 +115,6 @@ impl Workloads {
                 self.agents.remove(&id);
                 let status = bare(TaskState::TaskGone, "its agent is gone");
                 self.tell_all_on(&id, &status, effects);
-                self.forget_expunged_on(&id, effects);
                 service::on_agents(self);
             }
         }
