@@ -45,6 +45,7 @@ impl World {
         for framework in 0..self.frameworks.len() {
             self.kill_all(framework);
         }
+        self.kill_all_native();
         self.users_calm_down();
         self.pass(100);
         self.declare_lost_agents_gone();

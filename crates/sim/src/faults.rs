@@ -204,9 +204,24 @@ impl World {
         });
     }
 
+    /// Ends all native tasks, to make room.
+    pub(crate) fn kill_all_native(&mut self) {
+        for task_id in self.native_tasks() {
+            self.kill_native_task(task_id);
+        }
+    }
+
     pub(crate) fn kill_native(&mut self) {
+        let ids = self.native_tasks();
+        if !ids.is_empty() {
+            let task_id = ids[self.rng.index(ids.len())].clone();
+            self.kill_native_task(task_id);
+        }
+    }
+
+    fn native_tasks(&self) -> Vec<String> {
         let Some(core) = &self.master.core else {
-            return;
+            return Vec::new();
         };
         let pending = core
             .records()
@@ -218,14 +233,13 @@ impl World {
             .tasks
             .iter()
             .map(|(_, task)| task.id.to_string());
-        let ids: Vec<String> = pending
+        pending
             .chain(placed)
             .filter(|id| id.starts_with("native-"))
-            .collect();
-        if ids.is_empty() {
-            return;
-        }
-        let task_id = ids[self.rng.index(ids.len())].clone();
+            .collect()
+    }
+
+    fn kill_native_task(&mut self, task_id: String) {
         self.note(|| format!("operator kills {task_id}"));
         let request = self.request();
         let call = NativeCall::Kill {

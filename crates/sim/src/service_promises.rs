@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mezz_core::Master;
 use mezz_core::event::Event;
 use mezz_spec::Spec;
 use mezz_spec::service::{Replicas, Rolling, Service, Strategy};
@@ -12,10 +13,16 @@ use mezz_workload::records::{Ending, InstanceRecord, Owner, Phase, Records};
 
 /// `event` is what happened: an instance that it speaks of may have stopped serving before it was ended, or somebody
 /// asked for the end of just that one.
-pub(crate) fn check(before: &Records, after: &Records, event: &Event) -> Result<(), String> {
+pub(crate) fn check(before: &Records, core: &Master, event: &Event) -> Result<(), String> {
+    let after = &core.records().work;
     let (started, ended) = acts(before, after, event);
+    let over = if started.is_empty() {
+        BTreeSet::new()
+    } else {
+        ended_tasks(core)
+    };
     for object in started {
-        check_cap(after, object)?;
+        check_cap(after, object, &over)?;
     }
     for object in ended {
         check_floor(after, object)?;
@@ -92,12 +99,20 @@ fn leeway(service: &Service, wanted: u32) -> (u32, u32) {
     }
 }
 
-fn check_cap(records: &Records, object: ObjectKey) -> Result<(), String> {
+/// Tasks that have ended, of which their last status has yet to be told.
+fn ended_tasks(core: &Master) -> BTreeSet<&str> {
+    let tasks = core.records().tasks.iter().map(|(_, task)| task);
+    let ended = tasks.filter(|task| mezz_core::is_terminal(task.state));
+    ended.map(|task| &*task.id).collect()
+}
+
+fn check_cap(records: &Records, object: ObjectKey, over: &BTreeSet<&str>) -> Result<(), String> {
     let Some((name, service, is_rolling)) = service(records, object) else {
         return Ok(());
     };
     let there = instances(records, object)
-        .filter(|one| one.phase != Phase::Unreachable && one.ending != Some(Ending::Expunged));
+        .filter(|one| one.phase != Phase::Unreachable && one.ending != Some(Ending::Expunged))
+        .filter(|one| !over.contains(&*one.id));
     let Replicas::Count(wanted) = service.replicas else {
         return one_on_each(name, there);
     };

@@ -175,7 +175,8 @@ impl Workloads {
     fn tell_to_end(&mut self, key: InstanceKey, effects: &mut Effects) {
         let terms = self.kill_terms(key);
         let now = self.wall();
-        let Some(instance) = self.instance_mut(key) else {
+        let reached = self.instance_mut(key);
+        let Some(instance) = reached.filter(|one| one.phase != Phase::Unreachable) else {
             return;
         };
         instance.phase = Phase::Stopping;
