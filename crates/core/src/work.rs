@@ -182,6 +182,11 @@ impl Master {
         }
     }
 
+    /// Keeps an agent that was forgotten until the event is done.
+    pub(crate) fn tell_of_loss(&mut self, agent: AgentKey) {
+        self.work.agents.push(agent);
+    }
+
     /// Tells the controllers what became of an agent.
     fn tell_of_agent(&mut self, agent: AgentKey, effects: &mut Effects) {
         let id = Arc::clone(&self.agent(agent).id);

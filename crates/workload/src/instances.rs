@@ -8,6 +8,7 @@ pub(crate) mod ports;
 pub(crate) mod rules;
 pub(crate) mod statuses;
 pub(crate) mod stored;
+pub(crate) mod strays;
 pub(crate) mod task;
 
 use std::collections::BTreeMap;

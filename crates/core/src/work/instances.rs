@@ -161,6 +161,8 @@ impl Master {
         let key = self.insert_task(framework, agent, &role, new, Arc::new(resources), effects);
         if unreachable {
             self.list_unreachable(key, framework, agent);
+            // Nobody has told this master's controllers of the loss.
+            self.touch_reported(key);
         } else {
             self.count_instance(key);
         }
@@ -223,6 +225,9 @@ impl Master {
 
     /// Keeps a status of one of the built-in framework's tasks until the event is done.
     pub(crate) fn touch_work(&mut self, status: &v1::TaskStatus) {
+        if self.native.ids.contains(status.task_id.value.as_str()) {
+            return;
+        }
         let instance = status.task_id.value.as_str().into();
         let status = told(status);
         self.work.touched.push(Event::Status { instance, status });

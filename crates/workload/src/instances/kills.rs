@@ -1,6 +1,7 @@
 //! Ends of instances: shown as draining first, then told to end, and never too many at a time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mezz_state::time::{SECOND_NS, Wall};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,17 @@ impl Default for KillLimits {
 /// A kill that was told is told again when nothing has come of it so long after its grace.
 const REPEAT_NS: u64 = 10 * SECOND_NS;
 
+/// What is to be told to end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Doomed {
+    Instance(InstanceKey),
+    /// A task that nobody here knows.
+    Stray(Arc<str>),
+}
+
+/// How long a task that nobody knows may take to end.
+const STRAY_GRACE_NS: u64 = 3 * SECOND_NS;
+
 /// How an instance is ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct KillTerms {
@@ -45,8 +57,8 @@ pub(crate) struct KillTerms {
 pub(crate) struct Kills {
     limits: KillLimits,
     /// By arrival.
-    queue: BTreeMap<u64, InstanceKey>,
-    arrivals: BTreeMap<InstanceKey, u64>,
+    queue: BTreeMap<u64, Doomed>,
+    arrivals: BTreeMap<Doomed, u64>,
     next_arrival: u64,
     /// What has been used up of the burst, in nanoseconds of refilling.
     used_ns: u64,
@@ -59,21 +71,21 @@ impl Kills {
         SECOND_NS / u64::from(self.limits.per_second.max(1))
     }
 
-    fn push(&mut self, key: InstanceKey) {
-        if !self.arrivals.contains_key(&key) {
-            self.arrivals.insert(key, self.next_arrival);
-            self.queue.insert(self.next_arrival, key);
+    fn push(&mut self, doomed: Doomed) {
+        if !self.arrivals.contains_key(&doomed) {
+            self.arrivals.insert(doomed.clone(), self.next_arrival);
+            self.queue.insert(self.next_arrival, doomed);
             self.next_arrival += 1;
         }
     }
 
     /// Whether the instance waits because too many end already.
     pub(crate) fn holds(&self, key: InstanceKey) -> bool {
-        self.arrivals.contains_key(&key)
+        self.arrivals.contains_key(&Doomed::Instance(key))
     }
 
-    fn remove(&mut self, key: InstanceKey) {
-        if let Some(arrival) = self.arrivals.remove(&key) {
+    pub(crate) fn remove(&mut self, doomed: &Doomed) {
+        if let Some(arrival) = self.arrivals.remove(doomed) {
             self.queue.remove(&arrival);
         }
     }
@@ -120,7 +132,7 @@ impl Workloads {
             }
             _ => {
                 instance.phase = Phase::Draining;
-                self.queue_kill(key, effects);
+                self.queue_kill(Doomed::Instance(key), effects);
             }
         }
         self.note_instance(key);
@@ -128,8 +140,8 @@ impl Workloads {
         service::recount(self, key);
     }
 
-    pub(crate) fn queue_kill(&mut self, key: InstanceKey, effects: &mut Effects) {
-        self.kills.push(key);
+    pub(crate) fn queue_kill(&mut self, doomed: Doomed, effects: &mut Effects) {
+        self.kills.push(doomed);
         self.release_kills(effects);
     }
 
@@ -140,7 +152,7 @@ impl Workloads {
             return;
         }
         self.kills.is_armed = false;
-        while let Some(key) = self.kills.queue.values().next().copied() {
+        while let Some(doomed) = self.kills.queue.values().next().cloned() {
             if !self.kills.take(now) {
                 self.kills.is_armed = true;
                 return effects.push(Effect::SetTimer {
@@ -148,15 +160,23 @@ impl Workloads {
                     at: Wall(now.0 + self.kills.cost_ns()),
                 });
             }
-            self.kills.remove(key);
-            self.tell_to_end(key, effects);
+            self.kills.remove(&doomed);
+            match doomed {
+                Doomed::Instance(key) => self.tell_to_end(key, effects),
+                Doomed::Stray(id) => effects.push(Effect::Kill {
+                    instance: (*id).into(),
+                    grace_period_ns: STRAY_GRACE_NS,
+                    pre_stop: None,
+                }),
+            }
         }
     }
 
     fn tell_to_end(&mut self, key: InstanceKey, effects: &mut Effects) {
         let terms = self.kill_terms(key);
         let now = self.wall();
-        let Some(instance) = self.instance_mut(key) else {
+        let reached = self.instance_mut(key);
+        let Some(instance) = reached.filter(|one| one.phase != Phase::Unreachable) else {
             return;
         };
         instance.phase = Phase::Stopping;
@@ -181,7 +201,7 @@ impl Workloads {
     pub(crate) fn on_instance_timer(&mut self, key: InstanceKey, effects: &mut Effects) {
         let phase = self.instance(key).map(|instance| instance.phase);
         if matches!(phase, Some(Phase::Draining | Phase::Stopping)) {
-            self.queue_kill(key, effects);
+            self.queue_kill(Doomed::Instance(key), effects);
         }
     }
 
@@ -189,12 +209,12 @@ impl Workloads {
     pub(crate) fn resume_ending(&mut self, key: InstanceKey, effects: &mut Effects) {
         if let Some(instance) = self.instance_mut(key) {
             instance.phase = Phase::Draining;
-            self.queue_kill(key, effects);
+            self.queue_kill(Doomed::Instance(key), effects);
         }
     }
 
     pub(crate) fn forget_kill(&mut self, record: &InstanceRecord, effects: &mut Effects) {
-        self.kills.remove(record.key);
+        self.kills.remove(&Doomed::Instance(record.key));
         if record.ending.is_some() {
             effects.push(Effect::CancelTimer(TimerKey::Instance(record.key)));
         }

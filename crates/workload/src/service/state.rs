@@ -23,8 +23,6 @@ pub(crate) struct Services {
     pub(crate) waiting: BTreeSet<ObjectKey>,
     /// Goes up when rules of placement may have come to mean something else.
     pub(crate) rules_version: u64,
-    /// Instances that were given up while their agent could not be reached: ended should they come back.
-    pub(crate) expunged: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// One service.
