@@ -246,19 +246,29 @@ impl Master {
         after: Option<Token>,
         effects: &mut Effects,
     ) -> bool {
-        let Some(stream) = self.stream_of(framework) else {
+        let Some(stream) = self.count_event(framework, event.r#type()) else {
             return false;
         };
-        let metrics = &mut self.framework_mut(framework).metrics;
-        if let Some(count) = metrics.events.get_mut(event.r#type() as usize) {
-            *count += 1;
-        }
         effects.list.push(Effect::ToFramework {
             stream,
             event: Box::new(event),
             after,
         });
         true
+    }
+
+    /// Counts an event that goes to a framework and tells its stream, if it is connected.
+    pub(crate) fn count_event(
+        &mut self,
+        framework: FrameworkKey,
+        kind: v1::scheduler::event::Type,
+    ) -> Option<StreamKey> {
+        let stream = self.stream_of(framework)?;
+        let metrics = &mut self.framework_mut(framework).metrics;
+        if let Some(count) = metrics.events.get_mut(kind as usize) {
+            *count += 1;
+        }
+        Some(stream)
     }
 
     pub(crate) fn stream_of(&self, framework: FrameworkKey) -> Option<StreamKey> {

@@ -250,7 +250,9 @@ impl CoreThread {
             }
             Effect::Fact { .. } | Effect::StepDown(_) => return self.internal(effect),
             Effect::Reply { request, after, .. } => (Destination::Request(*request), *after),
-            Effect::ToFramework { stream, after, .. } => (Destination::Stream(*stream), *after),
+            Effect::ToFramework { stream, after, .. } | Effect::Offers { stream, after, .. } => {
+                (Destination::Stream(*stream), *after)
+            }
             Effect::CloseStream(stream) => (Destination::Stream(*stream), None),
             Effect::ToAgent { session, after, .. } | Effect::CloseSession { session, after } => {
                 (Destination::Session(*session), *after)
@@ -289,6 +291,7 @@ impl CoreThread {
         match effect {
             Effect::Reply { request, reply, .. } => self.reply(request, reply),
             Effect::ToFramework { stream, event, .. } => self.send_event(stream, &event),
+            Effect::Offers { stream, event, .. } => self.send_offers(stream, event),
             Effect::CloseStream(stream) => {
                 if let Some(open) = self.streams.remove(&stream) {
                     self.open_streams.remove(&open.id);
@@ -323,6 +326,16 @@ impl CoreThread {
         }
         if let Err(error) = open.send(event) {
             tracing::warn!(stream = stream.0, %error, "a scheduler stream lost an event");
+        }
+    }
+
+    fn send_offers(&mut self, stream: StreamKey, event: bytes::Bytes) {
+        let Some(open) = self.streams.get(&stream) else {
+            return;
+        };
+        crash_point("master.before_event");
+        if let Err(error) = open.send_encoded::<v1::scheduler::Event>(event) {
+            tracing::warn!(stream = stream.0, %error, "a scheduler stream lost offers");
         }
     }
 

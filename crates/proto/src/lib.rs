@@ -9,6 +9,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/protos.rs"));
 }
 mod encoded;
+pub mod fields;
 pub mod json;
 pub mod recordio;
 pub mod wire;
