@@ -11,6 +11,7 @@ mod generated {
 mod encoded;
 pub mod json;
 pub mod recordio;
+mod secret_value;
 pub mod wire;
 
 pub use generated::google::protobuf as well_known;

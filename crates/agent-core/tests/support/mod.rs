@@ -264,6 +264,7 @@ impl Bench {
             RunTask {
                 launch_token: self.token,
                 task,
+                instance: None,
             }
         });
         let tasks = tasks.collect();

@@ -135,7 +135,6 @@ impl Workloads {
             _ => effects.push(Effect::Kill {
                 instance: id.into(),
                 grace_period_ns: 0,
-                pre_stop: None,
             }),
         }
     }
