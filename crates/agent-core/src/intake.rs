@@ -9,8 +9,8 @@ use crate::status::NewStatus;
 use crate::support::{unsupported_in_executor, unsupported_in_task};
 use crate::tokens::LaunchToken;
 use mezz_proto::agent_protocol::{RunTask, RunTasks};
-use mezz_proto::v1::task_status::Reason;
 use mezz_proto::v1::TaskState;
+use mezz_proto::v1::task_status::Reason;
 use std::sync::Arc;
 
 impl AgentCore {
@@ -207,11 +207,18 @@ impl AgentCore {
             self.refuse_task(turn, framework, launch_token, wanted, status);
             return;
         }
-        let executor =
-            existing.unwrap_or_else(|| self.add_custom_executor(turn, framework, id, executor_info));
+        let executor = existing
+            .unwrap_or_else(|| self.add_custom_executor(turn, framework, id, executor_info));
         let entry = self.executors.get(executor).expect("found or just added");
         let launch = (ExecutorKind::Custom, entry.launch_id, entry.container_id);
-        let task = self.add_task(turn, framework, Some(executor), launch_token, wanted, launch);
+        let task = self.add_task(
+            turn,
+            framework,
+            Some(executor),
+            launch_token,
+            wanted,
+            launch,
+        );
         self.executors
             .get_mut(executor)
             .expect("just seen")

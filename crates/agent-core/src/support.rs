@@ -22,7 +22,12 @@ pub(crate) fn unsupported_in_task(
         } => "command",
         _ => {
             let secrets = terms.map_or(Secrets::Unknown, |_| Secrets::Resolved);
-            return unsupported_parts("", task.command.as_ref(), task.container.as_deref(), secrets);
+            return unsupported_parts(
+                "",
+                task.command.as_ref(),
+                task.container.as_deref(),
+                secrets,
+            );
         }
     };
     Some(field.to_owned())

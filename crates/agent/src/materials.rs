@@ -8,9 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown,
-};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use mezz_agent_core::{Launch, LaunchId, Materials};
@@ -33,7 +31,9 @@ const FILES: &str = "files";
 pub(crate) enum MaterialError {
     #[error("the master gave no value for the key '{key}' of secret {name}")]
     NoValue { name: String, key: String },
-    #[error("the variable {variable} cannot hold key '{key}' of secret {name}: it is not UTF-8, or has NUL in it")]
+    #[error(
+        "the variable {variable} cannot hold key '{key}' of secret {name}: it is not UTF-8, or has NUL in it"
+    )]
     NoText {
         variable: String,
         name: String,
@@ -55,7 +55,10 @@ pub(crate) struct MaterialStore {
 /// The folder for agents that outlive their process: in memory, if that can be had.
 pub(crate) fn lasting_folder(scope: &str, work_dir: &Path) -> PathBuf {
     let in_memory = rustix::fs::statfs(MEMORY).is_ok_and(|found| {
-        #[allow(clippy::unnecessary_cast, reason = "its type differs between platforms")]
+        #[allow(
+            clippy::unnecessary_cast,
+            reason = "its type differs between platforms"
+        )]
         let kind = found.f_type as i64;
         kind == TMPFS_MAGIC
     });
@@ -170,7 +173,9 @@ impl MaterialStore {
         for (number, file) in files.into_iter().enumerate() {
             let failed = at(&file.path);
             match (&file.content, &file.secret) {
-                (Some(text), _) => write_config(&opened, &file.path, text, owner).map_err(failed)?,
+                (Some(text), _) => {
+                    write_config(&opened, &file.path, text, owner).map_err(failed)?;
+                }
                 (None, Some(wanted)) => {
                     let value = self.value(launch_id, wanted)?;
                     let target = self
@@ -212,6 +217,10 @@ impl MaterialStore {
     pub(crate) fn forget(&mut self, launch_id: LaunchId) {
         if self.held.remove(&launch_id).is_some() {
             remove(&self.folder_of(launch_id));
+            if self.held.is_empty() {
+                // It may be in memory that all share: nothing is left there of an agent that needs nothing.
+                let _ = fs::remove_dir(&self.folder);
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ mod replies;
 mod routes;
 mod scheduler_api;
 mod scheduler_stream;
+mod secrets;
 mod shared;
 mod start;
 mod task_wire;
@@ -39,6 +40,7 @@ mod writes;
 
 pub use options::{LoggingControl, MasterOptions, VERSION};
 pub use recorder::{RECORDER_FOLDER, RecorderOptions, segments as recorded_segments};
+pub use secrets::{SecretKey, SecretKeyError};
 pub use start::{MasterEnd, MasterError, MasterHandle, run};
 
 /// Every crash point of this crate; a test visits each.

@@ -45,9 +45,10 @@ impl AgentCore {
             terms.is_some_and(|terms| terms.exact_statuses())
         });
         let only = http.map_or(&[][..], |http| &http.statuses);
-        let verdict = checks
-            .health
-            .judge(found.is_healthy(only), grace, check.consecutive_failures());
+        let verdict =
+            checks
+                .health
+                .judge(found.is_healthy(only), grace, check.consecutive_failures());
         let executor = entry.executor;
         if checks.health != before {
             self.record_checks(turn, task);

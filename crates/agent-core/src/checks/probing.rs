@@ -154,7 +154,12 @@ impl AgentCore {
     }
 
     /// A command in the task's sandbox, as the task's user, in its environment; it ends with the daemon.
-    pub(crate) fn probe_launch(&self, task: TaskKey, id: ProbeId, command: &CommandInfo) -> Option<Launch> {
+    pub(crate) fn probe_launch(
+        &self,
+        task: TaskKey,
+        id: ProbeId,
+        command: &CommandInfo,
+    ) -> Option<Launch> {
         let entry = self.tasks.get(task)?;
         let executor = entry.executor?;
         let running = self.executors.get(executor)?;

@@ -35,6 +35,7 @@ impl Workloads {
             put(name, value.clone());
         }
         put_ports(plan, &mut put);
+        put_log_limits(plan.container, &mut put);
         for (name, value) in &plan.container.env {
             let variable = match value {
                 EnvValue::Text(text) => plain(name, text.clone()),
@@ -140,6 +141,19 @@ fn put_ports(plan: &TaskPlan<'_>, put: &mut impl FnMut(&str, String)) {
             })
             .collect();
         put(&format!("PORT_{name}"), number.clone());
+    }
+}
+
+/// What of its output an agent keeps, in Mesos's words: the file that is written to and one older, each half of all.
+fn put_log_limits(container: &Container, put: &mut impl FnMut(&str, String)) {
+    let Some(size) = container.logs.as_ref().and_then(|logs| logs.max_size) else {
+        return;
+    };
+    for stream in ["STDOUT", "STDERR"] {
+        let half = format!("{}B", size.0 / 2);
+        put(&format!("CONTAINER_LOGGER_MAX_{stream}_SIZE"), half);
+        let kept = "rotate 1".to_owned();
+        put(&format!("CONTAINER_LOGGER_LOGROTATE_{stream}_OPTIONS"), kept);
     }
 }
 

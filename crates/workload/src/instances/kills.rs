@@ -34,6 +34,7 @@ const REPEAT_NS: u64 = 10 * SECOND_NS;
 
 /// How an instance is ended.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "units stand last")]
 pub(crate) struct KillTerms {
     pub(crate) drain_ns: u64,
     pub(crate) grace_ns: u64,

@@ -92,7 +92,9 @@ impl Workloads {
                 command: command_info(&own.command),
                 timeout_ns: own.timeout.nanoseconds(),
             }),
-            exact_statuses: http.is_some_and(|http| !http.statuses.is_empty()).then_some(true),
+            exact_statuses: http
+                .is_some_and(|http| !http.statuses.is_empty())
+                .then_some(true),
         };
         let has_secrets = container
             .env
