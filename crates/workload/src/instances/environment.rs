@@ -153,7 +153,10 @@ fn put_log_limits(container: &Container, put: &mut impl FnMut(&str, String)) {
         let half = format!("{}B", size.0 / 2);
         put(&format!("CONTAINER_LOGGER_MAX_{stream}_SIZE"), half);
         let kept = "rotate 1".to_owned();
-        put(&format!("CONTAINER_LOGGER_LOGROTATE_{stream}_OPTIONS"), kept);
+        put(
+            &format!("CONTAINER_LOGGER_LOGROTATE_{stream}_OPTIONS"),
+            kept,
+        );
     }
 }
 
