@@ -87,7 +87,9 @@ pub(super) fn digest(salt: &[u8], values: &[SecretValue]) -> String {
     }
     let tag = context.sign();
     let shown = tag.as_ref().iter().take(DIGEST_BYTES);
-    shown.map(|byte| format!("{byte:02x}")).collect()
+    let digits = shown.flat_map(|byte| [byte >> 4, byte & 15]);
+    let digit = |digit| char::from_digit(u32::from(digit), 16).expect("four bits are one digit");
+    digits.map(digit).collect()
 }
 
 /// As it is stored; `name` is bound to it.
