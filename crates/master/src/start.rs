@@ -118,6 +118,7 @@ fn start_core(shared: &Arc<Shared>) -> Result<watch::Receiver<Option<MasterEnd>>
         hub: shared.hub.clone(),
         open_streams: shared.open_streams.clone(),
         timings: shared.timings.clone(),
+        secrets: shared.secrets.clone(),
     });
     std::thread::Builder::new()
         .name("master-core".into())
@@ -198,11 +199,15 @@ async fn lead(shared: &Shared, leadership: Leadership) -> Result<(), String> {
     shared.set_leader(Leader::Me);
     let store = shared.options.backend.store.clone();
     let began = std::time::Instant::now();
-    let entries = tokio::task::spawn_blocking(move || store.scan(""))
+    let mut entries = tokio::task::spawn_blocking(move || store.scan(""))
         .await
         .map_err(|error| format!("the store cannot be read: {error}"))?
         .map_err(|error| format!("the store cannot be read: {error}"))?;
     shared.registrar.fetched(&entries, began.elapsed());
+    shared
+        .secrets
+        .lead(leadership.epoch(), &mut entries)
+        .map_err(|error| error.to_string())?;
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
     let elected = Elected {
         epoch: leadership.epoch().0,

@@ -48,6 +48,11 @@ pub(crate) const MASTER: &[FlagSpec] = &[
     )
     .default("128MB"),
     FlagSpec::built(
+        "secret_key_file",
+        Kind::Path,
+        "File with a key of 32 bytes, or 64 hexadecimal digits, that values of secrets are encrypted with in --work-dir",
+    ),
+    FlagSpec::built(
         "offer_timeout",
         DURATION,
         "An offer that is not answered within this time is rescinded",

@@ -56,6 +56,8 @@ pub(crate) struct MasterSettings {
     pub(crate) max_operator_event_stream_subscribers: usize,
     /// What the flight recorder may keep; 0: nothing.
     pub(crate) recorder_bytes: u64,
+    /// Where the key is that values of secrets are encrypted with.
+    pub(crate) secret_key_file: Option<PathBuf>,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -128,6 +130,7 @@ impl MasterSettings {
                 "max_operator_event_stream_subscribers",
             ),
             recorder_bytes: size(flags, "recorder_size"),
+            secret_key_file: path(flags, "secret_key_file"),
             work_dir,
             effective_flags,
         })

@@ -11,6 +11,8 @@ use crate::template::{
 };
 
 const MAX_PORTS: usize = 100;
+/// Files shrink by whole blocks, and there are two of them.
+const LEAST_LOG_BYTES: u64 = 8 << 10;
 /// What the agent fetches; the check of a scheme is the same as there.
 const SCHEMES: [&str; 3] = ["http", "https", "file"];
 
@@ -95,12 +97,12 @@ fn container(container: &Container, path: &str, out: &mut Faults) {
         positive(stop.timeout, &below(&path, "timeout"), out);
     }
     let size = container.logs.as_ref().and_then(|logs| logs.max_size);
-    if size.is_some_and(|size| size.0 == 0) {
+    if size.is_some_and(|size| size.0 < LEAST_LOG_BYTES) {
         let path = format!("{path}/logs/max_size");
         out.tell(
             path,
-            "the size must be more than 0",
-            "leave it out to keep all output",
+            "an agent cannot keep less than 8KiB of a stream",
+            "write 8KiB or more, or leave it out to keep what the agent's flags say",
         );
     }
 }
