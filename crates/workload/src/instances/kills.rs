@@ -168,7 +168,6 @@ impl Workloads {
                 Doomed::Stray(id) => effects.push(Effect::Kill {
                     instance: (*id).into(),
                     grace_period_ns: STRAY_GRACE_NS,
-                    pre_stop: None,
                 }),
             }
         }
