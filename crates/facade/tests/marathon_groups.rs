@@ -1,4 +1,5 @@
 //! Groups, deployments, queue and events of Marathon as clients see them, over a view of our making.
+#![allow(clippy::unwrap_used)]
 
 mod views;
 
