@@ -52,6 +52,7 @@ pub struct MasterHandle {
     server: ServerHandle,
     ended: watch::Receiver<Option<MasterEnd>>,
     campaign: tokio::task::JoinHandle<()>,
+    metering: tokio::task::JoinHandle<()>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -87,12 +88,14 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
     let server = serve(listener, Arc::new(Api::new(shared.clone())), server_options)
         .map_err(|source| MasterError::Listen { address, source })?;
     let campaign = tokio::spawn(campaign(shared.clone()));
+    let metering = tokio::spawn(crate::metering::run(shared.clone()));
     Ok(MasterHandle {
         address,
         shared,
         server,
         ended,
         campaign,
+        metering,
     })
 }
 
@@ -257,6 +260,7 @@ impl MasterHandle {
     /// Stops it: no more requests, open ones end, streams are closed.
     pub async fn shutdown(self) -> MasterEnd {
         self.campaign.abort();
+        self.metering.abort();
         self.shared.inbox.push(Input::Stop);
         let end = self.ended().await;
         self.server.stop().await;

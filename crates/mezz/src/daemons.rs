@@ -68,6 +68,7 @@ pub(crate) async fn start_master(
     let options = MasterOptions {
         config: config(&settings),
         recorder: recorder(&settings),
+        autoscale_interval: settings.autoscale_interval,
         secret_key: settings
             .secret_key_file
             .as_deref()
