@@ -15,6 +15,7 @@ mod indexes;
 mod json;
 mod leading;
 mod marathon;
+mod metering;
 mod metrics;
 mod native;
 mod open_streams;

@@ -45,6 +45,8 @@ pub struct MasterOptions {
     pub max_body_bytes: usize,
     /// The flight recorder, if there is one.
     pub recorder: Option<RecorderOptions>,
+    /// Between two measurements of services whose number of instances follows what they use.
+    pub autoscale_interval: Duration,
     /// What values of secrets are encrypted with in the store; without it they lie there as they are.
     pub secret_key: Option<SecretKey>,
     /// What SET_LOGGING_LEVEL and `/logging/toggle` do.
@@ -76,6 +78,7 @@ impl MasterOptions {
             max_operator_event_stream_subscribers: 1000,
             max_body_bytes: 64 << 20,
             recorder: None,
+            autoscale_interval: crate::metering::INTERVAL,
             secret_key: None,
             logging: None,
         }

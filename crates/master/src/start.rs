@@ -54,6 +54,7 @@ pub struct MasterHandle {
     facades: Vec<(Facade, ServerHandle)>,
     ended: watch::Receiver<Option<MasterEnd>>,
     campaign: tokio::task::JoinHandle<()>,
+    metering: tokio::task::JoinHandle<()>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -90,6 +91,7 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         .map_err(|source| MasterError::Listen { address, source })?;
     let facades = facades::listen(&shared, server_options).await?;
     let campaign = tokio::spawn(campaign(shared.clone()));
+    let metering = tokio::spawn(crate::metering::run(shared.clone()));
     Ok(MasterHandle {
         address,
         shared,
@@ -97,6 +99,7 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         facades,
         ended,
         campaign,
+        metering,
     })
 }
 
@@ -268,6 +271,7 @@ impl MasterHandle {
     /// Stops it: no more requests, open ones end, streams are closed.
     pub async fn shutdown(self) -> MasterEnd {
         self.campaign.abort();
+        self.metering.abort();
         self.shared.inbox.push(Input::Stop);
         let end = self.ended().await;
         self.server.stop().await;

@@ -69,6 +69,7 @@ pub(crate) async fn start_master(
         config: config(&settings),
         recorder: recorder(&settings),
         facades: settings.facades,
+        autoscale_interval: settings.autoscale_interval,
         secret_key: settings
             .secret_key_file
             .as_deref()

@@ -104,7 +104,7 @@ pub enum MetricSource {
     Memory,
     /// Requests in flight, as the instances' connections tell.
     RequestsInFlight,
-    /// A URL that answers a number, asked by the master.
+    /// A URL that answers a number for all instances together, such as the length of a queue; asked by the master.
     Url(String),
 }
 

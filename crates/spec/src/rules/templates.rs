@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Faults, counted, texts};
 use crate::fault::below;
-use crate::quantity::Span;
+use crate::quantity::{Size, Span};
 use crate::template::{
     Artifact, Check, Command, Container, EnvValue, Limit, MaterialFile, PortRef, Protocol,
     Resources, Template,
@@ -12,7 +12,7 @@ use crate::template::{
 
 const MAX_PORTS: usize = 100;
 /// Files shrink by whole blocks, and there are two of them.
-const LEAST_LOG_BYTES: u64 = 8 << 10;
+const LEAST_LOG: Size = Size(8);
 /// What the agent fetches; the check of a scheme is the same as there.
 const SCHEMES: [&str; 3] = ["http", "https", "file"];
 
@@ -97,7 +97,7 @@ fn container(container: &Container, path: &str, out: &mut Faults) {
         positive(stop.timeout, &below(&path, "timeout"), out);
     }
     let size = container.logs.as_ref().and_then(|logs| logs.max_size);
-    if size.is_some_and(|size| size.0 < LEAST_LOG_BYTES) {
+    if size.is_some_and(|size| size < LEAST_LOG) {
         let path = format!("{path}/logs/max_size");
         out.tell(
             path,

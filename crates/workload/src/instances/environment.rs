@@ -150,7 +150,7 @@ fn put_log_limits(container: &Container, put: &mut impl FnMut(&str, String)) {
         return;
     };
     for stream in ["STDOUT", "STDERR"] {
-        let half = format!("{}B", size.0 / 2);
+        let half = format!("{}KB", size.0 / 2);
         put(&format!("CONTAINER_LOGGER_MAX_{stream}_SIZE"), half);
         let kept = "rotate 1".to_owned();
         put(
