@@ -77,6 +77,8 @@ pub enum Reply {
     Explained(Vec<String>),
     /// What the controllers answered.
     Work(Box<mezz_workload::call::Reply>),
+    /// What an apply would do.
+    Planned(Box<mezz_workload::plan::Plan>),
     /// 400: the caller's mistake.
     BadRequest(String),
     /// 403: known, but not allowed now.

@@ -47,6 +47,12 @@ pub enum Event {
     PersistFailed(Token),
     /// This master leads now.
     Elected(Box<Elected>),
+    /// What would applying these objects do?
+    Plan {
+        request: RequestKey,
+        objects: Vec<mezz_spec::Object>,
+        conflict: mezz_workload::call::Conflict,
+    },
 }
 
 /// A framework asks for its stream.

@@ -97,6 +97,11 @@ impl Master {
             Event::Operator(call) => self.on_operator(*call, effects),
             Event::Native { request, call } => self.on_native(request, *call, effects),
             Event::Work { request, call } => self.on_work(request, *call, effects),
+            Event::Plan {
+                request,
+                objects,
+                conflict,
+            } => self.on_plan(request, objects, conflict, effects),
             Event::Explain { request, id } => self.on_explain(request, &id, effects),
             Event::Agent { session, body } => self.on_agent_body(session, *body, effects),
             Event::SessionClosed(session) => self.on_session_closed(session, effects),

@@ -3,6 +3,7 @@
 
 mod explain;
 mod instances;
+mod plan;
 mod timers;
 
 use std::collections::VecDeque;

@@ -8,9 +8,11 @@ use mezz_http::{Response, respond};
 pub(crate) fn response(reply: Reply) -> Response {
     match reply {
         Reply::Accepted => respond::accepted(),
-        Reply::Ok | Reply::TaskAccepted { .. } | Reply::Explained(_) | Reply::Work(_) => {
-            respond::ok()
-        }
+        Reply::Ok
+        | Reply::TaskAccepted { .. }
+        | Reply::Explained(_)
+        | Reply::Work(_)
+        | Reply::Planned(_) => respond::ok(),
         refused => {
             let (status, message) = refusal(refused);
             respond::text(status, message)
@@ -31,6 +33,7 @@ pub(crate) fn refusal(reply: Reply) -> (StatusCode, String) {
         | Reply::Ok
         | Reply::TaskAccepted { .. }
         | Reply::Explained(_)
-        | Reply::Work(_) => (StatusCode::OK, String::new()),
+        | Reply::Work(_)
+        | Reply::Planned(_) => (StatusCode::OK, String::new()),
     }
 }

@@ -7,8 +7,8 @@ use clap_complete::engine::ArgValueCandidates;
 
 use crate::complete;
 use crate::object_args::{
-    ApplyArgs, DeleteArgs, ExplainArgs, ExportArgs, GetArgs, InitArgs, PauseArgs, RollbackArgs,
-    RunsArgs, ScaleArgs, ServiceArgs, WaitArgs,
+    ApplyArgs, ConvertArgs, DeleteArgs, ExplainArgs, ExportArgs, GetArgs, InitArgs, PauseArgs,
+    PlanArgs, RollbackArgs, RunsArgs, ScaleArgs, ServiceArgs, WaitArgs,
 };
 
 /// How a client verb reaches the cluster.
@@ -57,6 +57,10 @@ pub(crate) struct Output {
 pub(crate) enum ClientVerb {
     /// Create or change services, jobs, crons and other objects from files.
     Apply(ApplyArgs),
+    /// Say what an apply would do, where instances would go, and what would wait.
+    Plan(PlanArgs),
+    /// Print files of other systems as ours, or ours as theirs.
+    Convert(ConvertArgs),
     /// List or show objects, and the rollouts, runs and instances that come of them.
     Get(Box<GetArgs>),
     /// Delete objects.

@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     NoMaster,
     /// The master understood the request and refuses it.
     Refused,
+    /// `mezz plan`: an apply would change something.
+    Changes,
     /// `mezz run`: the task was not launched, or was lost.
     NotLaunched,
     /// `mezz run`: the task's own exit code, or 128 + its signal.
@@ -29,7 +31,7 @@ impl Exit {
         match self {
             Self::Ok => 0,
             Self::Failed => 1,
-            Self::Usage => 2,
+            Self::Usage | Self::Changes => 2,
             Self::NotFound => 3,
             Self::NoMaster => 4,
             Self::Refused => 5,

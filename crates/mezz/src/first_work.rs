@@ -16,7 +16,9 @@ use crate::exit::Exit;
 use crate::output::talk;
 use crate::task_spec::TaskSpec;
 use crate::verbs::follow;
+use crate::verbs::objects::batch::Batch;
 use crate::verbs::objects::files::{self, Source};
+use crate::verbs::objects::foreign::{self, Origin};
 use crate::verbs::objects::{apply, progress};
 
 /// How long the first run of a cron is waited for.
@@ -41,12 +43,12 @@ impl FirstWork {
                 || documents
                     .iter()
                     .any(|document| document.value.get("kind").is_some())
-        });
+        }) || foreign::origin(&source) != Origin::Native;
         if !is_objects {
             let task = TaskSpec::of_yaml(&source.text).with_context(|| source.path.clone())?;
             return Ok(Self::Task(Box::new(task)));
         }
-        if let Err(faults) = source.objects() {
+        if let Err(faults) = foreign::read(&source, None) {
             let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
             anyhow::bail!("{}: {}", source.path, lines.join("\n"));
         }
@@ -87,15 +89,20 @@ fn show_task(api: &mut Api, task: &TaskSpec) -> Result<(), ClientError> {
 }
 
 fn show_objects(api: &mut Api, source: &Source) -> Result<(), ClientError> {
-    let sources = std::slice::from_ref(source);
-    let Some(applied) = apply::send(api, sources, false)? else {
+    let Some(batch) = Batch::of(std::slice::from_ref(source), None) else {
+        return Ok(());
+    };
+    let Some(applied) = apply::send(api, &batch, false)? else {
         return Ok(());
     };
     for one in &applied {
         talk::note(&apply::line(one));
     }
     progress::follow(api, &apply::rollouts(&applied))?;
-    for object in source.objects().unwrap_or_default() {
+    for object in foreign::read(source, None)
+        .map(|read| read.objects)
+        .unwrap_or_default()
+    {
         match object.spec.kind() {
             Kind::Service => show_endpoints(api, &object.name)?,
             Kind::Job if !is_manual(&object.spec) => {

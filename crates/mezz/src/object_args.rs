@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::args::{Cluster, Output};
@@ -22,6 +22,8 @@ pub(crate) struct Waiting {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Files are YAML, TOML (.toml) or JSON (.json), with as many objects as you like. All of them are applied, or none.\n\
+                        Compose files, manifests of Kubernetes and JSON of Marathon, Chronos and Metronome will do as well; what of \
+                        them has no meaning here is told.\n\
                         Exit code: 5 when they are refused, or when a rollout failed or went back."
 )]
 pub(crate) struct ApplyArgs {
@@ -33,8 +35,55 @@ pub(crate) struct ApplyArgs {
     /// Only say what would be changed.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Put what is read from files of other systems below this group.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) under: Option<String>,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Nothing is changed: the master tries it in a copy of its state. -o wide names every host, field and port.\n\
+                        Exit code: 0 when nothing would change; 2 when something would (or, before anything is asked, when the \
+                        command line is wrong); 1 when it cannot be told; 5 when an apply would be refused."
+)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// A file, a folder of files, or - for stdin; may be repeated.
+    #[arg(short, long = "file", required = true, value_name = "FILE|DIR|-")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Put what is read from files of other systems below this group.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) under: Option<String>,
+}
+
+/// Whose form objects are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    Mezz,
+    Compose,
+    Kubernetes,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Read are objects of our own, Compose files, manifests of Kubernetes, and JSON of Marathon, Chronos and Metronome.\n\
+                        The result goes to stdout; what has no meaning there, and was dropped, to stderr."
+)]
+pub(crate) struct ConvertArgs {
+    /// Files, folders of files, or - for stdin.
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Whose form to write.
+    #[arg(long, value_enum, default_value = "mezz", value_name = "FORM")]
+    pub(crate) to: Target,
+    /// Put what is read from files of other systems below this group.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) under: Option<String>,
 }
 
 #[derive(Args, Debug)]

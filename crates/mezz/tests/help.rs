@@ -11,6 +11,8 @@ fn every_verb_explains_itself() {
         "master",
         "agent",
         "apply",
+        "plan",
+        "convert",
         "get",
         "delete",
         "scale",

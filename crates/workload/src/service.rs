@@ -139,6 +139,13 @@ pub(crate) fn on_agents(w: &mut Workloads) {
     w.services.agenda.extend(per_node);
 }
 
+impl Workloads {
+    /// The revision that all instances of a service are to have.
+    pub fn target_revision(&self, key: ObjectKey) -> Option<u32> {
+        Some(self.service(key)?.durable.target)
+    }
+}
+
 /// A moment has come that a service waited for.
 pub(crate) fn on_timer(w: &mut Workloads, key: ObjectKey) {
     if let Some(state) = w.service_mut(key) {

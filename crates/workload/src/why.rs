@@ -58,6 +58,9 @@ impl Workloads {
     pub fn why_instance(&self, id: &str, now: Wall) -> Option<Vec<String>> {
         let record = self.instance(self.instance_named(id)?)?;
         let mut reasons = self.why_everything();
+        if record.healthy == Some(false) {
+            reasons.push("its health check fails".into());
+        }
         if let Some(ending) = record.ending {
             reasons.push(format!("it is being ended: {}", ending.words()));
             if self.kills.holds(record.key) {
@@ -68,6 +71,13 @@ impl Workloads {
         }
         if matches!(record.owner, Owner::Service { .. }) {
             reasons.extend(service::why_instance(self, record, now));
+        }
+        if let Some(object) = self.object_at(record.object) {
+            reasons.push(format!(
+                "it is an instance of {} {}",
+                object.spec.kind(),
+                object.name
+            ));
         }
         Some(reasons)
     }

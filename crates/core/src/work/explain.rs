@@ -3,18 +3,10 @@
 
 use mezz_spec::{Kind, Name};
 use mezz_workload::demand_key::Demander;
-use mezz_workload::key::{ObjectKey, RunKey};
-use mezz_workload::records::{
-    CronStatus, InstanceRecord, ObjectRecord, Records, RolloutRecord, RunRecord, RunState,
-    ServiceStatus, Status,
-};
+use mezz_workload::key::RunKey;
+use mezz_workload::records::{ObjectRecord, Records, RunRecord, Status};
 
-use crate::explain::about;
 use crate::master::Master;
-use crate::time::Wall;
-
-/// Runs of one job that are told of.
-const RUNS_TOLD: usize = 5;
 
 impl Master {
     /// Why an object of a user is as it is; it is named as `KIND/NAME`, or by its name alone.
@@ -53,45 +45,42 @@ impl Master {
         }
         let mut rollouts = work.rollouts.iter();
         let (_, rollout) = rollouts.find(|(_, rollout)| *rollout.id == *id)?;
-        let mut reasons = vec![words_of_rollout(rollout)];
+        let mut reasons = self.work.controllers.why_rollout(id, self.now.wall)?;
         if rollout.state.is_active() {
-            let object = work.objects.get(rollout.object.index());
-            reasons.extend(object.into_iter().flat_map(|one| self.words_of_object(one)));
+            let (first, last) = Demander::of_service(rollout.object);
+            reasons.extend(self.words_of_demands(first, last));
         }
         Some(reasons)
     }
 
     /// What the controllers know of an instance beyond what its task tells.
     pub(crate) fn explain_instance(&self, id: &str) -> Vec<String> {
-        let work = &self.records.work;
-        let mut instances = work.instances.iter();
-        let found = instances.find(|(_, instance)| *instance.id == *id);
-        found.map_or_else(Vec::new, |(_, instance)| words_of_instance(instance, work))
+        let controllers = &self.work.controllers;
+        let known = controllers.why_instance(id, self.now.wall);
+        known.unwrap_or_default()
     }
 
     fn words_of_object(&self, object: &ObjectRecord) -> Vec<String> {
         let mut reasons = match &object.status {
-            Status::Service(status) => self.words_of_service(object, status),
-            Status::Job(status) => {
-                let counts = (status.active, status.succeeded, status.failed);
-                let mut reasons = vec![format!(
-                    "runs: {} active, {} succeeded, {} failed",
-                    counts.0, counts.1, counts.2
-                )];
-                reasons.extend(self.words_of_runs(object.key));
-                reasons
-            }
-            Status::Cron(status) => {
-                let mut reasons = self.words_of_cron(status);
-                reasons.extend(self.words_of_runs(object.key));
-                reasons
-            }
+            Status::Service(status) => vec![format!(
+                "{} of {} instances are ready: {} running, {} healthy, {} unhealthy",
+                status.ready, status.wanted, status.running, status.healthy, status.unhealthy
+            )],
+            Status::Job(status) => vec![format!(
+                "runs: {} active, {} succeeded, {} failed",
+                status.active, status.succeeded, status.failed
+            )],
+            Status::Cron(_) => Vec::new(),
             Status::Nothing => vec![format!("its generation is {}", object.generation)],
         };
-        for condition in &object.conditions {
-            if !condition.message.is_empty() {
-                reasons.push(format!("{}: {}", condition.kind, condition.message));
-            }
+        let controllers = &self.work.controllers;
+        let (kind, now) = (object.spec.kind(), self.now.wall);
+        reasons.extend(controllers.why(kind, &object.name, now).unwrap_or_default());
+        let (first, last) = Demander::of_service(object.key);
+        reasons.extend(self.words_of_demands(first, last));
+        let runs = self.records.work.runs.iter();
+        for (_, run) in runs.filter(|(_, run)| run.object == object.key && run.ended_at.is_none()) {
+            reasons.extend(self.words_of_run_demands(run.key));
         }
         if object.deleted_at.is_some() {
             reasons.push("it is deleted, and its instances have yet to end".to_owned());
@@ -99,111 +88,9 @@ impl Master {
         reasons
     }
 
-    fn words_of_service(&self, object: &ObjectRecord, status: &ServiceStatus) -> Vec<String> {
-        let work = &self.records.work;
-        let mut reasons = vec![format!(
-            "{} of {} instances are ready: {} running, {} healthy, {} unhealthy",
-            status.ready, status.wanted, status.running, status.healthy, status.unhealthy
-        )];
-        let rollout = status
-            .rollout
-            .and_then(|key| work.rollouts.get(key.index()));
-        reasons.extend(rollout.map(|rollout| words_of_rollout(rollout)));
-        if let Some(until) = status.backoff_until.filter(|until| *until > self.now.wall) {
-            let failures = status.failures;
-            let left = about(until.0 - self.now.wall.0);
-            reasons.push(format!(
-                "after {failures} failures in a row nothing is started for {left}"
-            ));
-        }
-        if let Some(failure) = &status.last_failure {
-            let ago = self.ago(failure.at);
-            let (state, host) = (failure.state.as_str_name(), &failure.agent.hostname);
-            let message = &failure.message;
-            reasons.push(format!(
-                "the last failure, of generation {}, was {ago} ago on {host}: {state} {message}",
-                failure.generation
-            ));
-        }
-        let (first, last) = Demander::of_service(object.key);
-        reasons.extend(self.words_of_demands(first, last));
-        reasons
-    }
-
-    fn words_of_cron(&self, status: &CronStatus) -> Vec<String> {
-        let mut reasons = Vec::new();
-        if status.paused {
-            reasons.push("somebody paused it".to_owned());
-        }
-        match status.next_at {
-            Some(at) if at > self.now.wall => {
-                let left = about(at.0 - self.now.wall.0);
-                reasons.push(format!("it fires next in {left}"));
-            }
-            Some(_) => reasons.push("it is about to fire".to_owned()),
-            None => reasons.push("it does not fire again".to_owned()),
-        }
-        if let Some(run) = &status.last_run {
-            reasons.push(format!("its last run is {run}"));
-        }
-        if status.missed > 0 {
-            reasons.push(format!("{} fire-times were missed", status.missed));
-        }
-        reasons
-    }
-
-    /// The runs of an object that have not ended, and the last one that failed.
-    fn words_of_runs(&self, object: ObjectKey) -> Vec<String> {
-        let runs = self.records.work.runs.iter();
-        let own = runs.map(|(_, run)| run).filter(|run| run.object == object);
-        let (active, ended): (Vec<_>, Vec<_>) = own.partition(|run| run.ended_at.is_none());
-        let mut failed: Vec<_> = ended.into_iter().collect();
-        failed.retain(|run| run.state == RunState::Failed);
-        let failed = failed.into_iter().max_by_key(|run| run.ended_at);
-        let told = active.into_iter().take(RUNS_TOLD).chain(failed);
-        told.flat_map(|run| {
-            let words = self.words_of_run(run).into_iter();
-            words.map(move |words| format!("run {}: {words}", run.id))
-        })
-        .collect()
-    }
-
     fn words_of_run(&self, run: &RunRecord) -> Vec<String> {
-        let counts = &run.counts;
-        let state = match (run.state, run.begun_at, run.ended_at) {
-            (RunState::Pending, None, _) => "it waits for an earlier run to end".to_owned(),
-            (state, _, Some(at)) => {
-                let state = format!("{state:?}").to_lowercase();
-                format!("it {state}, {} ago", self.ago(at))
-            }
-            (RunState::Pending, ..) => "nothing of it has started yet".to_owned(),
-            _ => format!(
-                "it runs since {}",
-                self.ago(run.started_at.unwrap_or(run.created_at))
-            ),
-        };
-        let mut reasons = vec![format!(
-            "{state}: {} waiting, {} running, {} succeeded, {} failed",
-            counts.waiting, counts.running, counts.succeeded, counts.failed
-        )];
-        if !run.message.is_empty() {
-            reasons.push(run.message.to_string());
-        }
-        let failed = run.ends.iter().rev().find(|end| end.exit_status != Some(0));
-        if let Some(end) = failed {
-            let status = end
-                .exit_status
-                .map_or_else(String::new, |status| format!(" with status {status}"));
-            reasons.push(format!(
-                "the last failed attempt, of index {}, ended as {}{status}: {}",
-                end.index,
-                end.state.as_str_name(),
-                end.message
-            ));
-        }
-        if run.ended_at.is_none() {
-            reasons.extend(self.words_of_run_demands(run.key));
-        }
+        let mut reasons = self.work.controllers.why_run(run.key);
+        reasons.extend(self.words_of_run_demands(run.key));
         reasons
     }
 
@@ -233,10 +120,6 @@ impl Master {
         }
         reasons
     }
-
-    fn ago(&self, at: Wall) -> String {
-        about(self.now.wall.0.saturating_sub(at.0))
-    }
 }
 
 /// The objects that a text names.
@@ -254,41 +137,4 @@ fn named<'r>(work: &'r Records, id: &str) -> Vec<&'r ObjectRecord> {
     keys.filter_map(|key| work.objects.get(key.index()))
         .map(|record| &**record)
         .collect()
-}
-
-fn words_of_rollout(rollout: &RolloutRecord) -> String {
-    let state = format!("{:?}", rollout.state).to_lowercase();
-    let mut words = format!(
-        "rollout {} to generation {} is {state}: {} of {} new instances are ready, {} old ones are left, {} failed",
-        rollout.id,
-        rollout.to,
-        rollout.new_ready,
-        rollout.wanted,
-        rollout.old_left,
-        rollout.failures,
-    );
-    if !rollout.message.is_empty() {
-        words.push_str("; ");
-        words.push_str(&rollout.message);
-    }
-    words
-}
-
-fn words_of_instance(instance: &InstanceRecord, work: &Records) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if let Some(object) = work.objects.get(instance.object.index()) {
-        let (kind, name) = (object.spec.kind(), &object.name);
-        reasons.push(format!("it is an instance of {kind} {name}"));
-    }
-    if instance.healthy == Some(false) {
-        reasons.push("its health check fails".to_owned());
-    }
-    if !instance.ready && instance.ending.is_none() {
-        reasons.push("it is not ready yet".to_owned());
-    }
-    if let Some(ending) = &instance.ending {
-        let ending = format!("{ending:?}").to_lowercase();
-        reasons.push(format!("it is being ended: {ending}"));
-    }
-    reasons
 }

@@ -90,6 +90,7 @@ async fn answer(
             events::answer(shared, request, &given).await
         }
         ["apply"] => objects::apply(shared, request).await,
+        ["plan"] => objects::plan(shared, request).await,
         ["rollouts" | "runs" | "instances" | "endpoints", ..] => {
             of_work(shared, request, parts[0], &parts[1..]).await
         }

@@ -1,6 +1,7 @@
 //! Users' objects in the native API: what changes them. How they are read stands in `object_json` and `subject`.
 
 mod answers;
+mod plan;
 mod verbs;
 
 use http::Method;
@@ -16,6 +17,7 @@ use super::parameters::{self};
 use super::problems::{allow, bad_request, not_found, refused, unreadable};
 use crate::shared::Shared;
 
+pub(super) use plan::plan;
 pub(super) use verbs::{act, is_verb};
 
 /// The kind whose plural a path names.

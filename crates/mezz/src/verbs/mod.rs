@@ -25,6 +25,8 @@ use lists::Watch;
 pub(crate) fn client(verb: ClientVerb) -> Exit {
     let outcome = match verb {
         ClientVerb::Apply(args) => objects::apply::apply(&args),
+        ClientVerb::Plan(args) => objects::plan(&args),
+        ClientVerb::Convert(args) => objects::convert(&args),
         ClientVerb::Get(args) => objects::get(&args),
         ClientVerb::Delete(args) => objects::delete(&args),
         ClientVerb::Scale(args) => objects::scale(&args),

@@ -7,6 +7,7 @@
 )]
 
 pub mod dev;
+pub mod load;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

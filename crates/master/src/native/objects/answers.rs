@@ -23,14 +23,19 @@ fn applied(object: &Applied) -> Value {
         "kind": object.kind.word(),
         "name": object.name.as_str(),
         "generation": object.generation,
-        "change": match object.change {
-            Change::Created => "created",
-            Change::Updated => "updated",
-            Change::Unchanged => "unchanged",
-            Change::Deleted => "deleted",
-        },
+        "change": change(object.change),
         "rollout": object.rollout,
     })
+}
+
+/// The word for a change.
+pub(super) fn change(change: Change) -> &'static str {
+    match change {
+        Change::Created => "created",
+        Change::Updated => "updated",
+        Change::Unchanged => "unchanged",
+        Change::Deleted => "deleted",
+    }
 }
 
 /// A refusal as a problem: 400 for what is wrong in itself, 404, or 409 against the present state.

@@ -23,6 +23,14 @@ pub(super) fn add(paths: &mut Map<String, Value>) {
         &applied(),
     );
     paths.insert("/v1/apply".to_owned(), json!({ "post": apply }));
+    let plan = change(
+        "Tells what an apply would do, where instances would go, and what would wait and why; nothing is changed.",
+        &[],
+        &[parameters::CONFLICT],
+        Some(objects_body()),
+        &reference("Plan"),
+    );
+    paths.insert("/v1/plan".to_owned(), json!({ "post": plan }));
     for kind in Kind::ALL {
         add_kind(paths, kind);
     }

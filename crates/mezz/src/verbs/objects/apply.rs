@@ -3,20 +3,21 @@
 use mezz_spec::Fault;
 use serde_json::Value;
 
-use super::files::{self, Source};
+use super::batch::Batch;
 use super::progress::{self, Stay};
 use crate::client::api::Api;
 use crate::client::error::ClientError;
-use crate::client::http::Content;
 use crate::exit::Exit;
 use crate::object_args::ApplyArgs;
 use crate::output::{show, talk};
 
 /// Applies all objects of all files at once.
 pub(in super::super) fn apply(args: &ApplyArgs) -> Result<Exit, ClientError> {
-    let sources = files::sources(&args.files)?;
+    let Some(batch) = Batch::of_files(&args.files, args.under.as_deref())? else {
+        return Ok(Exit::Refused);
+    };
     let mut api = Api::new(&args.cluster.master)?;
-    let Some(applied) = send(&mut api, &sources, args.dry_run)? else {
+    let Some(applied) = send(&mut api, &batch, args.dry_run)? else {
         return Ok(Exit::Refused);
     };
     let end = if args.dry_run { " (dry run)\n" } else { "\n" };
@@ -28,10 +29,10 @@ pub(in super::super) fn apply(args: &ApplyArgs) -> Result<Exit, ClientError> {
     progress::follow(&mut api, &rollouts(&applied))
 }
 
-/// Hands the objects to the master; none when they are refused, which has been told.
+/// Hands objects to the master; none when they are refused, which has been told.
 pub(crate) fn send(
     api: &mut Api,
-    sources: &[Source],
+    batch: &Batch,
     dry_run: bool,
 ) -> Result<Option<Vec<Value>>, ClientError> {
     let target = if dry_run {
@@ -39,46 +40,23 @@ pub(crate) fn send(
     } else {
         "/v1/apply"
     };
-    // One file goes as it is, so that faults have its lines. Several become one text, since all or none are applied.
-    let (media_type, text, name) = if let [one] = sources {
-        (one.media_type(), one.text.clone(), Some(one.path.as_str()))
-    } else {
-        let Some(text) = joined(sources) else {
-            return Ok(None);
-        };
-        ("application/json", text, None)
-    };
-    let body = Content {
-        media_type,
-        bytes: text.as_bytes(),
-    };
-    match api.post(target, body) {
+    match api.post(target, batch.content()) {
         Err(ClientError::Refused(problem)) if !problem.errors.is_empty() => {
-            tell(name, &problem.errors);
+            tell(batch.name(), &problem.errors);
             Ok(None)
         }
         answer => Ok(Some(serde_json::from_value(answer?)?)),
     }
 }
 
-/// The objects of several files as one text; none when one of them is wrong, which has been told.
-fn joined(sources: &[Source]) -> Option<String> {
-    let mut objects = Vec::new();
-    let mut all_well = true;
-    for source in sources {
-        match source.objects() {
-            Ok(found) => objects.extend(found.iter().map(mezz_spec::Object::to_value)),
-            Err(faults) => {
-                tell(Some(&source.path), &faults);
-                all_well = false;
-            }
-        }
-    }
-    all_well.then(|| Value::Array(objects).to_string())
+/// Says what is wrong with a file, one fault after the other, and that this was all.
+pub(super) fn tell(file: Option<&str>, faults: &[Fault]) {
+    tell_faults(file, faults);
+    talk::note("nothing was changed");
 }
 
 /// Says what is wrong with a file, one fault after the other.
-pub(super) fn tell(file: Option<&str>, faults: &[Fault]) {
+pub(super) fn tell_faults(file: Option<&str>, faults: &[Fault]) {
     for fault in faults {
         let mut place = file.map(str::to_owned).unwrap_or_default();
         if let (false, Some(at)) = (place.is_empty(), fault.at) {
@@ -97,7 +75,6 @@ pub(super) fn tell(file: Option<&str>, faults: &[Fault]) {
             talk::hint(hint);
         }
     }
-    talk::note("nothing was changed");
 }
 
 /// What became of one object.

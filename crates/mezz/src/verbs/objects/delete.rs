@@ -3,7 +3,7 @@
 use mezz_spec::{Kind, Name};
 
 use super::apply::tell;
-use super::files;
+use super::{batch, files};
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::client::objects::{self, path, split};
@@ -56,7 +56,7 @@ fn one(word: &str, name: Option<&str>) -> Result<(Kind, Name), ClientError> {
 fn of_files(args: &DeleteArgs) -> Result<Option<Vec<(Kind, Name)>>, ClientError> {
     let mut wanted = Vec::new();
     for source in files::sources(&args.files)? {
-        match source.objects() {
+        match batch::read(&source, None) {
             Ok(found) => {
                 wanted.extend(found.into_iter().map(|one| (one.spec.kind(), one.name)));
             }

@@ -2,19 +2,26 @@
 
 mod act;
 pub(crate) mod apply;
+pub(crate) mod batch;
+mod convert;
 mod delete;
 mod export;
 pub(crate) mod files;
+pub(crate) mod foreign;
 mod get;
 mod offline;
+mod plan;
 pub(crate) mod progress;
+mod requests;
 mod run;
 mod wait;
 
 pub(super) use act::{pause, restart, resume, rollback, scale};
+pub(super) use convert::convert;
 pub(super) use delete::delete;
 pub(super) use export::export;
 pub(super) use get::{get, runs};
 pub(super) use offline::{explain, init};
+pub(super) use plan::plan;
 pub(super) use run::run;
 pub(super) use wait::wait;

@@ -1,0 +1,200 @@
+//! Documents that are bodies of requests to APIs of other systems: they are handed to what answers these APIs here, for a
+//! cluster without any objects, and become what it would have applied.
+
+use mezz_convert::Dropped;
+use mezz_core::time::Wall;
+use mezz_facade::world::Cluster;
+use mezz_facade::{Answer, Body, Outcome, Request, World};
+use mezz_spec::{Fault, Name, Object, Spec};
+use mezz_workload::call::Call;
+use mezz_workload::records::Records;
+use serde_json::{Value, json};
+
+use super::foreign::Origin;
+
+/// Members of one document that may be dropped, at most.
+const DROPPED: usize = 100;
+
+/// The objects of one document, and what was left out of it since it is not built.
+pub(super) fn objects(
+    origin: Origin,
+    mut document: Value,
+) -> Result<(Vec<Object>, Vec<Dropped>), Vec<Fault>> {
+    let mut dropped = Vec::new();
+    loop {
+        let answer = match send(origin, &document) {
+            Ok(objects) => return Ok((objects.into_iter().map(plain).collect(), dropped)),
+            Err(answer) => answer,
+        };
+        let faults = faults(&answer);
+        let before = dropped.len();
+        for fault in faults.iter().filter(|fault| is_unbuilt(&fault.message)) {
+            if let Some(object) = remove(&mut document, &fault.path) {
+                dropped.push(Dropped {
+                    object,
+                    path: fault.path.clone(),
+                    why: fault.message.clone(),
+                });
+            }
+        }
+        if dropped.len() == before || dropped.len() > DROPPED {
+            return Err(faults);
+        }
+    }
+}
+
+/// Whether a document lies in another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inside {
+    Nothing,
+    Group,
+}
+
+/// Puts the apps of a document below a group, with what they name of each other.
+pub(super) fn relocate(document: &mut Value, under: &Name, inside: Inside) {
+    let place = |text: &str| match (text.strip_prefix('/'), inside) {
+        (Some(""), _) => under.to_string(),
+        (Some(bare), _) => format!("{under}/{bare}"),
+        (None, Inside::Nothing) => format!("{under}/{text}"),
+        // What is relative goes by the group around it, which has moved as a whole.
+        (None, Inside::Group) => text.to_owned(),
+    };
+    if let Some(Value::String(id)) = document.get_mut("id") {
+        *id = place(id);
+    }
+    let lists = document.get_mut("dependencies");
+    for name in lists.and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Value::String(text) = name
+            && text.starts_with('/')
+        {
+            *text = place(text);
+        }
+    }
+    for list in ["apps", "groups"] {
+        let items = document.get_mut(list).and_then(Value::as_array_mut);
+        for item in items.into_iter().flatten() {
+            relocate(item, under, Inside::Group);
+        }
+    }
+}
+
+/// Whether something is refused only since it is not built: without it, the rest still has its meaning.
+fn is_unbuilt(message: &str) -> bool {
+    message.contains("not built")
+}
+
+/// What would be applied, or the refusal.
+fn send(origin: Origin, document: &Value) -> Result<Vec<Object>, Answer> {
+    let (path, body) = match origin {
+        Origin::MarathonApp => ("/v2/apps", json!([document])),
+        Origin::MarathonGroup => ("/v2/groups", document.clone()),
+        other => {
+            let message = format!("{} cannot be read yet", other.words());
+            return Err(Answer::message(501, message));
+        }
+    };
+    let request = Request {
+        method: "PUT".to_owned(),
+        path: path.to_owned(),
+        body: body.to_string().into_bytes(),
+        ..Request::default()
+    };
+    let (work, cluster) = (Records::default(), Cluster::default());
+    let world = World {
+        work: &work,
+        now: Wall(0),
+        cluster: &cluster,
+    };
+    match mezz_facade::marathon::handle(&request, &world) {
+        Outcome::Call(Call::Apply { objects, .. }, _) => Ok(objects),
+        Outcome::Answer(answer) => Err(answer),
+        other => Err(Answer::message(
+            501,
+            format!("what it asks for is no apply: {other:?}"),
+        )),
+    }
+}
+
+/// As it would have been written here: without the document itself, which the APIs keep beside it.
+fn plain(mut object: Object) -> Object {
+    if let Spec::Service(service) = &mut object.spec {
+        let kept = |key: &String| !key.starts_with("marathon/");
+        service.annotations.retain(|key, _| kept(key));
+    }
+    object.generation = None;
+    object
+}
+
+/// All that a refusal says is wrong.
+fn faults(answer: &Answer) -> Vec<Fault> {
+    let Body::Json(body) = &answer.body else {
+        return vec![Fault::new("", format!("status {}", answer.status))];
+    };
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let details = body.get("details").and_then(Value::as_array);
+    let mut faults = Vec::new();
+    for detail in details.into_iter().flatten() {
+        let path = detail.get("path").map(text).unwrap_or_default();
+        let errors = detail.get("errors").and_then(Value::as_array);
+        for error in errors.into_iter().flatten() {
+            faults.push(Fault::new(path.clone(), text(error)));
+        }
+    }
+    if faults.is_empty() {
+        let message = body.get("message").map(text).unwrap_or_default();
+        faults.push(Fault::new("", message));
+    }
+    faults
+}
+
+/// Takes what a path names out of a document, or out of the apps of a group; the id of what it was in.
+fn remove(document: &mut Value, path: &str) -> Option<String> {
+    let own = |document: &Value| {
+        let id = document.get("id").or_else(|| document.get("name"));
+        id.and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let (above, key) = path.rsplit_once('/')?;
+    let taken = match document.pointer_mut(above) {
+        Some(Value::Object(members)) => members.remove(key).is_some(),
+        Some(Value::Array(items)) => {
+            let place = key.parse().ok().filter(|place| *place < items.len());
+            place.map(|place: usize| items.remove(place)).is_some()
+        }
+        _ => false,
+    };
+    if taken {
+        return Some(own(document));
+    }
+    for list in ["apps", "groups"] {
+        let items = document.get_mut(list).and_then(Value::as_array_mut);
+        for item in items.into_iter().flatten() {
+            if let Some(id) = remove(item, path) {
+                return Some(id);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_moved_with_what_its_apps_name() {
+        let under = Name::new("/new").expect("a name");
+        let mut group = json!({ "id": "/shop", "apps": [
+            { "id": "web", "dependencies": ["/shop/db", "../cache"] },
+            { "id": "/shop/db" },
+        ] });
+        relocate(&mut group, &under, Inside::Nothing);
+        let expected = json!({ "id": "/new/shop", "apps": [
+            { "id": "web", "dependencies": ["/new/shop/db", "../cache"] },
+            { "id": "/new/shop/db" },
+        ] });
+        assert_eq!(group, expected);
+    }
+}
