@@ -44,6 +44,8 @@ pub(crate) struct Witness {
     started: BTreeSet<String>,
     /// Attempts that may be alive although the next one has begun.
     given_up: BTreeSet<String>,
+    /// Instances of services whose place was free for others when their agent could not be reached.
+    pub(crate) let_go: BTreeSet<String>,
 }
 
 impl World {
@@ -102,6 +104,9 @@ impl World {
         };
         let both = before.instances.iter().chain(records.work.instances.iter());
         for (_, one) in both {
+            if one.phase == Phase::Unreachable && one.ending.is_some() {
+                self.witness.let_go.insert(one.id.to_string());
+            }
             let is_ours = matches!(one.owner, Owner::Run { .. });
             if is_ours && (is_overdue(&records.work, one, now) || is_lost(&one.agent.id)) {
                 self.witness.given_up.insert(one.id.to_string());

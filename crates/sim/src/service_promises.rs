@@ -8,12 +8,17 @@ use mezz_core::Master;
 use mezz_core::event::Event;
 use mezz_spec::Spec;
 use mezz_spec::service::{Replicas, Rolling, Service, Strategy};
-use mezz_workload::key::ObjectKey;
+use mezz_workload::key::{InstanceKey, ObjectKey};
 use mezz_workload::records::{Ending, InstanceRecord, Owner, Phase, Records};
 
 /// `event` is what happened: an instance that it speaks of may have stopped serving before it was ended, or somebody
 /// asked for the end of just that one.
-pub(crate) fn check(before: &Records, core: &Master, event: &Event) -> Result<(), String> {
+pub(crate) fn check(
+    before: &Records,
+    core: &Master,
+    event: &Event,
+    let_go: &BTreeSet<String>,
+) -> Result<(), String> {
     let after = &core.records().work;
     let (started, ended) = acts(before, after, event);
     let over = if started.is_empty() {
@@ -21,8 +26,9 @@ pub(crate) fn check(before: &Records, core: &Master, event: &Event) -> Result<()
     } else {
         ended_tasks(core)
     };
-    for object in started {
-        check_cap(after, object, &over)?;
+    let is_gone = |id: &str| over.contains(id) || let_go.contains(id);
+    for (object, fresh) in started {
+        check_cap(after, object, &fresh, is_gone)?;
     }
     for object in ended {
         check_floor(after, object)?;
@@ -30,20 +36,19 @@ pub(crate) fn check(before: &Records, core: &Master, event: &Event) -> Result<()
     Ok(())
 }
 
+/// What was started, by service.
+type Started = BTreeMap<ObjectKey, Vec<InstanceKey>>;
+
 /// Services of which something was started, and those of which something that served was ended for us.
-fn acts(
-    before: &Records,
-    after: &Records,
-    event: &Event,
-) -> (BTreeSet<ObjectKey>, BTreeSet<ObjectKey>) {
-    let (mut started, mut ended) = (BTreeSet::new(), BTreeSet::new());
+fn acts(before: &Records, after: &Records, event: &Event) -> (Started, BTreeSet<ObjectKey>) {
+    let (mut started, mut ended) = (Started::new(), BTreeSet::new());
     for (slot, record) in after.instances.iter() {
         if !matches!(record.owner, Owner::Service { .. }) {
             continue;
         }
         let known = before.instances.get(slot);
         match known.filter(|known| known.id == record.id) {
-            None => drop(started.insert(record.object)),
+            None => started.entry(record.object).or_default().push(record.key),
             Some(known) => {
                 let is_ours = matches!(record.ending, Some(Ending::Replaced | Ending::ScaledDown));
                 let served = known.ending.is_none() && serves(known);
@@ -106,40 +111,51 @@ fn ended_tasks(core: &Master) -> BTreeSet<&str> {
     ended.map(|task| &*task.id).collect()
 }
 
-fn check_cap(records: &Records, object: ObjectKey, over: &BTreeSet<&str>) -> Result<(), String> {
+fn check_cap(
+    records: &Records,
+    object: ObjectKey,
+    fresh: &[InstanceKey],
+    is_gone: impl Fn(&str) -> bool,
+) -> Result<(), String> {
     let Some((name, service, is_rolling)) = service(records, object) else {
         return Ok(());
     };
-    let there = instances(records, object)
+    let there: Vec<_> = instances(records, object)
         .filter(|one| one.phase != Phase::Unreachable && one.ending != Some(Ending::Expunged))
-        .filter(|one| !over.contains(&*one.id));
+        .filter(|one| !is_gone(&one.id))
+        .collect();
     let Replicas::Count(wanted) = service.replicas else {
-        return one_on_each(name, there);
+        return one_on_each(name, fresh, &there);
     };
     let surge = if is_rolling {
         leeway(service, wanted).1
     } else {
         0
     };
-    let count = there.count();
+    let count = there.len();
     if count > (wanted + surge) as usize {
         return Err(format!(
-            "service {name} wants {wanted} and may have {surge} more, and there are {count}"
+            "service {name} wants {wanted} and may have {surge} more, and there are {count}: {:?}",
+            there
+                .iter()
+                .map(|one| (&one.id, one.phase, one.ending))
+                .collect::<Vec<_>>()
         ));
     }
     Ok(())
 }
 
-fn one_on_each<'a>(
+fn one_on_each(
     name: &str,
-    there: impl Iterator<Item = &'a Arc<InstanceRecord>>,
+    fresh: &[InstanceKey],
+    there: &[&Arc<InstanceRecord>],
 ) -> Result<(), String> {
-    let mut by_agent: BTreeMap<&str, &str> = BTreeMap::new();
-    for one in there {
-        if let Some(other) = by_agent.insert(&one.agent.id, &one.id) {
+    for one in there.iter().filter(|one| fresh.contains(&one.key)) {
+        let mut others = there.iter().filter(|other| other.key != one.key);
+        if let Some(other) = others.find(|other| other.agent.id == one.agent.id) {
             return Err(format!(
-                "service {name} has {other} and {} on agent {}",
-                one.id, one.agent.id
+                "service {name} has {} and {} on agent {}",
+                other.id, one.id, one.agent.id
             ));
         }
     }

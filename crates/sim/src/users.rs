@@ -115,7 +115,7 @@ impl World {
         let outcome = if is_first {
             Ok(())
         } else {
-            service_promises::check(before, core, event)
+            service_promises::check(before, core, event, &self.witness.let_go)
         };
         let outcome = outcome.and_then(|()| no_early_kills(core, effects));
         if let Err(broken) = outcome {

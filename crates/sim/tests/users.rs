@@ -15,8 +15,8 @@ const PINNED: &[(Users, u64)] = &[];
 fn settings(users: Users) -> Settings {
     Settings {
         chaos_s: number("MEZZ_SIM_CHAOS").unwrap_or(match users {
-            Users::Crons => 600,
-            _ => 200,
+            Users::Crons => 300,
+            _ => 150,
         }),
         users,
         ..Settings::default()
@@ -41,7 +41,7 @@ fn check(users: Users, count: u64) {
 
 #[test]
 fn objects_of_users_come_to_what_is_wanted_whatever_goes_wrong() {
-    check(Users::Busy, 150);
+    check(Users::Busy, 60);
 }
 
 #[test]
