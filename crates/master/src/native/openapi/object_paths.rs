@@ -201,9 +201,13 @@ fn add_verbs(paths: &mut Map<String, Value>) {
             json!({ "post": post }),
         );
     }
+    add_verbs_of_runs(paths, &done);
+}
+
+fn add_verbs_of_runs(paths: &mut Map<String, Value>, done: &Value) {
     let from =
         json!({ "from": { "type": ["string", "null"] }, "node": { "type": ["string", "null"] } });
-    for plural in ["jobs", "dags"] {
+    for plural in ["jobs", "dags", "crons"] {
         for (verb, about) in [
             ("stop", "Ends a run."),
             (
@@ -221,7 +225,7 @@ fn add_verbs(paths: &mut Map<String, Value>) {
                 &ids,
                 &[parameters::CONFLICT],
                 Some(body(&from, &[])),
-                &done,
+                done,
             );
             paths.insert(
                 format!("/v1/{plural}/{{name}}:{verb}:{{run}}"),
