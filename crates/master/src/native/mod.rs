@@ -166,7 +166,10 @@ async fn of_work(
         ("instances", [_]) if *request.method() == Method::DELETE => {
             return objects::end_instance(shared, request, id).await;
         }
-        ("instances", [_]) => WorkSubject::Instance(id),
+        ("instances", [_]) => {
+            allow(request, &[Method::GET, Method::DELETE])?;
+            WorkSubject::Instance(id)
+        }
         (_, []) if what != "endpoints" => {
             allow(request, &[Method::GET])?;
             let own = [match what {
