@@ -122,6 +122,33 @@ pub(super) async fn delete(
     Ok(respond::json(answers::reply(&reply).to_string()))
 }
 
+/// `DELETE /v1/instances/ID`.
+pub(super) async fn end_instance(
+    shared: &Shared,
+    request: &Request,
+    id: String,
+) -> Result<Response, Response> {
+    let given = Given::check(&request.query(), &[parameters::END_INSTANCE])?;
+    let call = Call::KillInstances {
+        ids: vec![id],
+        scale_down: given.flag("scale_down"),
+    };
+    let reply = ask(shared, call).await?;
+    Ok(respond::json(answers::reply(&reply).to_string()))
+}
+
+/// The kind of a word, singular or plural.
+pub(super) fn kind_named(word: &str) -> Result<Kind, Response> {
+    let known = |kind: &Kind| kind.word() == word || kind.plural() == word;
+    Kind::ALL.into_iter().find(known).ok_or_else(|| {
+        let words = Kind::ALL.map(Kind::word).join(", ");
+        not_found(
+            &format!("there is no kind '{word}'"),
+            &format!("the kinds are {words}"),
+        )
+    })
+}
+
 /// Says that there is no such object.
 pub(super) fn no_object(kind: Kind, name: &str) -> Response {
     not_found(
