@@ -98,6 +98,8 @@ pub enum Reply {
     NotImplemented(String),
     /// 503: try again.
     Unavailable(String),
+    /// Why instances of a service wait for a place.
+    NoPlaces(Box<mezz_workload::placing::NoPlaces>),
 }
 
 /// Effects of one event, in order.

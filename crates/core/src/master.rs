@@ -103,7 +103,15 @@ impl Master {
                 objects,
                 conflict,
             } => self.on_plan(request, objects, conflict, effects),
+            Event::Metrics { object, averages } => {
+                let event = mezz_workload::event::Event::Metrics { object, averages };
+                self.tell_work(event, None, effects);
+            }
             Event::Explain { request, id } => self.on_explain(request, &id, effects),
+            Event::FindNoPlace { request, service } => {
+                let found = Reply::NoPlaces(Box::new(self.no_places(&service)));
+                effects.reply(request, found);
+            }
             Event::Agent { session, body } => self.on_agent_body(session, *body, effects),
             Event::SessionClosed(session) => self.on_session_closed(session, effects),
             Event::Timer { key, generation } => self.on_timer(key, generation, effects),

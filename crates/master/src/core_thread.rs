@@ -23,6 +23,7 @@ use crate::open_streams::OpenStreams;
 use crate::recorder::Recorder;
 use crate::release::{Destination, Release};
 use crate::scheduler_stream::SchedulerStream;
+use crate::secrets::SecretVault;
 use crate::timers::Timers;
 use crate::timings::Timings;
 use crate::view::{ViewCell, Views};
@@ -45,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) open_streams: Arc<OpenStreams>,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) timings: Arc<Timings>,
+    pub(crate) secrets: Arc<SecretVault>,
 }
 
 /// Why the thread ended.
@@ -65,6 +67,7 @@ pub(crate) struct CoreThread {
     hub: Arc<FactHub>,
     open_streams: Arc<OpenStreams>,
     timings: Arc<Timings>,
+    secrets: Arc<SecretVault>,
     /// When the armed run of the allocator is due.
     allocation_due: Mono,
     effects: Effects,
@@ -90,6 +93,7 @@ impl CoreThread {
             hub: parts.hub,
             open_streams: parts.open_streams,
             timings: parts.timings,
+            secrets: parts.secrets,
             allocation_due: Mono(0),
             effects: Effects::default(),
             timers: Timers::default(),
@@ -298,7 +302,10 @@ impl CoreThread {
                     open.sender.end();
                 }
             }
-            Effect::ToAgent { session, body, .. } => {
+            Effect::ToAgent {
+                session, mut body, ..
+            } => {
+                self.secrets.fill(&mut body);
                 if let Some(sink) = self.sessions.get_mut(&session)
                     && sink.queue(*body)
                 {

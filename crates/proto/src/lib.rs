@@ -12,6 +12,7 @@ mod encoded;
 pub mod fields;
 pub mod json;
 pub mod recordio;
+mod secret_value;
 pub mod wire;
 
 pub use generated::google::protobuf as well_known;
