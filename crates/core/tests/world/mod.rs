@@ -119,7 +119,7 @@ impl World {
                 self.to_frameworks.entry(stream).or_default().push(*event);
             }
             Effect::Offers { stream, event, .. } => {
-                let event = prost::Message::decode(event).expect("a whole event");
+                let event = prost::Message::decode(event.0).expect("a whole event");
                 self.to_frameworks.entry(stream).or_default().push(event);
             }
             Effect::CloseStream(stream) => self.closed_streams.push(stream),
