@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::schedule::{Parts, Times};
 use super::{kept, names, template};
-use crate::reading::{Fault, Faults, Members, of_spec, seconds};
+use crate::reading::{Fault, Faults, Members, faults_of, of_spec, seconds};
 
 /// Where the job as it was given is kept.
 pub(super) const JOB: &str = "chronos/job";
@@ -185,7 +185,7 @@ pub(super) fn objects_of(
         .collect();
     let told: Vec<Fault> = objects
         .iter()
-        .flat_map(|object| of_spec(&mezz_spec::rules::check(object), ""))
+        .flat_map(|object| of_spec(&faults_of(object), ""))
         .collect();
     if told.is_empty() {
         Ok(objects)

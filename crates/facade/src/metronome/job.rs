@@ -9,7 +9,7 @@ use mezz_spec::{Name, Object, Spec};
 use serde_json::{Map, Value};
 
 use super::{ids, run_spec};
-use crate::reading::{Fault, Faults, Members, of_spec};
+use crate::reading::{Fault, Faults, Members, faults_of, of_spec};
 
 /// Where the job as it was given is kept.
 pub(super) const JOB: &str = "metronome/job";
@@ -82,7 +82,7 @@ pub(super) fn object_of(name: &Name, job: &Value) -> Result<Object, Vec<Fault>> 
         return Err(faults.into_list());
     }
     let object = object.ok_or_else(Vec::new)?;
-    let told = mezz_spec::rules::check(&object);
+    let told = faults_of(&object);
     if told.is_empty() {
         return Ok(object);
     }
