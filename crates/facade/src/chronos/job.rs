@@ -158,6 +158,27 @@ fn loosen(members: &mut Map<String, Value>) {
     }
 }
 
+/// The objects that a job as Chronos writes it means, for files that are converted: with its schedule as it is written,
+/// and without what the API keeps for itself.
+pub fn converted(body: Value) -> Result<Vec<Object>, Vec<Fault>> {
+    let written = Written::new(body)?;
+    let times = match &written.schedule {
+        Some(schedule) => Some(
+            Parts::parse(schedule, written.zone())
+                .map_err(|message| vec![fault("/schedule", &message)])?
+                .as_written(),
+        ),
+        None => None,
+    };
+    let mut objects = objects_of(&written, times.as_ref())?;
+    for object in &mut objects {
+        if let Spec::Job(job) = &mut object.spec {
+            job.annotations.remove(JOB);
+        }
+    }
+    Ok(objects)
+}
+
 /// What is made of a job. All faults are told.
 pub(super) fn objects_of(
     written: &Written,

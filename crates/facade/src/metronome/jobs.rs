@@ -145,24 +145,9 @@ fn written(request: &Request) -> Result<Written, Answer> {
 
 /// The job and, where the body has a schedule, its cron.
 fn objects(name: &Name, written: &Written, world: &World<'_>) -> Result<Vec<Object>, Answer> {
-    let mut faults = Vec::new();
-    let mut objects = Vec::new();
-    match job::object_of(name, &written.job) {
-        Ok(job) => objects.push(job),
-        Err(told) => faults.extend(told),
-    }
-    for (index, value) in written.schedules.iter().enumerate() {
-        match schedule::read(name, value, None) {
-            Ok(written) => objects.push(written.object),
-            Err(told) => faults.extend(told.into_iter().map(|mut fault| {
-                fault.path = format!("/schedules/{index}{}", fault.path);
-                fault
-            })),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(errors::invalid(&faults));
-    }
+    let objects = written
+        .objects(name)
+        .map_err(|faults| errors::invalid(&faults))?;
     known_dependencies(&objects, world)?;
     Ok(objects)
 }
