@@ -31,6 +31,8 @@ pub struct Cluster {
     pub version: String,
     /// Agents that take work.
     pub agents: usize,
+    /// Whether what is written outlives the leading master.
+    pub is_durable: bool,
 }
 
 impl<'a> World<'a> {

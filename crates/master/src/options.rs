@@ -11,6 +11,7 @@ use mezz_store::Backend;
 
 use crate::facades::Facade;
 use crate::recorder::RecorderOptions;
+use crate::secrets::SecretKey;
 
 /// The Mesos version that the APIs answer as; clients parse it as dotted integers.
 pub const VERSION: &str = "1.11.0";
@@ -44,6 +45,10 @@ pub struct MasterOptions {
     pub max_body_bytes: usize,
     /// The flight recorder, if there is one.
     pub recorder: Option<RecorderOptions>,
+    /// Between two measurements of services whose number of instances follows what they use.
+    pub autoscale_interval: Duration,
+    /// What values of secrets are encrypted with in the store; without it they lie there as they are.
+    pub secret_key: Option<SecretKey>,
     /// What SET_LOGGING_LEVEL and `/logging/toggle` do.
     pub logging: Option<LoggingControl>,
 }
@@ -73,6 +78,8 @@ impl MasterOptions {
             max_operator_event_stream_subscribers: 1000,
             max_body_bytes: 64 << 20,
             recorder: None,
+            autoscale_interval: crate::metering::INTERVAL,
+            secret_key: None,
             logging: None,
         }
     }

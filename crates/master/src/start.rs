@@ -54,6 +54,7 @@ pub struct MasterHandle {
     facades: Vec<(Facade, ServerHandle)>,
     ended: watch::Receiver<Option<MasterEnd>>,
     campaign: tokio::task::JoinHandle<()>,
+    metering: tokio::task::JoinHandle<()>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -90,6 +91,7 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         .map_err(|source| MasterError::Listen { address, source })?;
     let facades = facades::listen(&shared, server_options).await?;
     let campaign = tokio::spawn(campaign(shared.clone()));
+    let metering = tokio::spawn(crate::metering::run(shared.clone()));
     Ok(MasterHandle {
         address,
         shared,
@@ -97,6 +99,7 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
         facades,
         ended,
         campaign,
+        metering,
     })
 }
 
@@ -118,6 +121,7 @@ fn start_core(shared: &Arc<Shared>) -> Result<watch::Receiver<Option<MasterEnd>>
         hub: shared.hub.clone(),
         open_streams: shared.open_streams.clone(),
         timings: shared.timings.clone(),
+        secrets: shared.secrets.clone(),
     });
     std::thread::Builder::new()
         .name("master-core".into())
@@ -198,11 +202,15 @@ async fn lead(shared: &Shared, leadership: Leadership) -> Result<(), String> {
     shared.set_leader(Leader::Me);
     let store = shared.options.backend.store.clone();
     let began = std::time::Instant::now();
-    let entries = tokio::task::spawn_blocking(move || store.scan(""))
+    let mut entries = tokio::task::spawn_blocking(move || store.scan(""))
         .await
         .map_err(|error| format!("the store cannot be read: {error}"))?
         .map_err(|error| format!("the store cannot be read: {error}"))?;
     shared.registrar.fetched(&entries, began.elapsed());
+    shared
+        .secrets
+        .lead(leadership.epoch(), &mut entries)
+        .map_err(|error| error.to_string())?;
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
     let elected = Elected {
         epoch: leadership.epoch().0,
@@ -263,6 +271,7 @@ impl MasterHandle {
     /// Stops it: no more requests, open ones end, streams are closed.
     pub async fn shutdown(self) -> MasterEnd {
         self.campaign.abort();
+        self.metering.abort();
         self.shared.inbox.push(Input::Stop);
         let end = self.ended().await;
         self.server.stop().await;

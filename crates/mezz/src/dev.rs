@@ -150,7 +150,10 @@ async fn start(plan: Plan, logging: Logging) -> anyhow::Result<Cluster> {
                 .with_context(|| format!("agent {number}"))?,
         );
     }
-    master.ready().await;
+    tokio::select! {
+        () = master.ready() => {}
+        why = master.ended() => anyhow::bail!("the master ended: {why}"),
+    }
     let everybody = tokio::task::spawn_blocking(move || wait_for_agents(address, count));
     everybody.await.context("waiting for the agents")??;
     Ok(Cluster { master, agents })

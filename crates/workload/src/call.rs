@@ -89,6 +89,12 @@ pub enum Call {
     /// Nothing is started, killed or rolled any more, until `Thaw`.
     Freeze,
     Thaw,
+    /// All of these objects are applied and all of these services deleted, or nothing is.
+    Replace {
+        objects: Vec<Object>,
+        ends: Vec<Name>,
+        conflict: Conflict,
+    },
 }
 
 /// Do it, or only say what would be done.

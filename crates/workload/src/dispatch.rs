@@ -114,6 +114,11 @@ impl Workloads {
             },
             Call::Freeze => Ok(self.freeze(effects)),
             Call::Thaw => Ok(self.thaw(effects)),
+            Call::Replace {
+                objects,
+                ends,
+                conflict,
+            } => self.replace(objects, &ends, conflict, effects),
         }
     }
 

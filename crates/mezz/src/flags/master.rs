@@ -48,6 +48,19 @@ pub(crate) const MASTER: &[FlagSpec] = &[
     )
     .default("128MB"),
     FlagSpec::built(
+        "secret_key_file",
+        Kind::Path,
+        "File with a key of 32 bytes, or 64 hexadecimal digits, that values of secrets are encrypted with in --work-dir",
+    ),
+    FlagSpec::built(
+        "autoscale_interval",
+        Kind::Duration {
+            minimum: Some("100ms"),
+        },
+        "Time between two measurements of services that are scaled by what they use",
+    )
+    .default("10secs"),
+    FlagSpec::built(
         "offer_timeout",
         DURATION,
         "An offer that is not answered within this time is rescinded",

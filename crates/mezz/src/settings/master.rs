@@ -56,6 +56,9 @@ pub(crate) struct MasterSettings {
     pub(crate) max_operator_event_stream_subscribers: usize,
     /// What the flight recorder may keep; 0: nothing.
     pub(crate) recorder_bytes: u64,
+    pub(crate) autoscale_interval: Duration,
+    /// Where the key is that values of secrets are encrypted with.
+    pub(crate) secret_key_file: Option<PathBuf>,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -128,6 +131,8 @@ impl MasterSettings {
                 "max_operator_event_stream_subscribers",
             ),
             recorder_bytes: size(flags, "recorder_size"),
+            autoscale_interval: duration(flags, "autoscale_interval"),
+            secret_key_file: path(flags, "secret_key_file"),
             work_dir,
             effective_flags,
         })

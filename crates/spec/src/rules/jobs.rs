@@ -7,6 +7,7 @@ use super::{Faults, placements, services, templates, texts};
 use crate::fault::below;
 use crate::job::{Job, MAX_COMPLETIONS, Parameter, Start};
 use crate::quantity::{Share, Span};
+use crate::service::Backoff;
 
 /// What starts a job, and so gives it its parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(super) fn check(job: &Job, path: &str, started: Started, out: &mut Faults) {
     );
     placements::check(&job.placement, &below(path, "placement"), out);
     texts::role(job.role.as_deref(), &below(path, "role"), out);
-    services::backoff(&job.backoff, &below(path, "backoff"), out);
+    backoff(&job.backoff, &below(path, "backoff"), out);
     indices(job, path, out);
     for (index, status) in job.retry_on.exit_statuses.iter().enumerate() {
         let at = format!("{path}/retry_on/exit_statuses/{index}");
@@ -101,6 +102,26 @@ fn after(job: &Job, path: &str, started: Started, out: &mut Faults) {
             let path = format!("{path}/jobs/{index}");
             out.tell(path, format!("{name} stands twice"), "keep it once");
         }
+    }
+}
+
+/// Only a service is restarted for ever; the attempts of an index end with its retries.
+fn backoff(backoff: &Backoff, path: &str, out: &mut Faults) {
+    services::backoff(backoff, path, out);
+    let usual = Backoff::default();
+    if backoff.crash_loop != usual.crash_loop {
+        out.tell(
+            below(path, "crash_loop"),
+            "a job is not shown as crash-looping: it ends when its retries are used up",
+            "leave it out, and say by retries how often an index is tried again",
+        );
+    }
+    if backoff.reset_after != usual.reset_after {
+        out.tell(
+            below(path, "reset_after"),
+            "the failures of an index are never forgotten",
+            "leave it out, and say by retries how often an index is tried again",
+        );
     }
 }
 

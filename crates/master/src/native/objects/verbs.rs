@@ -120,7 +120,9 @@ fn call(
                 arguments,
             }
         }
-        (Kind::Job | Kind::Dag, verb) => return of_run(name, verb, body),
+        (Kind::Job | Kind::Dag | Kind::Cron, verb) if verb.contains(':') || kind != Kind::Cron => {
+            return of_run(name, verb, body);
+        }
         _ => return Err(unknown(kind, verb)),
     })
 }
@@ -143,7 +145,7 @@ fn of_run(name: Name, verb: &str, body: &[u8]) -> Result<Call, Response> {
 fn unknown(kind: Kind, verb: &str) -> Response {
     let verbs = match kind {
         Kind::Service => "scale, restart, rollback, pause, resume, abort, reset-backoff",
-        Kind::Cron => "pause, resume",
+        Kind::Cron => "pause, resume, stop:RUN, mark-succeeded:RUN",
         Kind::Job | Kind::Dag => "run, stop:RUN, resume:RUN, mark-succeeded:RUN",
         Kind::Group | Kind::Secret | Kind::Config => "none",
     };
