@@ -17,6 +17,7 @@ mod job;
 pub mod key;
 mod naming;
 mod objects;
+pub mod placing;
 pub mod plan;
 pub mod records;
 mod restore;

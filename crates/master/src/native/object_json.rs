@@ -168,6 +168,7 @@ pub(super) fn cause_word(cause: &Cause) -> &'static str {
     match cause {
         Cause::Applied => "apply",
         Cause::User => "user",
+        Cause::After => "after",
         Cause::Cron { .. } => "cron",
         Cause::Node { .. } => "dag",
     }
@@ -176,7 +177,7 @@ pub(super) fn cause_word(cause: &Cause) -> &'static str {
 fn cause(cause: &Cause, work: &Records) -> Value {
     let by = cause_word(cause);
     match cause {
-        Cause::Applied | Cause::User => json!({ "by": by }),
+        Cause::Applied | Cause::User | Cause::After => json!({ "by": by }),
         Cause::Cron { object, fire_at } => {
             json!({ "by": by, "cron": name_of(work, *object), "fire_at": rfc3339(*fire_at) })
         }

@@ -149,7 +149,7 @@ fn causes(work: &Records, run: &RunRecord) -> Vec<ObjectKey> {
                 }
                 None => return objects,
             },
-            Cause::Applied | Cause::User => return objects,
+            Cause::Applied | Cause::User | Cause::After => return objects,
         }
     }
 }

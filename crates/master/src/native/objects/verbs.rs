@@ -34,6 +34,7 @@ struct Rollback {
 struct Run {
     parameters: BTreeMap<String, String>,
     id: Option<String>,
+    arguments: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -107,11 +108,16 @@ fn call(
         (Kind::Service, "abort") => Call::Abort { name },
         (Kind::Service | Kind::Job, "reset-backoff") => Call::ResetBackoff { name },
         (Kind::Job | Kind::Dag, "run") => {
-            let Run { parameters, id } = optional(body)?;
+            let Run {
+                parameters,
+                id,
+                arguments,
+            } = optional(body)?;
             Call::Run {
                 name,
                 parameters,
                 id,
+                arguments,
             }
         }
         (Kind::Job | Kind::Dag | Kind::Cron, verb) if verb.contains(':') || kind != Kind::Cron => {

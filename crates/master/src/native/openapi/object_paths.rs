@@ -129,6 +129,10 @@ fn add_verbs(paths: &mut Map<String, Value>) {
     let run = json!({
         "parameters": { "type": "object", "additionalProperties": { "type": "string" } },
         "id": { "type": ["string", "null"] },
+        "arguments": {
+            "description": "Added to the command of a job, for this run.",
+            "type": ["string", "null"],
+        },
     });
     let done = json!({ "type": "object" });
     let started = reference("Started");
