@@ -158,5 +158,7 @@ impl Master {
         self.forget_agent(&id, effects);
         self.index.agents.remove(&id);
         self.agent_mut(agent).state = AgentState::Removed;
+        // It cannot come back as the one that it was.
+        self.tell_of_loss(agent);
     }
 }

@@ -81,6 +81,9 @@ pub(crate) struct StoredNativeTask {
     pub(crate) agent_id: Option<String>,
     #[prost(uint64, required, tag = "5")]
     pub(crate) created_at_ns: u64,
+    /// What it got there, with the ports that were picked.
+    #[prost(message, repeated, tag = "6")]
+    pub(crate) taken: Vec<v1::Resource>,
 }
 
 pub(crate) fn put(prefix: &str, name: &str, value: &impl Message) -> StoreOperation {

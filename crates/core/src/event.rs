@@ -47,6 +47,11 @@ pub enum Event {
     PersistFailed(Token),
     /// This master leads now.
     Elected(Box<Elected>),
+    /// What was measured of a service whose number of instances follows it, in the order of its metrics.
+    Metrics {
+        object: mezz_workload::key::ObjectKey,
+        averages: Vec<Option<u64>>,
+    },
     /// What would applying these objects do?
     Plan {
         request: RequestKey,

@@ -59,11 +59,13 @@ impl Master {
             .id
             .clone()
             .unwrap_or_else(|| self.next_native_id(&task.name));
+        self.native.ids.insert(id.as_str().into());
         let info = task_info(&id, &task, &resources);
         let (stored, token) =
             match self.place_native(framework, &task.role, &resources, task.port_count) {
                 Ok((agent, taken)) => {
-                    let stored = self.stored(&info, &task, Some(agent));
+                    let mut stored = self.stored(&info, &task, Some(agent));
+                    stored.taken = taken.to_proto();
                     let token = self.persist(vec![put(NATIVE, &id, &stored)], effects);
                     self.launch_native(framework, agent, &task.role, info, taken, token, effects);
                     (stored, token)
@@ -183,6 +185,7 @@ impl Master {
             port_count: task.port_count,
             agent_id: agent.map(|agent| self.agent(agent).id.to_string()),
             created_at_ns: self.now.wall.0,
+            taken: Vec::new(),
         }
     }
 
@@ -191,7 +194,7 @@ impl Master {
         let Some(task) = self.task(key).cloned() else {
             return;
         };
-        if Some(task.framework) == self.native.framework {
+        if Some(task.framework) == self.native.framework && self.native.ids.remove(&task.id) {
             self.native_specs.remove(&task.id);
             self.persist(vec![delete(NATIVE, &task.id)], effects);
         }
@@ -204,8 +207,9 @@ impl Master {
         effects: &mut Effects,
     ) -> Result<(), String> {
         let framework = self.native_framework(effects);
+        self.native.ids.insert(id.as_str().into());
         self.note_native_role(&stored.role);
-        let resources =
+        let mut resources =
             Resources::from_proto(&stored.task.resources).map_err(|error| error.to_string())?;
         let assigned = stored
             .agent_id
@@ -219,8 +223,12 @@ impl Master {
         };
         if self.agent(agent).state == AgentState::Gone {
             // It ended with its agent; the master that knew went down before the task left the store.
+            self.native.ids.remove(id.as_str());
             self.persist(vec![delete(NATIVE, &id)], effects);
             return Ok(());
+        }
+        if !stored.taken.is_empty() {
+            resources = Resources::from_proto(&stored.taken).map_err(|error| error.to_string())?;
         }
         // Its agent reports the rest of the record, or the task is placed again.
         let mut wire_task = v1::Task {
@@ -230,7 +238,7 @@ impl Master {
             agent_id: wire::agent_id_of(&self.agent(agent).id),
             state: v1::TaskState::TaskStaging as i32,
             labels: stored.task.labels.clone(),
-            resources: stored.task.resources.clone(),
+            resources: resources.to_proto(),
             ..v1::Task::default()
         };
         let role: Arc<str> = stored.role.as_str().into();
@@ -270,6 +278,7 @@ impl Master {
             });
         if let (Some((arrival, slot)), None) = (pending, framework_id) {
             self.end_pending(arrival, slot, effects);
+            self.native.ids.remove(task_id);
             let token = self.persist(vec![delete(NATIVE, task_id)], effects);
             effects.list.push(Effect::Reply {
                 request,

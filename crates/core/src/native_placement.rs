@@ -93,6 +93,7 @@ impl Master {
                     let info = task_info(&pending.id, &pending.task, &pending.resources);
                     let stored = StoredNativeTask {
                         created_at_ns: pending.created_at.0,
+                        taken: taken.to_proto(),
                         ..self.stored(&info, &pending.task, Some(agent))
                     };
                     let token = self.persist(vec![put(NATIVE, &pending.id, &stored)], effects);
@@ -122,7 +123,13 @@ impl Master {
     }
 
     /// A task that waits for a place while an agent reports that it runs there has one.
-    pub(crate) fn settle_pending(&mut self, id: &str, agent: AgentKey, effects: &mut Effects) {
+    pub(crate) fn settle_pending(
+        &mut self,
+        id: &str,
+        agent: AgentKey,
+        taken: &Resources,
+        effects: &mut Effects,
+    ) {
         let found = self.native.pending.iter().find_map(|(arrival, slot)| {
             let pending = self.records.pending.get(*slot as usize)?;
             (*pending.id == *id).then(|| (*arrival, *slot, Arc::clone(pending)))
@@ -134,6 +141,7 @@ impl Master {
         let info = task_info(&pending.id, &pending.task, &pending.resources);
         let stored = StoredNativeTask {
             created_at_ns: pending.created_at.0,
+            taken: taken.to_proto(),
             ..self.stored(&info, &pending.task, Some(agent))
         };
         self.persist(vec![put(NATIVE, &pending.id, &stored)], effects);

@@ -134,6 +134,8 @@ impl Master {
                 .recall(self.now.mono.0, recall, as_outstanding(&offer), &mut grants);
             self.send_event(offer.framework, wire::rescind(&offer.id), effects);
         }
+        // What was taken back may have gone to a demand.
+        self.place_instances(effects);
         self.offer_grants(grants, effects);
     }
 

@@ -233,7 +233,7 @@ impl Master {
             self.charge(framework, agent, &resources);
         }
         if self.is_native(framework) {
-            self.settle_pending(&reported.task.id, agent, effects);
+            self.settle_pending(&reported.task.id, agent, &resources, effects);
         }
         let key = self.insert_task(framework, agent, &role, reported.task, resources, effects);
         if self.is_native(framework) {

@@ -140,6 +140,8 @@ pub(crate) struct NativeState {
     /// Slots of pending records, in the order of arrival.
     pub(crate) pending: BTreeMap<u64, u32>,
     pub(crate) next_arrival: u64,
+    /// Its tasks that are in the store: all others of the built-in framework are instances of objects.
+    pub(crate) ids: BTreeSet<Box<str>>,
     /// Roles that its tasks have named.
     pub(crate) roles: BTreeSet<String>,
 }

@@ -1,4 +1,4 @@
-//! Marathon's API: carries requests to the facade and its calls to the core. It decides nothing.
+//! The APIs of other systems: carries requests to a facade and its calls to the core. It decides nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 use crate::clock::wall_now;
+use crate::facades::Facade;
 use crate::fact_ring::KeptBatch;
 use crate::inbox::Input;
 use crate::indexes::base;
@@ -41,7 +42,12 @@ const LIMITS: StreamLimits = StreamLimits {
 };
 
 /// Answers a request; `rest` is what follows the base of the API.
-pub(crate) async fn handle(shared: &Arc<Shared>, rest: &str, mut request: Request) -> Response {
+pub(crate) async fn handle(
+    shared: &Arc<Shared>,
+    facade: Facade,
+    rest: &str,
+    mut request: Request,
+) -> Response {
     if let Err(refused) = require_leader(shared, &request) {
         return refused;
     }
@@ -63,7 +69,7 @@ pub(crate) async fn handle(shared: &Arc<Shared>, rest: &str, mut request: Reques
     };
     let view = shared.view();
     let cluster = cluster(shared, &view);
-    let outcome = mezz_facade::marathon::handle(&asked, &world(&view, &cluster));
+    let outcome = facade.answer(&asked, &world(&view, &cluster));
     let mut response = settle(shared, outcome, &asked.client).await;
     add(&mut response, mezz_facade::marathon::headers(&cluster));
     respond::compress(request.headers(), &mut response);

@@ -20,6 +20,7 @@ use crate::native::History;
 use crate::open_streams::OpenStreams;
 use crate::options::MasterOptions;
 use crate::readers::Readers;
+use crate::secrets::SecretVault;
 use crate::timings::Timings;
 use crate::view::{View, ViewCell};
 use crate::writes::Registrar;
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) logging: LoggingLevel,
     pub(crate) timings: Arc<Timings>,
     pub(crate) registrar: Arc<Registrar>,
+    pub(crate) secrets: Arc<SecretVault>,
     numbers: AtomicU64,
     /// Readers of Marathon's events, who are told of each other.
     pub(crate) attendance: broadcast::Sender<Attendance>,
@@ -70,7 +72,10 @@ impl Shared {
         if let Some(log) = &options.log_file {
             files.attach("/master/log", log.clone());
         }
+        let store = options.backend.store.clone();
+        let secrets = Arc::new(SecretVault::new(store, options.secret_key.clone()));
         Self {
+            secrets,
             flags: options.shown_flags(),
             options,
             started_at: crate::clock::wall_now(),

@@ -10,6 +10,7 @@ use mezz_proto::v1::TaskState;
 
 use crate::network::SECOND;
 use crate::schedule::Occurrence;
+use crate::users::Users;
 use crate::world::{Weather, World};
 
 /// How long it may take until all is quiet.
@@ -38,13 +39,36 @@ impl World {
             self.kill_half(framework);
         }
         self.reactivate_all();
+        if !self.has_users() {
+            return self.settle(Self::unsettled);
+        }
+        for framework in 0..self.frameworks.len() {
+            self.kill_all(framework);
+        }
+        self.kill_all_native();
+        self.users_calm_down();
+        self.pass(100);
+        self.declare_lost_agents_gone();
+        self.settle(|world| world.unsettled().or_else(|| world.unsettled_objects()));
+        if self.broken.is_none() && self.settings.users == Users::Crons {
+            let checked = self.check_fire_times();
+            checked.unwrap_or_else(|broken| self.fail(broken));
+        }
+        if self.broken.is_none() {
+            self.users_delete_all();
+            self.settle(|world| world.leftover().or_else(|| world.unsettled()));
+        }
+    }
+
+    /// Waits until nothing is unsettled any more.
+    fn settle(&mut self, unsettled: impl Fn(&mut Self) -> Option<String>) {
         for _ in 0..PATIENCE_S / 50 {
             self.pass(50);
-            if self.broken.is_some() || self.unsettled().is_none() {
+            if self.broken.is_some() || unsettled(self).is_none() {
                 return;
             }
         }
-        if let Some(unsettled) = self.unsettled() {
+        if let Some(unsettled) = unsettled(self) {
             self.fail(format!("after {PATIENCE_S} s without faults: {unsettled}"));
         }
     }

@@ -8,6 +8,7 @@ use mezz_proto::v1;
 use crate::network::SECOND;
 use crate::processes::SERVICE_PROGRAM;
 use crate::schedule::Occurrence;
+use crate::users::Users;
 use crate::world::{Weather, World};
 
 impl World {
@@ -35,6 +36,7 @@ impl World {
             66..72 => self.operator_switches_agent(),
             72..75 => self.operator_changes_weights(),
             75 => self.operator_tears_down(),
+            76..90 if self.settings.users == Users::Crons => {}
             76..86 => self.run_native(),
             86..90 => self.kill_native(),
             90..93 => self.reboot(agent),
@@ -202,9 +204,24 @@ impl World {
         });
     }
 
+    /// Ends all native tasks, to make room.
+    pub(crate) fn kill_all_native(&mut self) {
+        for task_id in self.native_tasks() {
+            self.kill_native_task(task_id);
+        }
+    }
+
     pub(crate) fn kill_native(&mut self) {
+        let ids = self.native_tasks();
+        if !ids.is_empty() {
+            let task_id = ids[self.rng.index(ids.len())].clone();
+            self.kill_native_task(task_id);
+        }
+    }
+
+    fn native_tasks(&self) -> Vec<String> {
         let Some(core) = &self.master.core else {
-            return;
+            return Vec::new();
         };
         let pending = core
             .records()
@@ -216,14 +233,13 @@ impl World {
             .tasks
             .iter()
             .map(|(_, task)| task.id.to_string());
-        let ids: Vec<String> = pending
+        pending
             .chain(placed)
             .filter(|id| id.starts_with("native-"))
-            .collect();
-        if ids.is_empty() {
-            return;
-        }
-        let task_id = ids[self.rng.index(ids.len())].clone();
+            .collect()
+    }
+
+    fn kill_native_task(&mut self, task_id: String) {
         self.note(|| format!("operator kills {task_id}"));
         let request = self.request();
         let call = NativeCall::Kill {

@@ -331,6 +331,13 @@ impl World {
             .is_some_and(|view| view.has_seen(uuid))
     }
 
+    /// Ends all that would run for ever, to make room.
+    pub(crate) fn kill_all(&mut self, framework: usize) {
+        for task in self.frameworks[framework].open_tasks() {
+            self.kill_task(framework, &task);
+        }
+    }
+
     /// Ends about half of what would run for ever.
     pub(crate) fn kill_half(&mut self, framework: usize) {
         for task in self.frameworks[framework].open_tasks() {

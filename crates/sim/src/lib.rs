@@ -4,11 +4,13 @@
 //! checks; it must never decide what a master or an agent does.
 
 mod agent_node;
+mod attempts;
 mod checks;
 mod disk;
 mod ending;
 mod executor_model;
 mod faults;
+mod fire_times;
 mod framework_calls;
 mod framework_node;
 mod master_hearing;
@@ -19,10 +21,15 @@ mod processes;
 mod recorded;
 mod rng;
 mod schedule;
+mod service_promises;
 mod task_view;
+mod user_rest;
+mod user_specs;
+mod users;
 mod world;
 
 pub use recorded::Recorded;
 pub use rng::Rng;
 pub use schedule::End;
+pub use users::Users;
 pub use world::{Recording, Settings, Summary, World};

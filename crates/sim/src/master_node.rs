@@ -9,8 +9,9 @@ use mezz_core::event::{Elected, Event, TimerKey};
 use mezz_core::fact::Fact;
 use mezz_core::key::{Generation, Token};
 use mezz_core::time::{Mono, Now, Wall};
-use mezz_proto::agent_protocol::Frame;
-use mezz_proto::to_json;
+use mezz_proto::agent_protocol::{Frame, frame::Body};
+use mezz_proto::{to_json, v1};
+use mezz_resource::Resources;
 use prost::Message;
 
 use crate::network::{MILLISECOND, Peer, SECOND};
@@ -74,6 +75,7 @@ impl World {
             self.master.recording = Some(Life::begin(life, &core));
         }
         self.master.core = Some(core);
+        self.reigns.begin(self.now_ns);
         let elected = Elected {
             epoch: life,
             master_id: format!("m{life}"),
@@ -90,6 +92,7 @@ impl World {
             return;
         }
         self.note(|| "master dies".into());
+        self.reigns.end(self.now_ns);
         self.master.held.clear();
         self.master.durable = Token(0);
         self.disk.crash(&mut self.rng);
@@ -113,6 +116,7 @@ impl World {
             return;
         };
         let told = event.clone();
+        let before = core.records().work.clone();
         let mut effects = Effects::default();
         if let Some(recording) = &mut self.master.recording {
             recording.before(now, &event);
@@ -123,9 +127,24 @@ impl World {
         }
         self.summary.events += 1;
         if let Err(broken) = core.check_invariants() {
+            let tasks: Vec<String> = core
+                .records()
+                .tasks
+                .iter()
+                .map(|(_, task)| {
+                    format!(
+                        "{} {:?} {:?} on {:?} with {}",
+                        task.id, task.state, task.list, task.agent, task.resources
+                    )
+                })
+                .collect();
+            for task in tasks {
+                self.note(|| task);
+            }
             self.fail(format!("master: {broken}\nafter {told:?}"));
             return;
         }
+        self.check_users(&told, &before, &effects);
         let every = self.settings.restore_every;
         if every > 0 && self.summary.events.is_multiple_of(every) {
             self.restore_master();
@@ -150,15 +169,16 @@ impl World {
     }
 
     fn master_effect(&mut self, effect: Effect) {
-        let (link, after) = match &effect {
-            Effect::ToFramework { stream, after, .. } => (stream.0, *after),
-            Effect::CloseStream(stream) => (stream.0, None),
-            Effect::ToAgent { session, after, .. } | Effect::CloseSession { session, after } => {
-                (session.0, *after)
-            }
-            Effect::Reply { .. } => return,
-            _ => return self.own_effect(effect),
-        };
+        let (link, after) =
+            match &effect {
+                Effect::ToFramework { stream, after, .. }
+                | Effect::Offers { stream, after, .. } => (stream.0, *after),
+                Effect::CloseStream(stream) => (stream.0, None),
+                Effect::ToAgent { session, after, .. }
+                | Effect::CloseSession { session, after } => (session.0, *after),
+                Effect::Reply { .. } => return,
+                _ => return self.own_effect(effect),
+            };
         let queue = self.master.held.entry(link).or_default();
         let token = after
             .unwrap_or_default()
@@ -243,8 +263,19 @@ impl World {
                 };
                 self.send(stream.0, End::Peer, bytes);
             }
+            Effect::Offers { stream, event, .. } => {
+                let bytes = if self.speaks_json(stream.0) {
+                    let event: v1::scheduler::Event =
+                        Message::decode(event).expect("the core encodes whole events");
+                    to_json(&event)
+                } else {
+                    event.to_vec()
+                };
+                self.send(stream.0, End::Peer, bytes);
+            }
             Effect::CloseStream(stream) => self.close(stream.0, End::Master),
             Effect::ToAgent { session, body, .. } => {
+                self.note_orders(&body);
                 let frame = Frame {
                     body: Some(*body),
                     ..Frame::default()
@@ -255,6 +286,24 @@ impl World {
                 self.close(session.0, End::Master);
                 // The shell reports the end of what it closed as well.
                 self.master_event(Event::SessionClosed(session));
+            }
+            _ => {}
+        }
+    }
+
+    /// What an agent is told to start and to end.
+    fn note_orders(&mut self, body: &Body) {
+        match body {
+            Body::RunTasks(run) => {
+                for task in &run.tasks {
+                    let info = &task.task;
+                    let taken = Resources::from_proto(&info.resources).unwrap_or_default();
+                    let (id, agent) = (&info.task_id.value, &info.agent_id.value);
+                    self.note(|| format!("launch of {id} on {agent} with {taken}"));
+                }
+            }
+            Body::KillTask(kill) => {
+                self.note(|| format!("kill of {}", kill.task_id.value));
             }
             _ => {}
         }

@@ -52,6 +52,7 @@ impl World {
         }
         let life = self.master.life;
         self.note(|| format!("master of life {life} stands still"));
+        self.reigns.end(self.now_ns);
         let successor = MasterNode::after(&self.master);
         self.deposed = Deposed {
             node: std::mem::replace(&mut self.master, successor),

@@ -5,6 +5,7 @@ use mezz_agent_core::{
     ProbeOutcome, ProbeTarget, Role, Survival,
 };
 
+use crate::attempts::Attempt;
 use crate::executor_model::Executor;
 use crate::network::{MILLISECOND, SECOND};
 use crate::schedule::Occurrence;
@@ -23,6 +24,8 @@ pub(crate) struct Container {
     pub(crate) exit: Option<i32>,
     /// A custom executor, when it is one.
     pub(crate) executor: Option<Executor>,
+    /// What it is an attempt of.
+    pub(crate) attempt: Option<Attempt>,
 }
 
 /// The program that a custom executor of the simulation runs.
@@ -42,6 +45,7 @@ impl World {
             };
             return self.report(agent, after, event);
         }
+        self.witness_start(agent, &launch);
         let program = match &launch.command {
             mezz_agent_core::Command::Shell(program)
             | mezz_agent_core::Command::Argv { program, .. } => program.clone(),
@@ -54,6 +58,7 @@ impl World {
             started_ns: self.now_ns,
             exit: None,
             executor,
+            attempt: Attempt::of(&launch).filter(|_| launch.role == Role::Main),
         };
         self.agents[agent].containers.insert(launch_id, container);
         self.report(agent, after, Event::ContainerStarted { launch_id, pid: 7 });
@@ -147,7 +152,7 @@ impl World {
     /// Most probes find their task well; some take long, and are given up.
     pub(crate) fn probe(&mut self, agent: usize, probe: &Probe) {
         let id = probe.id;
-        let well = self.rng.chance(800);
+        let well = self.rng.chance(800) || self.has_users() && self.weather == Weather::Calm;
         let outcome = match &probe.target {
             ProbeTarget::Tcp { .. } if well => ProbeOutcome::Connected,
             ProbeTarget::Http { .. } if well => ProbeOutcome::Status(200),

@@ -86,6 +86,8 @@ pub(crate) enum Occurrence {
         task: String,
         uuid: Vec<u8>,
     },
+    /// A user does something.
+    UserTurn,
     /// Something goes wrong, or an operator does something.
     Fault,
 }

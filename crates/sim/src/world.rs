@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::agent_node::AgentNode;
+use crate::attempts::Witness;
 use crate::disk::Disk;
+use crate::fire_times::Reigns;
 use crate::framework_node::FrameworkNode;
 use crate::master_node::MasterNode;
 use crate::network::{Network, Peer, SECOND};
@@ -11,6 +13,7 @@ use crate::pauses::{Deposed, Unread};
 use crate::recorded::Recorded;
 use crate::rng::Rng;
 use crate::schedule::{End, Occurrence, Schedule};
+use crate::users::Users;
 
 const TRACE_LINES: usize = 400;
 
@@ -25,6 +28,7 @@ pub struct Settings {
     pub restore_every: u64,
     /// Whether [`World::run_recorded`] has something to tell.
     pub recording: Recording,
+    pub users: Users,
 }
 
 /// Whether a run is written down.
@@ -42,6 +46,7 @@ impl Default for Settings {
             verbose: false,
             restore_every: 0,
             recording: Recording::Off,
+            users: Users::Nobody,
         }
     }
 }
@@ -90,6 +95,8 @@ pub struct World {
     pub(crate) removed_frameworks: BTreeSet<String>,
     pub(crate) broken: Option<String>,
     pub(crate) recorded: Recorded,
+    pub(crate) witness: Witness,
+    pub(crate) reigns: Reigns,
     trace: VecDeque<String>,
 }
 
@@ -118,17 +125,30 @@ impl World {
             removed_frameworks: BTreeSet::new(),
             broken: None,
             recorded: Recorded::default(),
+            witness: Witness::default(),
+            reigns: Reigns::default(),
             trace: VecDeque::new(),
         };
         world.soon(SECOND, Occurrence::MasterStart);
         for agent in 0..world.agents.len() {
             world.soon(3 * SECOND, Occurrence::AgentStart { agent });
         }
-        for framework in 0..world.frameworks.len() {
+        if settings.users == Users::Crons {
+            world.frameworks.truncate(1);
+            world.frameworks[0].over = true;
+        }
+        let frameworks = match settings.users {
+            Users::Crons => 0,
+            _ => world.frameworks.len(),
+        };
+        for framework in 0..frameworks {
             world.soon(5 * SECOND, Occurrence::FrameworkDial { framework });
             world.soon(8 * SECOND, Occurrence::FrameworkTurn { framework });
         }
         world.soon(20 * SECOND, Occurrence::Fault);
+        if settings.users != Users::Nobody {
+            world.soon(10 * SECOND, Occurrence::UserTurn);
+        }
         world
     }
 
@@ -220,6 +240,7 @@ impl World {
                 task,
                 uuid,
             } => self.framework_acknowledges(framework, &task, uuid),
+            Occurrence::UserTurn => self.user_turn(),
             Occurrence::Fault => self.fault(),
         }
     }

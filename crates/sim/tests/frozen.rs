@@ -13,7 +13,7 @@ use mezz_core::time::Now;
 use mezz_proto::agent_protocol::{Frame, frame::Body};
 use mezz_proto::decode_binary;
 use mezz_recording::{Left, Outcome, ReadError, Replay, Segment, VERSION, Watcher};
-use mezz_sim::{End, Recorded, Recording, Settings, World};
+use mezz_sim::{End, Recorded, Recording, Settings, Users, World};
 use prost::Message;
 
 const SETTINGS: Settings = Settings {
@@ -21,6 +21,7 @@ const SETTINGS: Settings = Settings {
     verbose: false,
     restore_every: 0,
     recording: Recording::On,
+    users: Users::Nobody,
 };
 /// The version of the agent protocol whose frames are frozen now.
 const PROTOCOL: u32 = 1;

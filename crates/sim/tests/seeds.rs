@@ -4,64 +4,26 @@
 //! from `MEZZ_SIM_FIRST` on; `MEZZ_SIM_CHAOS=s` makes each run so many virtual seconds long.
 #![allow(clippy::unwrap_used)]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod running;
 
-use mezz_sim::{Settings, Summary, World};
+use mezz_sim::{Settings, Summary};
+use running::{number, report, run_all, run_with};
 
 /// Seeds that failed once, each with what was wrong then. What runs of another length found is kept as scenarios in
 /// `crates/core/tests/returning_agents.rs`.
 const PINNED: &[u64] = &[];
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap())
+fn settings(verbose: bool) -> Settings {
+    let usual = Settings::default();
+    Settings {
+        chaos_s: number("MEZZ_SIM_CHAOS").unwrap_or(usual.chaos_s),
+        verbose,
+        ..usual
+    }
 }
 
 fn run(seed: u64, verbose: bool) -> Result<Summary, String> {
-    let usual = Settings::default();
-    run_with(
-        seed,
-        Settings {
-            chaos_s: number("MEZZ_SIM_CHAOS").unwrap_or(usual.chaos_s),
-            verbose,
-            ..usual
-        },
-    )
-}
-
-fn run_with(seed: u64, settings: Settings) -> Result<Summary, String> {
-    catch_unwind(AssertUnwindSafe(|| World::new(seed, settings).run()))
-        .unwrap_or_else(|_| Err("a core panicked; see above".into()))
-}
-
-fn run_all(seeds: &[u64]) -> Vec<(u64, String)> {
-    let next = AtomicU64::new(0);
-    let failures = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(seed) =
-                    seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap())
-                {
-                    if let Err(broken) = run(*seed, false) {
-                        failures.lock().unwrap().push((*seed, broken));
-                    }
-                }
-            });
-        }
-    });
-    failures.into_inner().unwrap()
-}
-
-fn report(failures: &[(u64, String)]) {
-    let Some((seed, broken)) = failures.first() else {
-        return;
-    };
-    let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
-    panic!(
-        "{broken}\n\nfailing seeds: {seeds:?}; run one with MEZZ_SIM_SEED={seed} cargo test -p mezz-sim --test seeds"
-    );
+    run_with(seed, settings(verbose))
 }
 
 #[test]
@@ -79,12 +41,12 @@ fn a_cluster_under_faults_keeps_its_promises() {
     }
     let first = number("MEZZ_SIM_FIRST").unwrap_or(0);
     let seeds: Vec<u64> = (first..first + number("MEZZ_SIM_SEEDS").unwrap_or(200)).collect();
-    report(&run_all(&seeds));
+    report(&run_all(&seeds, settings(false)));
 }
 
 #[test]
 fn seeds_that_failed_once_do_not_fail_again() {
-    report(&run_all(PINNED));
+    report(&run_all(PINNED, settings(false)));
 }
 
 #[test]

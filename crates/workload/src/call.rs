@@ -57,6 +57,8 @@ pub enum Call {
         parameters: BTreeMap<String, String>,
         /// A second call with the same id is answered with the run of the first.
         id: Option<String>,
+        /// Added to the command of a job, for this run.
+        arguments: Option<String>,
     },
     /// Ends a run.
     StopRun {

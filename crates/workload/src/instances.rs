@@ -8,12 +8,14 @@ pub(crate) mod ports;
 pub(crate) mod rules;
 pub(crate) mod statuses;
 pub(crate) mod stored;
+pub(crate) mod strays;
 pub(crate) mod task;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1;
 use mezz_resource::Resources;
 use prost::Message;
@@ -35,6 +37,7 @@ pub(crate) struct NewInstance {
     pub(crate) ports: Vec<u16>,
     /// From [`task::TaskPlan`]; its id is the instance's.
     pub(crate) task: v1::TaskInfo,
+    pub(crate) terms: Option<Box<InstanceTerms>>,
     /// Of a blue-green service: of the colour that gets no traffic now.
     pub(crate) parked: bool,
 }
@@ -92,6 +95,7 @@ impl Workloads {
         effects.push(Effect::Launch(Box::new(Launch {
             instance: key,
             task: new.task,
+            terms: new.terms,
         })));
         key
     }

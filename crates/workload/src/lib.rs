@@ -30,7 +30,8 @@ mod writing;
 
 pub use instances::footing::Footing;
 pub use instances::kills::KillLimits;
-pub use naming::MAX_ID_BYTES;
+pub use naming::{MAX_ID_BYTES, instance_head};
 pub use objects::inheritance::Inherited;
+pub use runs::ids::attempt_head;
 pub use stored::StoredError;
 pub use workloads::{Stage, Workloads};

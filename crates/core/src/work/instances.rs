@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use mezz_proto::agent_protocol as agent;
 use mezz_proto::v1;
 use mezz_resource::Resources;
 use mezz_sched::{Demand as Wanted, DemandKey, InstanceHandle, RunningInstance};
@@ -100,7 +101,10 @@ impl Master {
             task: place.resources,
             executor: None,
         };
-        let run = self.admit_task(framework, place.agent, &place.role, task, demand, effects);
+        let run = agent::RunTask {
+            instance: launch.terms.map(|terms| *terms),
+            ..self.admit_task(framework, place.agent, &place.role, task, demand, effects)
+        };
         if let Some(key) = self.task_key(framework, &id) {
             self.work.handles.insert(key, place.handle);
         }
@@ -161,6 +165,8 @@ impl Master {
         let key = self.insert_task(framework, agent, &role, new, Arc::new(resources), effects);
         if unreachable {
             self.list_unreachable(key, framework, agent);
+            // Nobody has told this master's controllers of the loss.
+            self.touch_reported(key);
         } else {
             self.count_instance(key);
         }
@@ -223,6 +229,9 @@ impl Master {
 
     /// Keeps a status of one of the built-in framework's tasks until the event is done.
     pub(crate) fn touch_work(&mut self, status: &v1::TaskStatus) {
+        if self.native.ids.contains(status.task_id.value.as_str()) {
+            return;
+        }
         let instance = status.task_id.value.as_str().into();
         let status = told(status);
         self.work.touched.push(Event::Status { instance, status });

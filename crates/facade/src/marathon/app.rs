@@ -15,7 +15,7 @@ pub(crate) use written::{ServicePorts, Written};
 
 use std::collections::BTreeMap;
 
-use mezz_spec::service::{Replicas, Service, Strategy, Update};
+use mezz_spec::service::{OnMaterialChange, Replicas, Service, Strategy, Update};
 use mezz_spec::{Name, Object, Spec};
 use mezz_workload::records::ObjectRecord;
 use serde_json::{Map, Value};
@@ -100,6 +100,7 @@ fn read(name: &Name, app: &Value, faults: &Faults) -> Option<Object> {
         restart: policies::backoff(&members),
         unreachable: policies::unreachable(&members),
         kill_order: policies::kill_order(&members),
+        on_material_change: OnMaterialChange::Keep,
         priority: 0,
         role: members.text("role").map(str::to_owned),
         after: policies::dependencies(&members, name),

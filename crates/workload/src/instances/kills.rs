@@ -1,11 +1,12 @@
 //! Ends of instances: shown as draining first, then told to end, and never too many at a time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mezz_state::time::{SECOND_NS, Wall};
 use serde::{Deserialize, Serialize};
 
-use crate::effect::{Effect, Effects, PreStop};
+use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
 use crate::key::InstanceKey;
 use crate::records::{Ending, InstanceRecord, Owner, Phase};
@@ -32,12 +33,25 @@ impl Default for KillLimits {
 /// A kill that was told is told again when nothing has come of it so long after its grace.
 const REPEAT_NS: u64 = 10 * SECOND_NS;
 
+/// What is to be told to end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Doomed {
+    Instance(InstanceKey),
+    /// A task that nobody here knows.
+    Stray(Arc<str>),
+}
+
+/// How long a task that nobody knows may take to end.
+const STRAY_GRACE_NS: u64 = 3 * SECOND_NS;
+
 /// How an instance is ended.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "units stand last")]
 pub(crate) struct KillTerms {
     pub(crate) drain_ns: u64,
     pub(crate) grace_ns: u64,
-    pub(crate) pre_stop: Option<Box<PreStop>>,
+    /// What its agent runs before the polite signal may take so long.
+    pub(crate) pre_stop_ns: u64,
 }
 
 /// Instances that are to be told, in order, and how many may be now.
@@ -45,8 +59,8 @@ pub(crate) struct KillTerms {
 pub(crate) struct Kills {
     limits: KillLimits,
     /// By arrival.
-    queue: BTreeMap<u64, InstanceKey>,
-    arrivals: BTreeMap<InstanceKey, u64>,
+    queue: BTreeMap<u64, Doomed>,
+    arrivals: BTreeMap<Doomed, u64>,
     next_arrival: u64,
     /// What has been used up of the burst, in nanoseconds of refilling.
     used_ns: u64,
@@ -59,21 +73,21 @@ impl Kills {
         SECOND_NS / u64::from(self.limits.per_second.max(1))
     }
 
-    fn push(&mut self, key: InstanceKey) {
-        if !self.arrivals.contains_key(&key) {
-            self.arrivals.insert(key, self.next_arrival);
-            self.queue.insert(self.next_arrival, key);
+    fn push(&mut self, doomed: Doomed) {
+        if !self.arrivals.contains_key(&doomed) {
+            self.arrivals.insert(doomed.clone(), self.next_arrival);
+            self.queue.insert(self.next_arrival, doomed);
             self.next_arrival += 1;
         }
     }
 
     /// Whether the instance waits because too many end already.
     pub(crate) fn holds(&self, key: InstanceKey) -> bool {
-        self.arrivals.contains_key(&key)
+        self.arrivals.contains_key(&Doomed::Instance(key))
     }
 
-    fn remove(&mut self, key: InstanceKey) {
-        if let Some(arrival) = self.arrivals.remove(&key) {
+    pub(crate) fn remove(&mut self, doomed: &Doomed) {
+        if let Some(arrival) = self.arrivals.remove(doomed) {
             self.queue.remove(&arrival);
         }
     }
@@ -120,7 +134,7 @@ impl Workloads {
             }
             _ => {
                 instance.phase = Phase::Draining;
-                self.queue_kill(key, effects);
+                self.queue_kill(Doomed::Instance(key), effects);
             }
         }
         self.note_instance(key);
@@ -128,8 +142,8 @@ impl Workloads {
         service::recount(self, key);
     }
 
-    pub(crate) fn queue_kill(&mut self, key: InstanceKey, effects: &mut Effects) {
-        self.kills.push(key);
+    pub(crate) fn queue_kill(&mut self, doomed: Doomed, effects: &mut Effects) {
+        self.kills.push(doomed);
         self.release_kills(effects);
     }
 
@@ -140,7 +154,7 @@ impl Workloads {
             return;
         }
         self.kills.is_armed = false;
-        while let Some(key) = self.kills.queue.values().next().copied() {
+        while let Some(doomed) = self.kills.queue.values().next().cloned() {
             if !self.kills.take(now) {
                 self.kills.is_armed = true;
                 return effects.push(Effect::SetTimer {
@@ -148,25 +162,30 @@ impl Workloads {
                     at: Wall(now.0 + self.kills.cost_ns()),
                 });
             }
-            self.kills.remove(key);
-            self.tell_to_end(key, effects);
+            self.kills.remove(&doomed);
+            match doomed {
+                Doomed::Instance(key) => self.tell_to_end(key, effects),
+                Doomed::Stray(id) => effects.push(Effect::Kill {
+                    instance: (*id).into(),
+                    grace_period_ns: STRAY_GRACE_NS,
+                }),
+            }
         }
     }
 
     fn tell_to_end(&mut self, key: InstanceKey, effects: &mut Effects) {
         let terms = self.kill_terms(key);
         let now = self.wall();
-        let Some(instance) = self.instance_mut(key) else {
+        let reached = self.instance_mut(key);
+        let Some(instance) = reached.filter(|one| one.phase != Phase::Unreachable) else {
             return;
         };
         instance.phase = Phase::Stopping;
         let id = (*instance.id).into();
-        let pre_stop_ns = terms.pre_stop.as_ref().map_or(0, |pre| pre.timeout_ns);
-        let patience_ns = terms.grace_ns + pre_stop_ns + REPEAT_NS;
+        let patience_ns = terms.grace_ns + terms.pre_stop_ns + REPEAT_NS;
         effects.push(Effect::Kill {
             instance: id,
             grace_period_ns: terms.grace_ns,
-            pre_stop: terms.pre_stop,
         });
         effects.push(Effect::SetTimer {
             key: TimerKey::Instance(key),
@@ -181,7 +200,7 @@ impl Workloads {
     pub(crate) fn on_instance_timer(&mut self, key: InstanceKey, effects: &mut Effects) {
         let phase = self.instance(key).map(|instance| instance.phase);
         if matches!(phase, Some(Phase::Draining | Phase::Stopping)) {
-            self.queue_kill(key, effects);
+            self.queue_kill(Doomed::Instance(key), effects);
         }
     }
 
@@ -189,12 +208,12 @@ impl Workloads {
     pub(crate) fn resume_ending(&mut self, key: InstanceKey, effects: &mut Effects) {
         if let Some(instance) = self.instance_mut(key) {
             instance.phase = Phase::Draining;
-            self.queue_kill(key, effects);
+            self.queue_kill(Doomed::Instance(key), effects);
         }
     }
 
     pub(crate) fn forget_kill(&mut self, record: &InstanceRecord, effects: &mut Effects) {
-        self.kills.remove(record.key);
+        self.kills.remove(&Doomed::Instance(record.key));
         if record.ending.is_some() {
             effects.push(Effect::CancelTimer(TimerKey::Instance(record.key)));
         }
@@ -218,11 +237,6 @@ pub(crate) fn terms_of(template: &mezz_spec::template::Template) -> KillTerms {
     KillTerms {
         drain_ns: template.kill.drain.nanoseconds(),
         grace_ns: template.kill.grace.nanoseconds(),
-        pre_stop: pre_stop.map(|pre| {
-            Box::new(PreStop {
-                command: super::environment::command_info(&pre.command),
-                timeout_ns: pre.timeout.nanoseconds(),
-            })
-        }),
+        pre_stop_ns: pre_stop.map_or(0, |pre| pre.timeout.nanoseconds()),
     }
 }

@@ -7,6 +7,7 @@ use mezz_proto::v1::TaskState;
 use crate::call::{Refusal, Reply};
 use crate::effect::{Effect, Effects};
 use crate::event::{AgentNews, Status};
+use crate::instances::kills::Doomed;
 use crate::key::InstanceKey;
 use crate::records::{Ending, Owner, Phase};
 use crate::workloads::{Stage, Workloads};
@@ -71,7 +72,8 @@ impl Workloads {
             instance.phase = Phase::Unreachable;
             instance.unreachable_since.get_or_insert(now);
             instance.passing_since = None;
-            return;
+            // What it was to be told it is told when it is back.
+            return self.kills.remove(&Doomed::Instance(key));
         }
         instance.confirmed = true;
         instance.check = status.check.or(instance.check);
@@ -115,7 +117,6 @@ impl Workloads {
                 self.agents.remove(&id);
                 let status = bare(TaskState::TaskGone, "its agent is gone");
                 self.tell_all_on(&id, &status, effects);
-                self.forget_expunged_on(&id, effects);
                 service::on_agents(self);
             }
         }

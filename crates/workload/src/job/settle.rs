@@ -121,7 +121,6 @@ fn give_up(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
         let Some(record) = w.remove_instance(instance, message, effects) else {
             continue;
         };
-        w.remember_expunged(&record, effects);
         let status = Status {
             state: TaskState::TaskLost,
             reason: None,

@@ -269,7 +269,7 @@ impl Workloads {
             Kind::Cron => cron::on_apply(self, key, change, effects),
             Kind::Dag => dag::on_apply(self, key, change, effects),
             Kind::Secret | Kind::Config => {
-                service::on_material(self);
+                service::on_material(self, effects);
                 job::on_material(self);
             }
             Kind::Group => {}

@@ -23,8 +23,6 @@ pub(crate) struct Services {
     pub(crate) waiting: BTreeSet<ObjectKey>,
     /// Goes up when rules of placement may have come to mean something else.
     pub(crate) rules_version: u64,
-    /// Instances that were given up while their agent could not be reached: ended should they come back.
-    pub(crate) expunged: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// One service.
@@ -87,6 +85,8 @@ pub(crate) struct Revision {
     pub(crate) generation: u64,
     pub(crate) spec: Arc<Spec>,
     pub(crate) inherited: Inherited,
+    /// What its configs and secrets hold; of a service that is to be restarted when that changes.
+    pub(crate) materials: Option<u64>,
     pub(crate) failures: Failures,
 }
 

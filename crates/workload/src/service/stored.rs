@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mezz_spec::Kind;
 
 use crate::effect::Effects;
+use crate::instances::kills::Doomed;
 use crate::key::{InstanceKey, ObjectKey};
 use crate::records::{Owner, Phase, RolloutRecord, RolloutState};
 use crate::restore::Sections;
@@ -51,11 +52,6 @@ pub(crate) fn restore(
         // The time without a master is nobody's delay.
         record.progressed_at = now;
         w.records.rollouts.insert(record.key.index(), record);
-    }
-    for (id, agent) in w.read::<String>(sections, "expunged") {
-        w.services
-            .expunged
-            .insert(id.as_str().into(), agent.as_str().into());
     }
     let without: Vec<ObjectKey> = w
         .of_kind(Kind::Service)
@@ -107,6 +103,6 @@ fn adopt(w: &mut Workloads, key: InstanceKey, effects: &mut Effects) {
     w.judge(key);
     super::recount(w, key);
     if matches!(record.phase, Phase::Draining | Phase::Stopping) {
-        w.queue_kill(key, effects);
+        w.queue_kill(Doomed::Instance(key), effects);
     }
 }

@@ -1,13 +1,9 @@
 //! Instances on agents that cannot be reached: replaced after a while, and after another while forgotten for good.
 
-use std::sync::Arc;
-
-use mezz_proto::v1::TaskState;
 use mezz_spec::service::{Service as ServiceSpec, Wait};
 use mezz_state::time::Wall;
 
-use crate::effect::{Effect, Effects};
-use crate::instances::statuses::is_terminal;
+use crate::effect::Effects;
 use crate::key::{InstanceKey, ObjectKey};
 use crate::records::{Ending, InstanceRecord};
 use crate::service::revisions::as_service;
@@ -20,10 +16,6 @@ fn due(record: &InstanceRecord, wait: Wait) -> Option<Wall> {
         Wait::Never(_) => None,
         Wait::Span(span) => Some(Wall(since.0.saturating_add(span.nanoseconds()))),
     }
-}
-
-fn expunged_key(id: &str) -> String {
-    format!("work/expunged/{id}")
 }
 
 impl Workloads {
@@ -58,25 +50,18 @@ impl Workloads {
         }
     }
 
+    /// Should it come back after all, nobody knows it, so that it is ended.
     fn expunge(&mut self, key: InstanceKey, effects: &mut Effects) {
         let message = "its agent could not be reached for too long";
         let Some(record) = self.remove_instance(key, message, effects) else {
             return;
         };
         Self::unwrite_instance(&record, effects);
-        self.remember_expunged(&record, effects);
         if let Some(state) = self.service_mut(record.object) {
             state.release(&record);
             state.recount(key, None);
             state.away.remove(&key);
         }
-    }
-
-    /// Should it come back after all, it is ended.
-    pub(crate) fn remember_expunged(&mut self, record: &InstanceRecord, effects: &mut Effects) {
-        let (id, agent) = (Arc::clone(&record.id), Arc::clone(&record.agent.id));
-        effects.put(expunged_key(&id), &agent);
-        self.services.expunged.insert(id, agent);
     }
 
     /// When the next of those that are away is due.
@@ -119,39 +104,5 @@ impl Workloads {
         }
         self.end_instance(key, Ending::Expunged, effects);
         false
-    }
-
-    /// A task that nobody here knows any more: ended when it was given up before, otherwise left alone.
-    pub(crate) fn on_unknown(&mut self, id: &str, state: TaskState, effects: &mut Effects) {
-        if !self.services.expunged.contains_key(id) {
-            return;
-        }
-        match state {
-            TaskState::TaskUnreachable | TaskState::TaskUnknown => {}
-            state if is_terminal(state) => {
-                self.services.expunged.remove(id);
-                effects.delete(expunged_key(id));
-            }
-            _ => effects.push(Effect::Kill {
-                instance: id.into(),
-                grace_period_ns: 0,
-                pre_stop: None,
-            }),
-        }
-    }
-
-    /// Nothing comes back from an agent that is gone.
-    pub(crate) fn forget_expunged_on(&mut self, agent: &str, effects: &mut Effects) {
-        let gone: Vec<Arc<str>> = self
-            .services
-            .expunged
-            .iter()
-            .filter(|(_, on)| ***on == *agent)
-            .map(|(id, _)| Arc::clone(id))
-            .collect();
-        for id in gone {
-            self.services.expunged.remove(&id);
-            effects.delete(expunged_key(&id));
-        }
     }
 }
