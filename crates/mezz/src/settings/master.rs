@@ -318,6 +318,7 @@ mod tests {
             "--chronos-listen: 'localhost' is no address of the form IP:PORT, as 127.0.0.1:8080"
         );
     }
+    #[test]
     fn packing_is_set_role_by_role() {
         let settings = master(&[("packing", "a=spread, a/b=binpack")]).expect("settings");
         assert_eq!(settings.packing.get("a"), Some(&Packing::Spread));
