@@ -80,6 +80,8 @@ fn main() {
     config
         .btree_map(["."])
         .bytes(["."])
+        // Nobody prints one by accident.
+        .skip_debug(["mezz.agent.v1.SecretValue"])
         .compile_well_known_types()
         .enum_attribute(
             "mesos.v1.TaskState",

@@ -265,7 +265,11 @@ pub(crate) fn master_greeting() -> Vec<Vec<u8>> {
     let runs = tasks
         .into_iter()
         .zip(1..)
-        .map(|(task, launch_token)| agent::RunTask { task, launch_token });
+        .map(|(task, launch_token)| agent::RunTask {
+            task,
+            launch_token,
+            instance: None,
+        });
     vec![
         frame(Body::Admitted(agent::Admitted {
             cluster_id: "c".into(),

@@ -97,6 +97,7 @@ fn launches(batch: u64) -> RunTasks {
                 command: Some(command.clone()),
                 ..TaskInfo::default()
             },
+            instance: None,
         }
     });
     RunTasks {

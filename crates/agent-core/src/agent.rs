@@ -43,6 +43,8 @@ pub struct AgentCore {
     pub(crate) streams: FxHashMap<StreamId, ExecutorKey>,
     /// Probes that have not ended.
     pub(crate) probes: BTreeMap<ProbeId, Begun>,
+    /// Commands that run before the end of their tasks.
+    pub(crate) pre_stops: BTreeMap<LaunchId, ExecutorKey>,
     pub(crate) tokens: LaunchTokens,
     pub(crate) next_serial: u64,
     pub(crate) completed_frameworks: VecDeque<Arc<FrameworkRecord>>,
@@ -145,6 +147,7 @@ impl AgentCore {
             launches: FxHashMap::default(),
             streams: FxHashMap::default(),
             probes: BTreeMap::new(),
+            pre_stops: BTreeMap::new(),
             tokens: LaunchTokens::default(),
             next_serial: 1,
             completed_frameworks: VecDeque::new(),
@@ -207,6 +210,7 @@ impl AgentCore {
                 TimerKey::UpdateRetry(task) => self.on_update_retry(turn, task),
                 TimerKey::Probe(task, purpose) => self.on_probe_timer(turn, task, purpose),
                 TimerKey::Completion(task) => self.on_completion_time_over(turn, task),
+                TimerKey::PreStop(executor) => self.on_pre_stop_over(turn, executor),
                 TimerKey::KillGrace(executor) => self.on_kill_grace_over(turn, executor),
                 TimerKey::ExecutorRegistration(executor) => {
                     self.on_registration_timeout(turn, executor);

@@ -54,7 +54,7 @@ impl AgentCore {
         pid: u32,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
-            if self.on_probe_started(turn, launch_id) {
+            if self.pre_stops.contains_key(&launch_id) || self.on_probe_started(turn, launch_id) {
                 return;
             }
             turn.ignored(format!(
@@ -100,7 +100,10 @@ impl AgentCore {
         message: &str,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
-            return self.on_probe_ended(turn, launch_id, None);
+            if !self.on_pre_stop_ended(turn, launch_id) {
+                self.on_probe_ended(turn, launch_id, None);
+            }
+            return;
         };
         self.counters.container_launch_errors += 1;
         let message = format!("Failed to launch container: {message}");
@@ -141,6 +144,7 @@ impl AgentCore {
             Some((executor, ExecutorKind::Custom)) => {
                 self.custom_executor_ended(turn, executor, wait_status);
             }
+            None if self.on_pre_stop_ended(turn, launch_id) => {}
             None => self.on_probe_ended(turn, launch_id, Some(wait_status)),
         }
         turn.push(Effect::AcknowledgeExit { launch_id });
@@ -176,6 +180,7 @@ impl AgentCore {
             }
         }
         self.on_probes_lost(turn, &known);
+        self.on_pre_stops_lost(turn, &known);
         for (launch_id, state) in known {
             match state {
                 KnownContainerState::Running { pid } => {
@@ -266,6 +271,7 @@ impl AgentCore {
             self.end_checks(turn, task);
         }
         self.timers.cancel(TimerKey::KillGrace(executor));
+        self.abandon_pre_stop(turn, executor);
         self.container_gone(turn, executor);
         self.retire(turn, executor);
     }

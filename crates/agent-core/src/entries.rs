@@ -6,6 +6,7 @@ use crate::journal::{ExecutorKind, Record};
 use crate::model::{Container, Delivery, Executor, ExecutorKey, FrameworkKey, Task, TaskKey};
 use crate::records::ExecutorState;
 use crate::tokens::LaunchToken;
+use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::TaskInfo;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,6 +18,23 @@ pub(crate) const NO_LAUNCH: (ExecutorKind, LaunchId, ContainerId) = (
     ContainerId(Uuid([0; 16])),
 );
 
+/// A task as the master wants it.
+#[derive(Clone)]
+pub(crate) struct Wanted {
+    pub(crate) info: Arc<TaskInfo>,
+    pub(crate) terms: Option<Box<InstanceTerms>>,
+}
+
+/// What of the terms holds for longer than the launch: neither texts of configs nor values of secrets.
+pub(crate) fn lasting(terms: &InstanceTerms) -> Option<Box<InstanceTerms>> {
+    let lasting = InstanceTerms {
+        pre_stop: terms.pre_stop.clone(),
+        exact_statuses: terms.exact_statuses,
+        ..InstanceTerms::default()
+    };
+    (lasting != InstanceTerms::default()).then(|| Box::new(lasting))
+}
+
 impl AgentCore {
     pub(crate) fn add_task(
         &mut self,
@@ -24,17 +42,16 @@ impl AgentCore {
         framework: FrameworkKey,
         executor: Option<ExecutorKey>,
         launch_token: LaunchToken,
-        info: Arc<TaskInfo>,
+        wanted: Wanted,
         (kind, launch_id, container_id): (ExecutorKind, LaunchId, ContainerId),
     ) -> TaskKey {
+        let Wanted { info, terms } = wanted;
         let serial = self.allocate_serial();
-        let task = self.tasks.insert(Task::new(
-            framework,
-            executor,
-            serial,
-            Arc::clone(&info),
-            launch_token,
-        ));
+        let lasting = terms.as_deref().and_then(lasting);
+        let task = self.tasks.insert(Task {
+            terms,
+            ..Task::new(framework, executor, serial, Arc::clone(&info), launch_token)
+        });
         let entry = self
             .frameworks
             .get_mut(framework)
@@ -51,6 +68,7 @@ impl AgentCore {
                 serial,
                 framework_id,
                 info,
+                terms: lasting,
                 launch_token: launch_token.number,
                 launch_epoch: Some(launch_token.epoch),
                 kind,
@@ -94,6 +112,7 @@ impl AgentCore {
             delivery: Delivery::Never,
             termination: None,
             kill_began_ns: None,
+            pre_stop: None,
             record: None,
         });
         self.launches.insert(launch_id, executor);

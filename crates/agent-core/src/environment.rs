@@ -3,6 +3,7 @@
 use crate::agent::AgentCore;
 use crate::model::ExecutorKey;
 use crate::status::duration_text;
+use mezz_proto::v1::secret::Reference;
 use mezz_proto::v1::{CommandInfo, DurationInfo, TaskInfo};
 use std::time::Duration;
 
@@ -63,12 +64,23 @@ pub(crate) fn probe_environment(
 
 fn append_command_environment(environment: &mut Vec<(String, String)>, command: &CommandInfo) {
     let variables = command.environment.iter().flat_map(|list| &list.variables);
-    environment.extend(variables.map(|variable| {
+    let plain = variables.filter(|variable| variable.secret.is_none());
+    environment.extend(plain.map(|variable| {
         (
             variable.name.clone(),
             variable.value.clone().unwrap_or_default(),
         )
     }));
+}
+
+/// The variables of a command whose values are secrets.
+pub(crate) fn secret_variables(command: &CommandInfo) -> Vec<(String, Reference)> {
+    let variables = command.environment.iter().flat_map(|list| &list.variables);
+    let secret = variables.filter_map(|variable| {
+        let reference = variable.secret.as_ref()?.reference.clone()?;
+        Some((variable.name.clone(), reference))
+    });
+    secret.collect()
 }
 
 fn mesos_environment(

@@ -83,7 +83,7 @@ impl AgentCore {
             .as_ref()
             .expect("an executor without command was refused");
         let environment = executor_environment(self, executor, command);
-        self.launch(turn, executor, command, environment);
+        self.launch(turn, executor, command, environment, None);
     }
 
     pub(crate) fn executor_info(&self, executor: ExecutorKey) -> Arc<ExecutorInfo> {

@@ -1,7 +1,7 @@
 //! Taking in tasks: what is refused, what is started, what waits for an executor.
 
 use crate::agent::{AgentCore, Turn};
-use crate::entries::NO_LAUNCH;
+use crate::entries::{NO_LAUNCH, Wanted};
 use crate::journal::ExecutorKind;
 use crate::model::{Container, Executor, FrameworkKey};
 use crate::records::ExecutorState;
@@ -9,8 +9,8 @@ use crate::status::NewStatus;
 use crate::support::{unsupported_in_executor, unsupported_in_task};
 use crate::tokens::LaunchToken;
 use mezz_proto::agent_protocol::{RunTask, RunTasks};
+use mezz_proto::v1::TaskState;
 use mezz_proto::v1::task_status::Reason;
-use mezz_proto::v1::{TaskInfo, TaskState};
 use std::sync::Arc;
 
 impl AgentCore {
@@ -31,13 +31,22 @@ impl AgentCore {
             }
             return;
         }
-        for RunTask { launch_token, task } in run.tasks {
+        for RunTask {
+            launch_token,
+            task,
+            instance,
+        } in run.tasks
+        {
             let token = LaunchToken {
                 epoch: self.identity.epoch,
                 number: launch_token,
             };
             if self.tokens.insert(token) {
-                self.run_task(turn, &framework_id, token, task);
+                let wanted = Wanted {
+                    info: Arc::new(task),
+                    terms: instance.map(Box::new),
+                };
+                self.run_task(turn, &framework_id, token, wanted);
             } else {
                 let id = task.task_id.value;
                 turn.ignored(format!(
@@ -52,8 +61,9 @@ impl AgentCore {
         turn: &mut Turn<'_>,
         framework_id: &str,
         launch_token: LaunchToken,
-        info: TaskInfo,
+        wanted: Wanted,
     ) {
+        let info = Arc::clone(&wanted.info);
         let framework = self.ensure_framework(framework_id);
         if self.is_terminating(framework) {
             turn.ignored(format!(
@@ -69,14 +79,13 @@ impl AgentCore {
             ));
             return;
         }
-        let info = Arc::new(info);
-        if let Some(field) = unsupported_in_task(&info) {
+        if let Some(field) = unsupported_in_task(&info, wanted.terms.as_deref()) {
             let message = format!("Task field '{field}' is not supported by this agent");
             self.refuse_task(
                 turn,
                 framework,
                 launch_token,
-                info,
+                wanted,
                 NewStatus::of_agent(
                     TaskState::TaskFailed,
                     Reason::ContainerLaunchFailed,
@@ -84,9 +93,9 @@ impl AgentCore {
                 ),
             );
         } else if info.executor.is_some() {
-            self.run_task_of_custom_executor(turn, framework, launch_token, info);
+            self.run_task_of_custom_executor(turn, framework, launch_token, wanted);
         } else {
-            self.run_command_task(turn, framework, launch_token, info);
+            self.run_command_task(turn, framework, launch_token, wanted);
         }
     }
 
@@ -96,10 +105,14 @@ impl AgentCore {
         turn: &mut Turn<'_>,
         framework: FrameworkKey,
         launch_token: LaunchToken,
-        info: Arc<TaskInfo>,
+        wanted: Wanted,
         status: NewStatus,
     ) {
-        let task = self.add_task(turn, framework, None, launch_token, info, NO_LAUNCH);
+        let wanted = Wanted {
+            terms: None,
+            ..wanted
+        };
+        let task = self.add_task(turn, framework, None, launch_token, wanted, NO_LAUNCH);
         self.update(turn, task, status);
     }
 
@@ -108,8 +121,9 @@ impl AgentCore {
         turn: &mut Turn<'_>,
         framework: FrameworkKey,
         launch_token: LaunchToken,
-        info: Arc<TaskInfo>,
+        wanted: Wanted,
     ) {
+        let info = Arc::clone(&wanted.info);
         let id: Arc<str> = info.task_id.value.as_str().into();
         let taken = self
             .frameworks
@@ -121,7 +135,7 @@ impl AgentCore {
                 Reason::TaskInvalid,
                 "Cannot reuse an already existing executor for a command task",
             );
-            self.refuse_task(turn, framework, launch_token, info, status);
+            self.refuse_task(turn, framework, launch_token, wanted, status);
             return;
         }
         let (launch_id, container_id) = (self.rng.launch_id(), self.rng.container_id());
@@ -137,7 +151,7 @@ impl AgentCore {
             framework,
             Some(executor),
             launch_token,
-            Arc::clone(&info),
+            wanted,
             (ExecutorKind::Command, launch_id, container_id),
         );
         self.executors
@@ -159,13 +173,14 @@ impl AgentCore {
         turn: &mut Turn<'_>,
         framework: FrameworkKey,
         launch_token: LaunchToken,
-        info: Arc<TaskInfo>,
+        wanted: Wanted,
     ) {
-        let wanted = info
+        let info = Arc::clone(&wanted.info);
+        let executor_info = info
             .executor
             .as_ref()
             .expect("only called for tasks with an executor");
-        let id: Arc<str> = wanted.executor_id.value.as_str().into();
+        let id: Arc<str> = executor_info.executor_id.value.as_str().into();
         let existing = self
             .frameworks
             .get(framework)
@@ -177,11 +192,11 @@ impl AgentCore {
                 Reason::ExecutorTerminated,
                 message,
             );
-            self.refuse_task(turn, framework, launch_token, info, status);
+            self.refuse_task(turn, framework, launch_token, wanted, status);
             return;
         }
         if existing.is_none()
-            && let Some(field) = unsupported_in_executor(wanted)
+            && let Some(field) = unsupported_in_executor(executor_info)
         {
             let message = format!("Executor field '{field}' is not supported by this agent");
             let status = NewStatus::of_agent(
@@ -189,14 +204,21 @@ impl AgentCore {
                 Reason::ContainerLaunchFailed,
                 message,
             );
-            self.refuse_task(turn, framework, launch_token, info, status);
+            self.refuse_task(turn, framework, launch_token, wanted, status);
             return;
         }
-        let executor =
-            existing.unwrap_or_else(|| self.add_custom_executor(turn, framework, id, wanted));
+        let executor = existing
+            .unwrap_or_else(|| self.add_custom_executor(turn, framework, id, executor_info));
         let entry = self.executors.get(executor).expect("found or just added");
         let launch = (ExecutorKind::Custom, entry.launch_id, entry.container_id);
-        let task = self.add_task(turn, framework, Some(executor), launch_token, info, launch);
+        let task = self.add_task(
+            turn,
+            framework,
+            Some(executor),
+            launch_token,
+            wanted,
+            launch,
+        );
         self.executors
             .get_mut(executor)
             .expect("just seen")

@@ -6,6 +6,7 @@ mod codec;
 
 use crate::ids::{ContainerId, LaunchId, TaskSerial};
 use bytes::Bytes;
+use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::{
     AgentInfo, CheckStatusInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus,
 };
@@ -59,6 +60,8 @@ pub enum Record {
         framework_id: String,
         /// What the framework asked for.
         info: Arc<TaskInfo>,
+        /// What the framework of users' objects asked for besides, without files and values.
+        terms: Option<Box<InstanceTerms>>,
         /// The master's token.
         launch_token: u64,
         /// The epoch of that master; unset in journals of earlier versions.

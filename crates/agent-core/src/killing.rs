@@ -245,13 +245,21 @@ impl AgentCore {
         self.checkpoint(turn, framework, record);
     }
 
-    /// Sends SIGTERM, and sees to what follows when it is not obeyed.
+    /// Runs the command before the end, if there is one; then, or at once, tells the task to end.
     pub(crate) fn begin_kill(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, grace_ns: u64) {
-        let launch_id = self
+        if !self.start_pre_stop(turn, executor) {
+            self.terminate(turn, executor, grace_ns);
+        }
+    }
+
+    /// Sends SIGTERM, and sees to what follows when it is not obeyed.
+    pub(crate) fn terminate(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, grace_ns: u64) {
+        let entry = self
             .executors
-            .get(executor)
-            .expect("only called for an executor that is there")
-            .launch_id;
+            .get_mut(executor)
+            .expect("only called for an executor that is there");
+        entry.kill_began_ns = Some(turn.now.mono_ns);
+        let launch_id = entry.launch_id;
         turn.push(Effect::Signal {
             launch_id,
             signal: SIGTERM,
@@ -274,6 +282,13 @@ impl AgentCore {
             .get(executor)
             .and_then(|executor| executor.kill_began_ns)
             .unwrap_or(turn.now.mono_ns);
+        if self.runs_pre_stop(executor) {
+            let present = self.tasks.get(task).and_then(|task| task.kill);
+            if present.is_some_and(|present| kill.grace_ns < present.grace_ns) {
+                self.record_kill(turn, task, kill);
+            }
+            return;
+        }
         let deadline = began_ns.saturating_add(kill.grace_ns);
         let key = TimerKey::KillGrace(executor);
         if self

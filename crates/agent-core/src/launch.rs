@@ -1,7 +1,9 @@
 //! What a container needs to start, in the agent's words.
 
 use crate::ids::{ContainerId, LaunchId};
+use mezz_proto::agent_protocol::{InstanceFile, SecretValue};
 use mezz_proto::v1::command_info::Uri;
+use mezz_proto::v1::secret::Reference;
 
 /// A container to start.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,21 @@ pub struct Launch {
     pub fetched: bool,
     /// Whether it outlives the daemon.
     pub survival: Survival,
+    /// What it needs of secrets and configs, if anything.
+    pub materials: Option<Box<Materials>>,
+}
+
+/// What a launch needs of secrets and configs. The core passes values on and never looks at them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Materials {
+    /// The launch that was given the values: this one, or that of the task for which this one is.
+    pub holder: LaunchId,
+    /// Variables whose values are secrets.
+    pub variables: Vec<(String, Reference)>,
+    /// Files to write before the start.
+    pub files: Vec<InstanceFile>,
+    /// The values, where this launch is the holder.
+    pub values: Vec<SecretValue>,
 }
 
 /// What to run.

@@ -2,8 +2,9 @@
 
 use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
-use crate::environment::command_task_environment;
-use crate::launch::{Command, Fetch, Launch, Role, Survival};
+use crate::entries::lasting;
+use crate::environment::{command_task_environment, secret_variables};
+use crate::launch::{Command, Fetch, Launch, Materials, Role, Survival};
 use crate::model::{Container, ExecutorKey, TaskKey};
 use crate::status::NewStatus;
 use mezz_proto::v1::{CommandInfo, TaskState};
@@ -53,7 +54,27 @@ impl AgentCore {
         );
         let command = info.command.as_ref().expect("a command task has a command");
         let environment = command_task_environment(self, executor, &info, command);
-        self.launch(turn, executor, command, environment);
+        let materials = self.take_materials(task, command);
+        self.launch(turn, executor, command, environment, materials);
+    }
+
+    /// What the launch of a task needs of secrets and configs; the task keeps none of it.
+    fn take_materials(&mut self, task: TaskKey, command: &CommandInfo) -> Option<Box<Materials>> {
+        let entry = self.tasks.get_mut(task)?;
+        let terms = entry.terms.take()?;
+        let holder = entry
+            .executor
+            .and_then(|executor| self.executors.get(executor))?
+            .launch_id;
+        entry.terms = lasting(&terms);
+        let materials = Materials {
+            holder,
+            variables: secret_variables(command),
+            files: terms.files,
+            values: terms.secrets,
+        };
+        let is_needed = !materials.variables.is_empty() || !materials.files.is_empty();
+        is_needed.then(|| Box::new(materials))
     }
 
     pub(crate) fn launch(
@@ -62,6 +83,7 @@ impl AgentCore {
         executor: ExecutorKey,
         command: &CommandInfo,
         environment: Vec<(String, String)>,
+        materials: Option<Box<Materials>>,
     ) {
         let user = self.user_of(executor, command);
         let entry = self
@@ -87,6 +109,7 @@ impl AgentCore {
             role: Role::Main,
             fetched: !command.uris.is_empty(),
             survival,
+            materials,
         })));
     }
 

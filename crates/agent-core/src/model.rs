@@ -7,6 +7,7 @@ use crate::records::{ExecutorRecord, ExecutorState, FrameworkRecord, TaskRecord}
 use crate::slab::Key;
 use crate::tokens::LaunchToken;
 use bytes::Bytes;
+use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::framework_info::capability;
 use mezz_proto::v1::task_status::Reason;
 use mezz_proto::v1::{ExecutorInfo, FrameworkInfo, TaskInfo, TaskState, TaskStatus};
@@ -119,6 +120,8 @@ pub(crate) struct Executor {
     pub(crate) termination: Option<Termination>,
     /// Of a command task: when its kill began.
     pub(crate) kill_began_ns: Option<u64>,
+    /// The command before its end, while that runs.
+    pub(crate) pre_stop: Option<LaunchId>,
     pub(crate) record: Option<Arc<ExecutorRecord>>,
 }
 
@@ -163,6 +166,8 @@ pub(crate) struct Task {
     pub(crate) id: Arc<str>,
     pub(crate) serial: TaskSerial,
     pub(crate) info: Arc<TaskInfo>,
+    /// Of an instance of a user's object; files and values only until its launch.
+    pub(crate) terms: Option<Box<InstanceTerms>>,
     pub(crate) launch_token: LaunchToken,
     pub(crate) state: TaskState,
     pub(crate) updates: UpdateStream,
@@ -234,6 +239,7 @@ impl Task {
             id: info.task_id.value.as_str().into(),
             serial,
             info,
+            terms: None,
             launch_token,
             state: TaskState::TaskStaging,
             updates: UpdateStream::default(),

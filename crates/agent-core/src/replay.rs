@@ -190,6 +190,7 @@ impl AgentCore {
             serial,
             framework_id,
             info,
+            terms,
             launch_token,
             launch_epoch,
             kind,
@@ -230,13 +231,10 @@ impl AgentCore {
                 })
             }
         };
-        let task = self.tasks.insert(Task::new(
-            framework,
-            executor,
-            serial,
-            Arc::clone(&info),
-            launch_token,
-        ));
+        let task = self.tasks.insert(Task {
+            terms,
+            ..Task::new(framework, executor, serial, Arc::clone(&info), launch_token)
+        });
         replay.tasks.insert(serial, task);
         let entry = self.frameworks.get_mut(framework).expect("just ensured");
         entry.tasks.insert(info.task_id.value.as_str().into(), task);

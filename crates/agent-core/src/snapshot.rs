@@ -1,7 +1,7 @@
 //! From the state to the shortest journal that leads to it.
 
 use crate::agent::AgentCore;
-use crate::entries::NO_LAUNCH;
+use crate::entries::{NO_LAUNCH, lasting};
 use crate::journal::Record;
 use crate::model::{Container, Framework, FrameworkKey, Task};
 use std::sync::Arc;
@@ -75,6 +75,7 @@ impl AgentCore {
             serial,
             framework_id: framework_id.to_owned(),
             info: Arc::clone(&task.info),
+            terms: task.terms.as_deref().and_then(lasting),
             launch_token: task.launch_token.number,
             launch_epoch: Some(task.launch_token.epoch),
             kind,

@@ -1,12 +1,16 @@
 //! What of a task or an executor this agent does not do: named, so that it can be refused, never ignored.
 
+use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::container_info;
 use mezz_proto::v1::environment::variable;
 use mezz_proto::v1::executor_info;
 use mezz_proto::v1::{CommandInfo, ContainerInfo, ExecutorInfo, TaskInfo};
 
 /// The first field of a task that is not supported, if any.
-pub(crate) fn unsupported_in_task(task: &TaskInfo) -> Option<String> {
+pub(crate) fn unsupported_in_task(
+    task: &TaskInfo,
+    terms: Option<&InstanceTerms>,
+) -> Option<String> {
     let field = match task {
         TaskInfo { resources, .. } if resources.iter().any(|resource| resource.disk.is_some()) => {
             "resources.disk"
@@ -16,7 +20,15 @@ pub(crate) fn unsupported_in_task(task: &TaskInfo) -> Option<String> {
             executor: None,
             ..
         } => "command",
-        _ => return unsupported_parts("", task.command.as_ref(), task.container.as_deref()),
+        _ => {
+            let secrets = terms.map_or(Secrets::Unknown, |_| Secrets::Resolved);
+            return unsupported_parts(
+                "",
+                task.command.as_ref(),
+                task.container.as_deref(),
+                secrets,
+            );
+        }
     };
     Some(field.to_owned())
 }
@@ -40,15 +52,25 @@ pub(crate) fn unsupported_in_executor(executor: &ExecutorInfo) -> Option<String>
         "executor.",
         executor.command.as_ref(),
         executor.container.as_deref(),
+        Secrets::Unknown,
     )
+}
+
+/// Whether the master gives the values of what the environment refers to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    Unknown,
+    Resolved,
 }
 
 fn unsupported_parts(
     prefix: &str,
     command: Option<&CommandInfo>,
     container: Option<&ContainerInfo>,
+    secrets: Secrets,
 ) -> Option<String> {
-    let field = command.and_then(unsupported_in_command).or_else(|| {
+    let of_command = |command| unsupported_in_command(command, secrets);
+    let field = command.and_then(of_command).or_else(|| {
         container
             .and_then(unsupported_in_container)
             .map(str::to_owned)
@@ -56,9 +78,12 @@ fn unsupported_parts(
     Some(format!("{prefix}{field}"))
 }
 
-fn unsupported_in_command(command: &CommandInfo) -> Option<String> {
+fn unsupported_in_command(command: &CommandInfo, secrets: Secrets) -> Option<String> {
     if command.value.as_ref().is_none_or(String::is_empty) {
         return Some("command.value".to_owned());
+    }
+    if secrets == Secrets::Resolved {
+        return None;
     }
     let variables = command
         .environment

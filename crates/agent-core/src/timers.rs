@@ -15,6 +15,8 @@ pub(crate) enum TimerKey {
     RecoveryWait,
     /// Send an update again.
     UpdateRetry(TaskKey),
+    /// The command before a task's end has had its time.
+    PreStop(ExecutorKey),
     /// A command task has had its grace.
     KillGrace(ExecutorKey),
     /// A task is to be probed, or its probe has had its time.

@@ -159,6 +159,7 @@ fn a_launch_delivered_twice_runs_once() {
         tasks: vec![RunTask {
             launch_token: 9,
             task: command_task("t"),
+            instance: None,
         }],
     };
     bench.master(Body::RunTasks(run.clone()));

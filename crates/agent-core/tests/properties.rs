@@ -284,6 +284,7 @@ impl World {
             tasks: vec![RunTask {
                 launch_token: self.next,
                 task,
+                instance: None,
             }],
         }));
     }

@@ -21,6 +21,7 @@ use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::LogRotation;
 use crate::master_link::MasterLink;
+use crate::materials::MaterialStore;
 use crate::probes::Prober;
 use crate::streams::{Encoding, ExecutorStreams};
 use crate::usage::UsageRequests;
@@ -56,6 +57,7 @@ pub(crate) struct Driver {
     pub(crate) warden: WardenLink,
     pub(crate) master: MasterLink,
     pub(crate) launcher: Launcher,
+    pub(crate) materials: MaterialStore,
     pub(crate) fetcher: Fetcher,
     pub(crate) prober: Prober,
     pub(crate) garbage: GarbageCollector,
@@ -300,6 +302,7 @@ impl Driver {
                 let launch_id = LaunchId(launch_id.0);
                 self.state.live.remove(&launch_id);
                 self.state.checking.remove(&launch_id);
+                self.materials.forget(launch_id);
                 self.rotation.forget(launch_id);
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
             }

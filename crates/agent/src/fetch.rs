@@ -4,7 +4,7 @@
 //! archive says: every path is resolved beneath the sandbox by the kernel.
 
 mod archive;
-mod beneath;
+pub(crate) mod beneath;
 mod cache;
 mod source;
 

@@ -9,6 +9,7 @@ mod operator_api;
 mod sandbox_files;
 mod shown;
 mod state;
+mod usage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ enum Route {
     ResourceProviderApi,
     Files(FilesEndpoint),
     Logs,
+    Usage,
     Toggle,
     Health,
     Read(ReadRoute),
@@ -160,6 +162,7 @@ impl Service for AgentHttp {
                 let tail = tail.to_owned();
                 logs::answer(&self, &request, &tail).await
             }
+            Route::Usage => usage::answer(&self, request).await,
             Route::Toggle => self.logging.toggle(&request, mezz_resource::parse_duration),
             Route::ResourceProviderApi => request.expect_method(&[Method::POST]).and_then(|()| {
                 Err(respond::not_implemented(
@@ -181,6 +184,7 @@ fn router() -> Router<Route> {
         .route("/api/v1/executor", Route::ExecutorApi)
         .route("/api/v1/resource_provider", Route::ResourceProviderApi)
         .route("/v1/tasks", Route::Logs)
+        .route("/v1/usage", Route::Usage)
         .route("/files/browse", Route::Files(Browse))
         .route("/files/read", Route::Files(Read))
         .route("/files/download", Route::Files(Download))

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use crate::accounts::Accounts;
 use crate::local_disk::{self, LocalDisk};
 use crate::log_rotation::LogRuleError;
+use crate::materials::MaterialError;
 
 /// Why a container cannot be started. The text becomes the task's message.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,8 @@ pub(crate) enum LaunchError {
     Plan(#[from] PlanError),
     #[error("{0}")]
     Logs(#[from] LogRuleError),
+    #[error("{0}")]
+    Materials(#[from] MaterialError),
 }
 
 /// Makes sandboxes and plans.
@@ -99,6 +102,12 @@ impl Launcher {
         let mut spec = spec(launch, sandbox);
         spec.program_place = place;
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// Who shall own what a launch finds in its sandbox, if another than the daemon; known once it was prepared.
+    pub(crate) fn owner(&self, user: Option<&str>) -> Option<&Credentials> {
+        let owner = self.host.users.get(user?)?;
+        self.gives_away(owner).then_some(owner)
     }
 
     /// Only root can, and root's own need no change.

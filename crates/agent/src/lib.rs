@@ -17,6 +17,7 @@ mod launcher;
 mod local_disk;
 mod log_rotation;
 mod master_link;
+mod materials;
 mod options;
 mod perform;
 mod probes;

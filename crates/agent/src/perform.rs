@@ -65,10 +65,14 @@ impl Driver {
                     launch_id: LaunchId(launch_id.0),
                 });
             }
-            Effect::EndStray { launch_id } => self.end_stray(LaunchId(launch_id.0)),
+            Effect::EndStray { launch_id } => {
+                self.materials.forget(launch_id);
+                self.end_stray(LaunchId(launch_id.0));
+            }
             Effect::AcknowledgeExit { launch_id } => {
                 crash_point("agent.before_acknowledge_exit");
                 self.state.live.remove(&launch_id);
+                self.materials.forget(launch_id);
                 self.state.requests.push(Request::Acknowledge {
                     launch_id: LaunchId(launch_id.0),
                 });
@@ -84,17 +88,22 @@ impl Driver {
         }
     }
 
-    fn launch(&mut self, launch: Launch) {
-        let (launch_id, role) = (launch.launch_id, launch.role);
+    fn launch(&mut self, mut launch: Launch) {
+        let (launch_id, role, user) = (launch.launch_id, launch.role, launch.user.clone());
         let environment = launch.environment.iter();
         let limits = self
             .rotation
             .limits(environment.map(|(name, value)| (name.as_str(), value.as_str())));
         let sandbox = self.launcher.sandbox(&launch.sandbox);
         crash_point("agent.before_sandbox");
-        let prepared = limits
-            .map_err(LaunchError::from)
-            .and_then(|limits| Ok((self.launcher.prepare(launch)?, limits)));
+        let prepared = limits.map_err(LaunchError::from).and_then(|limits| {
+            let files = self.materials.resolve(&mut launch)?;
+            let plan = self.launcher.prepare(launch)?;
+            let owner = self.launcher.owner(user.as_deref());
+            self.materials
+                .write_files(launch_id, &sandbox, files, owner)?;
+            Ok((plan, limits))
+        });
         match prepared {
             Ok((plan, limits)) => {
                 crash_point("agent.after_sandbox");
@@ -109,6 +118,7 @@ impl Driver {
                 self.state.requests.push(Request::Launch(Box::new(plan)));
             }
             Err(error) => {
+                self.materials.forget(launch_id);
                 self.state.follow_up.push(Event::ContainerLaunchFailed {
                     launch_id,
                     message: error.to_string(),

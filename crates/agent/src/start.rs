@@ -21,6 +21,7 @@ use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
+use crate::materials::{self, MaterialStore};
 use crate::options::AgentOptions;
 use crate::probes::Prober;
 use crate::settings::{self, agent_info, config, fetch_cache, fetch_settings, garbage_settings};
@@ -277,6 +278,12 @@ impl Prepared {
             .iter()
             .map(|container| container.launch_id)
             .collect();
+        let materials = match work_dir.keeping() {
+            Keeping::Durable => materials::lasting_folder(work_dir.scope(), work_dir.path()),
+            // Removed with everything else, also by the warden.
+            Keeping::Temporary => work_dir.path().join("secrets"),
+        };
+        let materials = MaterialStore::open(materials, &live);
         let driver = Driver {
             core,
             inbox: Arc::clone(inbox),
@@ -288,6 +295,7 @@ impl Prepared {
                 Arc::clone(inbox),
             ),
             launcher,
+            materials,
             fetcher: Fetcher::new(
                 fetch_settings(options, &work_dir),
                 fetch_cache,

@@ -194,6 +194,10 @@ impl LaunchPath {
                 self.sent_bytes += recordio::encode_message(&*event).len();
                 self.note(*event);
             }
+            Effect::Offers { event, .. } => {
+                self.sent_bytes += recordio::encode(&event).len();
+                self.note(Message::decode(event).expect("a whole event"));
+            }
             Effect::ToAgent { body, .. } => {
                 if let Body::Registered(registered) = &*body {
                     self.agent_id = registered.agent_id.clone();

@@ -4,3 +4,4 @@ pub mod backlog;
 pub mod codec;
 pub mod launch_path;
 pub mod ledger;
+pub mod offer_path;

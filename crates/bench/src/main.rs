@@ -1,6 +1,7 @@
 //! Measures a release build of `mezz` from outside: rates, latencies, memory and idle cost, each beside its floor.
 #![expect(clippy::print_stdout, reason = "the report goes to standard output")]
 
+mod array;
 mod client;
 mod cluster;
 mod cycles;
@@ -8,6 +9,7 @@ mod framework;
 mod load;
 mod measures;
 mod mesos_allocator;
+mod objects;
 
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ fn main() -> Result<()> {
         "cycle",
         "mesos-allocator",
         "launches",
+        "array",
         "latency",
         "run",
         "memory",
@@ -54,6 +57,7 @@ fn main() -> Result<()> {
             "launches" => {
                 measures::launches(programs, &dir, options.rounds, options.tasks, &options.only)?
             }
+            "array" => array::measure(programs, &dir, options.rounds, options.tasks)?,
             "latency" => measures::latency(programs, &dir, 1_000)?,
             "run" => measures::command_line(programs, &dir, 50)?,
             "memory" => measures::memory(programs, &dir, 1_000)?,

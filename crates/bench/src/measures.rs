@@ -45,7 +45,7 @@ pub(crate) fn percentile(values: &mut [Duration], part: f64) -> f64 {
 }
 
 /// Launches per second of `xargs -P2` with the same program: the floor.
-fn xargs_rate(program: &Path, tasks: usize) -> Result<f64> {
+pub(crate) fn xargs_rate(program: &Path, tasks: usize) -> Result<f64> {
     let started = Instant::now();
     let status = Command::new("sh")
         .arg("-c")

@@ -41,7 +41,10 @@ pub(crate) fn scalars(resources: &Resources) -> Resources {
 /// Takes a part out of an account. All of it is there, unless two tasks hold the same ports: one that was counted as
 /// lost and came back, and one that was started in its place.
 pub(crate) fn discharge(account: &mut Resources, part: &Resources) {
-    if !account.subtract_assign(part) {
+    // Most often it is the only part.
+    if account == part {
+        *account = Resources::new();
+    } else if !account.subtract_assign(part) {
         let _ = account.subtract_available(part);
     }
 }

@@ -25,6 +25,13 @@ pub enum Effect {
         event: Box<v1::scheduler::Event>,
         after: Option<Token>,
     },
+    /// Send offers on a scheduler stream. `event` is an encoded [`v1::scheduler::Event`]: offers are many, and most of
+    /// them leave as they are here.
+    Offers {
+        stream: StreamKey,
+        event: bytes::Bytes,
+        after: Option<Token>,
+    },
     /// End a scheduler stream after what was sent on it.
     CloseStream(StreamKey),
     /// Send a body to an agent.
@@ -91,6 +98,8 @@ pub enum Reply {
     NotImplemented(String),
     /// 503: try again.
     Unavailable(String),
+    /// Why instances of a service wait for a place.
+    NoPlaces(Box<mezz_workload::placing::NoPlaces>),
 }
 
 /// Effects of one event, in order.

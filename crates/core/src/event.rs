@@ -47,11 +47,21 @@ pub enum Event {
     PersistFailed(Token),
     /// This master leads now.
     Elected(Box<Elected>),
+    /// What was measured of a service whose number of instances follows it, in the order of its metrics.
+    Metrics {
+        object: mezz_workload::key::ObjectKey,
+        averages: Vec<Option<u64>>,
+    },
     /// What would applying these objects do?
     Plan {
         request: RequestKey,
         objects: Vec<mezz_spec::Object>,
         conflict: mezz_workload::call::Conflict,
+    },
+    /// Why do instances of this service wait for a place?
+    FindNoPlace {
+        request: RequestKey,
+        service: mezz_spec::Name,
     },
 }
 

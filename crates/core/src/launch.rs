@@ -115,6 +115,7 @@ impl Master {
         agent::RunTask {
             launch_token: self.numbers.launch_token,
             task,
+            instance: None,
         }
     }
 

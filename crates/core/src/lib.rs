@@ -32,6 +32,7 @@ pub mod native;
 mod native_framework;
 mod native_placement;
 mod offer_constraints;
+mod offer_wire;
 mod offers;
 mod operator;
 mod recall;

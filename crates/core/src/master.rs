@@ -103,7 +103,15 @@ impl Master {
                 objects,
                 conflict,
             } => self.on_plan(request, objects, conflict, effects),
+            Event::Metrics { object, averages } => {
+                let event = mezz_workload::event::Event::Metrics { object, averages };
+                self.tell_work(event, None, effects);
+            }
             Event::Explain { request, id } => self.on_explain(request, &id, effects),
+            Event::FindNoPlace { request, service } => {
+                let found = Reply::NoPlaces(Box::new(self.no_places(&service)));
+                effects.reply(request, found);
+            }
             Event::Agent { session, body } => self.on_agent_body(session, *body, effects),
             Event::SessionClosed(session) => self.on_session_closed(session, effects),
             Event::Timer { key, generation } => self.on_timer(key, generation, effects),
@@ -243,19 +251,29 @@ impl Master {
         after: Option<Token>,
         effects: &mut Effects,
     ) -> bool {
-        let Some(stream) = self.stream_of(framework) else {
+        let Some(stream) = self.count_event(framework, event.r#type()) else {
             return false;
         };
-        let metrics = &mut self.framework_mut(framework).metrics;
-        if let Some(count) = metrics.events.get_mut(event.r#type() as usize) {
-            *count += 1;
-        }
         effects.list.push(Effect::ToFramework {
             stream,
             event: Box::new(event),
             after,
         });
         true
+    }
+
+    /// Counts an event that goes to a framework and tells its stream, if it is connected.
+    pub(crate) fn count_event(
+        &mut self,
+        framework: FrameworkKey,
+        kind: v1::scheduler::event::Type,
+    ) -> Option<StreamKey> {
+        let stream = self.stream_of(framework)?;
+        let metrics = &mut self.framework_mut(framework).metrics;
+        if let Some(count) = metrics.events.get_mut(kind as usize) {
+            *count += 1;
+        }
+        Some(stream)
     }
 
     pub(crate) fn stream_of(&self, framework: FrameworkKey) -> Option<StreamKey> {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use mezz_proto::v1;
 
 use crate::accounts::{agent_sched_key, discharge, discharge_merged};
-use crate::effect::Effects;
+use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
 use crate::fact::{Fact, OfferEnd};
 use crate::frameworks::sched_key;
 use crate::key::{AgentKey, FrameworkKey, OfferKey, Token};
 use crate::master::Master;
 use crate::metrics::Counter;
+use crate::offer_wire::{Offer, Offers};
 use crate::recall::Search;
 use crate::records::OfferRecord;
 use crate::time::{Mono, SECOND_NS};
@@ -76,37 +77,25 @@ impl Master {
 
     /// Makes offers of what the ledger has granted, and sends them, one event to a framework.
     pub(crate) fn offer_grants(&mut self, grants: Vec<mezz_sched::Grant>, effects: &mut Effects) {
-        let mut by_framework: BTreeMap<FrameworkKey, (Token, Vec<v1::Offer>)> = BTreeMap::new();
+        let mut by_framework: BTreeMap<FrameworkKey, (Token, Offers)> = BTreeMap::new();
         for grant in grants {
             let framework = FrameworkKey(grant.framework.0);
             let registered = self.agent_live(AgentKey(grant.agent.0)).registered;
-            let offer = self.make_offer(
-                framework,
-                AgentKey(grant.agent.0),
-                grant.role,
-                grant.resources,
-                effects,
-            );
             let (after, offers) = by_framework.entry(framework).or_default();
             *after = registered.max(*after);
-            offers.push(offer);
+            self.make_offer(grant, offers, effects);
         }
         // A master that dies before an agent is durable must not have offered it: its tasks would be lost.
         for (framework, (after, offers)) in by_framework {
             let after = Some(after).filter(|token| *token > Token::default());
-            self.send_event_after(framework, wire::offers(offers), after, effects);
+            self.send_offers(framework, &offers, after, effects);
         }
         self.arm_offer_timeout(effects);
     }
 
-    fn make_offer(
-        &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        role: Arc<str>,
-        resources: mezz_resource::Resources,
-        effects: &mut Effects,
-    ) -> v1::Offer {
+    fn make_offer(&mut self, grant: mezz_sched::Grant, offers: &mut Offers, effects: &mut Effects) {
+        let (framework, agent) = (FrameworkKey(grant.framework.0), AgentKey(grant.agent.0));
+        let (role, resources) = (grant.role, grant.resources);
         let id: Arc<str> = format!("{}-O{}", self.master_id(), self.numbers.offer).into();
         self.numbers.offer += 1;
         let key = OfferKey(self.free.offers.take());
@@ -120,15 +109,14 @@ impl Master {
         let record = self.framework_mut(framework);
         record.offered += &resources;
         record.metrics.offers_sent += 1;
-        let executor_ids = self.executor_ids(framework, agent);
-        let offer = wire::offer(
-            &id,
-            self.framework(framework),
-            self.agent(agent),
-            &role,
-            &resources,
-            executor_ids,
-        );
+        let offer = Offer {
+            id: &id,
+            framework: self.framework(framework),
+            agent: self.agent(agent),
+            role: &role,
+            resources: &resources,
+        };
+        offers.add(&offer, self.executor_ids(framework, agent));
         let created_at = self.now.wall;
         let record = OfferRecord {
             key,
@@ -149,21 +137,31 @@ impl Master {
             },
             effects,
         );
-        offer
     }
 
-    fn executor_ids(&self, framework: FrameworkKey, agent: AgentKey) -> Vec<v1::ExecutorId> {
-        let Some(live) = self.agents.get(&agent) else {
-            return Vec::new();
-        };
-        live.executors
-            .iter()
+    fn executor_ids(&self, framework: FrameworkKey, agent: AgentKey) -> impl Iterator<Item = &str> {
+        let live = self.agents.get(&agent).into_iter();
+        live.flat_map(|live| &live.executors)
             .filter_map(|key| self.records.executors.get(key.index()))
-            .filter(|executor| executor.framework == framework)
-            .map(|executor| v1::ExecutorId {
-                value: executor.id.to_string(),
-            })
-            .collect()
+            .filter(move |executor| executor.framework == framework)
+            .map(|executor| &*executor.id)
+    }
+
+    fn send_offers(
+        &mut self,
+        framework: FrameworkKey,
+        offers: &Offers,
+        after: Option<Token>,
+        effects: &mut Effects,
+    ) {
+        let Some(stream) = self.count_event(framework, v1::scheduler::event::Type::Offers) else {
+            return;
+        };
+        effects.list.push(Effect::Offers {
+            stream,
+            event: offers.event(),
+            after,
+        });
     }
 
     /// Takes an offer out of every list; its resources stay charged in the ledger for the caller to use or return.

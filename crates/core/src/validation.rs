@@ -261,7 +261,7 @@ fn command(command: &v1::CommandInfo) -> Result<(), String> {
     {
         if variable.r#type() == v1::environment::variable::Type::Secret {
             return Err(format!(
-                "environment variable '{}': secrets are not built yet",
+                "environment variable '{}': secrets of tasks of frameworks are not built yet",
                 variable.name
             ));
         }

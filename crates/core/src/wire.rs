@@ -1,7 +1,5 @@
 //! Making the messages that frameworks receive. Knows shapes, decides nothing.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use mezz_proto::v1;
 use prost::{Message, encoding};
@@ -9,7 +7,6 @@ use v1::scheduler::event::Type;
 use v1::scheduler::{Event, event};
 use v1::task_status::{Reason, Source};
 
-use crate::records::{AgentRecord, FrameworkRecord};
 use crate::time::Wall;
 
 fn event(kind: Type) -> Event {
@@ -45,13 +42,6 @@ pub(crate) fn subscribed(
     Event {
         subscribed: Some(Box::new(subscribed)),
         ..event(Type::Subscribed)
-    }
-}
-
-pub(crate) fn offers(offers: Vec<v1::Offer>) -> Event {
-    Event {
-        offers: Some(event::Offers { offers }),
-        ..event(Type::Offers)
     }
 }
 
@@ -168,55 +158,6 @@ pub fn is_terminal(state: v1::TaskState) -> bool {
             | S::TaskGone
             | S::TaskGoneByOperator
     )
-}
-
-/// An offer as this framework's capabilities let it be seen.
-pub(crate) fn offer(
-    id: &str,
-    framework: &FrameworkRecord,
-    agent: &AgentRecord,
-    role: &str,
-    resources: &mezz_resource::Resources,
-    executor_ids: Vec<v1::ExecutorId>,
-) -> v1::Offer {
-    use v1::framework_info::capability::Type as Capability;
-    let multi_role = framework.has_capability(Capability::MultiRole);
-    let seen = if multi_role {
-        Cow::Borrowed(resources)
-    } else {
-        Cow::Owned(resources.unallocated())
-    };
-    let port = agent.info.port.unwrap_or(5051);
-    v1::Offer {
-        id: v1::OfferId {
-            value: id.to_owned(),
-        },
-        framework_id: framework_id_of(&framework.id),
-        agent_id: agent_id_of(&agent.id),
-        hostname: agent.info.hostname.clone(),
-        url: Some(v1::Url {
-            scheme: "http".into(),
-            address: v1::Address {
-                hostname: Some(agent.info.hostname.clone()),
-                ip: Some((*agent.ip).to_owned()),
-                port,
-            },
-            path: Some("/slave(1)".into()),
-            ..v1::Url::default()
-        }),
-        domain: agent.info.domain.clone(),
-        resources: if framework.has_capability(Capability::ReservationRefinement) {
-            seen.to_proto()
-        } else {
-            seen.to_proto_pre_refinement()
-        },
-        attributes: agent.info.attributes.clone(),
-        executor_ids,
-        allocation_info: multi_role.then(|| v1::resource::AllocationInfo {
-            role: Some(role.to_owned()),
-        }),
-        ..v1::Offer::default()
-    }
 }
 
 /// Numbers of the fields of `mesos.v1.Task` that change during its life.

@@ -3,6 +3,7 @@
 
 mod explain;
 mod instances;
+mod no_places;
 mod plan;
 mod timers;
 
@@ -51,7 +52,7 @@ impl WorkState {
 
 impl Master {
     pub(crate) fn on_work(&mut self, request: RequestKey, call: Call, effects: &mut Effects) {
-        if let Some(refusal) = not_built(&call) {
+        if let Some(refusal) = has_values(&call) {
             let reply = Reply::Work(Box::new(work::call::Reply::Refused(refusal)));
             return effects.reply(request, reply);
         }
@@ -129,8 +130,6 @@ impl Master {
             Wanted::Kill {
                 instance,
                 grace_period_ns,
-                // Refused at the way in, until agents run it.
-                pre_stop: _,
             } => self.kill_instance(&instance, grace_period_ns, effects),
             Wanted::SetTimer { key, at } => self.set_work_timer(key, at, effects),
             Wanted::CancelTimer(key) => self.cancel_work_timer(key, effects),
@@ -226,24 +225,21 @@ impl Master {
     }
 }
 
-/// What the schema has room for, but no agent does yet.
-fn not_built(call: &Call) -> Option<work::call::Refusal> {
-    let Call::Apply { objects, .. } = call else {
+/// The core keeps which keys a secret has, and a digest; values must have been taken out on the way here.
+fn has_values(call: &Call) -> Option<work::call::Refusal> {
+    let (Call::Apply { objects, .. } | Call::Replace { objects, .. }) = call else {
         return None;
     };
-    objects.iter().find_map(|object| {
-        let containers = match &object.spec {
-            Spec::Service(service) => &service.template.containers,
-            Spec::Job(job) => &job.template.containers,
-            _ => return None,
-        };
-        let position = containers.iter().position(|own| own.pre_stop.is_some())?;
-        Some(work::call::Refusal::Invalid {
-            kind: object.spec.kind(),
-            name: object.name.to_string(),
-            path: format!("/spec/template/containers/{position}/pre_stop"),
-            message: "pre_stop is not built yet; leave it out, and use kill.drain".into(),
-        })
+    let has_values = |object: &&mezz_spec::Object| match &object.spec {
+        Spec::Secret(secret) => secret.data.values().any(Option::is_some),
+        _ => false,
+    };
+    let object = objects.iter().find(has_values)?;
+    Some(work::call::Refusal::Invalid {
+        kind: object.spec.kind(),
+        name: object.name.to_string(),
+        path: "/spec/data".into(),
+        message: "secrets are applied by POST /v1/apply".into(),
     })
 }
 

@@ -20,6 +20,16 @@ pub fn with_offset(at: Wall) -> String {
     written(at, "%Y-%m-%dT%H:%M:%S%.3f+0000")
 }
 
+/// `20160715130259`: the start of Metronome's run ids.
+pub fn digits(at: Wall) -> String {
+    written(at, "%Y%m%d%H%M%S")
+}
+
+/// `07/15/16 13:02:59`: Chronos's history of tasks.
+pub fn day_and_time(at: Wall) -> String {
+    written(at, "%m/%d/%y %H:%M:%S")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,9 +2,12 @@
 //! controllers and the way in which its reply is answered. Pure: a shell carries requests in and answers out.
 
 pub mod answer;
+pub mod chronos;
 pub mod identity;
 pub mod instant;
+mod invalid;
 pub mod marathon;
+pub mod metronome;
 pub mod outcome;
 pub mod reading;
 pub mod request;

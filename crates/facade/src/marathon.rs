@@ -8,14 +8,16 @@ pub mod events;
 mod groups;
 mod info;
 mod queue;
+mod readiness;
 mod selectors;
+mod stats;
 mod system;
 mod tasks;
 
 use crate::answer::Answer;
 use crate::outcome::Outcome;
 use crate::request::Request;
-use crate::world::World;
+use crate::world::{Cluster, World};
 
 /// Service ports are picked from here.
 pub(crate) const SERVICE_PORTS: std::ops::RangeInclusive<u16> = 10_000..=20_000;
@@ -23,6 +25,19 @@ pub(crate) const SERVICE_PORTS: std::ops::RangeInclusive<u16> = 10_000..=20_000;
 /// Answers a request to Marathon.
 pub fn handle(request: &Request, world: &World<'_>) -> Outcome {
     route(request, world).unwrap_or_else(Outcome::Answer)
+}
+
+/// What every answer of Marathon says in its headers: not to be kept, and by whom it was made.
+pub fn headers(cluster: &Cluster) -> Vec<(&'static str, String)> {
+    vec![
+        (
+            "cache-control",
+            "no-cache, no-store, must-revalidate".into(),
+        ),
+        ("pragma", "no-cache".into()),
+        ("expires", "0".into()),
+        ("x-marathon-leader", format!("http://{}", cluster.leader)),
+    ]
 }
 
 fn route(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {

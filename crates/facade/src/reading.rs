@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mezz_spec::nearest::nearest;
+use mezz_spec::quantity::{Size, Span};
 use serde_json::{Map, Value};
 
 /// The largest number of anything that is taken.
@@ -259,6 +260,45 @@ pub fn thousandths(number: f64) -> u64 {
     )]
     let thousandths = (number.clamp(0.0, LARGEST) * 1_000.0).round() as u64;
     thousandths
+}
+
+/// A size of so many MiB.
+pub fn mebibytes(number: f64) -> Size {
+    let kibibytes = u128::from(thousandths(number)) * 1_024 / 1_000;
+    Size(u64::try_from(kibibytes).unwrap_or(u64::MAX))
+}
+
+/// A span of so many seconds.
+pub fn seconds(number: f64) -> Span {
+    Span(thousandths(number))
+}
+
+/// A number of thousandths, whole where it can be.
+pub fn decimal(thousandths: u64) -> Value {
+    if thousandths.is_multiple_of(1_000) {
+        return (thousandths / 1_000).into();
+    }
+    (thousandths as f64 / 1_000.0).into()
+}
+
+/// Faults of a spec that was made of a foreign document, with paths from the container or the spec on.
+pub fn of_spec(faults: &[mezz_spec::Fault], below: &str) -> Vec<Fault> {
+    let told = |fault: &mezz_spec::Fault| {
+        let message = match &fault.hint {
+            Some(hint) => format!("{}; {hint}", fault.message),
+            None => fault.message.clone(),
+        };
+        let path = fault
+            .path
+            .strip_prefix("/spec/template/containers/0")
+            .or_else(|| fault.path.strip_prefix("/spec"))
+            .unwrap_or(&fault.path);
+        Fault {
+            path: format!("{below}{path}"),
+            message,
+        }
+    };
+    faults.iter().map(told).collect()
 }
 
 fn kind(value: &Value) -> &'static str {

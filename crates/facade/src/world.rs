@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use mezz_spec::cron::Cron;
+use mezz_spec::job::Job;
 use mezz_spec::service::Service;
 use mezz_spec::{Kind, Name, Spec};
 use mezz_state::time::Wall;
 use mezz_workload::key::ObjectKey;
-use mezz_workload::records::{InstanceRecord, ObjectRecord, Records, RolloutRecord};
+use mezz_workload::records::{
+    InstanceRecord, JobStatus, ObjectRecord, Records, RolloutRecord, RunRecord, Status,
+};
 
 /// A view with what the shell knows.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +31,8 @@ pub struct Cluster {
     pub version: String,
     /// Agents that take work.
     pub agents: usize,
+    /// Whether what is written outlives the leading master.
+    pub is_durable: bool,
 }
 
 impl<'a> World<'a> {
@@ -64,6 +70,19 @@ impl<'a> World<'a> {
         found
     }
 
+    /// The runs of an object, oldest first.
+    pub fn runs(&self, object: ObjectKey) -> Vec<&'a Arc<RunRecord>> {
+        let mut found: Vec<_> = self
+            .work
+            .runs
+            .iter()
+            .filter(|(_, run)| run.object == object)
+            .map(|(_, run)| run)
+            .collect();
+        found.sort_by_key(|run| (run.created_at, run.key));
+        found
+    }
+
     /// Rollouts that have something left to do.
     pub fn active_rollouts(&self) -> impl Iterator<Item = &'a Arc<RolloutRecord>> + use<'a> {
         self.work
@@ -79,5 +98,29 @@ pub fn as_service(record: &ObjectRecord) -> Option<&Service> {
     match &*record.spec {
         Spec::Service(service) => Some(service),
         _ => None,
+    }
+}
+
+/// The spec of an object that is a job.
+pub fn as_job(record: &ObjectRecord) -> Option<&Job> {
+    match &*record.spec {
+        Spec::Job(job) => Some(job),
+        _ => None,
+    }
+}
+
+/// The spec of an object that is a cron.
+pub fn as_cron(record: &ObjectRecord) -> Option<&Cron> {
+    match &*record.spec {
+        Spec::Cron(cron) => Some(cron),
+        _ => None,
+    }
+}
+
+/// How a job stands.
+pub fn job_status(record: &ObjectRecord) -> JobStatus {
+    match &record.status {
+        Status::Job(status) => status.clone(),
+        _ => JobStatus::default(),
     }
 }

@@ -1,99 +1,16 @@
 //! Marathon's API as its clients see it, over a view of our making.
 
-use std::sync::Arc;
+mod views;
 
 use mezz_facade::world::Cluster;
-use mezz_facade::{Answer, Body, Outcome, Request, World, marathon};
+use mezz_facade::{Body, Outcome, World};
 use mezz_spec::placement::Key;
-use mezz_spec::{Kind, Object, Spec};
+use mezz_spec::{Kind, Spec};
 use mezz_state::time::Wall;
-use mezz_workload::call::{Call, Conflict, Refusal, Reply};
-use mezz_workload::key::ObjectKey;
-use mezz_workload::records::{ObjectRecord, Records, Status};
+use mezz_workload::call::{Conflict, Refusal, Reply};
+use mezz_workload::records::Records;
 use serde_json::{Value, json};
-
-fn request(method: &str, path: &str, body: Value) -> Request {
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    Request {
-        method: method.into(),
-        path: path.into(),
-        query: pairs
-            .map(|pair| {
-                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                (key.to_owned(), value.to_owned())
-            })
-            .collect(),
-        body: if body.is_null() {
-            Vec::new()
-        } else {
-            body.to_string().into_bytes()
-        },
-        ..Request::default()
-    }
-}
-
-fn ask(work: &Records, request: &Request) -> Outcome {
-    let cluster = Cluster::default();
-    let world = World {
-        work,
-        now: Wall(2_000_000_000),
-        cluster: &cluster,
-    };
-    marathon::handle(request, &world)
-}
-
-fn answer(outcome: Outcome) -> (u16, Value) {
-    let Outcome::Answer(Answer { status, body, .. }) = outcome else {
-        panic!("{outcome:?} is no answer");
-    };
-    match body {
-        Body::Json(value) => (status, value),
-        Body::Text(_, text) => (status, text.into()),
-        Body::Nothing => (status, Value::Null),
-    }
-}
-
-fn applied(outcome: Outcome) -> (Vec<Object>, Conflict) {
-    match outcome {
-        Outcome::Call(
-            Call::Apply {
-                objects, conflict, ..
-            },
-            _,
-        ) => (objects, conflict),
-        other => panic!("{other:?} is no apply"),
-    }
-}
-
-fn with(objects: Vec<Object>) -> Records {
-    let mut records = Records::default();
-    for (number, object) in (0_u32..).zip(objects) {
-        let key = ObjectKey(number);
-        Arc::make_mut(&mut records.index).insert((object.spec.kind(), object.name.clone()), key);
-        let record = ObjectRecord {
-            key,
-            name: object.name,
-            uid: "uid".into(),
-            generation: 1,
-            labels: object.labels,
-            spec: Arc::new(object.spec),
-            created_at: Wall(1_000_000_000),
-            changed_at: Wall(1_000_000_000),
-            former: Vec::new(),
-            conditions: Vec::new(),
-            status: Status::Nothing,
-            deleted_at: None,
-        };
-        records.objects.insert(key.index(), record);
-    }
-    records
-}
-
-fn post(app: Value) -> Records {
-    let outcome = ask(&Records::default(), &request("POST", "/v2/apps", app));
-    with(applied(outcome).0)
-}
+use views::{answer, applied, ask, post, request};
 
 #[test]
 fn an_app_is_answered_as_it_was_given() {

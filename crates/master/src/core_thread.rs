@@ -23,6 +23,7 @@ use crate::open_streams::OpenStreams;
 use crate::recorder::Recorder;
 use crate::release::{Destination, Release};
 use crate::scheduler_stream::SchedulerStream;
+use crate::secrets::SecretVault;
 use crate::timers::Timers;
 use crate::timings::Timings;
 use crate::view::{ViewCell, Views};
@@ -45,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) open_streams: Arc<OpenStreams>,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) timings: Arc<Timings>,
+    pub(crate) secrets: Arc<SecretVault>,
 }
 
 /// Why the thread ended.
@@ -65,6 +67,7 @@ pub(crate) struct CoreThread {
     hub: Arc<FactHub>,
     open_streams: Arc<OpenStreams>,
     timings: Arc<Timings>,
+    secrets: Arc<SecretVault>,
     /// When the armed run of the allocator is due.
     allocation_due: Mono,
     effects: Effects,
@@ -90,6 +93,7 @@ impl CoreThread {
             hub: parts.hub,
             open_streams: parts.open_streams,
             timings: parts.timings,
+            secrets: parts.secrets,
             allocation_due: Mono(0),
             effects: Effects::default(),
             timers: Timers::default(),
@@ -250,7 +254,9 @@ impl CoreThread {
             }
             Effect::Fact { .. } | Effect::StepDown(_) => return self.internal(effect),
             Effect::Reply { request, after, .. } => (Destination::Request(*request), *after),
-            Effect::ToFramework { stream, after, .. } => (Destination::Stream(*stream), *after),
+            Effect::ToFramework { stream, after, .. } | Effect::Offers { stream, after, .. } => {
+                (Destination::Stream(*stream), *after)
+            }
             Effect::CloseStream(stream) => (Destination::Stream(*stream), None),
             Effect::ToAgent { session, after, .. } | Effect::CloseSession { session, after } => {
                 (Destination::Session(*session), *after)
@@ -289,13 +295,17 @@ impl CoreThread {
         match effect {
             Effect::Reply { request, reply, .. } => self.reply(request, reply),
             Effect::ToFramework { stream, event, .. } => self.send_event(stream, &event),
+            Effect::Offers { stream, event, .. } => self.send_offers(stream, event),
             Effect::CloseStream(stream) => {
                 if let Some(open) = self.streams.remove(&stream) {
                     self.open_streams.remove(&open.id);
                     open.sender.end();
                 }
             }
-            Effect::ToAgent { session, body, .. } => {
+            Effect::ToAgent {
+                session, mut body, ..
+            } => {
+                self.secrets.fill(&mut body);
                 if let Some(sink) = self.sessions.get_mut(&session)
                     && sink.queue(*body)
                 {
@@ -323,6 +333,16 @@ impl CoreThread {
         }
         if let Err(error) = open.send(event) {
             tracing::warn!(stream = stream.0, %error, "a scheduler stream lost an event");
+        }
+    }
+
+    fn send_offers(&mut self, stream: StreamKey, event: bytes::Bytes) {
+        let Some(open) = self.streams.get(&stream) else {
+            return;
+        };
+        crash_point("master.before_event");
+        if let Err(error) = open.send_encoded::<v1::scheduler::Event>(event) {
+            tracing::warn!(stream = stream.0, %error, "a scheduler stream lost offers");
         }
     }
 

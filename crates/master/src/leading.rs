@@ -21,6 +21,17 @@ pub(crate) fn require_leader(shared: &Shared, request: &Request) -> Result<(), R
     }
 }
 
+/// Where a request to a listener of its own belongs when another master leads: below a path of that master.
+pub(crate) fn redirect_below(shared: &Shared, base: &str, request: &Request) -> Option<Response> {
+    match shared.leader() {
+        Leader::Other(address) => Some(respond::redirect(&format!(
+            "//{address}{base}{}",
+            request.path_and_query()
+        ))),
+        Leader::Me | Leader::Unknown => None,
+    }
+}
+
 /// `/redirect`: to the leader's base, without a path.
 pub(crate) fn redirect(shared: &Shared) -> Response {
     match shared.leader() {

@@ -7,6 +7,7 @@ mod agent_sessions;
 mod clock;
 mod core_thread;
 mod direct_calls;
+mod facades;
 mod fact_ring;
 mod facts;
 mod inbox;
@@ -14,6 +15,7 @@ mod indexes;
 mod json;
 mod leading;
 mod marathon;
+mod metering;
 mod metrics;
 mod native;
 mod open_streams;
@@ -27,6 +29,7 @@ mod replies;
 mod routes;
 mod scheduler_api;
 mod scheduler_stream;
+mod secrets;
 mod shared;
 mod start;
 mod task_wire;
@@ -37,8 +40,10 @@ mod view;
 mod work_facts;
 mod writes;
 
+pub use facades::Facade;
 pub use options::{LoggingControl, MasterOptions, VERSION};
 pub use recorder::{RECORDER_FOLDER, RecorderOptions, segments as recorded_segments};
+pub use secrets::{SecretKey, SecretKeyError};
 pub use start::{MasterEnd, MasterError, MasterHandle, run};
 
 /// Every crash point of this crate; a test visits each.

@@ -1,4 +1,4 @@
-//! Marathon's API: carries requests to the facade and its calls to the core. It decides nothing.
+//! The APIs of other systems: carries requests to a facade and its calls to the core. It decides nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +9,28 @@ use mezz_core::effect::Reply;
 use mezz_core::event::Event;
 use mezz_core::fact::{Fact, decoded};
 use mezz_core::records::AgentState;
-use mezz_facade::marathon::events::{EventFilter, Feed};
+use mezz_facade::marathon::events::{Attendance, EventFilter, Feed};
 use mezz_facade::world::Cluster;
 use mezz_facade::{Answer, Body, Outcome, World};
 use mezz_http::query::percent_decode;
 use mezz_http::stream::{StreamLimits, StreamSender, stream};
 use mezz_http::{Request, Response, respond};
 use mezz_proto::v1::TaskStatus;
+use mezz_workload::placing::NoPlaces;
+use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 use crate::clock::wall_now;
+use crate::facades::Facade;
 use crate::fact_ring::KeptBatch;
+use crate::inbox::Input;
 use crate::indexes::base;
 use crate::leading::require_leader;
 use crate::shared::Shared;
 use crate::view::View;
 
+/// How long an answer has to go out before this master steps down.
+const FAREWELL: Duration = Duration::from_millis(200);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A reader that is so slow is cut off.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,7 +42,12 @@ const LIMITS: StreamLimits = StreamLimits {
 };
 
 /// Answers a request; `rest` is what follows the base of the API.
-pub(crate) async fn handle(shared: &Arc<Shared>, rest: &str, mut request: Request) -> Response {
+pub(crate) async fn handle(
+    shared: &Arc<Shared>,
+    facade: Facade,
+    rest: &str,
+    mut request: Request,
+) -> Response {
     if let Err(refused) = require_leader(shared, &request) {
         return refused;
     }
@@ -58,8 +69,9 @@ pub(crate) async fn handle(shared: &Arc<Shared>, rest: &str, mut request: Reques
     };
     let view = shared.view();
     let cluster = cluster(shared, &view);
-    let outcome = mezz_facade::marathon::handle(&asked, &world(&view, &cluster));
+    let outcome = facade.answer(&asked, &world(&view, &cluster));
     let mut response = settle(shared, outcome, &asked.client).await;
+    add(&mut response, mezz_facade::marathon::headers(&cluster));
     respond::compress(request.headers(), &mut response);
     response
 }
@@ -75,19 +87,20 @@ fn world<'a>(view: &'a View, cluster: &'a Cluster) -> World<'a> {
 fn cluster(shared: &Shared, view: &View) -> Cluster {
     let config = &shared.options.config;
     let records = &view.records;
-    let native = records
-        .frameworks
-        .iter()
-        .find(|(_, framework)| framework.id.ends_with("-mezz"));
     let agents = records
         .agents
         .iter()
         .filter(|(_, agent)| agent.state == AgentState::Connected && agent.is_active());
     Cluster {
         leader: format!("{}:{}", config.hostname, config.port),
-        framework_id: native.map_or_else(String::new, |(_, native)| native.id.to_string()),
+        // Of the built-in framework, also before it has run anything.
+        framework_id: format!("{}-mezz", records.master.cluster_id),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         agents: agents.count(),
+        is_durable: shared
+            .flags
+            .get("registry")
+            .is_some_and(|registry| registry != "in_memory"),
     }
 }
 
@@ -114,6 +127,36 @@ async fn settle(shared: &Arc<Shared>, mut outcome: Outcome, client: &str) -> Res
                     }
                 }
             }
+            Outcome::Look(then) => {
+                let view = shared.view();
+                let cluster = cluster(shared, &view);
+                then(&world(&view, &cluster))
+            }
+            Outcome::StepDown(answer) => {
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    // The answer goes out first: nobody is there to send it afterwards.
+                    tokio::time::sleep(FAREWELL).await;
+                    let reason = "it was asked to, by DELETE /v2/leader";
+                    shared.inbox.push(Input::StepDown(reason.into()));
+                });
+                return written(answer);
+            }
+            Outcome::NoPlaces(services, then) => {
+                let mut found = Vec::with_capacity(services.len());
+                for service in services {
+                    let reply = shared
+                        .call(|request| Event::FindNoPlace { request, service })
+                        .await;
+                    found.push(match reply {
+                        Reply::NoPlaces(places) => *places,
+                        _ => NoPlaces::default(),
+                    });
+                }
+                let view = shared.view();
+                let cluster = cluster(shared, &view);
+                then(found, &world(&view, &cluster))
+            }
             Outcome::Explain(ids, then) => {
                 let mut reasons = Vec::with_capacity(ids.len());
                 for id in ids {
@@ -138,14 +181,18 @@ fn written(answer: Answer) -> Response {
         Body::Json(value) => respond::with_type(status, "application/json", value.to_string()),
         Body::Text(media_type, text) => respond::with_type(status, media_type, text),
     };
-    for (name, value) in answer.headers {
+    add(&mut response, answer.headers);
+    response
+}
+
+fn add(response: &mut Response, headers: Vec<(&'static str, String)>) {
+    for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response
                 .headers_mut()
                 .insert(HeaderName::from_static(name), value);
         }
     }
-    response
 }
 
 /// The stream of events.
@@ -154,20 +201,34 @@ fn follow(shared: &Arc<Shared>, filter: EventFilter, client: &str) -> Response {
     let view = shared.view();
     let cluster = cluster(shared, &view);
     let feed = Feed::new(filter, &world(&view, &cluster));
-    let first = text(feed.attached(client, wall_now()));
+    let client = client.to_owned();
+    let came = Attendance::Came {
+        client: client.clone(),
+    };
+    let first = text(feed.of_attendance(&came, wall_now()));
+    // Those who were there before are told; the new reader has it from its own feed.
+    let _ = shared.attendance.send(came);
+    let others = shared.attendance.subscribe();
     let after = base(&view.records) + view.records.fact_sequence;
     let shared = shared.clone();
     tokio::spawn(async move {
         if first.is_empty() || sender.send(first).is_ok() {
-            pump(&shared, &sender, feed, after).await;
+            pump(&shared, &sender, feed, after, others).await;
         }
         sender.end();
+        let _ = shared.attendance.send(Attendance::Went { client });
     });
     respond::streaming("text/event-stream", reader)
 }
 
 /// Feeds a stream until its reader is gone or too slow.
-async fn pump(shared: &Arc<Shared>, sender: &StreamSender, mut feed: Feed, mut after: u64) {
+async fn pump(
+    shared: &Arc<Shared>,
+    sender: &StreamSender,
+    mut feed: Feed,
+    mut after: u64,
+    mut others: broadcast::Receiver<Attendance>,
+) {
     let mut newest = shared.hub.ring.watch();
     let mut beats = tokio::time::interval(KEEP_ALIVE);
     loop {
@@ -193,6 +254,15 @@ async fn pump(shared: &Arc<Shared>, sender: &StreamSender, mut feed: Feed, mut a
         tokio::select! {
             changed = newest.changed() => if changed.is_err() { return },
             _ = beats.tick() => if sender.send(Bytes::from_static(b"\r\n")).is_err() { return },
+            told = others.recv() => {
+                // Who missed some of them has missed nothing that is kept anywhere.
+                if let Ok(attendance) = told {
+                    let events = text(feed.of_attendance(&attendance, wall_now()));
+                    if !events.is_empty() && sender.send(events).is_err() {
+                        return;
+                    }
+                }
+            }
             () = sender.closed() => return,
         }
     }

@@ -9,7 +9,9 @@ use mezz_core::config::Config;
 use mezz_resource::format_duration;
 use mezz_store::Backend;
 
+use crate::facades::Facade;
 use crate::recorder::RecorderOptions;
+use crate::secrets::SecretKey;
 
 /// The Mesos version that the APIs answer as; clients parse it as dotted integers.
 pub const VERSION: &str = "1.11.0";
@@ -25,6 +27,8 @@ pub struct MasterOptions {
     pub backend: Backend,
     /// The address to listen on; port 0 takes any.
     pub listen: SocketAddr,
+    /// Listeners that facades have for themselves.
+    pub facades: Vec<(Facade, SocketAddr)>,
     /// The address that others are told, when it is not the one listened on.
     pub advertise_ip: Option<IpAddr>,
     /// The port that others are told, when it is not the one listened on.
@@ -41,6 +45,10 @@ pub struct MasterOptions {
     pub max_body_bytes: usize,
     /// The flight recorder, if there is one.
     pub recorder: Option<RecorderOptions>,
+    /// Between two measurements of services whose number of instances follows what they use.
+    pub autoscale_interval: Duration,
+    /// What values of secrets are encrypted with in the store; without it they lie there as they are.
+    pub secret_key: Option<SecretKey>,
     /// What SET_LOGGING_LEVEL and `/logging/toggle` do.
     pub logging: Option<LoggingControl>,
 }
@@ -61,6 +69,7 @@ impl MasterOptions {
             config: Config::default(),
             backend,
             listen,
+            facades: Vec::new(),
             advertise_ip: None,
             advertise_port: None,
             flags: BTreeMap::new(),
@@ -69,6 +78,8 @@ impl MasterOptions {
             max_operator_event_stream_subscribers: 1000,
             max_body_bytes: 64 << 20,
             recorder: None,
+            autoscale_interval: crate::metering::INTERVAL,
+            secret_key: None,
             logging: None,
         }
     }

@@ -11,6 +11,7 @@ pub(crate) fn response(reply: Reply) -> Response {
         Reply::Ok
         | Reply::TaskAccepted { .. }
         | Reply::Explained(_)
+        | Reply::NoPlaces(_)
         | Reply::Work(_)
         | Reply::Planned(_) => respond::ok(),
         refused => {
@@ -33,6 +34,7 @@ pub(crate) fn refusal(reply: Reply) -> (StatusCode, String) {
         | Reply::Ok
         | Reply::TaskAccepted { .. }
         | Reply::Explained(_)
+        | Reply::NoPlaces(_)
         | Reply::Work(_)
         | Reply::Planned(_) => (StatusCode::OK, String::new()),
     }

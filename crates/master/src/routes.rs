@@ -10,9 +10,12 @@ use mezz_http::server::Service;
 use mezz_http::{Request, Response, respond};
 
 use crate::direct_calls::DirectCalls;
+use crate::facades::Facade;
 use crate::shared::Shared;
 use crate::unversioned::Endpoint;
 use crate::{agent_sessions, leading, marathon, native, operator, scheduler_api, unversioned};
+
+const CHRONOS_ROOT: &str = "/v1/scheduler";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
@@ -24,7 +27,9 @@ enum Target {
     Unversioned(Endpoint),
     Files(FilesEndpoint),
     Native,
-    Marathon,
+    Facade(Facade),
+    /// Chronos at the root: some of its clients know only a host and a port.
+    ChronosRoot,
     /// A Mesos endpoint of a later issue.
     NotBuilt,
 }
@@ -43,9 +48,12 @@ impl Api {
             .route("/api/v1", Target::Operator)
             .route(mezz_http::session::PATH, Target::AgentSession)
             .route("/redirect", Target::Redirect)
-            .route("/service/marathon", Target::Marathon)
-            .route("/marathon", Target::Marathon)
+            .route("/marathon", Target::Facade(Facade::Marathon))
+            .route(CHRONOS_ROOT, Target::ChronosRoot)
             .route("/v1", Target::Native);
+        for facade in Facade::ALL {
+            router = router.route(facade.base(), Target::Facade(facade));
+        }
         for (path, endpoint) in [
             ("/health", Endpoint::Health),
             ("/version", Endpoint::Version),
@@ -121,9 +129,19 @@ impl Service for Api {
                 let rest = rest.to_owned();
                 Box::pin(native::handle(&self.shared, &rest, request)).await
             }
-            Target::Marathon => {
+            Target::Facade(facade) => {
                 let rest = rest.to_owned();
-                Box::pin(marathon::handle(&self.shared, &rest, request)).await
+                Box::pin(marathon::handle(&self.shared, facade, &rest, request)).await
+            }
+            Target::ChronosRoot => {
+                let rest = format!("{CHRONOS_ROOT}{rest}");
+                Box::pin(marathon::handle(
+                    &self.shared,
+                    Facade::Chronos,
+                    &rest,
+                    request,
+                ))
+                .await
             }
             // `/redirect/x` is no endpoint.
             Target::Redirect if !rest.trim_matches('/').is_empty() => respond::not_found(),

@@ -20,6 +20,21 @@ impl SchedulerStream {
     pub(crate) fn send(&self, event: &Event) -> Result<(), StreamError> {
         self.sender.send(record(event, self.media))
     }
+
+    /// The same for an event that is encoded already.
+    pub(crate) fn send_encoded<M>(&self, event: Bytes) -> Result<(), StreamError>
+    where
+        M: mezz_proto::Json + prost::Message + Default,
+    {
+        let record = match self.media {
+            MediaType::Protobuf => recordio::encode(&event),
+            MediaType::Json | MediaType::RecordIo => {
+                let event = M::decode(event).expect("the core encodes whole events");
+                record(&event, self.media)
+            }
+        };
+        self.sender.send(record)
+    }
 }
 
 /// A message as one record.

@@ -8,10 +8,11 @@ use mezz_core::effect::Reply;
 use mezz_core::event::Event;
 use mezz_core::key::RequestKey;
 use mezz_core::time::Wall;
+use mezz_facade::marathon::events::Attendance;
 use mezz_http::client::Client;
 use mezz_http::files::Files;
 use mezz_http::logging_level::LoggingLevel;
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
@@ -19,6 +20,7 @@ use crate::native::History;
 use crate::open_streams::OpenStreams;
 use crate::options::MasterOptions;
 use crate::readers::Readers;
+use crate::secrets::SecretVault;
 use crate::timings::Timings;
 use crate::view::{View, ViewCell};
 use crate::writes::Registrar;
@@ -52,7 +54,10 @@ pub(crate) struct Shared {
     pub(crate) logging: LoggingLevel,
     pub(crate) timings: Arc<Timings>,
     pub(crate) registrar: Arc<Registrar>,
+    pub(crate) secrets: Arc<SecretVault>,
     numbers: AtomicU64,
+    /// Readers of Marathon's events, who are told of each other.
+    pub(crate) attendance: broadcast::Sender<Attendance>,
 }
 
 impl Shared {
@@ -67,7 +72,10 @@ impl Shared {
         if let Some(log) = &options.log_file {
             files.attach("/master/log", log.clone());
         }
+        let store = options.backend.store.clone();
+        let secrets = Arc::new(SecretVault::new(store, options.secret_key.clone()));
         Self {
+            secrets,
             flags: options.shown_flags(),
             options,
             started_at: crate::clock::wall_now(),
@@ -84,6 +92,7 @@ impl Shared {
             timings: Arc::default(),
             registrar: Arc::default(),
             numbers: AtomicU64::new(1),
+            attendance: broadcast::Sender::new(64),
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, wall_now};
 use crate::core_thread::{CoreThread, Ended, Parts};
+use crate::facades::{self, Facade};
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
 use crate::leading::is_recovered;
@@ -50,8 +51,10 @@ pub struct MasterHandle {
     address: SocketAddr,
     shared: Arc<Shared>,
     server: ServerHandle,
+    facades: Vec<(Facade, ServerHandle)>,
     ended: watch::Receiver<Option<MasterEnd>>,
     campaign: tokio::task::JoinHandle<()>,
+    metering: tokio::task::JoinHandle<()>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -86,13 +89,17 @@ pub async fn run(mut options: MasterOptions) -> Result<MasterHandle, MasterError
     };
     let server = serve(listener, Arc::new(Api::new(shared.clone())), server_options)
         .map_err(|source| MasterError::Listen { address, source })?;
+    let facades = facades::listen(&shared, server_options).await?;
     let campaign = tokio::spawn(campaign(shared.clone()));
+    let metering = tokio::spawn(crate::metering::run(shared.clone()));
     Ok(MasterHandle {
         address,
         shared,
         server,
+        facades,
         ended,
         campaign,
+        metering,
     })
 }
 
@@ -114,6 +121,7 @@ fn start_core(shared: &Arc<Shared>) -> Result<watch::Receiver<Option<MasterEnd>>
         hub: shared.hub.clone(),
         open_streams: shared.open_streams.clone(),
         timings: shared.timings.clone(),
+        secrets: shared.secrets.clone(),
     });
     std::thread::Builder::new()
         .name("master-core".into())
@@ -194,11 +202,15 @@ async fn lead(shared: &Shared, leadership: Leadership) -> Result<(), String> {
     shared.set_leader(Leader::Me);
     let store = shared.options.backend.store.clone();
     let began = std::time::Instant::now();
-    let entries = tokio::task::spawn_blocking(move || store.scan(""))
+    let mut entries = tokio::task::spawn_blocking(move || store.scan(""))
         .await
         .map_err(|error| format!("the store cannot be read: {error}"))?
         .map_err(|error| format!("the store cannot be read: {error}"))?;
     shared.registrar.fetched(&entries, began.elapsed());
+    shared
+        .secrets
+        .lead(leadership.epoch(), &mut entries)
+        .map_err(|error| error.to_string())?;
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
     let elected = Elected {
         epoch: leadership.epoch().0,
@@ -233,6 +245,13 @@ impl MasterHandle {
         self.address
     }
 
+    /// Where the facades listen that have listeners of their own.
+    pub fn facades(&self) -> impl Iterator<Item = (Facade, SocketAddr)> {
+        self.facades
+            .iter()
+            .map(|(facade, server)| (*facade, server.address()))
+    }
+
     /// Resolves when this master leads and has recovered (it may never do so beside another leader).
     pub async fn ready(&self) {
         while !(self.shared.leader() == Leader::Me && is_recovered(&self.shared)) {
@@ -252,9 +271,13 @@ impl MasterHandle {
     /// Stops it: no more requests, open ones end, streams are closed.
     pub async fn shutdown(self) -> MasterEnd {
         self.campaign.abort();
+        self.metering.abort();
         self.shared.inbox.push(Input::Stop);
         let end = self.ended().await;
         self.server.stop().await;
+        for (_, server) in self.facades {
+            server.stop().await;
+        }
         end
     }
 }

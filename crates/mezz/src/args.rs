@@ -7,9 +7,11 @@ use clap_complete::engine::ArgValueCandidates;
 
 use crate::complete;
 use crate::object_args::{
-    ApplyArgs, ConvertArgs, DeleteArgs, ExplainArgs, ExportArgs, GetArgs, InitArgs, PauseArgs,
-    PlanArgs, RollbackArgs, RunsArgs, ScaleArgs, ServiceArgs, WaitArgs,
+    ApplyArgs, ConvertArgs, DeleteArgs, ExplainArgs, ExportArgs, GetArgs, InitArgs, MarkArgs,
+    PauseArgs, PlanArgs, ResetArgs, ResumeArgs, RollbackArgs, RolloutArgs, RunsArgs, ScaleArgs,
+    SchemaArgs, ServiceArgs, ServiceName, StopArgs, WaitArgs,
 };
+use crate::run_args::RunArgs;
 
 /// How a client verb reaches the cluster.
 #[derive(Args, Clone, Debug)]
@@ -74,11 +76,23 @@ pub(crate) enum ClientVerb {
     /// Hold the rollout of a service, or a cron.
     Pause(PauseArgs),
     /// Let a rollout or a cron go on.
-    Resume(PauseArgs),
+    Resume(ResumeArgs),
     /// Run a command or a job on the cluster, and exit as it does.
     Run(Box<RunArgs>),
     /// List the runs of jobs and dags.
     Runs(RunsArgs),
+    /// End runs of jobs, dags and crons.
+    Stop(StopArgs),
+    /// Take a run, or a node of a dag's run, as succeeded.
+    MarkSucceeded(MarkArgs),
+    /// Show and steer the rollout of a service.
+    Rollout(RolloutArgs),
+    /// End a rollout where it is.
+    Abort(ServiceName),
+    /// Forget the failures of a service or job, so that it starts again at once.
+    ResetBackoff(ResetArgs),
+    /// Print the JSON Schema of objects, for editors.
+    Schema(SchemaArgs),
     /// Wait until a service is ready, or until a run has ended.
     Wait(WaitArgs),
     /// Print objects as files that can be applied again.
@@ -89,9 +103,9 @@ pub(crate) enum ClientVerb {
     Explain(ExplainArgs),
     /// List tasks.
     Ps(PsArgs),
-    /// Show the output of a task.
+    /// Show the output of a task, or of all instances of a service, a job or a run.
     Logs(LogsArgs),
-    /// Kill tasks.
+    /// Kill tasks, or end instances.
     Kill(KillArgs),
     /// List agents.
     Agents(ListArgs),
@@ -107,77 +121,12 @@ pub(crate) enum ClientVerb {
     Events(EventsArgs),
     /// Replay what a master recorded, and check that it comes out the same.
     Replay(ReplayArgs),
-    /// Tell in a few lines how the cluster is.
-    Status(StatusArgs),
+    /// Tell how the cluster is, or how a service, job, cron, dag or run stands.
+    Status(StandingArgs),
     /// Print what makes a shell complete verbs, flags and names.
     Completions(CompletionsArgs),
     /// Print the version of this program and of the master.
     Version(StatusArgs),
-}
-
-#[derive(Args, Debug)]
-#[command(
-    after_help = "Exit code: the task's own; 128+N when signal N ended it; 125 when it was not launched or was lost.\n\
-                        A run of a job gives the last status of its attempts that is not 0, or 1 when it failed otherwise.\n\
-                        Ctrl-C kills the task; a second one kills it without grace."
-)]
-pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    /// Name of the task, for people.
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Id of the task or run; made up when not given.
-    #[arg(long)]
-    pub(crate) id: Option<String>,
-    /// Role whose share it uses.
-    #[arg(long)]
-    pub(crate) role: Option<String>,
-    /// Processors, in parts of one [default: 0.1].
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) cpus: Option<f64>,
-    /// Memory in MiB [default: 32].
-    #[arg(long, value_name = "MIB")]
-    pub(crate) mem: Option<f64>,
-    /// Disk in MiB.
-    #[arg(long, value_name = "MIB")]
-    pub(crate) disk: Option<f64>,
-    /// Whole GPUs.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) gpus: Option<f64>,
-    /// How many ports it gets; they are in $PORT0, $PORT1 and so on.
-    #[arg(long, value_name = "COUNT")]
-    pub(crate) ports: Option<u32>,
-    /// A variable of its environment; NAME alone takes the value it has here.
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    pub(crate) env: Vec<String>,
-    /// A label.
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    pub(crate) label: Vec<String>,
-    /// A file to fetch into its sandbox.
-    #[arg(long, value_name = "URI")]
-    pub(crate) uri: Vec<String>,
-    /// User to run as.
-    #[arg(long)]
-    pub(crate) user: Option<String>,
-    /// Time between a polite kill and a hard one, as in 5s.
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) kill_grace_period: Option<String>,
-    /// Run the command by /bin/sh -c.
-    #[arg(long)]
-    pub(crate) shell: bool,
-    /// Print the id of the task or run and do not wait for it.
-    #[arg(short, long)]
-    pub(crate) detach: bool,
-    /// A parameter of the job or dag.
-    #[arg(short, long, value_name = "KEY=VALUE", requires = "job")]
-    pub(crate) param: Vec<String>,
-    /// A job or dag that was applied, of which a run is begun.
-    #[arg(value_name = "NAME", conflicts_with_all = ["command", "name", "role", "cpus", "mem", "disk", "gpus", "ports", "env", "label", "uri", "user", "kill_grace_period", "shell"], add = ArgValueCandidates::new(complete::jobs))]
-    pub(crate) job: Option<String>,
-    /// The command and its arguments.
-    #[arg(last = true, required_unless_present = "job", value_name = "COMMAND")]
-    pub(crate) command: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -186,6 +135,15 @@ pub(crate) struct PsArgs {
     pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
+    /// Only tasks of this service.
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
+    pub(crate) service: Option<String>,
+    /// Only tasks of runs of this job, cron or dag.
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::jobs))]
+    pub(crate) job: Option<String>,
+    /// Only tasks of this run, as its id or NAME/ID.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
     /// Also tasks that have ended.
     #[arg(short, long)]
     pub(crate) all: bool,
@@ -196,7 +154,7 @@ pub(crate) struct PsArgs {
     #[arg(long, value_name = "ROLE", add = ArgValueCandidates::new(complete::roles))]
     pub(crate) role: Option<String>,
     /// Only tasks on this agent.
-    #[arg(long, value_name = "ID|HOST", add = ArgValueCandidates::new(complete::agents))]
+    #[arg(long, visible_alias = "node", value_name = "ID|HOST", add = ArgValueCandidates::new(complete::agents))]
     pub(crate) agent: Option<String>,
     /// Only tasks with this label.
     #[arg(short, long, value_name = "KEY[=VALUE]")]
@@ -210,21 +168,32 @@ pub(crate) struct PsArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Of a service its instances are shown, of a job, cron or dag the newest run; with several, each line stands behind the \
+                        name of its instance. With --follow those that start later are shown too, until the run ends or Ctrl-C."
+)]
 pub(crate) struct LogsArgs {
     #[command(flatten)]
     pub(crate) cluster: Cluster,
-    /// Go on until the task ends.
+    /// Go on until all of it has ended.
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Only the last lines.
+    /// Only the last lines of each instance.
     #[arg(short = 'n', long, value_name = "LINES")]
     pub(crate) tail: Option<u64>,
     /// Which of the two outputs.
     #[arg(long, value_enum, default_value = "both")]
     pub(crate) stream: StreamChoice,
-    /// Id, the beginning of one, a name, or `last`.
-    #[arg(add = ArgValueCandidates::new(complete::tasks))]
-    pub(crate) task: String,
+    /// What the instance wrote that ended last.
+    #[arg(short, long, conflicts_with = "follow")]
+    pub(crate) previous: bool,
+    /// No names of instances before the lines.
+    #[arg(long)]
+    pub(crate) no_prefix: bool,
+    /// A service, job, cron or dag, as KIND/NAME or by its name; a run, as NAME/ID or by its id; an instance or another task,
+    /// by its id, the beginning of it, its name, or `last`.
+    #[arg(value_name = "WHAT", add = ArgValueCandidates::new(complete::outputs))]
+    pub(crate) what: String,
 }
 
 /// Which output of a task is shown.
@@ -242,6 +211,9 @@ pub(crate) struct KillArgs {
     /// Time between a polite kill and a hard one, as in 5s; 0s kills at once.
     #[arg(long, value_name = "DURATION")]
     pub(crate) grace_period: Option<String>,
+    /// Of instances of a service: want so many less, instead of replacing them.
+    #[arg(long, conflicts_with = "grace_period")]
+    pub(crate) scale_down: bool,
     /// Ids, the beginnings of ids, names, or `last`.
     #[arg(required = true, value_name = "TASK", add = ArgValueCandidates::new(complete::live_tasks))]
     pub(crate) tasks: Vec<String>,
@@ -264,6 +236,17 @@ pub(crate) struct StatusArgs {
     pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StandingArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// An object as KIND/NAME or by its name, or a run as NAME/ID or by its id; the cluster without it.
+    #[arg(value_name = "WHAT", add = ArgValueCandidates::new(complete::outputs))]
+    pub(crate) what: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@ use clap::{Command, Subcommand as _};
 
 use crate::args::ClientVerb;
 use crate::flags::{Daemon, arguments};
+use crate::topics;
 
 /// The whole command line with every flag of every verb.
 pub(crate) fn everything() -> Command {
@@ -50,7 +51,7 @@ pub(crate) fn command(verb: Option<Daemon>) -> Command {
         }
         root = root.subcommand(command);
     }
-    root
+    topics::by_topic(root)
 }
 
 const AFTER_FLAGS: &str = "Each flag can also be written with underscores, as --no-NAME when it is a switch, as MEZZ_NAME in the \

@@ -64,6 +64,32 @@ pub(crate) fn jobs() -> Vec<CompletionCandidate> {
     found
 }
 
+/// Runs, by names that nothing else has.
+pub(crate) fn runs() -> Vec<CompletionCandidate> {
+    let master = std::env::var("MEZZ_MASTER").unwrap_or_else(|_| "127.0.0.1:5050".to_owned());
+    let list = Api::new(&master).and_then(|mut api| api.list("/v1/runs"));
+    list.unwrap_or_default()
+        .iter()
+        .rev()
+        .take(NAMES_MAX)
+        .filter_map(|run| {
+            let text = |key: &str| run.get(key)?.as_str();
+            let state = text("state")?.to_owned();
+            let full = format!("{}/{}", text("name")?, text("id")?);
+            Some(CompletionCandidate::new(full).help(Some(state.into())))
+        })
+        .collect()
+}
+
+/// Whatever `mezz logs` takes.
+pub(crate) fn outputs() -> Vec<CompletionCandidate> {
+    let mut found = services();
+    found.extend(jobs());
+    found.extend(names("/v1/crons", "name", ""));
+    found.extend(tasks());
+    found
+}
+
 /// Whatever `mezz why` takes.
 pub(crate) fn everything() -> Vec<CompletionCandidate> {
     let mut found = tasks();

@@ -12,7 +12,9 @@ use mezz_agent::{
     StopRequest,
 };
 use mezz_core::config::Config;
-use mezz_master::{MasterEnd, MasterHandle, MasterOptions, RECORDER_FOLDER, RecorderOptions};
+use mezz_master::{
+    MasterEnd, MasterHandle, MasterOptions, RECORDER_FOLDER, RecorderOptions, SecretKey,
+};
 use mezz_store::Backend;
 use tokio::sync::watch;
 
@@ -66,6 +68,13 @@ pub(crate) async fn start_master(
     let options = MasterOptions {
         config: config(&settings),
         recorder: recorder(&settings),
+        facades: settings.facades,
+        autoscale_interval: settings.autoscale_interval,
+        secret_key: settings
+            .secret_key_file
+            .as_deref()
+            .map(secret_key)
+            .transpose()?,
         advertise_ip: settings.listen.advertise_ip,
         // The port in effect is the one that was bound, which the master itself knows.
         flags: settings
@@ -92,6 +101,12 @@ fn recorder(settings: &MasterSettings) -> Option<RecorderOptions> {
         folder,
         max_bytes: settings.recorder_bytes,
     })
+}
+
+fn secret_key(file: &Path) -> anyhow::Result<SecretKey> {
+    let wrong = || format!("--secret-key-file: {}", file.display());
+    let content = std::fs::read(file).with_context(wrong)?;
+    SecretKey::new(&content).with_context(wrong)
 }
 
 fn open_store(registry: &Registry) -> anyhow::Result<Backend> {
@@ -225,6 +240,11 @@ impl Master {
     /// The address that it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.handle.address()
+    }
+
+    /// Where the facades listen that have listeners of their own.
+    pub(crate) fn facades(&self) -> Vec<(mezz_master::Facade, SocketAddr)> {
+        self.handle.facades().collect()
     }
 
     /// Resolves when it leads and has recovered.

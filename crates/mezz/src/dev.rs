@@ -91,6 +91,7 @@ async fn life(plan: Plan, work: Option<FirstWork>, logging: Logging) -> anyhow::
         () = stop.wait() => return Ok(Exit::Ok),
     };
     let address = ready::reachable(cluster.master.address());
+    ready::announce_facades(&cluster.master.facades());
     ready::announce(address);
     // Both block on the client's connection, which has no place on the runtime.
     std::thread::spawn(move || accompany(address, work));
@@ -149,7 +150,10 @@ async fn start(plan: Plan, logging: Logging) -> anyhow::Result<Cluster> {
                 .with_context(|| format!("agent {number}"))?,
         );
     }
-    master.ready().await;
+    tokio::select! {
+        () = master.ready() => {}
+        why = master.ended() => anyhow::bail!("the master ended: {why}"),
+    }
     let everybody = tokio::task::spawn_blocking(move || wait_for_agents(address, count));
     everybody.await.context("waiting for the agents")??;
     Ok(Cluster { master, agents })

@@ -14,9 +14,11 @@ mod logging;
 mod object_args;
 mod output;
 mod ready;
+mod run_args;
 mod serve;
 mod settings;
 mod task_spec;
+mod topics;
 mod verbs;
 
 use std::ffi::OsString;

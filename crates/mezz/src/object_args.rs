@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::args::{Cluster, Output};
@@ -109,6 +109,58 @@ pub(crate) struct GetArgs {
     pub(crate) kind: String,
     /// One object of the kind.
     pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) selectors: Selectors,
+}
+
+/// What of a list of instances, runs or rollouts is wanted.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Of instances, runs and rollouts")]
+pub(crate) struct Selectors {
+    /// Of instances and rollouts: only those of this service.
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
+    pub(crate) service: Vec<String>,
+    /// Of instances and runs: only those of this job, cron or dag.
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::jobs))]
+    pub(crate) job: Vec<String>,
+    /// Of instances: only those of this run.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Vec<String>,
+    /// Only those in this state.
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Vec<String>,
+    /// Of instances: only those in this phase.
+    #[arg(long, value_name = "PHASE")]
+    pub(crate) phase: Vec<String>,
+    /// Of runs: only those that were begun by apply, user, cron or dag.
+    #[arg(long, value_name = "CAUSE")]
+    pub(crate) cause: Vec<String>,
+    /// Of instances: only those on this agent.
+    #[arg(long, visible_alias = "node", value_name = "ID|HOST", add = ArgValueCandidates::new(complete::agents))]
+    pub(crate) agent: Vec<String>,
+    /// Of instances: only those of this role.
+    #[arg(long, value_name = "ROLE", add = ArgValueCandidates::new(complete::roles))]
+    pub(crate) role: Vec<String>,
+}
+
+impl Selectors {
+    /// As a query has them.
+    pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
+        let lists = [
+            ("service", &self.service),
+            ("job", &self.job),
+            ("run", &self.run),
+            ("state", &self.state),
+            ("phase", &self.phase),
+            ("cause", &self.cause),
+            ("agent", &self.agent),
+            ("role", &self.role),
+        ];
+        let pairs = lists
+            .into_iter()
+            .flat_map(|(key, values)| values.iter().map(move |value| (key, value.clone())));
+        pairs.collect()
+    }
 }
 
 #[derive(Args, Debug)]
@@ -162,6 +214,100 @@ pub(crate) struct RollbackArgs {
     pub(crate) to: Option<u64>,
 }
 
+/// One service.
+#[derive(Args, Debug)]
+pub(crate) struct ServiceName {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    /// The service.
+    #[arg(add = ArgValueCandidates::new(complete::services))]
+    pub(crate) service: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ResetArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    /// The service or job; KIND/NAME where both have the name.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StopArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    /// Wait until they have ended.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Runs, as NAME/ID or by their ids.
+    #[arg(required = true, value_name = "RUN", add = ArgValueCandidates::new(complete::runs))]
+    pub(crate) runs: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MarkArgs {
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+    /// Only this node of a dag's run.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// The run, as NAME/ID or by its id.
+    #[arg(add = ArgValueCandidates::new(complete::runs))]
+    pub(crate) run: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RolloutArgs {
+    #[command(subcommand)]
+    pub(crate) act: RolloutAct,
+}
+
+/// What is done about a rollout.
+#[derive(Subcommand, Debug)]
+pub(crate) enum RolloutAct {
+    /// Follow the rollout that goes on to its end.
+    Status(WatchedService),
+    /// List the rollouts of a service, newest first.
+    History(HistoryArgs),
+    /// Hold it.
+    Pause(ServiceName),
+    /// Let it go on: the next step of a canary, the move of blue-green.
+    Resume(ServiceName),
+    /// End it where it is.
+    Abort(ServiceName),
+    /// Go back to an earlier generation.
+    Undo(RollbackArgs),
+    /// Replace all instances by new ones.
+    Restart(ServiceArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct WatchedService {
+    #[command(flatten)]
+    pub(crate) of: ServiceName,
+    /// Give up after so long, as in 5m.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+    /// Only say how it stands now.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    pub(crate) of: ServiceName,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SchemaArgs {
+    /// A kind; all of them in one schema without it.
+    pub(crate) kind: Option<String>,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct PauseArgs {
     #[command(flatten)]
@@ -169,6 +315,15 @@ pub(crate) struct PauseArgs {
     /// The service whose rollout is meant, or a cron; KIND/NAME where both have the name.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) of: PauseArgs,
+    /// Of a dag's run: this node and all that comes after it, also what has succeeded.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) from: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -180,13 +335,23 @@ pub(crate) struct RunsArgs {
     /// Show the list again whenever it changes.
     #[arg(short, long)]
     pub(crate) watch: bool,
-    /// Only runs of this job or dag, or of those below this name.
+    /// Only runs in this state: pending, running, succeeded, failed or stopped.
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Vec<String>,
+    /// Only runs that were begun by apply, user, cron or dag.
+    #[arg(long, value_name = "CAUSE")]
+    pub(crate) cause: Vec<String>,
+    /// Only runs of this job, dag or cron, or of those below this name.
     pub(crate) name: Option<String>,
 }
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit code: 0 when it went well; 5 when a rollout failed or went back; 1 when a run failed, or after --timeout."
+    after_help = "Without --for: a service is waited for until all instances are ready and no rollout goes on, a job, dag or cron until \
+                        its runs have ended, a run until it has ended, a rollout until it has, a task until it has.\n\
+                        Conditions: ready, running, ended, gone, or NAME[=true|false] of those that `mezz get KIND/NAME -o yaml` shows, \
+                        such as crash_looping.\n\
+                        Exit code: 0 when it went well; 5 when a rollout failed or went back; 1 when a run failed, or after --timeout."
 )]
 pub(crate) struct WaitArgs {
     #[command(flatten)]
@@ -194,7 +359,10 @@ pub(crate) struct WaitArgs {
     /// Give up after so long, as in 5m.
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<String>,
-    /// KIND/NAME of a service, job or dag, or the id of a run (or NAME/ID) or of a rollout.
+    /// What is waited for.
+    #[arg(long = "for", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// KIND/NAME of an object, or the id of a run (or NAME/ID), a rollout, an instance or another task.
     #[arg(value_name = "KIND/NAME|ID")]
     pub(crate) what: String,
 }

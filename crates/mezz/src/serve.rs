@@ -96,6 +96,7 @@ async fn master(settings: MasterSettings, logging: Logging) -> anyhow::Result<Ex
             return Ok(Exit::Ok);
         }
     }
+    ready::announce_facades(&master.facades());
     ready::announce(master.address());
     tokio::select! {
         why = master.ended() => anyhow::bail!("the master ended: {why}"),

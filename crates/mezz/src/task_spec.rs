@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::args::RunArgs;
 use crate::flags::value::{self, ValueError};
+use crate::run_args::RunArgs;
 use mezz_spec::nearest::nearest;
 
 /// What runs: a text for the shell, or a program and its arguments.

@@ -95,8 +95,8 @@ fn an_id_that_nothing_has_is_not_found() {
     insta::assert_snapshot!(mezz_at(&server, &["logs", "x"]).seen(), @"
     exit code: 3
     --- stderr
-    error: no task has the id 'x', or one that begins so
-    hint: `mezz ps --all` lists all tasks
+    error: no service, job, cron, dag, run, instance or task is called 'x', or begins so
+    hint: `mezz get all`, `mezz runs` and `mezz ps --all` list them
     ");
 }
 

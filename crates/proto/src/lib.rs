@@ -9,8 +9,10 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/protos.rs"));
 }
 mod encoded;
+pub mod fields;
 pub mod json;
 pub mod recordio;
+mod secret_value;
 pub mod wire;
 
 pub use generated::google::protobuf as well_known;

@@ -56,6 +56,7 @@ fn outline(effect: &Effect) -> [u64; 3] {
         Effect::CancelTimer(_) => [8, 0, 0],
         Effect::Fact { sequence, .. } => [9, *sequence, 0],
         Effect::StepDown(_) => [10, 0, 0],
+        Effect::Offers { stream, after, .. } => [11, stream.0, wait(after)],
     }
 }
 

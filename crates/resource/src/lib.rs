@@ -19,6 +19,7 @@ mod text;
 mod validation;
 mod value_text;
 mod wire;
+mod wire_fields;
 
 pub use disk::{Disk, DiskSource, DiskSourceKind, Persistence};
 pub use duration::{DurationError, format_duration, parse_duration};
@@ -32,3 +33,4 @@ pub use scalar::Scalar;
 pub use summary::SummaryValue;
 pub use text::{ResourceTextError, parse, parse_text};
 pub use validation::{ResourceError, ResourceProblem};
+pub use wire_fields::ReservationForm;

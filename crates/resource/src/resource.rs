@@ -337,6 +337,19 @@ impl Resource {
         )
     }
 
+    /// Whether both have the same key.
+    pub(crate) fn has_key_of(&self, other: &Self) -> bool {
+        let same_role = match (&self.allocation_role, &other.allocation_role) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other) || own == other,
+            (None, None) => true,
+            _ => false,
+        };
+        same_role
+            && self.name == other.name
+            && self.value.kind() == other.value.kind()
+            && self.traits() == other.traits()
+    }
+
     /// Whether entries of this key stay apart instead of merging.
     pub(crate) fn stands_alone(&self) -> bool {
         self.is_shared() || self.is_indivisible()

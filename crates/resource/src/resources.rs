@@ -57,42 +57,42 @@ impl Resources {
         if resource.is_empty() {
             return;
         }
-        let start = self.start_of(&resource);
-        if let Some(own) = self
-            .0
-            .get_mut(start)
-            .filter(|own| own.key() == resource.key())
-        {
+        if let Some(start) = self.first_of(&resource) {
             if resource.is_shared() {
                 if let Some(same) = self.same_value_mut(start, &resource) {
                     *same.copies_mut() += resource.copies();
                     return;
                 }
             } else if !resource.stands_alone() {
-                own.value_mut().add(resource.value());
+                self.0[start].value_mut().add(resource.value());
                 return;
             }
         }
-        let at = start + self.0[start..].partition_point(|own| *own < resource);
+        let at = self.0.partition_point(|own| *own < resource);
         self.0.insert(at, resource);
     }
 
-    fn start_of(&self, resource: &Resource) -> usize {
-        self.0.partition_point(|own| own.key() < resource.key())
+    /// The first entry with the key of a resource.
+    fn first_of(&self, resource: &Resource) -> Option<usize> {
+        // To look at each is quicker than to compare by order, as long as there are few.
+        const FEW: usize = 8;
+        if self.0.len() <= FEW {
+            return self.0.iter().position(|own| own.has_key_of(resource));
+        }
+        let at = self.0.partition_point(|own| own.key() < resource.key());
+        self.0.get(at)?.has_key_of(resource).then_some(at)
     }
 
     fn position_of(&self, resource: &Resource) -> Option<usize> {
-        let start = self.start_of(resource);
-        let same_key = self.0[start..]
-            .iter()
-            .take_while(|own| own.key() == resource.key());
-        if resource.stands_alone() {
-            let mut same_key = same_key;
-            return same_key
-                .position(|own| own.value() == resource.value())
-                .map(|at| start + at);
+        let start = self.first_of(resource)?;
+        if !resource.stands_alone() {
+            return Some(start);
         }
-        (same_key.count() > 0).then_some(start)
+        self.0[start..]
+            .iter()
+            .take_while(|own| own.has_key_of(resource))
+            .position(|own| own.value() == resource.value())
+            .map(|at| start + at)
     }
 
     fn same_value_mut(&mut self, start: usize, resource: &Resource) -> Option<&mut Resource> {

@@ -3,6 +3,7 @@
 
 use mezz_resource::{Quantities, Range, Ranges, Resource, Resources, Scalar, parse_text};
 use proptest::prelude::*;
+use prost::Message;
 use std::sync::Arc;
 
 fn resource() -> impl Strategy<Value = Resource> {
@@ -45,6 +46,23 @@ proptest! {
     #[test]
     fn adding_then_taking_away_changes_nothing(a in resources(), b in scalars()) {
         prop_assert_eq!((&a + &b).subtract(&b), Some(a));
+    }
+
+    #[test]
+    fn written_straight_into_bytes_is_what_the_messages_are(list in resources(), role in prop::option::of("[a-z]{1,200}")) {
+        use mezz_resource::ReservationForm;
+        let role: Option<Arc<str>> = role.map(Into::into);
+        let list = list.into_allocated(role.as_ref());
+        for form in [ReservationForm::Stack, ReservationForm::Role] {
+            let mut offer = mezz_proto::v1::Offer::default();
+            let mut written = Message::encode_to_vec(&offer);
+            list.encode_fields(5, form, &mut written);
+            offer.resources = match form {
+                ReservationForm::Stack => list.to_proto(),
+                ReservationForm::Role => list.to_proto_pre_refinement(),
+            };
+            prop_assert_eq!(written, offer.encode_to_vec());
+        }
     }
 
     #[test]

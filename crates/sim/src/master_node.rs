@@ -10,7 +10,7 @@ use mezz_core::fact::Fact;
 use mezz_core::key::{Generation, Token};
 use mezz_core::time::{Mono, Now, Wall};
 use mezz_proto::agent_protocol::{Frame, frame::Body};
-use mezz_proto::to_json;
+use mezz_proto::{to_json, v1};
 use mezz_resource::Resources;
 use prost::Message;
 
@@ -169,15 +169,16 @@ impl World {
     }
 
     fn master_effect(&mut self, effect: Effect) {
-        let (link, after) = match &effect {
-            Effect::ToFramework { stream, after, .. } => (stream.0, *after),
-            Effect::CloseStream(stream) => (stream.0, None),
-            Effect::ToAgent { session, after, .. } | Effect::CloseSession { session, after } => {
-                (session.0, *after)
-            }
-            Effect::Reply { .. } => return,
-            _ => return self.own_effect(effect),
-        };
+        let (link, after) =
+            match &effect {
+                Effect::ToFramework { stream, after, .. }
+                | Effect::Offers { stream, after, .. } => (stream.0, *after),
+                Effect::CloseStream(stream) => (stream.0, None),
+                Effect::ToAgent { session, after, .. }
+                | Effect::CloseSession { session, after } => (session.0, *after),
+                Effect::Reply { .. } => return,
+                _ => return self.own_effect(effect),
+            };
         let queue = self.master.held.entry(link).or_default();
         let token = after
             .unwrap_or_default()
@@ -259,6 +260,16 @@ impl World {
                     to_json(&*event)
                 } else {
                     event.encode_to_vec()
+                };
+                self.send(stream.0, End::Peer, bytes);
+            }
+            Effect::Offers { stream, event, .. } => {
+                let bytes = if self.speaks_json(stream.0) {
+                    let event: v1::scheduler::Event =
+                        Message::decode(event).expect("the core encodes whole events");
+                    to_json(&event)
+                } else {
+                    event.to_vec()
                 };
                 self.send(stream.0, End::Peer, bytes);
             }

@@ -207,6 +207,7 @@ impl World {
                 name,
                 parameters: BTreeMap::new(),
                 id: None,
+                arguments: None,
             },
         };
         self.user_calls(call);

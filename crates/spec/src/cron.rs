@@ -34,6 +34,26 @@ pub struct Cron {
     /// Each start is delayed by up to this, by a number that follows from name and fire-time.
     #[serde(default)]
     pub jitter: Span,
+    /// Notes of tools for themselves; nothing else reads them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Cron {
+    /// A cron that runs this, all else at its default.
+    pub fn of(schedule: String, run: Target) -> Self {
+        Self {
+            schedules: vec![schedule],
+            time_zone: utc(),
+            run,
+            enabled: yes(),
+            starting_deadline: fifteen_minutes(),
+            overlap: Overlap::default(),
+            catch_up: CatchUp::default(),
+            jitter: Span::default(),
+            annotations: BTreeMap::new(),
+        }
+    }
 }
 
 /// What is run.

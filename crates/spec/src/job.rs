@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cron::Overlap;
+use crate::name::Name;
 use crate::placement::Placement;
 use crate::quantity::{Share, Span};
 use crate::service::{Backoff, Wait};
@@ -20,6 +22,9 @@ pub struct Job {
     /// When it runs by itself.
     #[serde(default)]
     pub start: Start,
+    /// It runs each time that other jobs have succeeded; with `start: manual`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<After>,
     pub template: Template,
     #[serde(default, skip_serializing_if = "is_default")]
     pub placement: Placement,
@@ -40,6 +45,12 @@ pub struct Job {
     /// Which ends are retried.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry_on: RetryOn,
+    /// What fails later than this after its run began is not retried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_for: Option<Span>,
+    /// A run that failed counts as a success for the jobs that come after this one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ignore_failure: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub backoff: Backoff,
     /// The run goes on as long as no more indices than this have failed for good.
@@ -73,6 +84,51 @@ pub struct Job {
     pub role: Option<String>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub history: History,
+    /// Notes of tools for themselves; nothing else reads them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Job {
+    /// A job that runs this once, all else at its default.
+    pub fn of(template: Template) -> Self {
+        Self {
+            start: Start::Once,
+            after: None,
+            template,
+            placement: Placement::default(),
+            parallelism: one(),
+            completions: one(),
+            gang: false,
+            retries: 0,
+            retry_on: RetryOn::default(),
+            retry_for: None,
+            ignore_failure: false,
+            backoff: Backoff::default(),
+            max_failed: no_failure(),
+            attempt_timeout: None,
+            lost_after: five_minutes(),
+            deadline: None,
+            launch_deadline: None,
+            parameters: BTreeMap::new(),
+            priority: 0,
+            preemptible: false,
+            role: None,
+            history: History::default(),
+            annotations: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a job comes after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct After {
+    /// It runs when each of these has succeeded since its own last run was started.
+    pub jobs: Vec<Name>,
+    /// When that is so while an earlier run still goes on.
+    #[serde(default)]
+    pub overlap: Overlap,
 }
 
 /// When a job runs by itself.

@@ -89,6 +89,17 @@ impl Schedule {
         });
         u64::try_from(nexts.min()?).ok()?.checked_mul(SECOND_NS)
     }
+
+    /// How many fire-times there are after a moment; none when they have no end.
+    pub fn left_after(&self, after_ns: u64) -> Option<u64> {
+        let after = whole_seconds(after_ns);
+        self.rules.iter().try_fold(0_u64, |sum, rule| match rule {
+            Rule::Fields(_) => None,
+            Rule::Repeat(repeat) => {
+                Some(sum.saturating_add(repeat.left_after(&self.zone, self.origin, after)?))
+            }
+        })
+    }
 }
 
 impl Rule {

@@ -29,6 +29,9 @@ pub struct Service {
     /// Which instances go first when there are too many.
     #[serde(default)]
     pub kill_order: KillOrder,
+    /// What happens to instances when a config or secret that they were given changes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_material_change: OnMaterialChange,
     /// Higher goes first within its role.
     #[serde(default)]
     pub priority: i32,
@@ -101,7 +104,7 @@ pub enum MetricSource {
     Memory,
     /// Requests in flight, as the instances' connections tell.
     RequestsInFlight,
-    /// A URL that answers a number, asked by the master.
+    /// A URL that answers a number for all instances together, such as the length of a queue; asked by the master.
     Url(String),
 }
 
@@ -299,6 +302,17 @@ pub enum KillOrder {
     #[default]
     YoungestFirst,
     OldestFirst,
+}
+
+/// What happens to instances when a config or secret that they were given changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMaterialChange {
+    /// They keep what they have; those that start from now on get the new.
+    #[default]
+    Keep,
+    /// All are replaced, as by a new generation.
+    Restart,
 }
 
 /// What voluntary actions must leave running.

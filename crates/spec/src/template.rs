@@ -388,7 +388,7 @@ fn three_seconds() -> Span {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logs {
-    /// Of each stream; what is older goes.
+    /// About so much of each stream; what is older goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_size: Option<Size>,
 }

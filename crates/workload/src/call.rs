@@ -57,6 +57,8 @@ pub enum Call {
         parameters: BTreeMap<String, String>,
         /// A second call with the same id is answered with the run of the first.
         id: Option<String>,
+        /// Added to the command of a job, for this run.
+        arguments: Option<String>,
     },
     /// Ends a run.
     StopRun {
@@ -87,6 +89,12 @@ pub enum Call {
     /// Nothing is started, killed or rolled any more, until `Thaw`.
     Freeze,
     Thaw,
+    /// All of these objects are applied and all of these services deleted, or nothing is.
+    Replace {
+        objects: Vec<Object>,
+        ends: Vec<Name>,
+        conflict: Conflict,
+    },
 }
 
 /// Do it, or only say what would be done.

@@ -6,6 +6,7 @@ use crate::call::{Call, Refusal, Reply};
 use crate::demand_key::Demander;
 use crate::effect::{Effect, Effects};
 use crate::event::{Event, Placed, Status, TimerKey};
+use crate::job::Asked;
 use crate::key::{InstanceKey, ObjectKey};
 use crate::records::{Ending, Owner};
 use crate::workloads::{Stage, Workloads};
@@ -81,13 +82,20 @@ impl Workloads {
                 name,
                 parameters,
                 id,
+                arguments,
             } => {
                 if self.key_of(Kind::Dag, &name).is_some()
                     && self.key_of(Kind::Job, &name).is_none()
                 {
+                    job::arguments::refuse(Kind::Dag, &name, arguments.as_deref())?;
                     dag::run(self, &name, parameters, id, effects)
                 } else {
-                    job::run(self, &name, parameters, id, effects)
+                    let asked = Asked {
+                        parameters,
+                        id,
+                        arguments,
+                    };
+                    job::run(self, &name, asked, effects)
                 }
             }
             Call::StopRun { name, run } => job::stop_run(self, &name, &run, effects),
@@ -106,6 +114,11 @@ impl Workloads {
             },
             Call::Freeze => Ok(self.freeze(effects)),
             Call::Thaw => Ok(self.thaw(effects)),
+            Call::Replace {
+                objects,
+                ends,
+                conflict,
+            } => self.replace(objects, &ends, conflict, effects),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1;
 use mezz_sched::{Demand, DemandKey, GroupKey};
 use mezz_state::time::Wall;
@@ -47,8 +48,6 @@ pub enum Effect {
     Kill {
         instance: Box<str>,
         grace_period_ns: u64,
-        /// What its agent runs first, in the instance's sandbox.
-        pre_stop: Option<Box<PreStop>>,
     },
     /// Arms a timer in wall time; a moment that has passed fires at once.
     SetTimer {
@@ -59,20 +58,14 @@ pub enum Effect {
     Fact(Arc<Fact>),
 }
 
-/// A command before the end of an instance.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PreStop {
-    pub command: v1::CommandInfo,
-    /// After so long the end goes on without it.
-    pub timeout_ns: u64,
-}
-
 /// A start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
     pub instance: InstanceKey,
     /// Without agent id and resources, which the core adds. Its task id is the instance's.
     pub task: v1::TaskInfo,
+    /// What a task has no room for, without values of secrets.
+    pub terms: Option<Box<InstanceTerms>>,
 }
 
 /// Effects of one event, in order. What is written to the store is gathered, and comes first.

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1;
 use mezz_resource::Resources;
 use prost::Message;
@@ -36,6 +37,7 @@ pub(crate) struct NewInstance {
     pub(crate) ports: Vec<u16>,
     /// From [`task::TaskPlan`]; its id is the instance's.
     pub(crate) task: v1::TaskInfo,
+    pub(crate) terms: Option<Box<InstanceTerms>>,
     /// Of a blue-green service: of the colour that gets no traffic now.
     pub(crate) parked: bool,
 }
@@ -93,6 +95,7 @@ impl Workloads {
         effects.push(Effect::Launch(Box::new(Launch {
             instance: key,
             task: new.task,
+            terms: new.terms,
         })));
         key
     }

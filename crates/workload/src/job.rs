@@ -1,5 +1,7 @@
 //! Jobs and their runs: which indices are to be started, what their ends mean, and when a run is over.
 
+mod after;
+pub(crate) mod arguments;
 pub(crate) mod backoff;
 mod block;
 mod demand;
@@ -36,6 +38,7 @@ use crate::workloads::Workloads;
 use crate::{cron, dag};
 use indices::Indices;
 
+pub(crate) use after::on_run_ended;
 pub(crate) use ends::on_status;
 pub(crate) use restore::{on_agent, on_reconciled, restore};
 pub(crate) use start::on_placed;
@@ -137,11 +140,12 @@ impl ActiveRun {
 }
 
 /// What a run relies upon.
-pub(crate) fn check(object: &Object, _: &Staged<'_>) -> Result<(), Refusal> {
-    match &object.spec {
-        Spec::Job(job) => check_job(object, "/spec", job),
-        _ => Ok(()),
-    }
+pub(crate) fn check(object: &Object, staged: &Staged<'_>) -> Result<(), Refusal> {
+    let Spec::Job(job) = &object.spec else {
+        return Ok(());
+    };
+    check_job(object, "/spec", job)?;
+    after::check(object, staged, job)
 }
 
 /// What a run relies upon, of a job at a path of an object.
@@ -194,6 +198,7 @@ pub(crate) fn on_apply(w: &mut Workloads, key: ObjectKey, change: Change, effect
             start_run(w, order, effects);
         }
     }
+    after::on_apply(w, key, effects);
     w.prune(key, effects);
 }
 
@@ -222,6 +227,9 @@ pub(crate) fn start_run(w: &mut Workloads, order: Order, effects: &mut Effects) 
         unreachable!("an order names a job");
     };
     let total = job.completions.max(1);
+    if !matches!(order.cause, Cause::Node { .. }) {
+        after::on_start(w, order.object, effects);
+    }
     let plan = Plan::of(w, order.object, order.spec);
     let new = NewRun {
         object: order.object,
@@ -253,15 +261,28 @@ pub(crate) fn begin_held(w: &mut Workloads, key: RunKey, effects: &mut Effects) 
     }
 }
 
+/// What a user's call says of a run.
+pub(crate) struct Asked {
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) id: Option<String>,
+    /// Added to the command.
+    pub(crate) arguments: Option<String>,
+}
+
 /// A user's call for a run of a job.
 pub(crate) fn run(
     w: &mut Workloads,
     name: &Name,
-    given: BTreeMap<String, String>,
-    id: Option<String>,
+    asked: Asked,
     effects: &mut Effects,
 ) -> Result<Reply, Refusal> {
+    let Asked {
+        parameters: given,
+        id,
+        arguments,
+    } = asked;
     if w.key_of(Kind::Job, name).is_none() && w.key_of(Kind::Cron, name).is_some() {
+        arguments::refuse(Kind::Cron, name, arguments.as_deref())?;
         return cron::run_now(w, name, &given, id, effects);
     }
     let object = w.key_or_refusal(Kind::Job, name)?;
@@ -274,6 +295,7 @@ pub(crate) fn run(
     };
     let parameters = parameters::complete(&job.parameters, &given, Extra::Refused)
         .map_err(|fault| refused_parameter(Kind::Job, name, &fault))?;
+    let spec = arguments::added(name, &spec, arguments.as_deref())?;
     let order = Order {
         object,
         spec,
@@ -357,6 +379,7 @@ pub(crate) fn on_freeze(w: &mut Workloads, effects: &mut Effects) {
     w.jobs.dirty.extend(w.jobs.active.keys().copied());
     dag::wake_all(w);
     cron::wake_all(w, effects);
+    after::wake_all(w, effects);
 }
 
 pub(crate) fn on_thaw(w: &mut Workloads, effects: &mut Effects) {

@@ -17,6 +17,7 @@ mod job;
 pub mod key;
 mod naming;
 mod objects;
+pub mod placing;
 pub mod plan;
 pub mod records;
 mod restore;
@@ -29,7 +30,8 @@ mod writing;
 
 pub use instances::footing::Footing;
 pub use instances::kills::KillLimits;
-pub use naming::MAX_ID_BYTES;
+pub use naming::{MAX_ID_BYTES, instance_head};
 pub use objects::inheritance::Inherited;
+pub use runs::ids::attempt_head;
 pub use stored::StoredError;
 pub use workloads::{Stage, Workloads};

@@ -51,7 +51,12 @@ pub(crate) fn instance_id(name: &Name, uid: &str, ordinal: u32, launch: u64, at:
         &launch.to_le_bytes(),
         &at.0.to_le_bytes(),
     ]);
-    format!("{}.instance-{uuid}._app.1", flat(name))
+    format!("{}{uuid}._app.1", instance_head(name))
+}
+
+/// How the task ids of a service's instances begin.
+pub fn instance_head(name: &Name) -> String {
+    format!("{}.instance-", flat(name))
 }
 
 #[cfg(test)]

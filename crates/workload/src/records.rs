@@ -1,6 +1,6 @@
 //! The records of users' objects: shared, by cheap clones, with every view. Readers see only these.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -114,8 +114,12 @@ pub struct JobStatus {
     pub active: u32,
     pub succeeded: u64,
     pub failed: u64,
+    /// Failures since the last success.
+    pub failures: u64,
     pub last_success_at: Option<Wall>,
     pub last_failure_at: Option<Wall>,
+    /// What of that which it comes after has succeeded since its last run was started.
+    pub fulfilled: BTreeSet<Name>,
 }
 
 /// How a cron stands.
@@ -233,6 +237,8 @@ pub struct RunRecord {
 pub enum Cause {
     Applied,
     User,
+    /// All that its job comes after has succeeded.
+    After,
     /// A cron, with the fire-time.
     Cron {
         object: ObjectKey,

@@ -24,7 +24,7 @@ use crate::records::{
     Cause, Counts, CronStatus, JobStatus, NodeState, RunRecord, RunState, Status,
 };
 use crate::workloads::Workloads;
-use crate::{cron, dag};
+use crate::{cron, dag, job};
 
 /// Where runs are found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -278,8 +278,9 @@ impl Workloads {
             Cause::Node { run, node, attempt } => {
                 dag::on_node_ended(self, run, &node, attempt, key, state);
             }
-            Cause::Applied | Cause::User => {}
+            Cause::Applied | Cause::User | Cause::After => {}
         }
+        job::on_run_ended(self, object, state, effects);
         self.prune(object, effects);
     }
 
@@ -302,15 +303,22 @@ impl Workloads {
 
     /// Says that an ended run has succeeded after all.
     pub(crate) fn overrule(&mut self, key: RunKey, message: &str, effects: &mut Effects) {
-        if let Some(record) = self.run_mut(key) {
-            record.state = RunState::Succeeded;
-            record.message = message.into();
-            self.write_run(key, effects);
-            effects.fact(Fact::RunEnded { run: key });
+        let Some(record) = self.run_mut(key) else {
+            return;
+        };
+        let was = std::mem::replace(&mut record.state, RunState::Succeeded);
+        record.message = message.into();
+        let (object, is_part) = (record.object, matches!(record.cause, Cause::Node { .. }));
+        self.write_run(key, effects);
+        effects.fact(Fact::RunEnded { run: key });
+        if was != RunState::Succeeded && !is_part {
+            self.count_end(object, RunState::Succeeded);
+            self.note_object(object);
+            job::on_run_ended(self, object, RunState::Succeeded, effects);
         }
     }
 
-    fn status_of_runs(&mut self, object: ObjectKey) -> Option<&mut JobStatus> {
+    pub(crate) fn status_of_runs(&mut self, object: ObjectKey) -> Option<&mut JobStatus> {
         let record = self.object_mut(object)?;
         if record.status == Status::Nothing {
             record.status = match record.spec.kind() {
@@ -330,9 +338,11 @@ impl Workloads {
         if let Some(status) = self.status_of_runs(object) {
             if state == RunState::Succeeded {
                 status.succeeded += 1;
+                status.failures = 0;
                 status.last_success_at = Some(now);
             } else {
                 status.failed += 1;
+                status.failures += 1;
                 status.last_failure_at = Some(now);
             }
         }

@@ -7,6 +7,7 @@ mod autoscale;
 mod backoff;
 mod ending;
 mod gates;
+mod materials;
 mod moves;
 mod orders;
 mod progress;
@@ -34,6 +35,7 @@ use crate::records::RolloutState;
 use crate::workloads::Workloads;
 
 pub(crate) use autoscale::on_metrics;
+pub(crate) use materials::on_material;
 pub(crate) use orders::{abort, pause, restart, resume};
 pub(crate) use rules::{check, check_ports};
 pub(crate) use starting::on_placed;
@@ -51,12 +53,16 @@ pub(crate) fn on_apply(w: &mut Workloads, key: ObjectKey, effects: &mut Effects)
     let (name, generation) = (object.name.clone(), object.generation);
     let spec = Arc::clone(&object.spec);
     let inherited = w.inherited(&name);
+    let materials = w.materials(revisions::as_service(&spec));
     let state = w.service_mut(key)?;
     let before = state.durable.target;
     let target = state
         .durable
-        .revision_for(generation, &spec, &inherited, &name);
+        .revision_for(generation, &spec, &inherited, materials, &name);
     state.durable.target = target;
+    if let Some(revision) = state.durable.revisions.get_mut(&target) {
+        revision.materials = revision.materials.or(materials);
+    }
     state.durable.count = count;
     for stated in state.stated.values_mut() {
         stated.rules_version = u64::MAX;
@@ -119,11 +125,6 @@ fn labels_changed(w: &mut Workloads) {
         })
         .map(|(key, _)| *key);
     services.agenda.extend(waiting);
-}
-
-/// A config or secret changed: what waited for it may be startable.
-pub(crate) fn on_material(w: &mut Workloads) {
-    wake_all(w);
 }
 
 /// Agents came or went.

@@ -208,3 +208,35 @@ fn nothing_is_taken_before_the_store_was_read() {
     let reply = kernel.try_apply(vec![service("/web", "v1", json!({}))]);
     assert!(matches!(reply, Reply::Refused(Refusal::Conflict { .. })));
 }
+
+#[test]
+fn what_is_replaced_comes_and_goes_together_or_not_at_all() {
+    let mut kernel = Kernel::new(1);
+    let port = |port: u16| json!({ "template": { "containers": [ { "ports": [ { "name": "a", "service_port": port } ] } ] } });
+    kernel.apply(service("/old", "x", port(10_000)));
+    let replace = |objects, ends: &[&str]| Call::Replace {
+        objects,
+        ends: ends.iter().map(|path| name(path)).collect(),
+        conflict: Conflict::Supersede,
+    };
+    let before = (kernel.workloads.clone(), kernel.store.clone());
+    let heir = service("/new", "x", port(10_000));
+    let refusal = kernel.refused(replace(vec![heir.clone()], &["/old", "/nobody"]));
+    assert!(matches!(refusal, Refusal::NotFound { .. }), "{refusal}");
+    let refusal = kernel.refused(replace(vec![heir.clone()], &[]));
+    assert!(matches!(refusal, Refusal::Invalid { .. }), "{refusal}");
+    assert!(kernel.workloads == before.0);
+    assert_eq!(kernel.store, before.1);
+    // The port of the one that goes is for the one that comes.
+    let Reply::Applied(applied) = kernel.call(replace(vec![heir], &["/old"])) else {
+        panic!("it is refused");
+    };
+    let changes: Vec<_> = applied
+        .iter()
+        .map(|one| (one.name.as_str(), one.change))
+        .collect();
+    assert_eq!(
+        changes,
+        [("/old", Change::Deleted), ("/new", Change::Created)]
+    );
+}

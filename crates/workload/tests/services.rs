@@ -262,7 +262,7 @@ fn the_task_of_an_instance_says_all_that_its_template_does() {
         .unwrap();
     assert_eq!(
         (&*reference.name, reference.key.as_deref()),
-        ("/team/db", Some("password"))
+        ("/team/db@x", Some("password"))
     );
     assert_eq!(
         task.health_check.unwrap().http.unwrap().port,

@@ -54,6 +54,18 @@ const MEASUREMENTS: &[(&str, &str)] = &[
         "calls of 1 KB JSON over 64 connections (needs `wrk`)",
     ),
     ("offers", "offers to 200 frameworks that decline everything"),
+    (
+        "placements",
+        "10,000 instances of a service on 1,000 simulated agents",
+    ),
+    (
+        "indices",
+        "a job of 1,000,000 indices: until it is accepted, and its memory",
+    ),
+    (
+        "array",
+        "an array job of 10,000 processes, beside `xargs -P2` and GNU parallel",
+    ),
 ];
 
 /// Seeds of the long simulation.

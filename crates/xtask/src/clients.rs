@@ -86,6 +86,8 @@ fn run_script(script: &Path, master: &str, cache: &Path) -> Result<Tally> {
         .arg(script)
         .env("MASTER", master)
         .env("MARATHON", format!("http://{master}/service/marathon"))
+        .env("METRONOME", format!("http://{master}/service/metronome"))
+        .env("CHRONOS", format!("http://{master}/service/chronos"))
         .env("CLIENTS_CACHE", cache)
         .env_remove("AGENT")
         .stdin(Stdio::null())

@@ -40,9 +40,15 @@ impl AgentCore {
             Grace::Over
         };
         let before = checks.health;
-        let verdict = checks
-            .health
-            .judge(found.is_healthy(), grace, check.consecutive_failures());
+        let http = check.http.as_ref().filter(|_| {
+            let terms = entry.terms.as_ref();
+            terms.is_some_and(|terms| terms.exact_statuses())
+        });
+        let only = http.map_or(&[][..], |http| &http.statuses);
+        let verdict =
+            checks
+                .health
+                .judge(found.is_healthy(only), grace, check.consecutive_failures());
         let executor = entry.executor;
         if checks.health != before {
             self.record_checks(turn, task);

@@ -5,10 +5,10 @@ use super::terms::{Found, Pace, Target, completion_ns, grace_ns, is_watched};
 use super::{Checks, Purpose, empty_status};
 use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
-use crate::environment::probe_environment;
+use crate::environment::{probe_environment, secret_variables};
 use crate::event::KnownContainerState;
 use crate::ids::{LaunchId, ProbeId};
-use crate::launch::{Launch, Role, Survival};
+use crate::launch::{Launch, Materials, Role, Survival};
 use crate::model::{Begun, Container, ProbedBy, TaskKey};
 use crate::probe::{Probe, ProbeOutcome};
 use crate::timers::TimerKey;
@@ -154,7 +154,12 @@ impl AgentCore {
     }
 
     /// A command in the task's sandbox, as the task's user, in its environment; it ends with the daemon.
-    fn probe_launch(&self, task: TaskKey, id: ProbeId, command: &CommandInfo) -> Option<Launch> {
+    pub(crate) fn probe_launch(
+        &self,
+        task: TaskKey,
+        id: ProbeId,
+        command: &CommandInfo,
+    ) -> Option<Launch> {
         let entry = self.tasks.get(task)?;
         let executor = entry.executor?;
         let running = self.executors.get(executor)?;
@@ -162,6 +167,13 @@ impl AgentCore {
             return None;
         }
         let own = entry.info.command.as_ref()?;
+        let variables = secret_variables(own);
+        let materials = (!variables.is_empty()).then(|| Materials {
+            holder: running.launch_id,
+            variables,
+            files: Vec::new(),
+            values: Vec::new(),
+        });
         Some(Launch {
             launch_id: id.into(),
             container_id: running.container_id,
@@ -172,6 +184,7 @@ impl AgentCore {
             role: Role::Probe,
             fetched: true,
             survival: Survival::EndWithAgent,
+            materials: materials.map(Box::new),
         })
     }
 

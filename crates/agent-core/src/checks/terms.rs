@@ -182,9 +182,10 @@ impl Found {
         }
     }
 
-    /// As a health check sees it; `statuses` of an HTTP check have no effect, as in Mesos.
-    pub(crate) fn is_healthy(self) -> bool {
+    /// As a health check sees it. `statuses` of an HTTP check have no effect, as in Mesos, unless the task asks for it.
+    pub(crate) fn is_healthy(self, only: &[u32]) -> bool {
         match self {
+            Self::StatusCode(code) if !only.is_empty() => only.contains(&u32::from(code)),
             Self::ExitCode(code) => code == 0,
             Self::StatusCode(code) => (200..400).contains(&code),
             Self::Connection(stood) => stood,

@@ -3,6 +3,7 @@
 use super::{CheckState, ExecutorKind, KillCause, Record, RecordError};
 use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
 use bytes::Bytes;
+use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::{
     AgentInfo, CheckStatusInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus,
 };
@@ -56,6 +57,8 @@ struct Line {
     failures: Option<u32>,
     #[prost(message, optional, tag = "22")]
     check_status: Option<CheckStatusInfo>,
+    #[prost(message, optional, boxed, tag = "23")]
+    terms: Option<Box<InstanceTerms>>,
 }
 
 impl Record {
@@ -109,6 +112,7 @@ impl Record {
                 serial,
                 framework_id,
                 info,
+                terms,
                 launch_token,
                 launch_epoch,
                 kind,
@@ -125,6 +129,9 @@ impl Record {
                     uint64::encode(14, epoch, out);
                 }
                 uint32::encode(17, &u32::from(*kind == ExecutorKind::Custom), out);
+                if let Some(terms) = terms {
+                    message::encode(23, terms.as_ref(), out);
+                }
             }
             Self::KillRequested {
                 serial,
@@ -223,6 +230,7 @@ impl Record {
                 container_id: line.needed_container_id()?,
                 launch_id: line.needed_launch_id()?,
                 info: Arc::new(line.task.ok_or(missing("task"))?),
+                terms: line.terms,
                 launch_token: line.launch_token.ok_or(missing("launch_token"))?,
                 launch_epoch: line.epoch,
                 kind: match line.executor_kind.ok_or(missing("executor_kind"))? {

@@ -9,7 +9,8 @@ use mezz_agent_core::{
 };
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::{
-    AcknowledgeUpdate, Admitted, KillTask, Registered, RunTask, RunTasks, StatusUpdate,
+    AcknowledgeUpdate, Admitted, InstanceTerms, KillTask, Registered, RunTask, RunTasks,
+    StatusUpdate,
 };
 use mezz_proto::v1::executor::{self, call};
 use mezz_proto::v1::framework_info::{Capability, capability};
@@ -258,12 +259,23 @@ impl Bench {
         framework: FrameworkInfo,
         tasks: impl IntoIterator<Item = TaskInfo>,
     ) {
+        let tasks = tasks.into_iter().map(|task| (task, None));
+        self.run_instances(framework, tasks);
+    }
+
+    /// Tasks of users' objects have terms besides.
+    pub(crate) fn run_instances(
+        &mut self,
+        framework: FrameworkInfo,
+        tasks: impl IntoIterator<Item = (TaskInfo, Option<InstanceTerms>)>,
+    ) {
         let framework_id = framework.id.clone().unwrap();
-        let tasks = tasks.into_iter().map(|task| {
+        let tasks = tasks.into_iter().map(|(task, instance)| {
             self.token += 1;
             RunTask {
                 launch_token: self.token,
                 task,
+                instance,
             }
         });
         let tasks = tasks.collect();

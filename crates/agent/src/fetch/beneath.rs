@@ -25,7 +25,7 @@ pub(super) fn is_inside(path: &str) -> bool {
 }
 
 impl Sandbox {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         Ok(Self {
             root: rustix::fs::open(path, flags, Mode::empty())?,
@@ -50,7 +50,7 @@ impl Sandbox {
     }
 
     /// Makes a file with the directories above it; what stood in its place is removed.
-    pub(super) fn create(&self, path: &str) -> io::Result<File> {
+    pub(crate) fn create(&self, path: &str) -> io::Result<File> {
         self.make_parent(path)?;
         self.remove_file(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
@@ -80,7 +80,7 @@ impl Sandbox {
     }
 
     /// Makes a symbolic link; where it leads does not matter, since nothing here follows it out.
-    pub(super) fn link(&self, path: &str, target: &str) -> io::Result<()> {
+    pub(crate) fn link(&self, path: &str, target: &str) -> io::Result<()> {
         self.make_parent(path)?;
         self.remove_file(path)?;
         let (parent, name) = split(path);
@@ -88,7 +88,7 @@ impl Sandbox {
     }
 
     /// Sets the permission bits; set-id bits are dropped.
-    pub(super) fn set_mode(&self, path: &str, mode: u32) -> io::Result<()> {
+    pub(crate) fn set_mode(&self, path: &str, mode: u32) -> io::Result<()> {
         let file = self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
         Ok(fchmod(&file, Mode::from_raw_mode(mode & 0o777))?)
     }

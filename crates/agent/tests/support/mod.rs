@@ -142,6 +142,7 @@ impl Link {
             .map(|task| RunTask {
                 launch_token: token(&task.task_id.value),
                 task,
+                instance: None,
             })
             .collect();
         let framework_id = v1::FrameworkId {

@@ -14,6 +14,7 @@ use mezz_bench::backlog::{Backlog, Shape};
 use mezz_bench::codec::Sample;
 use mezz_bench::launch_path::{Burst, LaunchPath};
 use mezz_bench::ledger::Cluster;
+use mezz_bench::offer_path::OfferPath;
 
 /// Tasks in one ACCEPT, and how many of those.
 const BURST: usize = 100;
@@ -29,6 +30,7 @@ type Case = (&'static str, fn() -> usize);
 /// Each gives the number of operations that it counted.
 const CASES: &[Case] = &[
     ("launch/task", launches),
+    ("offer/declined", offers),
     ("ledger/freed-agent", freed_agents),
     ("ledger/cycle", cycle),
     ("ledger/placement", || placements(Shape::Plain)),
@@ -78,6 +80,20 @@ fn launches() -> usize {
         });
     }
     BURST * BURSTS
+}
+
+/// Each agent is offered and the offer declined.
+fn offers() -> usize {
+    let mut path = OfferPath::new(AGENTS, FRAMEWORKS);
+    for _ in 0..2 {
+        let calls = path.declines();
+        path.run(&calls);
+    }
+    let calls = path.declines();
+    measured_section(&mut || {
+        black_box(path.run(&calls));
+    });
+    AGENTS as usize
 }
 
 fn freed_agents() -> usize {

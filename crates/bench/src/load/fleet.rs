@@ -23,6 +23,8 @@ pub(crate) enum Duty {
     Finish,
     /// RUNNING only.
     KeepRunning,
+    /// FINISHED, but FAILED for one of a hundred.
+    EndAtOnce,
 }
 
 /// What an agent says when it has been admitted: a registration, encoded ahead of time.
@@ -33,6 +35,8 @@ pub(crate) type Registration = Bytes;
 pub(crate) struct Counters {
     pub(crate) registered: AtomicU64,
     pub(crate) launched: AtomicU64,
+    /// Updates that were acknowledged.
+    pub(crate) acknowledged: AtomicU64,
     pub(crate) pings: AtomicU64,
     broken: Mutex<Option<String>>,
 }
@@ -223,7 +227,12 @@ impl Connection {
                 task_id: task.task.task_id,
             };
             self.next_uuid += 1;
-            let body = self.update(channel, &held, v1::TaskState::TaskRunning);
+            let state = match self.duty {
+                Duty::Finish | Duty::KeepRunning => v1::TaskState::TaskRunning,
+                Duty::EndAtOnce if self.next_uuid.is_multiple_of(100) => v1::TaskState::TaskFailed,
+                Duty::EndAtOnce => v1::TaskState::TaskFinished,
+            };
+            let body = self.update(channel, &held, state);
             out.ordered(channel, body);
             self.held.insert(self.next_uuid, held);
         }
@@ -238,9 +247,11 @@ impl Connection {
         let Ok(uuid) = <[u8; 16]>::try_from(acknowledged.uuid.as_ref()) else {
             return;
         };
-        if let Some(held) = self.held.remove(&u128::from_be_bytes(uuid))
-            && self.duty == Duty::Finish
-        {
+        let Some(held) = self.held.remove(&u128::from_be_bytes(uuid)) else {
+            return;
+        };
+        self.counters.acknowledged.fetch_add(1, Ordering::Relaxed);
+        if self.duty == Duty::Finish {
             self.next_uuid += 1;
             let body = self.update(channel, &held, v1::TaskState::TaskFinished);
             out.ordered(channel, body);

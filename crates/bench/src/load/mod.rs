@@ -7,9 +7,11 @@ mod fleet;
 mod floors;
 mod frames;
 mod http;
+mod indices;
 mod launcher;
 mod master;
 mod offers;
+mod placements;
 mod records;
 mod register;
 mod shapes;
@@ -43,6 +45,8 @@ pub(crate) const CASES: &[&str] = &[
     "events",
     "api",
     "offers",
+    "placements",
+    "indices",
 ];
 
 /// Runs one case; `None` when it has another name.
@@ -56,6 +60,8 @@ pub(crate) fn run(name: &str, load: &Load) -> Result<Option<Vec<Line>>> {
         "events" => events::measure(load),
         "api" => api::measure(load),
         "offers" => offers::measure(load),
+        "placements" => placements::measure(load),
+        "indices" => indices::measure(load),
         _ => return Ok(None),
     };
     lines.map(Some)

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use mezz_proto::agent_protocol as agent;
 use mezz_proto::v1;
 use mezz_resource::Resources;
 use mezz_sched::{Demand as Wanted, DemandKey, InstanceHandle, RunningInstance};
@@ -100,7 +101,10 @@ impl Master {
             task: place.resources,
             executor: None,
         };
-        let run = self.admit_task(framework, place.agent, &place.role, task, demand, effects);
+        let run = agent::RunTask {
+            instance: launch.terms.map(|terms| *terms),
+            ..self.admit_task(framework, place.agent, &place.role, task, demand, effects)
+        };
         if let Some(key) = self.task_key(framework, &id) {
             self.work.handles.insert(key, place.handle);
         }

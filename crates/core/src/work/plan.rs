@@ -239,6 +239,7 @@ impl Master {
                     name: planned.name.clone(),
                     parameters: std::collections::BTreeMap::new(),
                     id: None,
+                    arguments: None,
                 });
                 if let WorkReply::Refused(refusal) = refused {
                     planned.first_run = Some(Err(refusal.to_string()));
@@ -304,7 +305,7 @@ fn cause_of_run(work: &Records, mut run: RunKey) -> Option<ObjectKey> {
         match record.cause {
             Cause::Cron { object, .. } => return Some(object),
             Cause::Node { run: above, .. } => run = above,
-            Cause::Applied | Cause::User => return Some(record.object),
+            Cause::Applied | Cause::User | Cause::After => return Some(record.object),
         }
     }
 }

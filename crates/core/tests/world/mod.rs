@@ -107,6 +107,10 @@ impl World {
             Effect::ToFramework { stream, event, .. } => {
                 self.to_frameworks.entry(stream).or_default().push(*event);
             }
+            Effect::Offers { stream, event, .. } => {
+                let event = prost::Message::decode(event).expect("a whole event");
+                self.to_frameworks.entry(stream).or_default().push(event);
+            }
             Effect::CloseStream(stream) => self.closed_streams.push(stream),
             Effect::ToAgent { session, body, .. } => {
                 self.to_agents.entry(session).or_default().push(*body);

@@ -15,16 +15,15 @@ pub(crate) use written::{ServicePorts, Written};
 
 use std::collections::BTreeMap;
 
-use mezz_spec::service::{Replicas, Service, Strategy, Update};
+use mezz_spec::service::{OnMaterialChange, Replicas, Service, Strategy, Update};
 use mezz_spec::{Name, Object, Spec};
+use mezz_workload::records::ObjectRecord;
 use serde_json::{Map, Value};
 
 use crate::reading::{Fault, Faults, Members};
 
 /// Where the app as it was given is kept.
 pub(crate) const APP: &str = "marathon/app";
-/// Where the deployment is kept that several apps belong to.
-pub(crate) const DEPLOYMENT: &str = "marathon/deployment";
 
 /// Members that Marathon answers and clients send back.
 const ANSWERED: [&str; 15] = [
@@ -102,6 +101,7 @@ fn read(name: &Name, app: &Value, faults: &Faults) -> Option<Object> {
         restart: policies::backoff(&members),
         unreachable: policies::unreachable(&members),
         kill_order: policies::kill_order(&members),
+        on_material_change: OnMaterialChange::Keep,
         priority: 0,
         role: members.text("role").map(str::to_owned),
         after: policies::dependencies(&members, name),
@@ -149,6 +149,13 @@ fn unsupported(members: &Members<'_>) {
             network.finish();
         }
     }
+}
+
+/// What an app calls its readiness check.
+pub(crate) fn check_name(record: &ObjectRecord) -> String {
+    let app = shown(&record.name, &record.spec).unwrap_or_default();
+    let name = app["readinessChecks"][0]["name"].as_str();
+    name.unwrap_or("readinessCheck").to_owned()
 }
 
 /// A member of a map that is sure to be an object.

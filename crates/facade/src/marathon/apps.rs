@@ -6,7 +6,7 @@ use mezz_workload::call::{ApplyMode, Call, Conflict, Reply};
 use mezz_workload::records::ObjectRecord;
 use serde_json::{Map, Value, json};
 
-use super::app::{ServicePorts, Written, object_of, shown};
+use super::app::{ServicePorts, Written, object_of, resolve, shown};
 use super::info::{Embed, full, with_defaults};
 use super::selectors::Selectors;
 use super::{allow, deployments, errors, tasks};
@@ -167,8 +167,22 @@ pub(super) fn make(
     {
         app.insert("labels".into(), json!(record.labels));
     }
+    absolute(name, &mut app);
     ports.give(&mut app, present.as_ref().map(|(_, app)| app));
     object_of(name, &Value::Object(app)).map_err(|faults| errors::invalid(&faults))
+}
+
+/// Dependencies are answered with their whole paths, however they were given.
+fn absolute(name: &Name, app: &mut Map<String, Value>) {
+    let given = app.get_mut("dependencies").and_then(Value::as_array_mut);
+    for path in given.into_iter().flatten() {
+        let found = path
+            .as_str()
+            .and_then(|text| resolve(text, name.parent().as_ref()).ok());
+        if let Some(found) = found {
+            *path = found.as_str().into();
+        }
+    }
 }
 
 /// Applies objects; `then` answers, given the deployment and the version.
@@ -188,12 +202,7 @@ pub(super) fn apply(
             Err(answer) => return answer.into(),
         };
         let id = deployments::began(world, applied);
-        let changed = applied
-            .iter()
-            .filter_map(|one| world.object(one.kind, &one.name))
-            .map(|record| record.changed_at)
-            .max();
-        then(world, &id, changed.unwrap_or(world.now)).into()
+        then(world, &id, deployments::changed_at(world, applied)).into()
     })
 }
 
@@ -292,7 +301,6 @@ fn change_many(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> 
             &mut ports,
         )?);
     }
-    super::groups::join(&mut objects, world);
     Ok(apply(objects, conflict, |_, id, version| {
         deployments::answer(200, id, version)
     }))

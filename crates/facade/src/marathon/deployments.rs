@@ -1,17 +1,18 @@
-//! Rollouts as deployments. Those that one request began are one deployment, as are the ends of a deleted app.
+//! Rollouts as deployments. What one request began and ended is one deployment: its rollouts and ends are of one moment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mezz_spec::service::Service;
-use mezz_spec::{Kind, Name};
+use mezz_spec::{Kind, Name, Object, Spec};
 use mezz_state::time::Wall;
-use mezz_workload::call::{Applied, Call, Conflict, Reply};
+use mezz_workload::call::{Applied, Call, Change, Conflict, Reply};
 use mezz_workload::key::ObjectKey;
 use mezz_workload::records::{ObjectRecord, RolloutRecord};
 use serde_json::{Value, json};
 
-use super::app::DEPLOYMENT;
-use super::{allow, errors, nothing_here};
+use super::info::version_of;
+use super::{allow, errors, nothing_here, readiness};
 use crate::answer::Answer;
 use crate::identity::uuid;
 use crate::instant::zulu;
@@ -23,10 +24,13 @@ use crate::world::{World, as_service};
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     object: ObjectKey,
-    name: Name,
-    rollout: Option<String>,
+    pub(super) name: Name,
+    /// The generation before; none of an app that is new.
     from: Option<u64>,
-    version: Wall,
+    is_end: bool,
+    pub(super) version: Wall,
+    /// The version before.
+    pub(super) before: Option<Wall>,
     actions: Vec<&'static str>,
 }
 
@@ -37,25 +41,22 @@ pub(super) fn all(world: &World<'_>) -> BTreeMap<String, Vec<Part>> {
         let Some(record) = world.object_at(rollout.object) else {
             continue;
         };
-        found.entry(id_of(record, rollout)).or_default().push(Part {
-            object: record.key,
-            name: record.name.clone(),
-            rollout: Some(rollout.id.to_string()),
-            from: rollout.from,
-            version: record.changed_at,
-            actions: actions(record, rollout),
-        });
+        found
+            .entry(id_of(rollout))
+            .or_default()
+            .push(part(record, rollout));
     }
     for (_, record) in world.work.objects.iter() {
         if let Some(at) = record.deleted_at
             && as_service(record).is_some()
         {
-            found.entry(id_of_end(&record.uid)).or_default().push(Part {
+            found.entry(id_of_moment(at)).or_default().push(Part {
                 object: record.key,
                 name: record.name.clone(),
-                rollout: None,
                 from: None,
+                is_end: true,
                 version: at,
+                before: Some(record.changed_at),
                 actions: vec!["StopApplication"],
             });
         }
@@ -63,14 +64,26 @@ pub(super) fn all(world: &World<'_>) -> BTreeMap<String, Vec<Part>> {
     found
 }
 
-pub(super) fn id_of(record: &ObjectRecord, rollout: &RolloutRecord) -> String {
-    as_service(record)
-        .and_then(|service| service.annotations.get(DEPLOYMENT))
-        .map_or_else(|| rollout.id.to_string(), String::clone)
+/// The part that a rollout is of its deployment.
+pub(super) fn part(record: &ObjectRecord, rollout: &RolloutRecord) -> Part {
+    Part {
+        object: record.key,
+        name: record.name.clone(),
+        from: rollout.from,
+        is_end: false,
+        version: record.changed_at,
+        before: rollout.from.map(|from| version_of(record, from)),
+        actions: actions(record, rollout),
+    }
 }
 
-fn id_of_end(uid: &str) -> String {
-    uuid(&[uid.as_bytes(), b"end"])
+pub(super) fn id_of(rollout: &RolloutRecord) -> String {
+    id_of_moment(rollout.started_at)
+}
+
+/// Changes of one moment are of one request.
+pub(super) fn id_of_moment(at: Wall) -> String {
+    uuid(&[&at.0.to_le_bytes(), b"deployment"])
 }
 
 /// The deployment that a rollout belongs to.
@@ -78,30 +91,30 @@ pub(super) fn id_of_rollout(world: &World<'_>, rollout: &str) -> String {
     world
         .active_rollouts()
         .find(|record| *record.id == *rollout)
-        .and_then(|record| Some(id_of(world.object_at(record.object)?, record)))
-        .unwrap_or_else(|| rollout.to_owned())
+        .map_or_else(|| rollout.to_owned(), |record| id_of(record))
 }
 
 /// The deployment that an app is in.
 pub(super) fn of_object(world: &World<'_>, object: ObjectKey) -> Option<String> {
-    let record = world.object_at(object)?;
     world
         .active_rollouts()
         .find(|rollout| rollout.object == object)
-        .map(|rollout| id_of(record, rollout))
+        .map(|rollout| id_of(rollout))
 }
 
 /// The deployment that a call began; when it began none, one that is over already.
 pub(super) fn began(world: &World<'_>, applied: &[Applied]) -> String {
     for one in applied {
         if let Some(rollout) = &one.rollout {
-            return id_of_rollout(world, rollout);
+            let rollouts = world.work.rollouts.iter().map(|(_, rollout)| rollout);
+            let found = rollouts.into_iter().find(|own| *own.id == **rollout);
+            return found.map_or_else(|| rollout.clone(), |rollout| id_of(rollout));
         }
-        let ending = world.work.objects.iter().find(|(_, record)| {
-            record.deleted_at.is_some() && record.name == one.name && one.kind == Kind::Service
+        let ended = world.work.objects.iter().filter(|(_, record)| {
+            one.change == Change::Deleted && record.name == one.name && one.kind == Kind::Service
         });
-        if let Some((_, record)) = ending {
-            return id_of_end(&record.uid);
+        if let Some(at) = ended.filter_map(|(_, record)| record.deleted_at).max() {
+            return id_of_moment(at);
         }
     }
     fresh(world, "")
@@ -147,19 +160,14 @@ fn actions(record: &ObjectRecord, rollout: &RolloutRecord) -> Vec<&'static str> 
     }
 }
 
-/// The steps of one app's rollout.
-pub(super) fn steps_of(record: &ObjectRecord, rollout: &RolloutRecord) -> Value {
-    actions(record, rollout)
-        .into_iter()
-        .map(|action| json!({ "actions": [{ "action": action, "app": record.name.as_str() }] }))
-        .collect()
+fn action(part: &Part, action: &str) -> Value {
+    json!({ "action": action, "app": part.name.as_str() })
 }
 
-fn shown(id: &str, parts: &[Part]) -> Value {
-    let action = |part: &Part, action: &str| json!({ "action": action, "app": part.name.as_str() });
+/// The steps of a deployment: in each, one action of every app.
+pub(super) fn steps(parts: &[Part]) -> Vec<Value> {
     let longest = parts.iter().map(|part| part.actions.len()).max();
-    let count = longest.unwrap_or(0);
-    let steps: Vec<Value> = (0..count)
+    (0..longest.unwrap_or(0))
         .map(|step| {
             let actions: Vec<Value> = parts
                 .iter()
@@ -167,13 +175,22 @@ fn shown(id: &str, parts: &[Part]) -> Value {
                 .collect();
             json!({ "actions": actions })
         })
-        .collect();
+        .collect()
+}
+
+fn shown(world: &World<'_>, id: &str, parts: &[Part]) -> Value {
+    let steps = steps(parts);
+    let count = steps.len();
     // Starting is no more than knowing the app; what takes time is the last action of each.
     let current: Vec<Value> = parts
         .iter()
         .filter_map(|part| {
             let mut shown = action(part, part.actions.last()?);
-            shown["readinessCheckResults"] = json!([]);
+            let record = world.object_at(part.object);
+            shown["readinessCheckResults"] = record.map_or_else(
+                || json!([]),
+                |record| readiness::results(record, &world.instances(record.key)),
+            );
             Some(shown)
         })
         .collect();
@@ -201,7 +218,7 @@ pub(super) fn handle(
             allow(request, &["GET"])?;
             let list: Vec<Value> = all(world)
                 .iter()
-                .map(|(id, parts)| shown(id, parts))
+                .map(|(id, parts)| shown(world, id, parts))
                 .collect();
             Ok(Answer::json(list.into()).into())
         }
@@ -214,50 +231,101 @@ pub(super) fn handle(
                     format!("DeploymentPlan {id} does not exist"),
                 ));
             };
-            if parts.iter().any(|part| part.rollout.is_none()) {
-                let message = "the app is deleted, and its end cannot be taken back";
+            if !force {
+                return revert(world, &parts);
+            }
+            if parts.iter().any(|part| part.is_end) {
+                let message = "an app of it is deleted, and that cannot be stopped; without force it comes back";
                 return Err(Answer::message(409, message));
             }
-            Ok(end(parts, force, Vec::new()))
+            Ok(stop(parts))
         }
         _ => Err(nothing_here(request)),
     }
 }
 
-/// Ends the parts of a deployment one after the other: where they are, or back to where they came from.
-fn end(mut parts: Vec<Part>, force: bool, mut done: Vec<Applied>) -> Outcome {
+/// Back to what was before: a deployment of its own, as a whole.
+fn revert(world: &World<'_>, parts: &[Part]) -> Result<Outcome, Answer> {
+    let mut objects = Vec::new();
+    let mut ends = Vec::new();
+    for part in parts {
+        let record = world
+            .object_at(part.object)
+            .ok_or_else(|| errors::no_app(part.name.as_str()))?;
+        let spec = match part.from {
+            Some(from) => former(record, from).ok_or_else(|| {
+                let message = format!("what {} was before is not kept any more", part.name);
+                Answer::message(409, message)
+            })?,
+            None if part.is_end => &record.spec,
+            None => {
+                ends.push(part.name.clone());
+                continue;
+            }
+        };
+        objects.push(Object {
+            name: part.name.clone(),
+            labels: record.labels.clone(),
+            spec: (**spec).clone(),
+            generation: None,
+        });
+    }
+    Ok(replace(objects, ends, Conflict::Supersede, 200))
+}
+
+fn former(record: &ObjectRecord, generation: u64) -> Option<&Arc<Spec>> {
+    if generation == record.generation {
+        return Some(&record.spec);
+    }
+    let mut kept = record.former.iter();
+    kept.find(|former| former.generation == generation)
+        .map(|former| &former.spec)
+}
+
+/// Applies and deletes apps, all or none, and answers with the deployment.
+pub(super) fn replace(
+    objects: Vec<Object>,
+    ends: Vec<Name>,
+    conflict: Conflict,
+    status: u16,
+) -> Outcome {
+    let call = Call::Replace {
+        objects,
+        ends,
+        conflict,
+    };
+    Outcome::call(
+        call,
+        move |reply: &Reply, world: &World<'_>| match errors::applied(reply, world) {
+            Err(answer) => answer.into(),
+            Ok(applied) => {
+                let version = changed_at(world, applied);
+                answer(status, &began(world, applied), version).into()
+            }
+        },
+    )
+}
+
+/// When the last of these changed.
+pub(super) fn changed_at(world: &World<'_>, applied: &[Applied]) -> Wall {
+    let found = applied
+        .iter()
+        .filter_map(|one| world.object(one.kind, &one.name))
+        .map(|record| record.changed_at);
+    found.max().unwrap_or(world.now)
+}
+
+/// Ends the rollouts of a deployment where they are.
+fn stop(mut parts: Vec<Part>) -> Outcome {
     let Some(part) = parts.pop() else {
         return Answer::empty(202).into();
     };
-    let (name, conflict) = (part.name.clone(), Conflict::Supersede);
-    let call = match (force, part.from) {
-        (true, _) => Call::Abort { name },
-        (false, Some(to)) => Call::Rollback {
-            name,
-            to: Some(to),
-            conflict,
+    let call = Call::Abort { name: part.name };
+    Outcome::call(
+        call,
+        move |reply: &Reply, world: &World<'_>| match errors::applied(reply, world) {
+            Err(answer) => answer.into(),
+            Ok(_) => stop(parts),
         },
-        (false, None) => Call::Delete {
-            kind: Kind::Service,
-            name,
-            generation: None,
-            conflict,
-        },
-    };
-    Outcome::call(call, move |reply: &Reply, world: &World<'_>| {
-        match errors::applied(reply, world) {
-            Err(answer) => return answer.into(),
-            Ok(applied) => done.extend(applied.iter().cloned()),
-        }
-        if !parts.is_empty() {
-            return end(parts, force, done);
-        }
-        if force {
-            return Answer::empty(202).into();
-        }
-        let version = world
-            .object_at(part.object)
-            .map_or(world.now, |record| record.changed_at);
-        answer(200, &began(world, &done), version).into()
-    })
+    )
 }

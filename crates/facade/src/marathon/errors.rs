@@ -5,43 +5,11 @@ use serde_json::{Value, json};
 
 use super::deployments;
 use crate::answer::Answer;
-use crate::reading::Fault;
+pub(super) use crate::invalid::{invalid, invalid_at};
 use crate::world::World;
 
 /// Clients look for these words.
 const LOCKED: &str = "App is locked by one or more deployments. Override with the option '?force=true'. View details at '/v2/deployments/<DEPLOYMENT_ID>'.";
-
-/// 422 with all faults, gathered by path.
-pub(super) fn invalid(faults: &[Fault]) -> Answer {
-    let mut details: Vec<(String, Vec<String>)> = Vec::new();
-    for fault in faults {
-        let path = if fault.path.is_empty() {
-            "/"
-        } else {
-            &fault.path
-        };
-        match details.iter_mut().find(|(known, _)| known == path) {
-            Some((_, errors)) => errors.push(fault.message.clone()),
-            None => details.push((path.to_owned(), vec![fault.message.clone()])),
-        }
-    }
-    let details: Vec<Value> = details
-        .into_iter()
-        .map(|(path, errors)| json!({ "path": path, "errors": errors }))
-        .collect();
-    Answer::of(
-        422,
-        json!({ "message": "Object is not valid", "details": details }),
-    )
-}
-
-/// 422 with one fault.
-pub(super) fn invalid_at(path: &str, message: impl Into<String>) -> Answer {
-    invalid(&[Fault {
-        path: path.into(),
-        message: message.into(),
-    }])
-}
 
 /// 400: the text is no JSON.
 pub(super) fn no_json(error: &serde_json::Error) -> Answer {

@@ -1,15 +1,22 @@
-//! Marathon's event stream, made of facts. What a fact does not tell is read from the view that it is told with.
+//! Marathon's event stream, made of facts. What a fact does not tell is read from the view that it is told with, or is
+//! known from an earlier one.
+
+mod deployments;
+mod instances;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use mezz_proto::v1::{TaskState, TaskStatus};
+use mezz_spec::{Kind, Name};
 use mezz_state::time::Wall;
 use mezz_workload::fact::Fact;
-use mezz_workload::key::{InstanceKey, RolloutKey};
-use mezz_workload::records::{RolloutRecord, RolloutState};
+use mezz_workload::key::ObjectKey;
+use mezz_workload::records::{InstanceRecord, ObjectRecord};
 use serde_json::{Value, json};
 
-use super::{deployments, info, tasks};
+use self::deployments::Announced;
+use super::app::shown;
+use super::{deployments as plans, info};
 use crate::instant::zulu;
 use crate::world::World;
 
@@ -33,153 +40,75 @@ impl EventFilter {
 #[derive(Debug, Default)]
 pub struct Feed {
     filter: EventFilter,
-    /// The last verdict about each instance.
-    health: BTreeMap<String, bool>,
+    /// Instances as they were told last, by their task ids.
+    instances: BTreeMap<Arc<str>, Arc<InstanceRecord>>,
+    deployments: BTreeMap<String, Announced>,
+    /// Deleted apps whose instances have yet to end, with their deployments.
+    endings: BTreeMap<ObjectKey, (Name, String)>,
 }
 
 /// An event: its type is a member, too.
 pub type Event = (&'static str, Value);
 
+/// A reader who came or went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attendance {
+    Came { client: String },
+    Went { client: String },
+}
+
 impl Feed {
     /// A reader that begins now.
     pub fn new(filter: EventFilter, world: &World<'_>) -> Self {
-        let health = world
+        let instances = world
             .work
             .instances
             .iter()
-            .filter_map(|(_, instance)| Some((instance.id.to_string(), instance.healthy?)))
+            .map(|(_, instance)| (instance.id.clone(), instance.clone()))
             .collect();
-        Self { filter, health }
+        let endings = world.work.objects.iter().filter_map(|(_, record)| {
+            let id = plans::id_of_moment(record.deleted_at?);
+            Some((record.key, (record.name.clone(), id)))
+        });
+        Self {
+            filter,
+            instances,
+            endings: endings.collect(),
+            deployments: deployments::in_progress(world),
+        }
     }
 
-    /// The first event: that the stream is attached.
-    pub fn attached(&self, client: &str, at: Wall) -> Vec<Event> {
-        let event = json!({ "remoteAddress": client });
-        self.wanted(vec![("event_stream_attached", event)], at)
+    /// That a reader came or went: the first thing that one learns is that itself did.
+    pub fn of_attendance(&self, attendance: &Attendance, at: Wall) -> Vec<Event> {
+        let (kind, client) = match attendance {
+            Attendance::Came { client } => ("event_stream_attached", client),
+            Attendance::Went { client } => ("event_stream_detached", client),
+        };
+        self.wanted(vec![(kind, json!({ "remoteAddress": client }))], at)
     }
 
     /// What a fact about users' objects is for the reader.
     pub fn of_fact(&mut self, fact: &Fact, world: &World<'_>, at: Wall) -> Vec<Event> {
         let events = match fact {
-            Fact::ObjectApplied { kind, name, .. } if *kind == mezz_spec::Kind::Service => {
-                let definition = world
-                    .object(*kind, name)
-                    .and_then(info::plain)
-                    .unwrap_or_else(|| json!({ "id": name.as_str() }));
-                let uri = format!("/v2/apps{name}");
-                vec![(
-                    "api_post_event",
-                    json!({ "clientIp": "0.0.0.0", "uri": uri, "appDefinition": definition }),
-                )]
+            Fact::ObjectApplied { kind, name, .. } if *kind == Kind::Service => {
+                applied(world, name)
             }
-            Fact::ObjectDeleted { kind, name } if *kind == mezz_spec::Kind::Service => {
-                vec![("app_terminated_event", json!({ "appId": name.as_str() }))]
+            Fact::ObjectDeleted { kind, name } if *kind == Kind::Service => {
+                self.deleted(world, name, at)
             }
-            Fact::RolloutStarted { rollout } => of_rollout(*rollout, world, |_, id, plan| {
-                vec![(
-                    "deployment_info",
-                    json!({ "plan": plan, "currentStep": { "actions": [] }, "id": id }),
-                )]
-            }),
-            Fact::RolloutStepped { rollout } => of_rollout(*rollout, world, |_, id, plan| {
-                vec![("deployment_step_success", json!({ "plan": plan, "id": id }))]
-            }),
-            Fact::RolloutEnded { rollout } => of_rollout(*rollout, world, ended),
-            Fact::InstanceChanged { instance, id, .. } => self.changed(*instance, id, world),
-            Fact::InstanceEnded { id, .. } => {
-                self.health.remove(&**id);
-                Vec::new()
+            Fact::RolloutStarted { rollout } => self.rollout_started(*rollout, world),
+            Fact::RolloutStepped { rollout } => self.rollout_stepped(*rollout, world),
+            Fact::RolloutEnded { rollout } => self.rollout_ended(*rollout, world),
+            Fact::InstanceChanged { instance, id, .. } => {
+                self.instance_changed(*instance, id, world)
+            }
+            Fact::InstanceEnded { object, .. } => {
+                self.forget_instances(world);
+                self.end_of_app(*object, world)
             }
             _ => Vec::new(),
         };
         self.wanted(events, at)
-    }
-
-    /// What a task's update is for the reader; none for tasks of others.
-    pub fn of_status(
-        &mut self,
-        status: &TaskStatus,
-        state: TaskState,
-        world: &World<'_>,
-        at: Wall,
-    ) -> Vec<Event> {
-        let id = status.task_id.value.as_str();
-        let Some(app) = tasks::app_of(id) else {
-            return Vec::new();
-        };
-        let record = world.object(mezz_spec::Kind::Service, &app);
-        let instance = world
-            .work
-            .instances
-            .iter()
-            .map(|(_, instance)| instance)
-            .find(|instance| *instance.id == *id);
-        let agent = status
-            .agent_id
-            .as_ref()
-            .map_or("", |agent| agent.value.as_str());
-        let event = json!({
-            "slaveId": agent,
-            "taskId": id,
-            "taskStatus": state.as_str_name(),
-            "message": status.message.as_deref().unwrap_or_default(),
-            "appId": app.as_str(),
-            "host": instance.map_or("", |instance| &*instance.agent.hostname),
-            "ipAddresses": instance.map_or_else(Vec::new, |instance| {
-                vec![json!({ "ipAddress": &*instance.agent.ip, "protocol": "IPv4" })]
-            }),
-            "ports": instance.map_or_else(Vec::new, |instance| instance.ports.clone()),
-            "version": zulu(record.map_or(at, |record| record.changed_at)),
-        });
-        self.wanted(vec![("status_update_event", event)], at)
-    }
-
-    fn changed(&mut self, key: InstanceKey, id: &str, world: &World<'_>) -> Vec<Event> {
-        let instance = world.work.instances.get(key.index());
-        let Some(instance) = instance.filter(|instance| *instance.id == *id) else {
-            return Vec::new();
-        };
-        let Some(record) = world.object_at(instance.object) else {
-            return Vec::new();
-        };
-        let app = record.name.as_str();
-        let version = zulu(record.changed_at);
-        let short = id.rsplit_once("._app").map_or(id, |(short, _)| short);
-        let mut events = vec![(
-            "instance_changed_event",
-            json!({
-                "instanceId": short,
-                "condition": condition(instance.state),
-                "runSpecId": app,
-                "agentId": &*instance.agent.id,
-                "host": &*instance.agent.hostname,
-                "runSpecVersion": version,
-            }),
-        )];
-        if let Some(alive) = instance.healthy
-            && self.health.insert(id.to_owned(), alive) != Some(alive)
-        {
-            events.push((
-                "health_status_changed_event",
-                json!({
-                    "appId": app,
-                    "instanceId": short,
-                    "taskId": id,
-                    "version": version,
-                    "alive": alive,
-                }),
-            ));
-            events.push((
-                "instance_health_changed_event",
-                json!({
-                    "instanceId": short,
-                    "runSpecId": app,
-                    "runSpecVersion": version,
-                    "healthy": alive,
-                }),
-            ));
-        }
-        events
     }
 
     /// Only what the reader wants, with type and time.
@@ -194,55 +123,43 @@ impl Feed {
     }
 }
 
-fn condition(state: TaskState) -> &'static str {
-    match state {
-        TaskState::TaskRunning => "Running",
-        TaskState::TaskStarting => "Starting",
-        TaskState::TaskStaging => "Staging",
-        TaskState::TaskKilling => "Killing",
-        TaskState::TaskKilled => "Killed",
-        TaskState::TaskFinished => "Finished",
-        TaskState::TaskFailed => "Failed",
-        TaskState::TaskUnreachable => "Unreachable",
-        TaskState::TaskError => "Error",
-        TaskState::TaskDropped => "Dropped",
-        TaskState::TaskGone | TaskState::TaskGoneByOperator => "Gone",
-        TaskState::TaskLost | TaskState::TaskUnknown => "Unknown",
+/// An app that is new or changed, and what became of its health checks.
+fn applied(world: &World<'_>, name: &Name) -> Vec<Event> {
+    let uri = format!("/v2/apps{name}");
+    let Some(record) = world.object(Kind::Service, name) else {
+        let definition = json!({ "id": name.as_str() });
+        return vec![("api_post_event", post(&uri, &definition))];
+    };
+    let definition = info::plain(record).unwrap_or_default();
+    let mut events = vec![("api_post_event", post(&uri, &definition))];
+    let before = record.former.last();
+    let old = before.map_or_else(Vec::new, |former| {
+        health_checks(&shown(name, &former.spec).unwrap_or_default())
+    });
+    let new = health_checks(&definition);
+    let version = zulu(record.changed_at);
+    let change =
+        |check: &Value| json!({ "appId": name.as_str(), "healthCheck": check, "version": version });
+    for gone in old.iter().filter(|check| !new.contains(check)) {
+        events.push(("remove_health_check_event", change(gone)));
     }
+    for fresh in new.iter().filter(|check| !old.contains(check)) {
+        events.push(("add_health_check_event", change(fresh)));
+    }
+    events
 }
 
-fn of_rollout(
-    key: RolloutKey,
-    world: &World<'_>,
-    events: impl FnOnce(&RolloutRecord, &str, Value) -> Vec<Event>,
-) -> Vec<Event> {
-    let Some(rollout) = world.work.rollouts.get(key.index()) else {
-        return Vec::new();
-    };
-    let Some(record) = world.object_at(rollout.object) else {
-        return Vec::new();
-    };
-    let id = deployments::id_of(record, rollout);
-    let steps = deployments::steps_of(record, rollout);
-    // The light form of a plan: ids and steps, without the groups before and after.
-    let plan = json!({ "id": id, "steps": steps, "version": zulu(record.changed_at) });
-    events(rollout, &id, plan)
+/// Who wrote is not in the facts: an address that is nobody's stands for it.
+fn post(uri: &str, definition: &Value) -> Value {
+    json!({ "clientIp": "0.0.0.0", "uri": uri, "appDefinition": definition })
 }
 
-fn ended(rollout: &RolloutRecord, id: &str, plan: Value) -> Vec<Event> {
-    if rollout.state == RolloutState::Succeeded {
-        let version = plan["version"].clone();
-        return vec![
-            ("deployment_success", json!({ "id": id, "plan": plan })),
-            (
-                "group_change_success",
-                json!({ "groupId": "/", "version": version }),
-            ),
-        ];
-    }
-    let reason = &*rollout.message;
-    vec![(
-        "deployment_failed",
-        json!({ "id": id, "plan": plan, "reason": reason }),
-    )]
+fn health_checks(app: &Value) -> Vec<Value> {
+    app["healthChecks"].as_array().cloned().unwrap_or_default()
+}
+
+/// The health check of an app, as it was given.
+fn health_check(record: &ObjectRecord) -> Value {
+    let app = shown(&record.name, &record.spec).unwrap_or_default();
+    health_checks(&app).into_iter().next().unwrap_or_default()
 }

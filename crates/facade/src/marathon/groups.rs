@@ -5,14 +5,13 @@ mod written;
 
 use std::collections::BTreeSet;
 
-use mezz_spec::{Kind, Name, Object, Spec};
+use mezz_spec::{Kind, Name, Spec};
 use mezz_state::time::Wall;
-use mezz_workload::call::{ApplyMode, Call, Conflict, Reply};
+use mezz_workload::call::{Call, Reply};
 use mezz_workload::records::ObjectRecord;
 use serde_json::{Value, json};
 
-use super::app::DEPLOYMENT;
-use super::info::{Embed, full, plain};
+use super::info::{Embed, full, with_defaults};
 use super::{allow, apps, deployments, errors};
 use crate::answer::Answer;
 use crate::instant::zulu;
@@ -35,6 +34,17 @@ pub(super) fn handle(
                 .map(zulu)
                 .collect();
             Ok(Answer::json(json!(versions)).into())
+        }
+        [id @ .., "versions", version] => {
+            allow(request, &["GET", "PUT"])?;
+            let group = group_of(id)?;
+            if request.method == "PUT" {
+                // One client goes back so; Marathon itself takes the version in a body.
+                let conflict = apps::conflict(request, false)?;
+                let plan = Plan::back(world, group.as_ref(), version)?;
+                return Ok(deployments::replace(plan.objects, plan.ends, conflict, 200));
+            }
+            past(world, group.as_ref(), version).map(|tree| Answer::json(tree).into())
         }
         [id @ .., "apps"] if request.method == "GET" => {
             let group = group_of(id)?;
@@ -111,28 +121,77 @@ fn exists(world: &World<'_>, group: Option<&Name>) -> bool {
 
 /// A group with all that is below it.
 fn tree(world: &World<'_>, group: Option<&Name>, embed: Embed) -> Value {
-    let is_child = |name: &Name| name.parent().as_ref() == group;
-    let apps: Vec<Value> = services(world, group)
-        .filter(|record| is_child(&record.name))
-        .filter_map(|record| full(world, record, embed))
-        .collect();
-    let groups: Vec<Value> = children(world, group)
-        .iter()
-        .map(|child| tree(world, Some(child), embed))
-        .collect();
-    let own = group.and_then(|group| world.object(Kind::Group, group));
-    let dependencies = match own.map(|own| &*own.spec) {
-        Some(Spec::Group(spec)) => spec.after.iter().map(|name| name.as_str().into()).collect(),
-        _ => Vec::<Value>::new(),
-    };
-    json!({
+    let shown = |record: &ObjectRecord| full(world, record, embed);
+    let mut tree = json!({
         "id": path_of(group),
         "version": zulu(versions(world, group).first().copied().unwrap_or(world.now)),
-        "apps": apps,
+        "dependencies": dependencies(world, group),
+    });
+    if embed.group_apps() {
+        tree["apps"] = apps_of(world, group, shown);
+    }
+    if embed.group_pods() {
+        tree["pods"] = json!([]);
+    }
+    if embed.groups() {
+        tree["groups"] = children(world, group)
+            .iter()
+            .map(|child| self::tree(world, Some(child), embed))
+            .collect();
+    }
+    tree
+}
+
+/// A group as it was at a version: what was there then and still is.
+fn past(world: &World<'_>, group: Option<&Name>, version: &str) -> Result<Value, Answer> {
+    let known = versions(world, group);
+    let Some(at) = known.iter().find(|at| zulu(**at) == version) else {
+        return Err(written::no_version(group, version));
+    };
+    Ok(tree_at(world, group, *at))
+}
+
+fn tree_at(world: &World<'_>, group: Option<&Name>, at: Wall) -> Value {
+    let then = |record: &ObjectRecord| {
+        let versions = apps::versions_of(record);
+        let own = versions.into_iter().find(|own| *own <= at)?;
+        let (_, app) = apps::at_version(record, &zulu(own)).ok()?;
+        let mut app = with_defaults(app, record);
+        app["version"] = zulu(own).into();
+        Some(app)
+    };
+    let groups: Vec<Value> = children(world, group)
+        .iter()
+        .map(|child| tree_at(world, Some(child), at))
+        .collect();
+    json!({
+        "id": path_of(group),
+        "version": zulu(at),
+        "apps": apps_of(world, group, then),
         "groups": groups,
         "pods": [],
-        "dependencies": dependencies,
+        "dependencies": dependencies(world, group),
     })
+}
+
+/// The apps directly in a group.
+fn apps_of(
+    world: &World<'_>,
+    group: Option<&Name>,
+    shown: impl Fn(&ObjectRecord) -> Option<Value>,
+) -> Value {
+    services(world, group)
+        .filter(|record| record.name.parent().as_ref() == group)
+        .filter_map(shown)
+        .collect()
+}
+
+fn dependencies(world: &World<'_>, group: Option<&Name>) -> Vec<Value> {
+    let own = group.and_then(|group| world.object(Kind::Group, group));
+    match own.map(|own| &*own.spec) {
+        Some(Spec::Group(spec)) => spec.after.iter().map(|name| name.as_str().into()).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Groups directly below a group.
@@ -156,7 +215,7 @@ fn children(world: &World<'_>, group: Option<&Name>) -> BTreeSet<Name> {
 fn versions(world: &World<'_>, group: Option<&Name>) -> Vec<Wall> {
     let mut all: Vec<Wall> = services(world, group).flat_map(apps::versions_of).collect();
     let own = group.and_then(|group| world.object(Kind::Group, group));
-    all.extend(own.map(|own| own.changed_at));
+    all.extend(own.into_iter().flat_map(apps::versions_of));
     all.sort_unstable();
     all.dedup();
     all.reverse();
@@ -169,60 +228,17 @@ fn put(request: &Request, world: &World<'_>, group: Option<&Name>) -> Result<Out
     let body = request.json().map_err(|error| errors::no_json(&error))?;
     let body = body.ok_or_else(|| errors::invalid_at("/", "the body is empty; send a group"))?;
     let is_new = request.method == "POST";
-    let mut plan = Plan::new(world, group, &body, is_new)?;
-    join(&mut plan.objects, world);
+    let plan = Plan::new(world, group, &body, is_new)?;
     if dry_run {
         return Ok(Answer::json(json!({ "steps": steps(world, &plan) })).into());
     }
     let status = if is_new { 201 } else { 200 };
-    let ends = plan.ends;
-    if plan.objects.is_empty() {
-        return Ok(end(ends, conflict, status, None));
-    }
-    let call = Call::Apply {
-        objects: plan.objects,
-        mode: ApplyMode::Commit,
+    Ok(deployments::replace(
+        plan.objects,
+        plan.ends,
         conflict,
-    };
-    Ok(Outcome::call(
-        call,
-        move |reply: &Reply, world: &World<'_>| match errors::applied(reply, world) {
-            Err(answer) => answer.into(),
-            Ok(applied) => {
-                let id = deployments::began(world, applied);
-                end(ends, conflict, status, Some(id))
-            }
-        },
+        status,
     ))
-}
-
-/// Deletes apps one after the other, then answers.
-fn end(mut names: Vec<Name>, conflict: Conflict, status: u16, id: Option<String>) -> Outcome {
-    let Some(name) = names.pop() else {
-        return Outcome::Explain(
-            Vec::new(),
-            Box::new(move |_, world| {
-                let id = id.unwrap_or_else(|| deployments::fresh(world, "group"));
-                deployments::answer(status, &id, world.now).into()
-            }),
-        );
-    };
-    let call = Call::Delete {
-        kind: Kind::Service,
-        name,
-        generation: None,
-        conflict,
-    };
-    Outcome::call(
-        call,
-        move |reply: &Reply, world: &World<'_>| match errors::applied(reply, world) {
-            Err(answer) => answer.into(),
-            Ok(applied) => {
-                let id = id.or_else(|| Some(deployments::began(world, applied)));
-                end(names, conflict, status, id)
-            }
-        },
-    )
 }
 
 fn steps(world: &World<'_>, plan: &Plan) -> Value {
@@ -258,7 +274,12 @@ fn delete(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<O
     }
     let Some(name) = group else {
         let names = services(world, None).map(|record| record.name.clone());
-        return Ok(end(names.collect(), conflict, 200, None));
+        return Ok(deployments::replace(
+            Vec::new(),
+            names.collect(),
+            conflict,
+            200,
+        ));
     };
     let call = Call::Delete {
         kind: Kind::Group,
@@ -276,29 +297,4 @@ fn delete(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<O
             }
         },
     ))
-}
-
-/// Makes several apps of one request one deployment; those that do not change stay as they are.
-pub(super) fn join(objects: &mut [Object], world: &World<'_>) {
-    let names: Vec<&str> = objects.iter().map(|object| object.name.as_str()).collect();
-    let id = deployments::fresh(world, &names.join(","));
-    for object in objects {
-        let Spec::Service(spec) = &mut object.spec else {
-            continue;
-        };
-        let present = world.object(Kind::Service, &object.name);
-        if let Some(record) = present
-            && let Spec::Service(old) = &*record.spec
-        {
-            let mut like_old = spec.clone();
-            like_old.annotations.clone_from(&old.annotations);
-            let same_app = plain(record).is_some()
-                && old.annotations.get(super::app::APP) == spec.annotations.get(super::app::APP);
-            if like_old == *old && record.labels == object.labels && same_app {
-                *spec = like_old;
-                continue;
-            }
-        }
-        spec.annotations.insert(DEPLOYMENT.to_owned(), id.clone());
-    }
 }

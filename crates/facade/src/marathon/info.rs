@@ -2,48 +2,79 @@
 
 use mezz_proto::v1::TaskState;
 use mezz_workload::records::{Failure, ObjectRecord, Phase, ServiceStatus, Status};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{app, deployments, tasks};
+use super::{app, deployments, readiness, stats, tasks};
 use crate::instant::zulu;
 use crate::request::Request;
 use crate::world::World;
 
 /// What is to be shown beyond the app itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Embed {
-    tasks: bool,
-    failure: bool,
-    stats: bool,
-}
+pub(super) struct Embed(u8);
+
+const TASKS: u8 = 1;
+const FAILURE: u8 = 2;
+const STATS: u8 = 4;
+const READINESS: u8 = 8;
+const GROUP_APPS: u8 = 16;
+const GROUPS: u8 = 32;
+const GROUP_PODS: u8 = 64;
 
 impl Embed {
     /// The names come with several prefixes; unknown ones mean nothing.
     pub(super) fn new(request: &Request) -> Self {
-        let mut embed = Self::default();
+        let mut parts = 0;
+        let mut is_given = false;
         for name in request.parameters("embed") {
+            is_given = true;
+            parts |= match name {
+                "group.groups" => GROUPS,
+                "group.pods" => GROUP_PODS,
+                name if name.starts_with("group.apps") => GROUP_APPS,
+                _ => 0,
+            };
             let name = ["group.apps.", "apps.", "app."]
                 .iter()
                 .find_map(|prefix| name.strip_prefix(prefix))
                 .unwrap_or(name);
-            match name {
-                "tasks" => embed.tasks = true,
-                "lastTaskFailure" => embed.failure = true,
-                "failures" => (embed.tasks, embed.failure) = (true, true),
-                "taskStats" => embed.stats = true,
-                _ => {}
-            }
+            parts |= match name {
+                "tasks" => TASKS,
+                "lastTaskFailure" => FAILURE,
+                "failures" => TASKS | FAILURE,
+                "taskStats" => STATS,
+                "readiness" => READINESS,
+                _ => 0,
+            };
         }
-        embed
+        if !is_given {
+            parts |= GROUP_APPS | GROUPS | GROUP_PODS;
+        }
+        Self(parts)
     }
 
     /// What a single app always shows.
     pub(super) fn single(self) -> Self {
-        Self {
-            tasks: true,
-            failure: true,
-            ..self
-        }
+        Self(self.0 | TASKS | FAILURE)
+    }
+
+    const fn has(self, part: u8) -> bool {
+        self.0 & part != 0
+    }
+
+    /// Whether a group shows its apps.
+    pub(super) const fn group_apps(self) -> bool {
+        self.has(GROUP_APPS)
+    }
+
+    /// Whether a group shows the groups in it.
+    pub(super) const fn groups(self) -> bool {
+        self.has(GROUPS)
+    }
+
+    /// Whether a group shows its pods.
+    pub(super) const fn group_pods(self) -> bool {
+        self.has(GROUP_PODS)
     }
 }
 
@@ -121,25 +152,28 @@ pub(super) fn full(world: &World<'_>, record: &ObjectRecord, embed: Embed) -> Op
         .map(|id| json!({ "id": id }))
         .into_iter()
         .collect();
-    if embed.tasks {
+    if embed.has(TASKS) {
         app["tasks"] = instances
             .iter()
             .map(|instance| tasks::task(world, record, instance))
             .collect();
     }
-    if embed.failure
+    if embed.has(READINESS) {
+        app["readinessCheckResults"] = readiness::results(record, &instances);
+    }
+    if embed.has(FAILURE)
         && let Some(failure) = &status.last_failure
     {
         app["lastTaskFailure"] = last_failure(record, failure);
     }
-    if embed.stats {
-        app["tasksStats"] = stats(staged, running, &status);
+    if embed.has(STATS) {
+        app["tasksStats"] = stats::of(world, record, &instances);
     }
     Some(app)
 }
 
 /// When anything but the number of instances last changed.
-fn configured_at(record: &ObjectRecord) -> mezz_state::time::Wall {
+pub(super) fn configured_at(record: &ObjectRecord) -> mezz_state::time::Wall {
     let without_count = |spec: &mezz_spec::Spec| {
         let mut shown = app::shown(&record.name, spec).unwrap_or_default();
         if let Some(map) = shown.as_object_mut() {
@@ -181,18 +215,4 @@ pub(super) fn version_of(record: &ObjectRecord, generation: u64) -> mezz_state::
         .iter()
         .find(|former| former.generation == generation)
         .map_or(record.changed_at, |former| former.changed_at)
-}
-
-fn stats(staged: usize, running: usize, status: &ServiceStatus) -> Value {
-    let mut totals = Map::new();
-    totals.insert(
-        "totalSummary".into(),
-        json!({ "stats": { "counts": {
-            "staged": staged,
-            "running": running,
-            "healthy": status.healthy,
-            "unhealthy": status.unhealthy,
-        } } }),
-    );
-    Value::Object(totals)
 }

@@ -4,6 +4,7 @@ use mezz_proto::v1::TaskState;
 use mezz_spec::{Kind, Name};
 use mezz_state::time::{SECOND_NS, Wall};
 use mezz_workload::call::{Call, Reply};
+use mezz_workload::placing::{Lack, NoPlace, NoPlaces};
 use mezz_workload::records::{ObjectRecord, Status};
 use serde_json::{Value, json};
 
@@ -65,17 +66,19 @@ pub(super) fn handle(
                 .of_kind(Kind::Service)
                 .filter_map(|record| waiting(world, record))
                 .collect();
-            let names = list.iter().map(|one| one.name.to_string()).collect();
-            let then = move |reasons: Vec<Vec<String>>, world: &World<'_>| {
-                let reasons = reasons.into_iter().chain(std::iter::repeat(Vec::new()));
+            let names = list.iter().map(|one| one.name.clone()).collect();
+            let then = move |found: Vec<NoPlaces>, world: &World<'_>| {
+                let found = found
+                    .into_iter()
+                    .chain(std::iter::repeat_with(NoPlaces::default));
                 let queue: Vec<Value> = list
                     .iter()
-                    .zip(reasons)
-                    .filter_map(|(one, reasons)| item(world, one, &reasons, with_offers))
+                    .zip(found)
+                    .filter_map(|(one, found)| item(world, one, &found, with_offers))
                     .collect();
                 Answer::json(json!({ "queue": queue })).into()
             };
-            Ok(Outcome::Explain(names, Box::new(then)))
+            Ok(Outcome::NoPlaces(names, Box::new(then)))
         }
         [id @ .., "delay"] if !id.is_empty() => {
             allow(request, &["DELETE"])?;
@@ -102,40 +105,95 @@ pub(super) fn handle(
 }
 
 /// An item. The scheduler looks at all agents at once, so that each stands for one offer that was looked at.
-fn item(world: &World<'_>, one: &Waiting, reasons: &[String], with_offers: bool) -> Option<Value> {
+fn item(world: &World<'_>, one: &Waiting, found: &NoPlaces, with_offers: bool) -> Option<Value> {
     let record = world.object(Kind::Service, &one.name)?;
     let left = one.until.map_or(0, |until| {
         until.0.saturating_sub(world.now.0).div_ceil(SECOND_NS)
     });
-    let agents = world.cluster.agents;
-    let rejects: Vec<Value> = reasons
-        .iter()
-        .map(|reason| {
-            let declined = leading_number(reason).unwrap_or(agents);
-            json!({ "reason": reason, "declined": declined, "processed": agents })
-        })
-        .collect();
+    let rejects = funnel(found);
+    let unused: usize = found.counts.iter().map(|(_, count)| count).sum();
+    let mut summary = json!({
+        "processedOffersCount": found.agents,
+        "unusedOffersCount": unused,
+        "rejectSummaryLastOffers": rejects,
+        "rejectSummaryLaunchAttempt": rejects,
+    });
+    if unused > 0 {
+        summary["lastUnusedOfferAt"] = zulu(world.now).into();
+    }
+    let instances = world.instances(record.key);
+    if let Some(last) = instances.iter().map(|instance| instance.created_at).max() {
+        summary["lastUsedOfferAt"] = zulu(last).into();
+    }
     let mut item = json!({
         "app": info::plain(record)?,
         "count": one.count,
         "since": zulu(one.since),
         "delay": { "timeLeftSeconds": left, "overdue": left == 0 },
-        "processedOffersSummary": {
-            "processedOffersCount": agents,
-            "unusedOffersCount": agents,
-            "rejectSummaryLastOffers": rejects,
-            "rejectSummaryLaunchAttempt": rejects,
-        },
+        "processedOffersSummary": summary,
     });
     if with_offers {
-        // No offers are made for it: the reasons say what stands in the way.
-        item["lastUnusedOffers"] = json!([]);
+        item["lastUnusedOffers"] = found
+            .examples
+            .iter()
+            .map(|example| unused_offer(world, example))
+            .collect();
     }
     Some(item)
 }
 
-/// `8 agents lack gpus` is about eight.
-fn leading_number(text: &str) -> Option<usize> {
-    let digits = text.split_whitespace().next()?;
-    digits.parse().ok()
+/// An agent that was looked at, in the form of the offer that Marathon would have had of it.
+fn unused_offer(world: &World<'_>, example: &NoPlace) -> Value {
+    json!({
+        "offer": {
+            "id": example.agent,
+            "agentId": example.agent,
+            "hostname": example.hostname,
+            "resources": [],
+            "attributes": [],
+        },
+        "reason": [word(example.lack)],
+        "timestamp": zulu(world.now),
+    })
+}
+
+/// The order in which Marathon looks at an offer: what an earlier reason declined, a later one does not see.
+const FUNNEL: [Lack; 10] = [
+    Lack::Role,
+    Lack::Rule,
+    Lack::Reserved,
+    Lack::Closed,
+    Lack::Cpus,
+    Lack::Mem,
+    Lack::Disk,
+    Lack::Gpus,
+    Lack::Ports,
+    Lack::Other,
+];
+
+const fn word(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Role => "UnfulfilledRole",
+        Lack::Rule => "UnfulfilledConstraint",
+        Lack::Reserved => "NoCorrespondingReservationFound",
+        Lack::Closed => "AgentMaintenance",
+        Lack::Cpus => "InsufficientCpus",
+        Lack::Mem => "InsufficientMemory",
+        Lack::Disk => "InsufficientDisk",
+        Lack::Gpus => "InsufficientGpus",
+        Lack::Ports => "InsufficientPorts",
+        Lack::Other => "DeclinedScarceResources",
+    }
+}
+
+fn funnel(found: &NoPlaces) -> Vec<Value> {
+    let mut left = found.agents;
+    let mut rejects = Vec::new();
+    for lack in FUNNEL {
+        let counted = found.counts.iter().find(|(own, _)| *own == lack);
+        let declined = counted.map_or(0, |(_, count)| *count);
+        rejects.push(json!({ "reason": word(lack), "declined": declined, "processed": left }));
+        left = left.saturating_sub(declined);
+    }
+    rejects
 }

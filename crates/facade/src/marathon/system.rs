@@ -15,10 +15,7 @@ pub(super) const VERSION: &str = "1.11.0";
 /// Below `/v2`.
 pub(super) fn v2(request: &Request, world: &World<'_>, parts: &[&str]) -> Result<Outcome, Answer> {
     match parts {
-        ["leader"] if request.method == "DELETE" => Err(Answer::message(
-            501,
-            "abdication by this API is not built: end the leading master's process instead",
-        )),
+        ["leader"] if request.method == "DELETE" => abdicate(request, world),
         ["leader"] => {
             allow(request, &["GET", "DELETE"])?;
             Ok(Answer::json(json!({ "leader": world.cluster.leader })).into())
@@ -40,17 +37,54 @@ pub(super) fn v2(request: &Request, world: &World<'_>, parts: &[&str]) -> Result
             let types = request.parameters("event_type").map(str::to_owned);
             Ok(Outcome::Events(EventFilter::new(types)))
         }
-        // Clients tell by this whether they may use pods.
-        ["pods", ..] if request.method == "HEAD" => Err(Answer::empty(501)),
-        ["pods", ..] => Err(Answer::message(
-            501,
-            "pods are not built yet: use apps of one container",
-        )),
+        ["pods", rest @ ..] => pods(request, rest),
         ["eventSubscriptions", ..] => Err(Answer::message(
             404,
             "callbacks are not offered: read GET /v2/events instead",
         )),
+        ["artifacts", ..] => Err(Answer::message(
+            404,
+            "artifacts are not stored here: name them in fetch by a URI that agents can reach",
+        )),
+        ["schemas", ..] => Err(Answer::message(
+            404,
+            "schemas are not served, as in Marathon since 1.7",
+        )),
         _ => Err(nothing_here(request)),
+    }
+}
+
+/// Gives up leading. Where nothing outlives this master there is nobody to take over.
+fn abdicate(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
+    for place in ["backup", "restore"] {
+        if request.parameter(place).is_some() {
+            let message = format!("{place} is not built: copy the files of the master's registry");
+            return Err(Answer::message(501, message));
+        }
+    }
+    if !world.cluster.is_durable {
+        let message = "this master keeps its state in memory only, so that abdication would end all apps; start it with a work_dir";
+        return Err(Answer::message(409, message));
+    }
+    let answer = Answer::json(json!({ "message": "Leadership abdicated" }));
+    Ok(Outcome::StepDown(answer))
+}
+
+/// There are no pods, which can be listed; none can be made.
+fn pods(request: &Request, parts: &[&str]) -> Result<Outcome, Answer> {
+    let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
+    match parts {
+        [] | ["::status"] if is_read => Ok(Answer::json(json!([])).into()),
+        [_, ..] if is_read => {
+            let path = parts.join("/");
+            let id = path.split("::").next().unwrap_or_default();
+            let id = id.trim_matches('/');
+            Err(Answer::message(404, format!("Pod '/{id}' does not exist")))
+        }
+        _ => Err(Answer::message(
+            501,
+            "pods are not built yet: use apps, which have one container each",
+        )),
     }
 }
 
@@ -60,8 +94,15 @@ pub(super) fn outside(
     world: &World<'_>,
     parts: &[&str],
 ) -> Result<Outcome, Answer> {
+    if let ["logging", ..] = parts {
+        let message = "levels of loggers are set by POST /logging/toggle of the master";
+        return Err(Answer::message(501, message));
+    }
     allow(request, &["GET"])?;
     match parts {
+        [] => Ok(Answer::empty(302).header("location", "/").into()),
+        ["help"] => Ok(help().into()),
+        ["config"] => Ok(Answer::json(info(world)["marathon_config"].clone()).into()),
         ["ping"] => Ok(ping(request).into()),
         ["metrics"] => Ok(Answer::json(metrics(world)).into()),
         ["metrics", "prometheus"] => {
@@ -69,6 +110,41 @@ pub(super) fn outside(
         }
         _ => Err(nothing_here(request)),
     }
+}
+
+/// What there is, one path to a line.
+fn help() -> Answer {
+    let paths = [
+        "GET POST PUT PATCH /v2/apps",
+        "GET PUT PATCH DELETE /v2/apps/{id}",
+        "POST /v2/apps/{id}/restart",
+        "GET DELETE /v2/apps/{id}/tasks",
+        "DELETE /v2/apps/{id}/tasks/{task}",
+        "GET /v2/apps/{id}/versions",
+        "GET /v2/apps/{id}/versions/{version}",
+        "GET POST PUT DELETE /v2/groups/{id}",
+        "GET /v2/groups/{id}/apps",
+        "GET /v2/groups/{id}/versions",
+        "GET PUT /v2/groups/{id}/versions/{version}",
+        "GET /v2/tasks",
+        "POST /v2/tasks/delete",
+        "GET /v2/deployments",
+        "DELETE /v2/deployments/{id}",
+        "GET /v2/queue",
+        "DELETE /v2/queue/{id}/delay",
+        "GET /v2/events",
+        "GET /v2/info",
+        "GET DELETE /v2/leader",
+        "GET /v2/plugins",
+        "GET /v2/pods",
+        "GET /ping",
+        "GET /metrics",
+        "GET /metrics/prometheus",
+        "GET /config",
+        "GET /help",
+        "",
+    ];
+    Answer::text("text/plain", paths.join("\n"))
 }
 
 /// In quotes for who asks for JSON: one deployment tool insists on them.
@@ -103,6 +179,9 @@ fn info(world: &World<'_>) -> Value {
             "framework_name": "mezz",
             "checkpoint": true,
             "ha": false,
+            "master": world.cluster.leader,
+            "mesos_leader_ui_url": format!("http://{}/", world.cluster.leader),
+            "features": [],
             "executor": "//cmd",
             "local_port_min": super::SERVICE_PORTS.start(),
             "local_port_max": super::SERVICE_PORTS.end(),

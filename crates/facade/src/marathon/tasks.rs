@@ -31,23 +31,15 @@ fn service_ports(record: &ObjectRecord) -> Vec<u16> {
     ports.map(|port| port.service_port.unwrap_or(0)).collect()
 }
 
-/// A task.
-pub(super) fn task(world: &World<'_>, record: &ObjectRecord, instance: &InstanceRecord) -> Value {
-    let generation = match instance.owner {
-        Owner::Service { generation, .. } => generation,
-        Owner::Run { .. } => record.generation,
-    };
-    let addresses: Vec<&str> = if instance.addresses.is_empty() {
-        vec![&*instance.agent.ip]
-    } else {
-        instance
-            .addresses
-            .iter()
-            .map(|address| &**address)
-            .collect()
-    };
-    let addresses: Vec<Value> = addresses
-        .into_iter()
+/// The addresses of an instance: its agent's, as long as it has told none of its own.
+pub(super) fn addresses(instance: &InstanceRecord) -> Vec<Value> {
+    let own = instance.addresses.iter().map(|address| &**address);
+    let agent = instance
+        .addresses
+        .is_empty()
+        .then_some(&*instance.agent.ip)
+        .into_iter();
+    own.chain(agent)
         .map(|address| {
             let protocol = if address.contains(':') {
                 "IPv6"
@@ -56,14 +48,22 @@ pub(super) fn task(world: &World<'_>, record: &ObjectRecord, instance: &Instance
             };
             json!({ "ipAddress": address, "protocol": protocol })
         })
-        .collect();
+        .collect()
+}
+
+/// A task.
+pub(super) fn task(world: &World<'_>, record: &ObjectRecord, instance: &InstanceRecord) -> Value {
+    let generation = match instance.owner {
+        Owner::Service { generation, .. } => generation,
+        Owner::Run { .. } => record.generation,
+    };
     let mut task = json!({
         "id": &*instance.id,
         "appId": record.name.as_str(),
         "host": &*instance.agent.hostname,
         "ports": instance.ports,
         "servicePorts": service_ports(record),
-        "ipAddresses": addresses,
+        "ipAddresses": addresses(instance),
         "slaveId": &*instance.agent.id,
         "state": instance.state.as_str_name(),
         "stagedAt": zulu(instance.created_at),
@@ -76,7 +76,8 @@ pub(super) fn task(world: &World<'_>, record: &ObjectRecord, instance: &Instance
     if let Some(alive) = instance.healthy {
         task["healthCheckResults"] = json!([health(instance, alive, world)]);
     }
-    if let Some(found) = instance.check {
+    // What a readiness check found is shown with the app, for as long as it is deployed.
+    if let Some(found) = instance.check.filter(|_| is_reported(record)) {
         task["checkResult"] = match found {
             CheckFound::Http(status) => json!({ "http": { "statusCode": status } }),
             CheckFound::Tcp(succeeded) => json!({ "tcp": { "succeeded": succeeded } }),
@@ -92,6 +93,15 @@ pub(super) fn task(world: &World<'_>, record: &ObjectRecord, instance: &Instance
         }
     }
     task
+}
+
+/// Whether the app has a check whose result is only shown.
+fn is_reported(record: &ObjectRecord) -> bool {
+    let containers = as_service(record).map(|service| &service.template.containers);
+    containers
+        .into_iter()
+        .flatten()
+        .any(|container| container.checks.report.is_some())
 }
 
 /// The agent tells verdicts only when they change, so that times are those of the last change.
@@ -153,8 +163,8 @@ pub(super) fn handle(
                 .collect();
             let mut tasks = found(world, |_| true);
             tasks.retain(|(_, instance)| has_state(instance, &states));
-            if request.accepts("text/plain") && !request.accepts("application/json") {
-                return Ok(Answer::text("text/plain", as_text(world)).into());
+            if wants_text(request) {
+                return Ok(Answer::text("text/plain", as_text(world, |_| true)).into());
             }
             Ok(Answer::json(json!({ "tasks": listed(world, &tasks) })).into())
         }
@@ -201,10 +211,14 @@ fn has_state(instance: &InstanceRecord, states: &[&str]) -> bool {
     states.is_empty() || states.contains(&word)
 }
 
+fn wants_text(request: &Request) -> bool {
+    request.accepts("text/plain") && !request.accepts("application/json")
+}
+
 /// For load balancers: one line for each port of an app.
-fn as_text(world: &World<'_>) -> String {
+fn as_text(world: &World<'_>, wanted: impl Fn(&Name) -> bool) -> String {
     let mut text = String::new();
-    for record in world.of_kind(Kind::Service) {
+    for record in world.of_kind(Kind::Service).filter(|own| wanted(&own.name)) {
         let flat = record.name.as_str()[1..].replace('/', "_");
         let running: Vec<_> = world
             .instances(record.key)
@@ -271,6 +285,9 @@ pub(super) fn of_app(
                 && host.is_none_or(|host| host == &*instance.agent.hostname)
         };
         return kill(request, world, picks, task.is_some());
+    }
+    if wants_text(request) {
+        return Ok(Answer::text("text/plain", as_text(world, is_wanted)).into());
     }
     let tasks = found(world, is_wanted);
     Ok(Answer::json(json!({ "tasks": listed(world, &tasks) })).into())

@@ -12,6 +12,7 @@ mod new_task;
 mod object_json;
 mod objects;
 mod openapi;
+mod owners;
 mod page;
 mod parameters;
 mod problems;
@@ -59,10 +60,15 @@ async fn answer(
 ) -> Result<Response, Response> {
     let parts = segments(rest);
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    // These two are the same at every master.
+    // These are the same at every master.
     match parts.as_slice() {
         ["version"] => return get(shared, request, &[], |_| Subject::Version).await,
         ["openapi.json"] => return get(shared, request, &[], |_| Subject::OpenApi).await,
+        ["schema"] => return get(shared, request, &[], |_| Subject::Schema(None)).await,
+        ["schema", word] => {
+            let kind = objects::kind_named(word)?;
+            return get(shared, request, &[], |_| Subject::Schema(Some(kind))).await;
+        }
         _ => {}
     }
     require_leader(shared, request).map_err(as_problem)?;
@@ -157,17 +163,27 @@ async fn of_work(
         ("endpoints", [_, ..]) => WorkSubject::Endpoints(objects::name_of(rest)?),
         ("rollouts", [_]) => WorkSubject::Rollout(id),
         ("runs", [_, ..]) => WorkSubject::Run(id),
-        ("instances", [_]) => WorkSubject::Instance(id),
+        ("instances", [_]) if *request.method() == Method::DELETE => {
+            return objects::end_instance(shared, request, id).await;
+        }
+        ("instances", [_]) => {
+            allow(request, &[Method::GET, Method::DELETE])?;
+            WorkSubject::Instance(id)
+        }
         (_, []) if what != "endpoints" => {
             allow(request, &[Method::GET])?;
-            let tables = [parameters::OBJECTS, parameters::POLL];
+            let own = [match what {
+                "rollouts" => parameters::ROLLOUTS,
+                "runs" => parameters::RUNS,
+                _ => parameters::INSTANCES,
+            }];
+            let tables = [own[0], parameters::POLL];
             let wanted = Wanted::new(&Given::check(&request.query(), &tables)?)?;
             let subject = match what {
                 "rollouts" => WorkSubject::Rollouts(wanted),
                 "runs" => WorkSubject::Runs(wanted),
                 _ => WorkSubject::Instances(wanted),
             };
-            let own = [parameters::OBJECTS];
             return get(shared, request, &own, |_| Subject::Work(subject)).await;
         }
         _ => return Err(nothing_at(request)),

@@ -163,15 +163,26 @@ pub(super) fn run(record: &RunRecord, work: &Records) -> Value {
     })
 }
 
-fn cause(cause: &Cause, work: &Records) -> Value {
+/// How a run came to be begun, in one word.
+pub(super) fn cause_word(cause: &Cause) -> &'static str {
     match cause {
-        Cause::Applied => json!({ "by": "apply" }),
-        Cause::User => json!({ "by": "user" }),
+        Cause::Applied => "apply",
+        Cause::User => "user",
+        Cause::After => "after",
+        Cause::Cron { .. } => "cron",
+        Cause::Node { .. } => "dag",
+    }
+}
+
+fn cause(cause: &Cause, work: &Records) -> Value {
+    let by = cause_word(cause);
+    match cause {
+        Cause::Applied | Cause::User | Cause::After => json!({ "by": by }),
         Cause::Cron { object, fire_at } => {
-            json!({ "by": "cron", "cron": name_of(work, *object), "fire_at": rfc3339(*fire_at) })
+            json!({ "by": by, "cron": name_of(work, *object), "fire_at": rfc3339(*fire_at) })
         }
         Cause::Node { run, node, attempt } => json!({
-            "by": "dag",
+            "by": by,
             "run": work.runs.get(run.index()).map(|run| run.id.clone()),
             "node": node,
             "attempt": attempt,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod plan;
+mod secrets;
 mod verbs;
 
 use http::Method;
@@ -9,7 +10,7 @@ use mezz_core::effect::Reply;
 use mezz_core::event::Event;
 use mezz_http::{Request, Response, respond};
 use mezz_spec::read::Format;
-use mezz_spec::{Kind, Name, Object, Spec};
+use mezz_spec::{Kind, Name, Object};
 use mezz_workload::call::{ApplyMode, Call, Conflict, Reply as WorkReply};
 
 use super::given::Given;
@@ -59,18 +60,21 @@ pub(super) fn conflict(given: &Given) -> Conflict {
 pub(super) async fn apply(shared: &Shared, request: &mut Request) -> Result<Response, Response> {
     allow(request, &[Method::POST])?;
     let given = Given::check(&request.query(), &[parameters::APPLY])?;
-    let objects = objects(request).await?;
+    let mut objects = objects(request).await?;
     let mode = if given.flag("dry_run") {
         ApplyMode::DryRun
     } else {
         ApplyMode::Commit
     };
+    let kept = secrets::take_values(shared, &mut objects, mode).await?;
     let call = Call::Apply {
         objects,
         mode,
         conflict: conflict(&given),
     };
-    let reply = ask(shared, call).await?;
+    let reply = ask(shared, call).await;
+    secrets::release(shared, &kept);
+    let reply = reply?;
     Ok(respond::json(answers::reply(&reply).to_string()))
 }
 
@@ -94,15 +98,6 @@ async fn objects(request: &mut Request) -> Result<Vec<Object>, Response> {
     if objects.is_empty() {
         return Err(bad_request("the body holds no object"));
     }
-    for object in &objects {
-        if let Spec::Secret(_) = object.spec {
-            return Err(super::problems::problem(
-                http::StatusCode::NOT_IMPLEMENTED,
-                &format!("secret {}: secrets are not built yet", object.name),
-                Some("leave the secret out of what is applied"),
-            ));
-        }
-    }
     Ok(objects)
 }
 
@@ -121,7 +116,37 @@ pub(super) async fn delete(
         conflict: conflict(&given),
     };
     let reply = ask(shared, call).await?;
+    if matches!(kind, Kind::Secret | Kind::Group) {
+        shared.secrets.forget_deleted(&shared.view().records);
+    }
     Ok(respond::json(answers::reply(&reply).to_string()))
+}
+
+/// `DELETE /v1/instances/ID`.
+pub(super) async fn end_instance(
+    shared: &Shared,
+    request: &Request,
+    id: String,
+) -> Result<Response, Response> {
+    let given = Given::check(&request.query(), &[parameters::END_INSTANCE])?;
+    let call = Call::KillInstances {
+        ids: vec![id],
+        scale_down: given.flag("scale_down"),
+    };
+    let reply = ask(shared, call).await?;
+    Ok(respond::json(answers::reply(&reply).to_string()))
+}
+
+/// The kind of a word, singular or plural.
+pub(super) fn kind_named(word: &str) -> Result<Kind, Response> {
+    let known = |kind: &Kind| kind.word() == word || kind.plural() == word;
+    Kind::ALL.into_iter().find(known).ok_or_else(|| {
+        let words = Kind::ALL.map(Kind::word).join(", ");
+        not_found(
+            &format!("there is no kind '{word}'"),
+            &format!("the kinds are {words}"),
+        )
+    })
 }
 
 /// Says that there is no such object.

@@ -101,6 +101,17 @@ pub(super) const PAGE: &[Parameter] = &[
         "Where a page begins: the `Mezz-Next-Cursor` of the page before.",
     ),
 ];
+const SERVICE: Parameter = many("service", Shape::Name, "Only of this service.");
+const JOB: Parameter = many(
+    "job",
+    Shape::Name,
+    "Only of runs of this job, cron or dag, and of those that were begun for it.",
+);
+const RUN: Parameter = many(
+    "run",
+    Shape::Text,
+    "Only of this run: its id, or NAME/ID where several objects have one of the same id.",
+);
 pub(super) const TASKS: &[Parameter] = &[
     one("all", Shape::Flag, "Also tasks that have ended."),
     many(
@@ -111,6 +122,9 @@ pub(super) const TASKS: &[Parameter] = &[
     FRAMEWORK,
     ROLE,
     AGENT,
+    SERVICE,
+    JOB,
+    RUN,
     LABEL,
 ];
 pub(super) const AGENTS: &[Parameter] = &[
@@ -203,6 +217,66 @@ pub(super) const OBJECTS: &[Parameter] = &[
     ),
     LABEL,
 ];
+const UNDER: Parameter = one(
+    "under",
+    Shape::Name,
+    "Only of objects with this name, or below it.",
+);
+pub(super) const INSTANCES: &[Parameter] = &[
+    UNDER,
+    SERVICE,
+    JOB,
+    RUN,
+    many("state", Shape::TaskState, "Only instances in this state."),
+    many(
+        "phase",
+        Shape::Word(&["starting", "running", "draining", "stopping", "unreachable"]),
+        "Only instances in this phase.",
+    ),
+    ROLE,
+    AGENT,
+    LABEL,
+];
+pub(super) const RUNS: &[Parameter] = &[
+    UNDER,
+    JOB,
+    many(
+        "state",
+        Shape::Word(&["pending", "running", "succeeded", "failed", "stopped"]),
+        "Only runs in this state.",
+    ),
+    many(
+        "cause",
+        Shape::Word(&["apply", "user", "cron", "dag"]),
+        "Only runs that were begun so.",
+    ),
+    LABEL,
+];
+pub(super) const ROLLOUTS: &[Parameter] = &[
+    UNDER,
+    SERVICE,
+    many(
+        "state",
+        Shape::Word(&[
+            "waiting",
+            "rolling",
+            "paused",
+            "rolling_back",
+            "succeeded",
+            "rolled_back",
+            "failed",
+            "superseded",
+            "aborted",
+        ]),
+        "Only rollouts in this state.",
+    ),
+    LABEL,
+];
+pub(super) const END_INSTANCE: &[Parameter] = &[one(
+    "scale_down",
+    Shape::Flag,
+    "Want one instance less instead of replacing it.",
+)];
 pub(super) const KILL: &[Parameter] = &[one(
     "grace_period_secs",
     Shape::Seconds,

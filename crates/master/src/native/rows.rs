@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use mezz_core::key::FrameworkKey;
-use mezz_core::records::{AgentRecord, AgentState, TaskList};
+use mezz_core::records::{AgentRecord, AgentState, TaskList, TaskRecord};
 use mezz_core::time::Wall;
 use mezz_resource::Resources;
 use serde_json::Value;
 
 use super::lists::{agent_json, framework_json, offer_json, role_json};
+use super::owners::OwnersSeen;
 use super::selection::Selection;
 use super::tasks::{pending_json, task_json};
 use super::touched::{Name, Slot, touched};
@@ -69,6 +70,8 @@ pub(super) struct List<'v> {
     task_counts: BTreeMap<FrameworkKey, u64>,
     held: BTreeMap<String, RoleHoldings>,
     total: Resources,
+    /// Of tasks: whose are wanted; none when everybody's are.
+    owners: Option<OwnersSeen<'v>>,
 }
 
 impl<'v> List<'v> {
@@ -80,6 +83,10 @@ impl<'v> List<'v> {
             task_counts: BTreeMap::new(),
             held: BTreeMap::new(),
             total: Resources::default(),
+            owners: match kind {
+                Kind::Tasks => selection.owners.seen(view),
+                Kind::Agents | Kind::Frameworks | Kind::Roles | Kind::Offers => None,
+            },
         };
         match kind {
             Kind::Frameworks => list.count_tasks(),
@@ -182,12 +189,12 @@ impl<'v> List<'v> {
         let (created_at, id) = match slot {
             Slot::Task(place) => {
                 let task = records.tasks.get(place)?;
-                let is_wanted = selection.has_task(view, task);
+                let is_wanted = selection.has_task(view, task) && self.has_owner(task);
                 is_wanted.then(|| (task.created_at, &*task.id))
             }
             Slot::Pending(place) => {
                 let pending = records.pending.get(place)?;
-                let is_wanted = selection.has_pending(pending);
+                let is_wanted = selection.has_pending(pending) && self.owners.is_none();
                 is_wanted.then(|| (pending.created_at, &*pending.id))
             }
             Slot::Agent(place) => {
@@ -208,6 +215,13 @@ impl<'v> List<'v> {
             Slot::Role => None,
         }?;
         Some(row(created_at, id, slot))
+    }
+
+    fn has_owner(&self, task: &TaskRecord) -> bool {
+        self.owners.as_ref().is_none_or(|owners| {
+            let framework = self.view.records.frameworks.get(task.framework.index());
+            framework.is_some_and(|framework| framework.built_in) && owners.has_task(&task.id)
+        })
     }
 
     fn render(&self, row: &Row) -> Value {

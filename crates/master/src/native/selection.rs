@@ -8,6 +8,7 @@ use prost::Message as _;
 
 use super::given::Given;
 use super::lists::{agent_state, framework_state};
+use super::owners::Owners;
 use crate::view::View;
 
 /// The selectors of a query. Values of one selector are alternatives; different selectors all have to hold.
@@ -20,6 +21,7 @@ pub(super) struct Selection {
     agents: Vec<String>,
     labels: Vec<(String, Option<String>)>,
     attributes: Vec<(String, Option<String>)>,
+    pub(super) owners: Owners,
 }
 
 impl Selection {
@@ -40,6 +42,7 @@ impl Selection {
             agents: texts("agent"),
             labels: pairs("label"),
             attributes: pairs("attribute"),
+            owners: Owners::new(given),
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) enum Subject {
     Why(String),
     Version,
     OpenApi,
+    /// The JSON Schema of a kind, or of all kinds.
+    Schema(Option<mezz_spec::Kind>),
 }
 
 /// Which part of a list.
@@ -87,7 +89,7 @@ impl Subject {
             Self::Task { .. } => indexes.tasks,
             Self::Work(_) => indexes.work,
             Self::Why(_) => indexes.newest,
-            Self::Version | Self::OpenApi => crate::indexes::base(&view.records),
+            Self::Version | Self::OpenApi | Self::Schema(_) => crate::indexes::base(&view.records),
         }
     }
 
@@ -109,6 +111,8 @@ impl Subject {
                 json!({ "mezz_version": env!("CARGO_PKG_VERSION"), "version": VERSION })
             }
             Self::OpenApi => openapi::document(),
+            Self::Schema(Some(kind)) => mezz_spec::schema(*kind).clone(),
+            Self::Schema(None) => mezz_spec::schema::any_schema(),
         };
         Ok(Read {
             value,

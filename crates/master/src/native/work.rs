@@ -2,15 +2,19 @@
 
 use http::StatusCode;
 use mezz_http::Response;
+use mezz_proto::v1::TaskInfo;
 use mezz_spec::{Kind, Name};
-use mezz_workload::records::RunRecord;
+use mezz_workload::records::{InstanceRecord, RolloutRecord, RunRecord};
+use prost::Message as _;
 use serde_json::Value;
 
 use super::given::Given;
 use super::object_json;
 use super::objects::no_object;
+use super::owners::Owners;
 use super::problems::{not_found, problem};
 use crate::view::View;
+use crate::work_facts::{phase_word, rollout_word, run_word};
 
 /// A readable part of users' objects.
 #[derive(Clone, Debug)]
@@ -39,6 +43,12 @@ pub(super) struct Wanted {
     /// Only of objects at or below this name.
     under: Option<Name>,
     labels: Vec<(String, Option<String>)>,
+    owners: Owners,
+    states: Vec<String>,
+    phases: Vec<String>,
+    causes: Vec<String>,
+    roles: Vec<String>,
+    agents: Vec<String>,
 }
 
 impl Wanted {
@@ -51,10 +61,51 @@ impl Wanted {
             Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
             None => (pair.to_owned(), None),
         });
+        let texts = |key: &str| given.all(key).map(str::to_owned).collect();
         Ok(Self {
             under,
             labels: labels.collect(),
+            owners: Owners::new(given),
+            states: texts("state"),
+            phases: texts("phase"),
+            causes: texts("cause"),
+            roles: texts("role"),
+            agents: texts("agent"),
         })
+    }
+
+    fn has_rollout(&self, view: &View, rollout: &RolloutRecord) -> bool {
+        let object = view.records.work.objects.get(rollout.object.index());
+        any(&self.states, rollout_word(rollout.state))
+            && object
+                .is_some_and(|object| self.has(object) && self.owners.has_service(&object.name))
+    }
+
+    fn has_run(&self, view: &View, run: &RunRecord) -> bool {
+        any(&self.states, run_word(run.state))
+            && any(&self.causes, object_json::cause_word(&run.cause))
+            && self.has_key(view, run.object)
+            && self.owners.has_run(&view.records.work, run)
+    }
+
+    fn instances(&self, view: &View) -> Value {
+        let work = &view.records.work;
+        let owners = self.owners.seen(view);
+        let wanted = work.instances.iter().filter(|(_, record)| {
+            any(&self.states, record.state.as_str_name())
+                && any(&self.phases, phase_word(record.phase))
+                && (self.agents.is_empty()
+                    || any(&self.agents, &record.agent.id)
+                    || any(&self.agents, &record.agent.hostname))
+                && self.has_key(view, record.object)
+                && owners
+                    .as_ref()
+                    .is_none_or(|owners| owners.has_instance(work, record))
+                && (self.roles.is_empty() || any(&self.roles, &role_of(record)))
+        });
+        wanted
+            .map(|(_, record)| object_json::instance(record, work))
+            .collect()
     }
 
     fn has_name(&self, name: &Name) -> bool {
@@ -94,7 +145,7 @@ impl WorkSubject {
                 object_json::object(found, work)
             }
             Self::Rollouts(wanted) => (work.rollouts.iter())
-                .filter(|(_, rollout)| wanted.has_key(view, rollout.object))
+                .filter(|(_, rollout)| wanted.has_rollout(view, rollout))
                 .map(|(_, rollout)| object_json::rollout(rollout, work))
                 .collect(),
             Self::Rollout(id) => (work.rollouts.iter())
@@ -102,14 +153,11 @@ impl WorkSubject {
                 .map(|(_, rollout)| object_json::rollout(rollout, work))
                 .ok_or_else(|| missing("rollout", id))?,
             Self::Runs(wanted) => (work.runs.iter())
-                .filter(|(_, run)| wanted.has_key(view, run.object))
+                .filter(|(_, run)| wanted.has_run(view, run))
                 .map(|(_, run)| object_json::run(run, work))
                 .collect(),
             Self::Run(id) => object_json::run(run_of(view, id)?, work),
-            Self::Instances(wanted) => (work.instances.iter())
-                .filter(|(_, instance)| wanted.has_key(view, instance.object))
-                .map(|(_, instance)| object_json::instance(instance, work))
-                .collect(),
+            Self::Instances(wanted) => wanted.instances(view),
             Self::Instance(id) => (work.instances.iter())
                 .find(|(_, instance)| *instance.id == **id)
                 .map(|(_, instance)| object_json::instance(instance, work))
@@ -121,6 +169,22 @@ impl WorkSubject {
             }
         })
     }
+}
+
+/// Whether no value is given, or this one among others.
+fn any(values: &[String], own: &str) -> bool {
+    values.is_empty() || values.iter().any(|value| value == own)
+}
+
+/// The role whose share an instance uses, as its task has it.
+fn role_of(record: &InstanceRecord) -> String {
+    let task = TaskInfo::decode(&*record.expected).unwrap_or_default();
+    let allocation = task
+        .resources
+        .into_iter()
+        .find_map(|one| one.allocation_info);
+    let role = allocation.and_then(|allocation| allocation.role.clone());
+    role.unwrap_or_else(|| "*".to_owned())
 }
 
 /// The run that is meant by an id alone, or by the name of its object and the id: ids are made for each object alone.

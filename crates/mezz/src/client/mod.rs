@@ -7,3 +7,4 @@ pub(crate) mod follow;
 pub(crate) mod http;
 pub(crate) mod identify;
 pub(crate) mod objects;
+pub(crate) mod runs;

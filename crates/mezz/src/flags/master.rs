@@ -17,6 +17,21 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         "Port that others are told to connect to, when it is not the one listened on",
     ),
     FlagSpec::built(
+        "marathon_listen",
+        Kind::Text,
+        "Where Marathon's API has a listener of its own, as IP:PORT; it is below /service/marathon in any case",
+    ),
+    FlagSpec::built(
+        "metronome_listen",
+        Kind::Text,
+        "Where Metronome's API has a listener of its own, as IP:PORT; it is below /service/metronome in any case",
+    ),
+    FlagSpec::built(
+        "chronos_listen",
+        Kind::Text,
+        "Where Chronos's API has a listener of its own, as IP:PORT; it is below /service/chronos in any case",
+    ),
+    FlagSpec::built(
         "cluster",
         Kind::Text,
         "Name of the cluster, shown by the web page and /state",
@@ -32,6 +47,19 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         "How much of what the master decided is kept in --work-dir for `mezz replay`; 0B keeps nothing",
     )
     .default("128MB"),
+    FlagSpec::built(
+        "secret_key_file",
+        Kind::Path,
+        "File with a key of 32 bytes, or 64 hexadecimal digits, that values of secrets are encrypted with in --work-dir",
+    ),
+    FlagSpec::built(
+        "autoscale_interval",
+        Kind::Duration {
+            minimum: Some("100ms"),
+        },
+        "Time between two measurements of services that are scaled by what they use",
+    )
+    .default("10secs"),
     FlagSpec::built(
         "offer_timeout",
         DURATION,

@@ -1,9 +1,11 @@
 //! The settings of the master.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mezz_master::Facade;
 use mezz_resource::Quantities;
 
 use super::{Listen, domain, duration, listen, meaning, number, path, size};
@@ -21,6 +23,8 @@ pub(crate) enum Registry {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MasterSettings {
     pub(crate) listen: Listen,
+    /// Listeners that facades have for themselves.
+    pub(crate) facades: Vec<(Facade, SocketAddr)>,
     pub(crate) registry: Registry,
     pub(crate) work_dir: Option<PathBuf>,
     pub(crate) cluster: Option<String>,
@@ -54,6 +58,9 @@ pub(crate) struct MasterSettings {
     pub(crate) max_operator_event_stream_subscribers: usize,
     /// What the flight recorder may keep; 0: nothing.
     pub(crate) recorder_bytes: u64,
+    pub(crate) autoscale_interval: Duration,
+    /// Where the key is that values of secrets are encrypted with.
+    pub(crate) secret_key_file: Option<PathBuf>,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -74,6 +81,7 @@ impl MasterSettings {
         }
         Ok(Self {
             listen: listen(flags),
+            facades: facades(flags)?,
             registry,
             cluster: flags.text("cluster").map(str::to_owned),
             offer_timeout: duration(flags, "offer_timeout"),
@@ -126,10 +134,31 @@ impl MasterSettings {
                 "max_operator_event_stream_subscribers",
             ),
             recorder_bytes: size(flags, "recorder_size"),
+            autoscale_interval: duration(flags, "autoscale_interval"),
+            secret_key_file: path(flags, "secret_key_file"),
             work_dir,
             effective_flags,
         })
     }
+}
+
+fn facades(flags: &Flags) -> Result<Vec<(Facade, SocketAddr)>, FlagError> {
+    let mut facades = Vec::new();
+    for (facade, name, shown) in [
+        (Facade::Marathon, "marathon_listen", "marathon-listen"),
+        (Facade::Metronome, "metronome_listen", "metronome-listen"),
+        (Facade::Chronos, "chronos_listen", "chronos-listen"),
+    ] {
+        let Some(text) = flags.text(name) else {
+            continue;
+        };
+        let address: SocketAddr = text.trim().parse().map_err(|_| {
+            let message = format!("'{text}' is no address of the form IP:PORT, as 127.0.0.1:8080");
+            meaning(shown, message)
+        })?;
+        facades.push((facade, address));
+    }
+    Ok(facades)
 }
 
 fn sorter(flags: &Flags, name: &str) -> mezz_core::Sorter {
@@ -290,6 +319,15 @@ mod tests {
         );
     }
 
+    fn a_listener_of_a_facade_is_an_address_with_a_port() {
+        let settings = master(&[("metronome_listen", "127.0.0.1:9000")]).expect("settings");
+        let address = "127.0.0.1:9000".parse().expect("an address");
+        assert_eq!(settings.facades, [(Facade::Metronome, address)]);
+        assert_eq!(
+            master(&[("chronos_listen", "localhost")]).expect_err("an error"),
+            "--chronos-listen: 'localhost' is no address of the form IP:PORT, as 127.0.0.1:8080"
+        );
+    }
     #[test]
     fn weights_are_checked_one_by_one() {
         assert_eq!(

@@ -75,6 +75,9 @@ fn target(args: &PsArgs) -> String {
         ("framework", &args.framework),
         ("role", &args.role),
         ("agent", &args.agent),
+        ("service", &args.service),
+        ("job", &args.job),
+        ("run", &args.run),
     ] {
         if let Some(value) = value {
             query.push(format!("{name}={}", percent_encoded(value)));
@@ -84,13 +87,7 @@ fn target(args: &PsArgs) -> String {
         query.push(format!("label={}", percent_encoded(label)));
     }
     if let Some(state) = &args.state {
-        let state = state.to_uppercase();
-        let state = if state.starts_with("TASK_") {
-            state
-        } else {
-            format!("TASK_{state}")
-        };
-        query.push(format!("state={}", percent_encoded(&state)));
+        query.push(format!("state={}", percent_encoded(&task_state(state))));
     }
     // Whoever asks for a state wants those that have ended in it, too.
     if args.all || args.state.is_some() {
@@ -100,5 +97,15 @@ fn target(args: &PsArgs) -> String {
         "/v1/tasks".to_owned()
     } else {
         format!("/v1/tasks?{}", query.join("&"))
+    }
+}
+
+/// The name of a task's state from what people write: `running` is `TASK_RUNNING`.
+pub(super) fn task_state(text: &str) -> String {
+    let state = text.to_uppercase();
+    if state.starts_with("TASK_") {
+        state
+    } else {
+        format!("TASK_{state}")
     }
 }

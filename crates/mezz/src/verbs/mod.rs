@@ -39,10 +39,17 @@ pub(crate) fn client(verb: ClientVerb) -> Exit {
         ClientVerb::Export(args) => objects::export(&args),
         ClientVerb::Init(args) => objects::init(&args),
         ClientVerb::Explain(args) => objects::explain(&args),
-        ClientVerb::Run(args) => match &args.job {
+        ClientVerb::Run(args) => match &args.target {
             Some(name) => objects::run(&args, name),
+            None if objects::is_quick(&args) => objects::quick(&args),
             None => run::run(&args),
         },
+        ClientVerb::Stop(args) => objects::stop(&args),
+        ClientVerb::MarkSucceeded(args) => objects::mark_succeeded(&args),
+        ClientVerb::Rollout(args) => objects::rollout(&args),
+        ClientVerb::Abort(args) => objects::abort(&args),
+        ClientVerb::ResetBackoff(args) => objects::reset(&args),
+        ClientVerb::Schema(args) => objects::schema(&args),
         ClientVerb::Ps(args) => lists::tasks(&args),
         ClientVerb::Logs(args) => logs::logs(&args),
         ClientVerb::Kill(args) => kill::kill(&args),

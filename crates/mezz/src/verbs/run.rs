@@ -4,12 +4,12 @@ use std::io::{stderr, stdout};
 
 use super::follow;
 use super::interrupts::Interrupts;
-use crate::args::RunArgs;
 use crate::client::api::{Api, LogQuery};
 use crate::client::error::ClientError;
 use crate::client::follow::{End, Sinks};
 use crate::exit::Exit;
 use crate::output::{show, talk};
+use crate::run_args::RunArgs;
 use crate::task_spec::TaskSpec;
 
 /// What the shell calls a process whose reader has gone: 128 + SIGPIPE.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::args::{Format, StatusArgs};
+use super::objects;
+use crate::args::{Format, StandingArgs};
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::exit::Exit;
@@ -12,7 +13,10 @@ use crate::output::columns::plain;
 use crate::output::{show, yaml};
 
 /// Tells in a few lines how the cluster is.
-pub(crate) fn status(args: &StatusArgs) -> Result<Exit, ClientError> {
+pub(crate) fn status(args: &StandingArgs) -> Result<Exit, ClientError> {
+    if let Some(what) = &args.what {
+        return objects::standing(&args.cluster.master, what, &args.output);
+    }
     let mut api = Api::new(&args.cluster.master)?;
     let version: Value = serde_json::from_slice(&api.get("/v1/version")?)?;
     let agents = api.list("/v1/agents")?;

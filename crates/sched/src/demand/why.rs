@@ -31,8 +31,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, reason: impl FnOnce(usize) -> Reason) {
-        let reason = reason(1);
+    fn count(&mut self, reason: Reason) {
         let key = format!("{reason:?}");
         self.counts.entry(key).or_insert((0, reason)).0 += 1;
     }
@@ -82,6 +81,24 @@ impl Scheduler {
         candidates.refresh(self, shape);
         reasons.extend(self.agent_reasons(shape, &candidates, Some(key)));
         Some(Refusals(reasons))
+    }
+
+    /// Why each agent is no place for one more instance of a demand; none when there is no such demand.
+    pub fn why_agents(&self, key: DemandKey) -> Option<Vec<(AgentIndex, Reason)>> {
+        let pending = self.queue.get(key)?;
+        let shape = self.queue.shapes.get(pending.shape);
+        let mut candidates = Candidates::new(&shape.key);
+        candidates.refresh(self, shape);
+        let agents = self
+            .agent_indices()
+            .filter(|index| self.agent(*index).is_some());
+        let is_over = self.queue.block_of(pending.shape) == Some(Block::Quota);
+        let quota = is_over.then(|| self.quota_reason(shape)).flatten();
+        let told = agents.map(|index| {
+            let own = || self.agent_reason(shape, &candidates, Some(key), index);
+            (index, quota.clone().unwrap_or_else(own))
+        });
+        Some(told.collect())
     }
 
     /// Where so many instances of a demand would go now, as if the framework had nothing else to place.
@@ -184,24 +201,32 @@ impl Scheduler {
                 continue;
             }
             tally.agents += 1;
-            let verdict = candidates.judge(self, shape, index);
-            let closed = candidates.closed_for(index).map(Misfit::Excess);
-            let misfit = verdict.err().or(closed);
-            let kept = self.earmarks.get(&index);
-            match misfit {
-                Some(misfit) => {
-                    tally.count(|agents| reason(&misfit, &shape.key.rules, candidates, agents));
-                }
-                None if kept.is_some_and(|kept| kept.keep.demand() != demand) => {
-                    tally.count(|agents| Reason::Earmarked { agents });
-                }
-                None => tally.count(|agents| Reason::Ready { agents }),
-            }
+            tally.count(self.agent_reason(shape, candidates, demand, index));
         }
         if tally.agents == 0 {
             return vec![Reason::NoAgents];
         }
         tally.into_reasons()
+    }
+
+    /// Why one agent is no place for one more.
+    fn agent_reason(
+        &self,
+        shape: &Shape,
+        candidates: &Candidates,
+        demand: Option<DemandKey>,
+        index: AgentIndex,
+    ) -> Reason {
+        let verdict = candidates.judge(self, shape, index);
+        let closed = candidates.closed_for(index).map(Misfit::Excess);
+        let kept = self.earmarks.get(&index);
+        match verdict.err().or(closed) {
+            Some(misfit) => reason(&misfit, &shape.key.rules, candidates, 1),
+            None if kept.is_some_and(|kept| kept.keep.demand() != demand) => {
+                Reason::Earmarked { agents: 1 }
+            }
+            None => Reason::Ready { agents: 1 },
+        }
     }
 }
 

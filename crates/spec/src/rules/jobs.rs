@@ -6,7 +6,8 @@ use super::templates::{Readiness, positive};
 use super::{Faults, placements, services, templates, texts};
 use crate::fault::below;
 use crate::job::{Job, MAX_COMPLETIONS, Parameter, Start};
-use crate::quantity::Share;
+use crate::quantity::{Share, Span};
+use crate::service::Backoff;
 
 /// What starts a job, and so gives it its parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(super) fn check(job: &Job, path: &str, started: Started, out: &mut Faults) {
     );
     placements::check(&job.placement, &below(path, "placement"), out);
     texts::role(job.role.as_deref(), &below(path, "role"), out);
-    services::backoff(&job.backoff, &below(path, "backoff"), out);
+    backoff(&job.backoff, &below(path, "backoff"), out);
     indices(job, path, out);
     for (index, status) in job.retry_on.exit_statuses.iter().enumerate() {
         let at = format!("{path}/retry_on/exit_statuses/{index}");
@@ -50,6 +51,8 @@ pub(super) fn check(job: &Job, path: &str, started: Started, out: &mut Faults) {
             }
         }
     }
+    positive_if_any(job.retry_for, &below(path, "retry_for"), out);
+    after(job, path, started, out);
     parameters(&job.parameters, &below(path, "parameters"), out);
     for (name, parameter) in &job.parameters {
         let is_open = parameter.default.is_none();
@@ -61,6 +64,64 @@ pub(super) fn check(job: &Job, path: &str, started: Started, out: &mut Faults) {
             };
             out.tell(path, format!("nobody gives '{name}' a value"), hint);
         }
+    }
+}
+
+fn positive_if_any(span: Option<Span>, path: &str, out: &mut Faults) {
+    if let Some(span) = span {
+        positive(span, path, out);
+    }
+}
+
+fn after(job: &Job, path: &str, started: Started, out: &mut Faults) {
+    let Some(after) = &job.after else {
+        return;
+    };
+    let path = &below(path, "after");
+    if started == Started::ByAnother {
+        let message = "what the job is written in says when it starts";
+        out.tell(
+            path,
+            message,
+            "leave it out, or write the job as an object of its own",
+        );
+    } else if job.start == Start::Once {
+        let message = "a job that comes after others would also start at once";
+        out.tell(path, message, "write start: manual beside it");
+    }
+    if after.jobs.is_empty() {
+        let path = below(path, "jobs");
+        out.tell(
+            path,
+            "it comes after nothing",
+            "name a job, or leave after out",
+        );
+    }
+    for (index, name) in after.jobs.iter().enumerate() {
+        if after.jobs[..index].contains(name) {
+            let path = format!("{path}/jobs/{index}");
+            out.tell(path, format!("{name} stands twice"), "keep it once");
+        }
+    }
+}
+
+/// Only a service is restarted for ever; the attempts of an index end with its retries.
+fn backoff(backoff: &Backoff, path: &str, out: &mut Faults) {
+    services::backoff(backoff, path, out);
+    let usual = Backoff::default();
+    if backoff.crash_loop != usual.crash_loop {
+        out.tell(
+            below(path, "crash_loop"),
+            "a job is not shown as crash-looping: it ends when its retries are used up",
+            "leave it out, and say by retries how often an index is tried again",
+        );
+    }
+    if backoff.reset_after != usual.reset_after {
+        out.tell(
+            below(path, "reset_after"),
+            "the failures of an index are never forgotten",
+            "leave it out, and say by retries how often an index is tried again",
+        );
     }
 }
 

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use super::{Faults, counted, texts};
 use crate::fault::below;
-use crate::quantity::Span;
+use crate::quantity::{Size, Span};
 use crate::template::{
     Artifact, Check, Command, Container, EnvValue, Limit, MaterialFile, PortRef, Protocol,
     Resources, Template,
 };
 
 const MAX_PORTS: usize = 100;
+/// Files shrink by whole blocks, and there are two of them.
+const LEAST_LOG: Size = Size(8);
 /// What the agent fetches; the check of a scheme is the same as there.
 const SCHEMES: [&str; 3] = ["http", "https", "file"];
 
@@ -95,12 +97,12 @@ fn container(container: &Container, path: &str, out: &mut Faults) {
         positive(stop.timeout, &below(&path, "timeout"), out);
     }
     let size = container.logs.as_ref().and_then(|logs| logs.max_size);
-    if size.is_some_and(|size| size.0 == 0) {
+    if size.is_some_and(|size| size < LEAST_LOG) {
         let path = format!("{path}/logs/max_size");
         out.tell(
             path,
-            "the size must be more than 0",
-            "leave it out to keep all output",
+            "an agent cannot keep less than 8KiB of a stream",
+            "write 8KiB or more, or leave it out to keep what the agent's flags say",
         );
     }
 }

@@ -68,25 +68,36 @@ impl Repeat {
 
     /// The first second after `after` at which it fires.
     pub(super) fn next_after(&self, zone: &Zone, origin: i64, after: i64) -> Option<i64> {
+        let (index, found) = self.indexed_after(zone, origin, after)?;
+        let is_left = self
+            .count
+            .is_none_or(|count| u64::try_from(index).is_ok_and(|index| index < count));
+        is_left.then_some(found)
+    }
+
+    /// How many fire-times there are after `after`; none when they have no end.
+    pub(super) fn left_after(&self, zone: &Zone, origin: i64, after: i64) -> Option<u64> {
+        let count = self.count?;
+        let index = self.indexed_after(zone, origin, after);
+        let past = index.and_then(|(index, _)| u64::try_from(index).ok());
+        Some(past.map_or(0, |past| count.saturating_sub(past)))
+    }
+
+    /// The first second after `after` at which it would fire without end, and its number from 0 on.
+    fn indexed_after(&self, zone: &Zone, origin: i64, after: i64) -> Option<(i64, i64)> {
         let start = match self.start {
             Start::Origin => origin,
             Start::Second(second) => second,
             Start::Clocks(clocks) => zone.second_of(clocks)?,
         };
-        let (index, found) = if self.period.months == 0 && self.period.days == 0 {
+        if self.period.months == 0 && self.period.days == 0 {
             let index = (after - start).div_euclid(self.period.seconds) + 1;
             let index = index.max(0);
-            (
-                index,
-                start.checked_add(index.checked_mul(self.period.seconds)?)?,
-            )
+            let found = start.checked_add(index.checked_mul(self.period.seconds)?)?;
+            Some((index, found))
         } else {
-            self.next_by_calendar(zone, start, after)?
-        };
-        let is_left = self
-            .count
-            .is_none_or(|count| u64::try_from(index).is_ok_and(|index| index < count));
-        is_left.then_some(found)
+            self.next_by_calendar(zone, start, after)
+        }
     }
 
     /// Days and months are counted by the clocks.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use mezz_proto::v1;
 use mezz_spec::template::{Command, Container, Entry, EnvValue, MaterialRef};
-use mezz_spec::{Kind, Spec};
+use mezz_spec::{Kind, Name, Spec};
 use v1::environment::Variable;
 use v1::environment::variable::Type;
+use v1::secret::Reference;
 
 use crate::instances::task::{StartError, TaskPlan};
 use crate::workloads::Workloads;
@@ -14,7 +15,7 @@ use crate::workloads::Workloads;
 /// What a config or secret holds for an instance: a text, or where the shell finds it.
 pub(crate) enum Material {
     Text(String),
-    Secret(v1::Secret),
+    Secret(Reference),
 }
 
 impl Workloads {
@@ -34,16 +35,21 @@ impl Workloads {
             put(name, value.clone());
         }
         put_ports(plan, &mut put);
+        put_log_limits(plan.container, &mut put);
         for (name, value) in &plan.container.env {
             let variable = match value {
                 EnvValue::Text(text) => plain(name, text.clone()),
                 EnvValue::From(from) => match self.material(from)? {
                     Material::Text(text) => plain(name, text),
-                    Material::Secret(secret) => Variable {
+                    Material::Secret(reference) => Variable {
                         name: name.clone(),
                         r#type: Some(Type::Secret as i32),
                         value: None,
-                        secret: Some(secret),
+                        secret: Some(v1::Secret {
+                            r#type: Some(v1::secret::Type::Reference as i32),
+                            reference: Some(reference),
+                            value: None,
+                        }),
                     },
                 },
             };
@@ -71,13 +77,10 @@ impl Workloads {
                     return Err(StartError::Missing(Kind::Secret, entry.name.to_string()));
                 };
                 let key = key_of(Kind::Secret, entry, secret.data.keys())?;
-                Ok(Material::Secret(v1::Secret {
-                    r#type: Some(v1::secret::Type::Reference as i32),
-                    reference: Some(v1::secret::Reference {
-                        name: entry.name.to_string(),
-                        key: Some(key.clone()),
-                    }),
-                    value: None,
+                let digest = secret.digest.as_deref().unwrap_or_default();
+                Ok(Material::Secret(Reference {
+                    name: secret_version(&entry.name, digest),
+                    key: Some(key.clone()),
                 }))
             }
         }
@@ -94,6 +97,11 @@ impl Workloads {
             .chain(from_files)
             .find_map(|from| self.material(from).err())
     }
+}
+
+/// What an instance refers to: a secret as it was when the instance was started.
+pub(crate) fn secret_version(name: &Name, digest: &str) -> String {
+    format!("{name}@{digest}")
 }
 
 fn key_of<'a>(
@@ -133,6 +141,22 @@ fn put_ports(plan: &TaskPlan<'_>, put: &mut impl FnMut(&str, String)) {
             })
             .collect();
         put(&format!("PORT_{name}"), number.clone());
+    }
+}
+
+/// What of its output an agent keeps, in Mesos's words: the file that is written to and one older, each half of all.
+fn put_log_limits(container: &Container, put: &mut impl FnMut(&str, String)) {
+    let Some(size) = container.logs.as_ref().and_then(|logs| logs.max_size) else {
+        return;
+    };
+    for stream in ["STDOUT", "STDERR"] {
+        let half = format!("{}KB", size.0 / 2);
+        put(&format!("CONTAINER_LOGGER_MAX_{stream}_SIZE"), half);
+        let kept = "rotate 1".to_owned();
+        put(
+            &format!("CONTAINER_LOGGER_LOGROTATE_{stream}_OPTIONS"),
+            kept,
+        );
     }
 }
 

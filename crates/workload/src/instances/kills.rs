@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mezz_state::time::{SECOND_NS, Wall};
 use serde::{Deserialize, Serialize};
 
-use crate::effect::{Effect, Effects, PreStop};
+use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
 use crate::key::InstanceKey;
 use crate::records::{Ending, InstanceRecord, Owner, Phase};
@@ -46,10 +46,12 @@ const STRAY_GRACE_NS: u64 = 3 * SECOND_NS;
 
 /// How an instance is ended.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "units stand last")]
 pub(crate) struct KillTerms {
     pub(crate) drain_ns: u64,
     pub(crate) grace_ns: u64,
-    pub(crate) pre_stop: Option<Box<PreStop>>,
+    /// What its agent runs before the polite signal may take so long.
+    pub(crate) pre_stop_ns: u64,
 }
 
 /// Instances that are to be told, in order, and how many may be now.
@@ -167,7 +169,6 @@ impl Workloads {
                 Doomed::Stray(id) => effects.push(Effect::Kill {
                     instance: (*id).into(),
                     grace_period_ns: STRAY_GRACE_NS,
-                    pre_stop: None,
                 }),
             }
         }
@@ -182,12 +183,10 @@ impl Workloads {
         };
         instance.phase = Phase::Stopping;
         let id = (*instance.id).into();
-        let pre_stop_ns = terms.pre_stop.as_ref().map_or(0, |pre| pre.timeout_ns);
-        let patience_ns = terms.grace_ns + pre_stop_ns + REPEAT_NS;
+        let patience_ns = terms.grace_ns + terms.pre_stop_ns + REPEAT_NS;
         effects.push(Effect::Kill {
             instance: id,
             grace_period_ns: terms.grace_ns,
-            pre_stop: terms.pre_stop,
         });
         effects.push(Effect::SetTimer {
             key: TimerKey::Instance(key),
@@ -239,11 +238,6 @@ pub(crate) fn terms_of(template: &mezz_spec::template::Template) -> KillTerms {
     KillTerms {
         drain_ns: template.kill.drain.nanoseconds(),
         grace_ns: template.kill.grace.nanoseconds(),
-        pre_stop: pre_stop.map(|pre| {
-            Box::new(PreStop {
-                command: super::environment::command_info(&pre.command),
-                timeout_ns: pre.timeout.nanoseconds(),
-            })
-        }),
+        pre_stop_ns: pre_stop.map_or(0, |pre| pre.timeout.nanoseconds()),
     }
 }

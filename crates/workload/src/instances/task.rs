@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use mezz_proto::agent_protocol::{InstanceFile, InstanceTerms, PreStop};
 use mezz_proto::v1;
-use mezz_spec::template::{Artifact, Container, Kill, Limit, MaterialFile, Template};
+use mezz_spec::template::{
+    Artifact, Container, EnvValue, Kill, Limit, MaterialFile, MaterialRef, Template,
+};
 use mezz_spec::{Kind, Name};
 
 use crate::event::AgentInfo;
@@ -56,7 +59,6 @@ impl Workloads {
                 value: plan.id.to_owned(),
             },
             command: Some(command),
-            container: self.files(&container.files)?.map(Box::new),
             health_check: checks::health(container, plan.ports).map(Box::new),
             check: checks::check(container, plan.ports).map(Box::new),
             kill_policy: Some(kill_policy(&plan.template.kill)),
@@ -75,31 +77,43 @@ impl Workloads {
         })
     }
 
-    fn files(&self, files: &[MaterialFile]) -> Result<Option<v1::ContainerInfo>, StartError> {
-        if files.is_empty() {
-            return Ok(None);
-        }
-        let volumes = files
-            .iter()
-            .map(|file| {
-                let secret = match self.material(&file.from)? {
-                    Material::Secret(secret) => secret,
-                    Material::Text(text) => v1::Secret {
-                        r#type: Some(v1::secret::Type::Value as i32),
-                        reference: None,
-                        value: Some(v1::secret::Value {
-                            data: text.into_bytes().into(),
-                        }),
-                    },
-                };
-                Ok(volume(&file.path, secret))
-            })
-            .collect::<Result<_, StartError>>()?;
-        Ok(Some(v1::ContainerInfo {
-            r#type: v1::container_info::Type::Mesos as i32,
-            volumes,
-            ..v1::ContainerInfo::default()
-        }))
+    /// What the task has no room for.
+    pub(crate) fn terms(
+        &self,
+        container: &Container,
+    ) -> Result<Option<Box<InstanceTerms>>, StartError> {
+        let files = container.files.iter().map(|file| self.file(file));
+        let checks = &container.checks;
+        let http = checks.health.as_ref().and_then(|check| check.http.as_ref());
+        let terms = InstanceTerms {
+            files: files.collect::<Result<_, StartError>>()?,
+            secrets: Vec::new(),
+            pre_stop: container.pre_stop.as_ref().map(|own| PreStop {
+                command: command_info(&own.command),
+                timeout_ns: own.timeout.nanoseconds(),
+            }),
+            exact_statuses: http
+                .is_some_and(|http| !http.statuses.is_empty())
+                .then_some(true),
+        };
+        let has_secrets = container
+            .env
+            .values()
+            .any(|value| matches!(value, EnvValue::From(MaterialRef::Secret(_))));
+        let is_needed = has_secrets || terms != InstanceTerms::default();
+        Ok(is_needed.then(|| Box::new(terms)))
+    }
+
+    fn file(&self, file: &MaterialFile) -> Result<InstanceFile, StartError> {
+        let (content, secret) = match self.material(&file.from)? {
+            Material::Text(text) => (Some(text.into_bytes().into()), None),
+            Material::Secret(reference) => (None, Some(reference)),
+        };
+        Ok(InstanceFile {
+            path: file.path.clone(),
+            content,
+            secret,
+        })
     }
 }
 
@@ -107,19 +121,6 @@ impl Workloads {
 pub(crate) fn host_name(name: &Name) -> String {
     let parts: Vec<&str> = name.components().rev().collect();
     parts.join(".")
-}
-
-fn volume(path: &str, secret: v1::Secret) -> v1::Volume {
-    v1::Volume {
-        mode: v1::volume::Mode::Ro as i32,
-        container_path: path.to_owned(),
-        source: Some(v1::volume::Source {
-            r#type: Some(v1::volume::source::Type::Secret as i32),
-            secret: Some(secret),
-            ..v1::volume::Source::default()
-        }),
-        ..v1::Volume::default()
-    }
 }
 
 fn uri(artifact: &Artifact) -> v1::command_info::Uri {

@@ -86,6 +86,7 @@ pub(super) fn close(w: &mut Workloads, run: RunKey, record: &InstanceRecord, sta
     let Owner::Run { index, attempt, .. } = record.owner else {
         return;
     };
+    let begun_at = w.run(run).and_then(|run| run.begun_at);
     let Some(active) = w.jobs.active.get_mut(&run) else {
         return;
     };
@@ -99,8 +100,12 @@ pub(super) fn close(w: &mut Workloads, run: RunKey, record: &InstanceRecord, sta
     let ActiveRun { plan, indices, .. } = active;
     let job = plan.job();
     let end = end_of(job, record.ending, status);
+    let is_late = match (job.retry_for, begun_at) {
+        (Some(span), Some(begun_at)) => now > backoff::after(begun_at, span),
+        _ => false,
+    };
     let retry = Retry {
-        retries: job.retries,
+        retries: if is_late { 0 } else { job.retries },
         backoff: &job.backoff,
     };
     indices.ended(now, index, attempt, end, retry);

@@ -68,6 +68,7 @@ fn new_instance(
     let (name, _, run) = w.owner_of(key).expect("a run that goes on has an object");
     let id = ids::attempt_id(name, &run.id, next.index, next.past.attempt);
     let container = active.plan.job().template.containers.first();
+    let terms = container.map_or(Ok(None), |container| w.terms(container))?;
     let numbers = container.map_or_else(Vec::new, |container| {
         ports::assign(&container.ports, &placed.ports)
     });
@@ -83,6 +84,7 @@ fn new_instance(
         parked: false,
         ports: numbers,
         task,
+        terms,
     })
 }
 

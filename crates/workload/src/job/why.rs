@@ -3,7 +3,7 @@
 use mezz_spec::Spec;
 use mezz_state::time::{SECOND_NS, Wall};
 
-use super::{ActiveRun, settle, stop};
+use super::{ActiveRun, after, settle, stop};
 use crate::key::{ObjectKey, RunKey};
 use crate::records::{Phase, RunRecord, RunState};
 use crate::runs::{ids, parameters};
@@ -18,20 +18,21 @@ pub(crate) fn why(w: &Workloads, key: ObjectKey) -> Vec<String> {
     for run in w.active_runs(key) {
         reasons.extend(why_run(w, run));
     }
+    reasons.extend(after::why(w, key));
     if let Spec::Job(job) = &*object.spec {
         let needs = parameters::complete(
             &job.parameters,
             &parameters::Values::new(),
             parameters::Extra::Refused,
         );
-        if w.runs_of(key).next().is_none() {
+        if w.runs_of(key).next().is_none() && job.after.is_none() {
             reasons.push(match needs {
                 Err(fault) => format!("it does not start by itself: {}", fault.message),
                 Ok(_) => "it has no runs; it starts when somebody runs it".into(),
             });
         }
     }
-    if reasons.is_empty() {
+    if w.active_runs(key).is_empty() {
         reasons.extend(last_end(w, key));
     }
     reasons

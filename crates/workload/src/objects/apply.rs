@@ -33,7 +33,7 @@ impl Workloads {
         conflict: Conflict,
         effects: &mut Effects,
     ) -> Result<Reply, Refusal> {
-        self.check_objects(&objects)?;
+        self.check_objects(&objects, &[])?;
         let planned = self.plan(objects)?;
         self.check_rollouts_in_the_way(&planned, conflict)?;
         if mode == ApplyMode::DryRun {
@@ -43,7 +43,51 @@ impl Workloads {
         Ok(Reply::Applied(self.commit(planned, effects)))
     }
 
-    fn check_objects(&self, objects: &[Object]) -> Result<(), Refusal> {
+    /// What is applied and the services that are deleted with it: all or nothing.
+    pub(crate) fn replace(
+        &mut self,
+        objects: Vec<Object>,
+        ends: &[Name],
+        conflict: Conflict,
+        effects: &mut Effects,
+    ) -> Result<Reply, Refusal> {
+        self.check_objects(&objects, ends)?;
+        let ending = self.ending(&objects, ends)?;
+        let planned = self.plan(objects)?;
+        self.check_rollouts_in_the_way(&planned, conflict)?;
+        if conflict == Conflict::Reject {
+            self.refuse_rollouts(&ending)?;
+        }
+        // First those that go: what they leave is for those that come.
+        let mut answers: Vec<Applied> = ending
+            .into_iter()
+            .filter_map(|key| self.delete_one(key, effects))
+            .collect();
+        answers.extend(self.commit(planned, effects));
+        Ok(Reply::Applied(answers))
+    }
+
+    fn ending(&self, objects: &[Object], ends: &[Name]) -> Result<Vec<ObjectKey>, Refusal> {
+        let applied = |name: &Name| {
+            objects
+                .iter()
+                .find(|object| object.spec.kind() == Kind::Service && object.name == *name)
+        };
+        let mut keys = Vec::with_capacity(ends.len());
+        for name in ends {
+            if let Some(object) = applied(name) {
+                let message = "it is applied and deleted in one call";
+                return Err(invalid(object, "/name", message));
+            }
+            let key = self.key_or_refusal(Kind::Service, name)?;
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
+
+    fn check_objects(&self, objects: &[Object], ends: &[Name]) -> Result<(), Refusal> {
         let mut seen = BTreeSet::new();
         for object in objects {
             if !seen.insert((object.spec.kind(), &object.name)) {
@@ -52,7 +96,7 @@ impl Workloads {
             check_size(object)?;
             check_role(object)?;
         }
-        let staged = Staged::new(self, objects);
+        let staged = Staged::new(self, objects, ends);
         dependencies::check_circles(&staged)?;
         service::check_ports(&staged)?;
         for object in objects {
@@ -225,7 +269,7 @@ impl Workloads {
             Kind::Cron => cron::on_apply(self, key, change, effects),
             Kind::Dag => dag::on_apply(self, key, change, effects),
             Kind::Secret | Kind::Config => {
-                service::on_material(self);
+                service::on_material(self, effects);
                 job::on_material(self);
             }
             Kind::Group => {}

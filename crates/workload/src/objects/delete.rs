@@ -74,7 +74,7 @@ impl Workloads {
             .collect()
     }
 
-    fn delete_one(&mut self, key: ObjectKey, effects: &mut Effects) -> Option<Applied> {
+    pub(crate) fn delete_one(&mut self, key: ObjectKey, effects: &mut Effects) -> Option<Applied> {
         let at = self.wall();
         let object = self.object_mut(key)?;
         object.deleted_at = Some(at);

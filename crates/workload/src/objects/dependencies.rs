@@ -1,4 +1,4 @@
-//! Who waits for whom: services and groups by their `after`. Circles are refused.
+//! Who waits for whom: services, groups and jobs by their `after`. Circles are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,18 +7,45 @@ use mezz_spec::{Kind, Name, Spec};
 use crate::call::Refusal;
 use crate::objects::staged::Staged;
 
-/// Refuses services that would wait for themselves, directly or through others.
+/// Refuses services and jobs that would wait for themselves, directly or through others.
 pub(crate) fn check_circles(staged: &Staged<'_>) -> Result<(), Refusal> {
     let services = staged.of_kind(Kind::Service);
     let waits: BTreeMap<&Name, BTreeSet<&Name>> = services
         .iter()
         .map(|(name, spec)| (*name, waits_for(staged, name, spec, &services)))
         .collect();
+    check_kind(staged, &waits, "services")?;
+    let jobs = staged.of_kind(Kind::Job);
+    check_kind(staged, &runs_after(&jobs), "jobs")
+}
+
+/// Which jobs each job runs after.
+fn runs_after<'a>(jobs: &BTreeMap<&'a Name, &'a Spec>) -> BTreeMap<&'a Name, BTreeSet<&'a Name>> {
+    let known = |spec: &'a Spec| match spec {
+        Spec::Job(job) => job.after.as_ref(),
+        _ => None,
+    };
+    jobs.iter()
+        .map(|(name, spec)| {
+            let after = known(spec).into_iter().flat_map(|after| &after.jobs);
+            (
+                *name,
+                after.filter(|other| jobs.contains_key(other)).collect(),
+            )
+        })
+        .collect()
+}
+
+fn check_kind(
+    staged: &Staged<'_>,
+    waits: &BTreeMap<&Name, BTreeSet<&Name>>,
+    plural: &str,
+) -> Result<(), Refusal> {
     let mut done = BTreeSet::new();
     for name in waits.keys() {
         let mut path = Vec::new();
-        if let Some(circle) = find_circle(name, &waits, &mut path, &mut done) {
-            return Err(refusal(staged, &circle));
+        if let Some(circle) = find_circle(name, waits, &mut path, &mut done) {
+            return Err(refusal(staged, &circle, plural));
         }
     }
     Ok(())
@@ -73,7 +100,7 @@ fn find_circle<'a>(
     None
 }
 
-fn refusal(staged: &Staged<'_>, circle: &[&Name]) -> Refusal {
+fn refusal(staged: &Staged<'_>, circle: &[&Name], plural: &str) -> Refusal {
     let mut words: Vec<&str> = circle.iter().map(|name| name.as_str()).collect();
     words.push(words[0]);
     let named = staged
@@ -88,7 +115,7 @@ fn refusal(staged: &Staged<'_>, circle: &[&Name]) -> Refusal {
         name,
         path: "/spec/after".into(),
         message: format!(
-            "services would wait for each other in a circle: {}; take one 'after' out",
+            "{plural} would wait for each other in a circle: {}; take one 'after' out",
             words.join(" waits for ")
         ),
     }

@@ -10,21 +10,34 @@ use crate::workloads::Workloads;
 pub(crate) struct Staged<'a> {
     workloads: &'a Workloads,
     applied: BTreeMap<(Kind, &'a Name), &'a Object>,
+    /// Services that there will not be any more.
+    ends: &'a [Name],
 }
 
 impl<'a> Staged<'a> {
-    pub(crate) fn new(workloads: &'a Workloads, applied: &'a [Object]) -> Self {
+    pub(crate) fn new(workloads: &'a Workloads, applied: &'a [Object], ends: &'a [Name]) -> Self {
         let applied = applied
             .iter()
             .map(|object| ((object.spec.kind(), &object.name), object))
             .collect();
-        Self { workloads, applied }
+        Self {
+            workloads,
+            applied,
+            ends,
+        }
+    }
+
+    fn goes(&self, kind: Kind, name: &Name) -> bool {
+        kind == Kind::Service && self.ends.contains(name)
     }
 
     /// The spec that will hold.
     pub(crate) fn spec(&self, kind: Kind, name: &Name) -> Option<&'a Spec> {
         if let Some(object) = self.applied.get(&(kind, name)) {
             return Some(&object.spec);
+        }
+        if self.goes(kind, name) {
+            return None;
         }
         self.workloads
             .object(kind, name)
@@ -36,6 +49,7 @@ impl<'a> Staged<'a> {
         let mut all: BTreeMap<&'a Name, &'a Spec> = self
             .workloads
             .of_kind(kind)
+            .filter(|(name, _)| !self.goes(kind, name))
             .filter_map(|(name, key)| Some((name, &*self.workloads.object_at(key)?.spec)))
             .collect();
         for ((found, name), object) in &self.applied {

@@ -53,13 +53,18 @@ pub(crate) fn check_given(id: &str) -> Result<(), String> {
 
 /// The task id of an attempt: name, run, index, attempt. What would be too long ends in a digest.
 pub(crate) fn attempt_id(name: &Name, run: &str, index: u32, attempt: u32) -> String {
+    format!("{}.{index}.{attempt}", attempt_head(name, run))
+}
+
+/// How the task ids of a run's attempts begin, up to the point before the index.
+pub fn attempt_head(name: &Name, run: &str) -> String {
     let mut head = format!("{}.{run}", flat(name));
     if head.len() + SUFFIX_BYTES > MAX_ID_BYTES {
         let digest = format!("-{:016x}", xxh3_64(head.as_bytes()));
         head.truncate(MAX_ID_BYTES - SUFFIX_BYTES - digest.len());
         head.push_str(&digest);
     }
-    format!("{head}.{index}.{attempt}")
+    head
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub(crate) fn restart(
         (object.generation, Arc::clone(&object.spec))
     };
     let inherited = w.inherited(name);
+    let materials = w.materials(super::revisions::as_service(&spec));
     w.end_rollout(
         service,
         RolloutState::Superseded,
@@ -40,7 +41,9 @@ pub(crate) fn restart(
         effects,
     );
     if let Some(state) = w.service_mut(service) {
-        state.durable.target = state.durable.add_revision(generation, spec, inherited);
+        state.durable.target = state
+            .durable
+            .add_revision(generation, spec, inherited, materials);
     }
     let rollout = w.begin_rollout(service, Some(generation), effects);
     w.write_service(service, effects);

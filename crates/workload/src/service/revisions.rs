@@ -23,9 +23,17 @@ impl Revision {
     }
 
     /// Whether instances made of this would be the same.
-    fn makes_the_same(&self, spec: &ServiceSpec, inherited: &Inherited, name: &Name) -> bool {
+    fn makes_the_same(
+        &self,
+        spec: &ServiceSpec,
+        inherited: &Inherited,
+        materials: Option<u64>,
+        name: &Name,
+    ) -> bool {
         let own = self.service();
-        own.template == spec.template
+        let others = self.materials.zip(materials);
+        others.is_none_or(|(own, other)| own == other)
+            && own.template == spec.template
             && own.placement == spec.placement
             && self.inherited.env == inherited.env
             && self.inherited.role_of(own.role.as_deref(), name)
@@ -48,10 +56,12 @@ impl Durable {
         generation: u64,
         spec: &Arc<Spec>,
         inherited: &Inherited,
+        materials: Option<u64>,
         name: &Name,
     ) -> u32 {
-        let is_same =
-            |revision: &Revision| revision.makes_the_same(as_service(spec), inherited, name);
+        let is_same = |revision: &Revision| {
+            revision.makes_the_same(as_service(spec), inherited, materials, name)
+        };
         let target = self.revisions.get(&self.target);
         if target.is_some_and(is_same) {
             return self.target;
@@ -64,7 +74,7 @@ impl Durable {
         if let Some((number, _)) = known {
             return *number;
         }
-        self.add_revision(generation, Arc::clone(spec), inherited.clone())
+        self.add_revision(generation, Arc::clone(spec), inherited.clone(), materials)
     }
 
     pub(crate) fn add_revision(
@@ -72,12 +82,14 @@ impl Durable {
         generation: u64,
         spec: Arc<Spec>,
         inherited: Inherited,
+        materials: Option<u64>,
     ) -> u32 {
         self.last_revision += 1;
         let revision = Revision {
             generation,
             spec,
             inherited,
+            materials,
             failures: Failures::default(),
         };
         self.revisions.insert(self.last_revision, revision);

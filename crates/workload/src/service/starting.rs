@@ -208,6 +208,7 @@ impl Workloads {
             extra: &extra,
         };
         let task = self.task_info(&plan).ok()?;
+        let terms = self.terms(container).ok()?;
         let new = NewInstance {
             object: key,
             owner: Owner::Service {
@@ -217,6 +218,7 @@ impl Workloads {
             revision: number,
             ports: numbers,
             task,
+            terms,
             parked: is_parked,
         };
         let instance = self.launch(new, placed, effects);

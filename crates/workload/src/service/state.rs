@@ -85,6 +85,8 @@ pub(crate) struct Revision {
     pub(crate) generation: u64,
     pub(crate) spec: Arc<Spec>,
     pub(crate) inherited: Inherited,
+    /// What its configs and secrets hold; of a service that is to be restarted when that changes.
+    pub(crate) materials: Option<u64>,
     pub(crate) failures: Failures,
 }
 

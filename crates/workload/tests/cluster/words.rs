@@ -56,6 +56,7 @@ pub(crate) fn run(name: &str, parameters: &[(&str, &str)], id: Option<&str>) -> 
         name: Name::new(name).unwrap(),
         parameters: parameters.iter().map(pair).collect(),
         id: id.map(str::to_owned),
+        arguments: None,
     }
 }
 

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use crate::reading::Members;
 
+const WANTED: &str =
+    "a constraint is a list of two or three texts, or {fieldName, operator, value}";
 const OPERATORS: &str = "UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER and IS";
 
 pub(super) fn read(members: &Members<'_>) -> Placement {
@@ -21,16 +23,13 @@ pub(super) fn read(members: &Members<'_>) -> Placement {
 }
 
 fn add(constraint: &Value, placement: &mut Placement) -> Result<(), String> {
-    let words = constraint
-        .as_array()
-        .map(|words| words.iter().map(word).collect::<Option<Vec<_>>>());
-    let Some(Some(words)) = words else {
-        return Err("a constraint is a list of two or three texts".into());
+    let Some(words) = words(constraint) else {
+        return Err(WANTED.into());
     };
     let (field, operator, value) = match words.as_slice() {
         [field, operator] => (field, operator, None),
         [field, operator, value] => (field, operator, Some(value.as_str())),
-        _ => return Err("a constraint is a list of two or three texts".into()),
+        _ => return Err(WANTED.into()),
     };
     let key = Key::from(field.clone());
     let rule = |op, value: &str| Rule {
@@ -67,6 +66,28 @@ fn add(constraint: &Value, placement: &mut Placement) -> Result<(), String> {
         other => return Err(format!("'{other}' is none of {OPERATORS}")),
     }
     Ok(())
+}
+
+/// A list, or an object as in the placement of pods.
+fn words(constraint: &Value) -> Option<Vec<String>> {
+    match constraint {
+        Value::Array(words) => words.iter().map(word).collect(),
+        Value::Object(members) => {
+            let known = ["fieldName", "operator", "value"];
+            if members.keys().any(|key| !known.contains(&key.as_str())) {
+                return None;
+            }
+            let mut words = vec![
+                word(members.get("fieldName")?)?,
+                word(members.get("operator")?)?,
+            ];
+            if let Some(value) = members.get("value") {
+                words.push(word(value)?);
+            }
+            Some(words)
+        }
+        _ => None,
+    }
 }
 
 fn word(value: &Value) -> Option<String> {

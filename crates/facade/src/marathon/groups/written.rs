@@ -2,6 +2,7 @@
 
 use mezz_spec::group::Group;
 use mezz_spec::{Kind, Name, Object, Spec};
+use mezz_workload::records::ObjectRecord;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
@@ -37,7 +38,7 @@ impl Plan {
             && body.get("apps").is_none()
             && body.get("groups").is_none()
         {
-            return back(world, group, version);
+            return Self::back(world, group, version);
         }
         let mut reader = Reader {
             world,
@@ -48,12 +49,44 @@ impl Plan {
         reader.group(group, body, 0)?;
         Ok(reader.plan)
     }
+
+    /// All apps below a group as they were at a version. What was deleted since has no history to come back from.
+    pub(super) fn back(
+        world: &World<'_>,
+        group: Option<&Name>,
+        version: &str,
+    ) -> Result<Self, Answer> {
+        let mut plan = Self::default();
+        let mut ports = ServicePorts::new(world);
+        let mut is_known = group
+            .and_then(|group| world.object(Kind::Group, group))
+            .is_some_and(|own| has_version(own, version));
+        for record in below(world, group) {
+            is_known |= has_version(record, version);
+            let versions = apps::versions_of(record).into_iter().map(zulu);
+            let Some(then) = versions.into_iter().find(|own| own.as_str() <= version) else {
+                plan.ends.push(record.name.clone());
+                continue;
+            };
+            let (_, app) = apps::at_version(record, &then)?;
+            plan.objects
+                .push(apps::make(&record.name, &one(app)?, None, &mut ports)?);
+        }
+        if is_known {
+            Ok(plan)
+        } else {
+            Err(no_version(group, version))
+        }
+    }
 }
 
-fn below<'w>(
-    world: &World<'w>,
-    group: Option<&Name>,
-) -> Vec<&'w mezz_workload::records::ObjectRecord> {
+fn has_version(record: &ObjectRecord, version: &str) -> bool {
+    apps::versions_of(record)
+        .into_iter()
+        .any(|own| zulu(own) == version)
+}
+
+fn below<'w>(world: &World<'w>, group: Option<&Name>) -> Vec<&'w ObjectRecord> {
     world
         .of_kind(Kind::Service)
         .filter(|record| group.is_none_or(|group| record.name.is_within(group)))
@@ -87,30 +120,10 @@ fn one(app: Value) -> Result<Written, Answer> {
     Written::new(app).map_err(|faults| errors::invalid(&faults))
 }
 
-/// All apps below a group as they were at a version. What was deleted since has no history to come back from.
-fn back(world: &World<'_>, group: Option<&Name>, version: &str) -> Result<Plan, Answer> {
-    let mut plan = Plan::default();
-    let mut ports = ServicePorts::new(world);
-    let mut is_known = false;
-    for record in below(world, group) {
-        let versions: Vec<String> = apps::versions_of(record).into_iter().map(zulu).collect();
-        is_known |= versions.iter().any(|own| own == version);
-        let Some(then) = versions.iter().find(|own| own.as_str() <= version) else {
-            plan.ends.push(record.name.clone());
-            continue;
-        };
-        let (_, app) = apps::at_version(record, then)?;
-        plan.objects
-            .push(apps::make(&record.name, &one(app)?, None, &mut ports)?);
-    }
-    if is_known {
-        return Ok(plan);
-    }
+/// 404 for a version that nothing below a group ever had.
+pub(super) fn no_version(group: Option<&Name>, version: &str) -> Answer {
     let path = group.map_or("/", Name::as_str);
-    Err(Answer::message(
-        404,
-        format!("Group '{path}' has no version {version}"),
-    ))
+    Answer::message(404, format!("Group '{path}' has no version {version}"))
 }
 
 struct Reader<'w> {
@@ -133,7 +146,12 @@ impl Reader<'_> {
         let Some(members) = Members::new(body, "", &faults) else {
             return Err(errors::invalid(&faults.into_list()));
         };
-        members.pass(&["version", "enforceRole", "versionInfo"]);
+        members.pass(&["version", "versionInfo"]);
+        if members.flag("enforceRole") == Some(false) {
+            let message =
+                "apps have the role of their outermost group; give an app another by its role";
+            members.tell("enforceRole", message);
+        }
         members.not_built("pods", "pods are");
         let own = match members.text("id") {
             // Of the outermost the path has the say, when it says something.

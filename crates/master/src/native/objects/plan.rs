@@ -5,7 +5,7 @@ use mezz_core::effect::Reply;
 use mezz_core::event::Event;
 use mezz_http::{Request, Response, respond};
 use mezz_spec::diff;
-use mezz_workload::call::Reply as WorkReply;
+use mezz_workload::call::{ApplyMode, Reply as WorkReply};
 use mezz_workload::plan::{Fires, Place, Placing, Plan, Planned};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::super::given::Given;
 use super::super::parameters;
 use super::super::problems::{allow, refused};
 use super::super::values::rfc3339;
-use super::{answers, conflict, objects};
+use super::{answers, conflict, objects, secrets};
 use crate::shared::Shared;
 
 /// Asks the core to try it.
@@ -24,7 +24,8 @@ pub(in super::super) async fn plan(
     allow(request, &[Method::POST])?;
     let given = Given::check(&request.query(), &[parameters::CONFLICT])?;
     let conflict = conflict(&given);
-    let objects = objects(request).await?;
+    let mut objects = objects(request).await?;
+    let kept = secrets::take_values(shared, &mut objects, ApplyMode::DryRun).await?;
     let reply = shared
         .call(|request| Event::Plan {
             request,
@@ -32,6 +33,7 @@ pub(in super::super) async fn plan(
             conflict,
         })
         .await;
+    secrets::release(shared, &kept);
     match reply {
         Reply::Planned(plan) => Ok(respond::json(json(&plan).to_string())),
         Reply::Work(reply) => match *reply {

@@ -34,6 +34,7 @@ struct Rollback {
 struct Run {
     parameters: BTreeMap<String, String>,
     id: Option<String>,
+    arguments: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -107,14 +108,21 @@ fn call(
         (Kind::Service, "abort") => Call::Abort { name },
         (Kind::Service | Kind::Job, "reset-backoff") => Call::ResetBackoff { name },
         (Kind::Job | Kind::Dag, "run") => {
-            let Run { parameters, id } = optional(body)?;
+            let Run {
+                parameters,
+                id,
+                arguments,
+            } = optional(body)?;
             Call::Run {
                 name,
                 parameters,
                 id,
+                arguments,
             }
         }
-        (Kind::Job | Kind::Dag, verb) => return of_run(name, verb, body),
+        (Kind::Job | Kind::Dag | Kind::Cron, verb) if verb.contains(':') || kind != Kind::Cron => {
+            return of_run(name, verb, body);
+        }
         _ => return Err(unknown(kind, verb)),
     })
 }
@@ -137,7 +145,7 @@ fn of_run(name: Name, verb: &str, body: &[u8]) -> Result<Call, Response> {
 fn unknown(kind: Kind, verb: &str) -> Response {
     let verbs = match kind {
         Kind::Service => "scale, restart, rollback, pause, resume, abort, reset-backoff",
-        Kind::Cron => "pause, resume",
+        Kind::Cron => "pause, resume, stop:RUN, mark-succeeded:RUN",
         Kind::Job | Kind::Dag => "run, stop:RUN, resume:RUN, mark-succeeded:RUN",
         Kind::Group | Kind::Secret | Kind::Config => "none",
     };

@@ -34,18 +34,28 @@ pub(super) fn add(paths: &mut Map<String, Value>) {
     for kind in Kind::ALL {
         add_kind(paths, kind);
     }
-    for (what, element) in [
-        ("rollouts", "Rollout"),
-        ("runs", "Run"),
-        ("instances", "Instance"),
+    for (what, element, own) in [
+        ("rollouts", "Rollout", parameters::ROLLOUTS),
+        ("runs", "Run", parameters::RUNS),
+        ("instances", "Instance", parameters::INSTANCES),
     ] {
-        add_list(paths, what, element);
+        add_list(paths, what, element, own);
         let id = (
             "id",
             "Its id; of a run also NAME/ID, since each object counts its own.",
         );
         let get = one(&format!("Shows one of the {what}."), &[id], element);
-        paths.insert(format!("/v1/{what}/{{id}}"), json!({ "get": get }));
+        let mut item = json!({ "get": get });
+        if what == "instances" {
+            item["delete"] = change(
+                "Ends an instance, as its service or job has it: drained, and replaced or tried again.",
+                &[("id", "Its id.")],
+                &[parameters::END_INSTANCE],
+                None,
+                &json!({ "type": "object" }),
+            );
+        }
+        paths.insert(format!("/v1/{what}/{{id}}"), item);
     }
     let about = "Where a service is reached: one entry for each port of each instance.";
     let endpoints = json!({ "type": "array", "items": reference("Endpoint") });
@@ -56,9 +66,9 @@ pub(super) fn add(paths: &mut Map<String, Value>) {
     add_verbs(paths);
 }
 
-fn add_list(paths: &mut Map<String, Value>, what: &str, element: &str) {
+fn add_list(paths: &mut Map<String, Value>, what: &str, element: &str, own: &[Parameter]) {
     let schema = json!({ "type": "array", "items": reference(element) });
-    let tables = [parameters::OBJECTS, parameters::POLL];
+    let tables = [own, parameters::POLL];
     let refusals = [BAD_QUERY, NOT_ACCEPTABLE, NO_LEADER];
     let get = read(&format!("Lists {what}."), &[], &tables, &schema, &refusals);
     paths.insert(format!("/v1/{what}"), json!({ "get": get }));
@@ -66,7 +76,7 @@ fn add_list(paths: &mut Map<String, Value>, what: &str, element: &str) {
 
 fn add_kind(paths: &mut Map<String, Value>, kind: Kind) {
     let plural = kind.plural();
-    add_list(paths, plural, "Object");
+    add_list(paths, plural, "Object", parameters::OBJECTS);
     let get = one(&format!("Shows one {kind}."), &[NAME], "Object");
     let about = format!("Deletes a {kind}; its instances end.");
     let tables = [parameters::DELETE_OBJECT];
@@ -119,6 +129,10 @@ fn add_verbs(paths: &mut Map<String, Value>) {
     let run = json!({
         "parameters": { "type": "object", "additionalProperties": { "type": "string" } },
         "id": { "type": ["string", "null"] },
+        "arguments": {
+            "description": "Added to the command of a job, for this run.",
+            "type": ["string", "null"],
+        },
     });
     let done = json!({ "type": "object" });
     let started = reference("Started");
@@ -191,9 +205,13 @@ fn add_verbs(paths: &mut Map<String, Value>) {
             json!({ "post": post }),
         );
     }
+    add_verbs_of_runs(paths, &done);
+}
+
+fn add_verbs_of_runs(paths: &mut Map<String, Value>, done: &Value) {
     let from =
         json!({ "from": { "type": ["string", "null"] }, "node": { "type": ["string", "null"] } });
-    for plural in ["jobs", "dags"] {
+    for plural in ["jobs", "dags", "crons"] {
         for (verb, about) in [
             ("stop", "Ends a run."),
             (
@@ -211,7 +229,7 @@ fn add_verbs(paths: &mut Map<String, Value>) {
                 &ids,
                 &[parameters::CONFLICT],
                 Some(body(&from, &[])),
-                &done,
+                done,
             );
             paths.insert(
                 format!("/v1/{plural}/{{name}}:{verb}:{{run}}"),

@@ -99,11 +99,21 @@ fn add_others(paths: &mut Map<String, Value>) {
     let refusals = [BAD_QUERY, NOT_ACCEPTABLE];
     for (path, about, schema) in [
         ("/v1/version", "Tells the version.", reference("Version")),
-        ("/v1/openapi.json", "This document.", document),
+        ("/v1/openapi.json", "This document.", document.clone()),
+        (
+            "/v1/schema",
+            "The JSON Schema of objects of all kinds, for editors.",
+            document.clone(),
+        ),
     ] {
         let get = read(about, &[], &[parameters::POLL], &schema, &refusals);
         paths.insert(path.to_owned(), json!({ "get": get }));
     }
+    let about = "The JSON Schema of objects of one kind.";
+    let refusals = [BAD_QUERY, ("404", "There is no such kind."), NOT_ACCEPTABLE];
+    let kind = ("kind", "The word for the kind, such as `service`.");
+    let get = read(about, &[kind], &[parameters::POLL], &document, &refusals);
+    paths.insert("/v1/schema/{kind}".to_owned(), json!({ "get": get }));
 }
 
 pub(super) fn reference(name: &str) -> Value {

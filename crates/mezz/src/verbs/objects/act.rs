@@ -7,9 +7,11 @@ use super::apply::{line, rollouts};
 use super::progress::{self, Stay};
 use crate::client::api::Api;
 use crate::client::error::ClientError;
+use crate::client::http::percent_encoded;
 use crate::client::objects::{self, path, split};
+use crate::client::runs;
 use crate::exit::Exit;
-use crate::object_args::{PauseArgs, RollbackArgs, ScaleArgs, ServiceArgs, Waiting};
+use crate::object_args::{PauseArgs, ResumeArgs, RollbackArgs, ScaleArgs, ServiceArgs, Waiting};
 use crate::output::show;
 
 /// Changes the number of instances.
@@ -79,12 +81,30 @@ pub(in super::super) fn pause(args: &PauseArgs) -> Result<Exit, ClientError> {
     hold(args, "pause", "paused")
 }
 
-/// Lets a rollout or a cron go on.
-pub(in super::super) fn resume(args: &PauseArgs) -> Result<Exit, ClientError> {
-    hold(args, "resume", "resumed")
+/// Lets a rollout or a cron go on, or runs again what of a dag's run did not succeed.
+pub(in super::super) fn resume(args: &ResumeArgs) -> Result<Exit, ClientError> {
+    if args.from.is_none() {
+        match hold(&args.of, "resume", "resumed") {
+            Err(error) if error.exit() == Exit::NotFound => {}
+            done => return done,
+        }
+    }
+    let mut api = Api::new(&args.of.cluster.master)?;
+    let run = runs::find(&mut api, &args.of.name).map_err(|error| match error {
+        ClientError::NotFound { .. } => ClientError::NotFound {
+            what: format!("there is no service, cron or run '{}'", args.of.name),
+            hint: "`mezz get all` and `mezz runs` list what there is".to_owned(),
+        },
+        error => error,
+    })?;
+    let target = path(run.kind, &run.name);
+    let target = format!("{target}:resume:{}", percent_encoded(&run.id));
+    api.post_json(&target, &json!({ "from": args.from }))?;
+    show::write(&format!("run {} resumed\n", run.full()))?;
+    Ok(Exit::Ok)
 }
 
-fn hold(args: &PauseArgs, verb: &str, done: &str) -> Result<Exit, ClientError> {
+pub(super) fn hold(args: &PauseArgs, verb: &str, done: &str) -> Result<Exit, ClientError> {
     let mut api = Api::new(&args.cluster.master)?;
     let (kind, name) = split(&args.name);
     let name = objects::name(name)?;

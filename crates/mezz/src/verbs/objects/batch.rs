@@ -64,6 +64,15 @@ impl Batch {
         })
     }
 
+    /// One object from elsewhere than a file.
+    pub(crate) fn of_value(object: &Value) -> Self {
+        Self {
+            media_type: "application/json",
+            text: object.to_string(),
+            name: None,
+        }
+    }
+
     /// As a request has it.
     pub(crate) fn content(&self) -> Content<'_> {
         Content {

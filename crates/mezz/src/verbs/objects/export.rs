@@ -28,6 +28,11 @@ pub(in super::super) fn export(args: &ExportArgs) -> Result<Exit, ClientError> {
             }
         }
     }
+    let all = found.len();
+    found.retain(|object| object["kind"] != Kind::Secret.word());
+    if found.len() < all {
+        talk::note("secrets are left out: nothing gives their values away");
+    }
     if found.is_empty() {
         talk::note("there is nothing to export");
     }

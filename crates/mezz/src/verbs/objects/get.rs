@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use mezz_spec::Kind;
 use serde_json::Value;
 
-use super::super::lists::{Watch, show_list};
+use super::super::lists::{Watch, show_list, task_state};
 use crate::args::Format;
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::client::http::percent_encoded;
 use crate::client::objects::{self, selected};
+use crate::client::runs;
 use crate::exit::Exit;
 use crate::object_args::{GetArgs, RunsArgs};
 use crate::output::columns::Listing;
@@ -30,9 +31,24 @@ pub(in super::super) fn get(args: &GetArgs) -> Result<Exit, ClientError> {
         return one(args, &path, listing, name);
     }
     let target = selected(&path, args.under.as_deref(), &args.label);
+    let target = with_pairs(target, args.selectors.pairs());
     let watch = watch(args.watch);
     let (master, format) = (&args.cluster.master, args.output.output);
     show_list(master, &target, listing, format, watch)
+}
+
+/// A target with more of a query.
+fn with_pairs(mut target: String, pairs: Vec<(&'static str, String)>) -> String {
+    for (key, value) in pairs {
+        let joint = if target.contains('?') { '&' } else { '?' };
+        // People write states of tasks as they read them.
+        let value = match key {
+            "state" if target.starts_with("/v1/instances") => task_state(&value),
+            _ => value,
+        };
+        target = format!("{target}{joint}{key}={}", percent_encoded(&value));
+    }
+    target
 }
 
 fn watch(wanted: bool) -> Watch {
@@ -55,7 +71,10 @@ fn place(word: &str) -> Result<(String, &'static Listing), ClientError> {
 
 fn one(args: &GetArgs, path: &str, listing: &Listing, name: &str) -> Result<Exit, ClientError> {
     let mut api = Api::new(&args.cluster.master)?;
-    let name = if listing.key == "name" {
+    let name = if std::ptr::eq(listing, &raw const RUNS) {
+        // Precise about what is not there, or not one.
+        percent_encoded(&runs::find(&mut api, name)?.full())
+    } else if listing.key == "name" {
         objects::name(name)?.as_str()[1..].to_owned()
     } else {
         percent_encoded(name)
@@ -123,7 +142,30 @@ fn full_name(object: &Value) -> String {
 pub(in super::super) fn runs(args: &RunsArgs) -> Result<Exit, ClientError> {
     let name = args.name.as_deref().map(|given| objects::split(given).1);
     let name = name.map(objects::name).transpose()?;
-    let target = selected("/v1/runs", name.as_ref().map(mezz_spec::Name::as_str), &[]);
+    let mut pairs = Vec::new();
+    pairs.extend(args.state.iter().map(|state| ("state", state.clone())));
+    pairs.extend(args.cause.iter().map(|cause| ("cause", cause.clone())));
+    let mut api = Api::new(&args.cluster.master)?;
+    let target = match &name {
+        // Of an object also the runs that were begun for it; of a group all below it.
+        Some(name) if is_object(&mut api, name)? => {
+            pairs.push(("job", name.to_string()));
+            "/v1/runs".to_owned()
+        }
+        name => selected("/v1/runs", name.as_ref().map(mezz_spec::Name::as_str), &[]),
+    };
+    let target = with_pairs(target, pairs);
     let (master, format) = (&args.cluster.master, args.output.output);
     show_list(master, &target, &RUNS, format, watch(args.watch))
+}
+
+fn is_object(api: &mut Api, name: &mezz_spec::Name) -> Result<bool, ClientError> {
+    for kind in [Kind::Job, Kind::Cron, Kind::Dag] {
+        match api.get(&objects::path(kind, name)) {
+            Ok(_) => return Ok(true),
+            Err(error) if error.exit() == Exit::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
 }

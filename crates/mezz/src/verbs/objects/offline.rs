@@ -5,13 +5,24 @@ use mezz_spec::Explanation;
 use crate::client::error::ClientError;
 use crate::client::objects::known_kind;
 use crate::exit::Exit;
-use crate::object_args::{ExplainArgs, InitArgs};
+use crate::object_args::{ExplainArgs, InitArgs, SchemaArgs};
 use crate::output::columns::plain;
 use crate::output::show;
 
 /// Prints a commented object of a kind.
 pub(in super::super) fn init(args: &InitArgs) -> Result<Exit, ClientError> {
     show::write(mezz_spec::init(known_kind(&args.kind)?))?;
+    Ok(Exit::Ok)
+}
+
+/// Prints the JSON Schema of a kind, or of all.
+pub(in super::super) fn schema(args: &SchemaArgs) -> Result<Exit, ClientError> {
+    let schema = match &args.kind {
+        Some(word) => mezz_spec::schema(known_kind(word)?).clone(),
+        None => mezz_spec::schema::any_schema(),
+    };
+    let text = serde_json::to_string_pretty(&schema)?;
+    show::write(&(text + "\n"))?;
     Ok(Exit::Ok)
 }
 

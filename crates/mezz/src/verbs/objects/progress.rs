@@ -74,6 +74,7 @@ pub(crate) fn watch<T>(
     deadline: Option<Instant>,
     mut seen: impl FnMut(&Value) -> Option<T>,
 ) -> Result<Option<T>, ClientError> {
+    let joint = if target.contains('?') { '&' } else { '?' };
     let mut index = None;
     let mut away_since: Option<Instant> = None;
     loop {
@@ -83,7 +84,7 @@ pub(crate) fn watch<T>(
         }
         let wait = left.map_or(30_000, |left| left.as_millis().clamp(1, 30_000));
         let poll = match index {
-            Some(index) => format!("{target}?index={index}&wait={wait}ms"),
+            Some(index) => format!("{target}{joint}index={index}&wait={wait}ms"),
             None => target.to_owned(),
         };
         match api.get_with_index(&poll) {
@@ -162,7 +163,8 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn words(rollout: &Value) -> String {
+/// How a rollout stands, in a line.
+pub(super) fn words(rollout: &Value) -> String {
     let count = |key| rollout.get(key).and_then(Value::as_u64).unwrap_or_default();
     let mut words = format!(
         "service {}: {}, ready {}/{}, old {}",

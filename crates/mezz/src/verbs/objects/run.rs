@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use mezz_spec::Kind;
+use mezz_spec::{Kind, Name};
 use serde_json::{Value, json};
 
 use super::act::first_of;
 use super::progress::Stay;
 use super::wait;
-use crate::args::RunArgs;
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::client::objects::{self, path, split};
 use crate::exit::Exit;
 use crate::object_args::Waiting;
 use crate::output::show;
+use crate::run_args::RunArgs;
 
 /// Begins a run and waits for its end.
 pub(in super::super) fn run(args: &RunArgs, given: &str) -> Result<Exit, ClientError> {
@@ -37,17 +37,28 @@ pub(in super::super) fn run(args: &RunArgs, given: &str) -> Result<Exit, ClientE
         None => first_of(&mut api, &[Kind::Job, Kind::Dag], &name)?,
     };
     let body = json!({ "parameters": parameters, "id": args.id });
-    let answer = api.post_json(&format!("{}:run", path(kind, &name)), &body)?;
+    let waiting = Waiting {
+        wait: !args.detach,
+        no_wait: args.detach,
+    };
+    begin(&mut api, kind, &name, &body, waiting)
+}
+
+/// Begins a run and waits for its end, unless nobody wants to.
+pub(super) fn begin(
+    api: &mut Api,
+    kind: Kind,
+    name: &Name,
+    body: &Value,
+    waiting: Waiting,
+) -> Result<Exit, ClientError> {
+    let answer = api.post_json(&format!("{}:run", path(kind, name)), body)?;
     let id = answer.get("run").and_then(Value::as_str);
     let id = id.unwrap_or_default().to_owned();
     show::write(&format!("{id}\n"))?;
-    let stay = Stay::of(Waiting {
-        wait: !args.detach,
-        no_wait: args.detach,
-    });
-    if !stay.is_wanted() {
+    if !Stay::of(waiting).is_wanted() {
         return Ok(Exit::Ok);
     }
-    let end = wait::for_run(&mut api, &format!("{name}/{id}"), None)?;
+    let end = wait::for_run(api, &format!("{name}/{id}"), None)?;
     Ok(end.unwrap_or(Exit::Failed))
 }

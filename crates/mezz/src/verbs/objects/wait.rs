@@ -1,5 +1,7 @@
 //! `mezz wait`, and waiting for the end of a run.
 
+mod conditions;
+
 use std::time::Instant;
 
 use mezz_spec::{Kind, Name};
@@ -9,42 +11,34 @@ use super::progress::{self, Line, watch};
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::client::http::percent_encoded;
-use crate::client::objects::{self, path, split};
+use crate::client::identify::task_id;
+use crate::client::objects::{path, split};
+use crate::client::runs::{self, Named};
 use crate::exit::Exit;
 use crate::flags::value;
 use crate::object_args::WaitArgs;
 use crate::output::talk;
+use conditions::Condition;
 
-/// Waits until a service is as wanted, or until runs have ended.
+/// Waits until something is as wanted.
 pub(in super::super) fn wait(args: &WaitArgs) -> Result<Exit, ClientError> {
     let timeout = args.timeout.as_deref().map(value::duration).transpose();
     let timeout = timeout.map_err(|error| ClientError::Usage(format!("--timeout: {error}")))?;
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let condition = args.condition.as_deref().map(Condition::parse).transpose();
+    let condition = condition.map_err(ClientError::Usage)?;
     let mut api = Api::new(&args.cluster.master)?;
     let end = match split(&args.what) {
-        (Some(Kind::Service), name) => for_service(&mut api, &objects::name(name)?, deadline)?,
-        (Some(kind @ (Kind::Job | Kind::Dag)), name) => {
-            for_runs(&mut api, kind, &objects::name(name)?, deadline)?
-        }
-        (Some(kind), _) => {
-            let message = format!("a {kind} has nothing to wait for");
-            return Err(ClientError::Usage(message));
-        }
-        // The id of a run, alone or behind its object's name.
-        (None, id) if is_there(&mut api, &format!("/v1/runs/{}", percent_encoded(id)))? => {
-            for_run(&mut api, id, deadline)?
-        }
-        (None, id) if is_there(&mut api, &format!("/v1/rollouts/{}", percent_encoded(id)))? => {
-            progress::one(&mut api, id, deadline)?
-        }
-        (None, id) => {
-            return Err(ClientError::NotFound {
-                what: format!("there is no run and no rollout '{id}'"),
-                hint:
-                    "`mezz runs` and `mezz get rollouts` list them; objects are named as KIND/NAME"
-                        .to_owned(),
-            });
-        }
+        (Some(kind), name) => match runs::named(&mut api, kind, name, false)? {
+            Named::Run(run) => of_id(&mut api, &run.full(), condition.as_ref(), deadline)?,
+            Named::Object(kind, name) => match condition {
+                Some(condition) => {
+                    conditions::of_object(&mut api, kind, &name, &condition, deadline)?
+                }
+                None => usual(&mut api, kind, &name, deadline)?,
+            },
+        },
+        (None, id) => of_id(&mut api, id, condition.as_ref(), deadline)?,
     };
     if end.is_none() {
         talk::error("it took longer than --timeout says");
@@ -52,12 +46,61 @@ pub(in super::super) fn wait(args: &WaitArgs) -> Result<Exit, ClientError> {
     Ok(end.unwrap_or(Exit::Failed))
 }
 
-fn is_there(api: &mut Api, target: &str) -> Result<bool, ClientError> {
-    match api.get(target) {
-        Ok(_) => Ok(true),
-        Err(error) if error.exit() == Exit::NotFound => Ok(false),
-        Err(error) => Err(error),
+/// What is waited for when nothing is said.
+fn usual(
+    api: &mut Api,
+    kind: Kind,
+    name: &Name,
+    deadline: Option<Instant>,
+) -> Result<Option<Exit>, ClientError> {
+    match kind {
+        Kind::Service => for_service(api, name, deadline),
+        Kind::Job | Kind::Dag | Kind::Cron => for_runs(api, kind, name, deadline),
+        Kind::Group | Kind::Secret | Kind::Config => {
+            let message = format!("a {kind} has nothing to wait for but `--for gone`");
+            Err(ClientError::Usage(message))
+        }
     }
+}
+
+/// A run, a rollout or a task.
+fn of_id(
+    api: &mut Api,
+    id: &str,
+    condition: Option<&Condition>,
+    deadline: Option<Instant>,
+) -> Result<Option<Exit>, ClientError> {
+    match runs::find(api, id) {
+        Ok(run) => {
+            return match condition {
+                None | Some(Condition::Ended) => for_run(api, &run.full(), deadline),
+                Some(condition) => conditions::of_run(api, &run, condition, deadline),
+            };
+        }
+        Err(error) if error.exit() == Exit::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let target = format!("/v1/rollouts/{}", percent_encoded(id));
+    match api.get(&target) {
+        Ok(_) => {
+            return match condition {
+                None | Some(Condition::Ended) => progress::one(api, id, deadline),
+                Some(_) => Err(ClientError::Usage(
+                    "a rollout can only be waited for to end".to_owned(),
+                )),
+            };
+        }
+        Err(error) if error.exit() == Exit::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let id = task_id(api, id).map_err(|error| match error {
+        ClientError::NotFound { .. } => ClientError::NotFound {
+            what: format!("there is no run, no rollout and no task '{id}'"),
+            hint: "`mezz runs`, `mezz get rollouts` and `mezz ps` list them; objects are named as KIND/NAME".to_owned(),
+        },
+        error => error,
+    })?;
+    conditions::of_task(api, &id, condition.unwrap_or(&Condition::Ended), deadline)
 }
 
 fn count(value: &Value, key: &str) -> u64 {
@@ -90,7 +133,7 @@ fn for_service(
     ended
 }
 
-/// Waits for all runs of a job or dag that have not ended; the first that failed gives the exit code.
+/// Waits for all runs of a job, dag or cron that have not ended; the first that failed gives the exit code.
 fn for_runs(
     api: &mut Api,
     kind: Kind,
@@ -98,14 +141,13 @@ fn for_runs(
     deadline: Option<Instant>,
 ) -> Result<Option<Exit>, ClientError> {
     api.get(&path(kind, name))?;
-    let list = api.list(&objects::selected("/v1/runs", Some(name.as_str()), &[]))?;
-    let own = list.iter().filter(|run| {
-        run.get("name").and_then(Value::as_str) == Some(name.as_str())
-            && run.get("ended_at").is_none_or(Value::is_null)
-    });
+    let list = api.list(&format!("/v1/runs?job={}", percent_encoded(name.as_str())))?;
+    let active = list
+        .iter()
+        .filter(|run| run.get("ended_at").is_none_or(Value::is_null));
     let mut exit = Exit::Ok;
-    for id in own.filter_map(|run| run.get("id")?.as_str()) {
-        match for_run(api, &format!("{name}/{id}"), deadline)? {
+    for run in active.filter_map(runs::Run::of) {
+        match for_run(api, &run.full(), deadline)? {
             None => return Ok(None),
             Some(end) if exit == Exit::Ok => exit = end,
             Some(_) => {}
@@ -146,7 +188,8 @@ fn status(run: &Value) -> Exit {
     status.map_or(Exit::Failed, Exit::Task)
 }
 
-fn words(run: &Value) -> String {
+/// How a run stands, in a line.
+pub(super) fn words(run: &Value) -> String {
     let text = |key| run.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut words = format!("run {}: {}", text("id"), text("state"));
     for key in ["waiting", "running", "succeeded", "failed", "retried"] {

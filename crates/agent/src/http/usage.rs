@@ -1,0 +1,50 @@
+//! `POST /v1/usage`: what tasks of one framework have used so far, for a master that scales by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::Method;
+use mezz_agent_core::LaunchId;
+use mezz_http::{Request, Response, respond};
+use serde::Deserialize;
+use serde_json::{Map, json};
+
+use super::{AgentHttp, shown};
+use crate::clock;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    framework_id: String,
+    tasks: BTreeSet<String>,
+}
+
+/// Tasks that do not run are left out. `at_us` is of a clock that only this life of the agent has.
+pub(super) async fn answer(agent: &AgentHttp, mut request: Request) -> Result<Response, Response> {
+    request.expect_method(&[Method::POST])?;
+    let body = request.read_body().await?;
+    let asked: Asked = serde_json::from_slice(&body)
+        .map_err(|error| respond::bad_request(format!("the body: {error}")))?;
+    let records = agent.view().await?;
+    let launches: BTreeMap<LaunchId, String> = shown::executors(&records)
+        .filter(|(framework, executor)| {
+            shown::framework_id(framework) == asked.framework_id && executor.pid.is_some()
+        })
+        .filter(|(_, executor)| asked.tasks.contains(executor.id()))
+        .map(|(_, executor)| (executor.launch_id, executor.id().to_owned()))
+        .collect();
+    let used = agent.inbox.usage(launches.keys().copied().collect()).await;
+    let at_us = clock::now().mono_ns / 1_000;
+    let tasks: Map<_, _> = used
+        .into_iter()
+        .filter_map(|(launch_id, usage)| {
+            let entry = json!({
+                "cpu_us": usage.user_us + usage.system_us,
+                "rss_bytes": usage.rss_bytes,
+            });
+            Some((launches.get(&launch_id)?.clone(), entry))
+        })
+        .collect();
+    Ok(respond::json(
+        json!({ "at_us": at_us, "tasks": tasks }).to_string(),
+    ))
+}

@@ -1,0 +1,110 @@
+//! `mezz rollout`: how the rollouts of a service go, and the verbs that steer them under the names that others use.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use mezz_spec::{Kind, Name};
+use serde_json::Value;
+
+use super::{act, progress, steer};
+use crate::client::api::Api;
+use crate::client::error::ClientError;
+use crate::client::http::percent_encoded;
+use crate::client::objects::{self, path, split};
+use crate::exit::Exit;
+use crate::flags::value;
+use crate::object_args::{
+    HistoryArgs, PauseArgs, RolloutAct, RolloutArgs, ServiceName, WatchedService,
+};
+use crate::output::object_columns::ROLLOUTS;
+use crate::output::{show, talk};
+
+/// Does what is asked about a rollout.
+pub(in super::super) fn rollout(args: &RolloutArgs) -> Result<Exit, ClientError> {
+    match &args.act {
+        RolloutAct::Status(args) => status(args),
+        RolloutAct::History(args) => history(args),
+        RolloutAct::Pause(of) => act::pause(&paused(of)?),
+        RolloutAct::Resume(of) => act::hold(&paused(of)?, "resume", "resumed"),
+        RolloutAct::Abort(of) => steer::abort(of),
+        RolloutAct::Undo(args) => act::rollback(args),
+        RolloutAct::Restart(args) => act::restart(args),
+    }
+}
+
+/// The name of a service, whether its kind is said or not.
+pub(super) fn service(given: &str) -> Result<Name, ClientError> {
+    let (kind, name) = split(given);
+    match kind {
+        None | Some(Kind::Service) => objects::name(name),
+        Some(kind) => {
+            let message = format!("only services are rolled out, and '{given}' is a {kind}");
+            Err(ClientError::Usage(message))
+        }
+    }
+}
+
+fn paused(of: &ServiceName) -> Result<PauseArgs, ClientError> {
+    Ok(PauseArgs {
+        cluster: of.cluster.clone(),
+        name: format!("service{}", service(&of.service)?),
+    })
+}
+
+fn status(args: &WatchedService) -> Result<Exit, ClientError> {
+    let timeout = args.timeout.as_deref().map(value::duration).transpose();
+    let timeout = timeout.map_err(|error| ClientError::Usage(format!("--timeout: {error}")))?;
+    let name = service(&args.of.service)?;
+    let mut api = Api::new(&args.of.cluster.master)?;
+    let object = api.value(&path(Kind::Service, &name))?;
+    let active = object.pointer("/status/rollout").and_then(Value::as_str);
+    let id = match active {
+        Some(id) => Some(id.to_owned()),
+        None => newest(&mut api, &name)?,
+    };
+    let Some(id) = id else {
+        talk::note(&format!("service {name} has had no rollout"));
+        return Ok(Exit::Ok);
+    };
+    if args.no_wait || active.is_none() {
+        let rollout = api.value(&format!("/v1/rollouts/{}", percent_encoded(&id)))?;
+        show::write(&(progress::words(&rollout) + "\n"))?;
+        let went_well = rollout.get("state").and_then(Value::as_str);
+        let went_well = matches!(went_well, Some("succeeded" | "superseded")) || active.is_some();
+        return Ok(if went_well { Exit::Ok } else { Exit::Refused });
+    }
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let end = progress::one(&mut api, &id, deadline)?;
+    if end.is_none() {
+        talk::error("it took longer than --timeout says");
+    }
+    Ok(end.unwrap_or(Exit::Failed))
+}
+
+/// The rollouts of a service, newest first.
+pub(super) fn of_service(api: &mut Api, name: &Name) -> Result<Vec<Value>, ClientError> {
+    let query = percent_encoded(name.as_str());
+    let mut list = api.list(&format!("/v1/rollouts?service={query}"))?;
+    let at = |one: &Value| {
+        one.get("started_at")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    list.sort_by_key(|one| std::cmp::Reverse(at(one)));
+    Ok(list)
+}
+
+fn newest(api: &mut Api, name: &Name) -> Result<Option<String>, ClientError> {
+    let list = of_service(api, name)?;
+    let id = list.first().and_then(|one| one.get("id")?.as_str());
+    Ok(id.map(str::to_owned))
+}
+
+fn history(args: &HistoryArgs) -> Result<Exit, ClientError> {
+    let name = service(&args.of.service)?;
+    let mut api = Api::new(&args.of.cluster.master)?;
+    api.get(&path(Kind::Service, &name))?;
+    let list = serde_json::to_vec(&of_service(&mut api, &name)?)?;
+    show::list(&ROLLOUTS, &list, args.output.output, Timestamp::now())?;
+    Ok(Exit::Ok)
+}
