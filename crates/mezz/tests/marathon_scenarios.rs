@@ -158,7 +158,9 @@ fn marathon_s_seven_scenarios_come_to_their_ends() {
     let before = tasks(&marathon);
     marathon.dev.kill();
     let marathon = Marathon::start(&work_dir);
-    names.map(|app| marathon.runs(app, 1));
+    for app in names {
+        marathon.runs(app, 1);
+    }
     assert_eq!(tasks(&marathon), before);
     marathon.until("apps/basic", |seen| seen["app"]["tasksHealthy"] == 1);
     marathon.deploy("DELETE", "groups/shop", None);

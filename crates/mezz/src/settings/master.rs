@@ -318,7 +318,7 @@ mod tests {
             "--packing: 'a=tight' names neither binpack nor spread"
         );
     }
-
+    #[test]
     fn a_listener_of_a_facade_is_an_address_with_a_port() {
         let settings = master(&[("metronome_listen", "127.0.0.1:9000")]).expect("settings");
         let address = "127.0.0.1:9000".parse().expect("an address");
