@@ -309,16 +309,6 @@ mod tests {
         );
     }
     #[test]
-    fn packing_is_set_role_by_role() {
-        let settings = master(&[("packing", "a=spread, a/b=binpack")]).expect("settings");
-        assert_eq!(settings.packing.get("a"), Some(&Packing::Spread));
-        assert_eq!(settings.packing.get("a/b"), Some(&Packing::Binpack));
-        assert_eq!(
-            master(&[("packing", "a=tight")]).expect_err("an error"),
-            "--packing: 'a=tight' names neither binpack nor spread"
-        );
-    }
-    #[test]
     fn a_listener_of_a_facade_is_an_address_with_a_port() {
         let settings = master(&[("metronome_listen", "127.0.0.1:9000")]).expect("settings");
         let address = "127.0.0.1:9000".parse().expect("an address");
@@ -328,6 +318,17 @@ mod tests {
             "--chronos-listen: 'localhost' is no address of the form IP:PORT, as 127.0.0.1:8080"
         );
     }
+    #[test]
+    fn packing_is_set_role_by_role() {
+        let settings = master(&[("packing", "a=spread, a/b=binpack")]).expect("settings");
+        assert_eq!(settings.packing.get("a"), Some(&Packing::Spread));
+        assert_eq!(settings.packing.get("a/b"), Some(&Packing::Binpack));
+        assert_eq!(
+            master(&[("packing", "a=tight")]).expect_err("an error"),
+            "--packing: 'a=tight' names neither binpack nor spread"
+        );
+    }
+
     #[test]
     fn weights_are_checked_one_by_one() {
         assert_eq!(

@@ -150,8 +150,7 @@ impl Workloads {
     /// Tells as many instances to end as may be now.
     pub(crate) fn release_kills(&mut self, effects: &mut Effects) {
         let now = self.wall();
-        // Where nothing was ever loaded or applied, nothing is killed.
-        if self.stage != Stage::Live || self.records.frozen || self.next_object == 0 {
+        if self.stage != Stage::Live || self.records.frozen {
             return;
         }
         self.kills.is_armed = false;
