@@ -1,5 +1,6 @@
 //! Compose files.
 
+mod container;
 mod ports;
 mod service;
 mod write;

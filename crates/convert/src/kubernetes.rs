@@ -1,7 +1,9 @@
 //! Manifests of Kubernetes.
 
+mod container;
 mod discovery;
 mod material;
+mod placement;
 mod pod;
 mod probes;
 mod workloads;

@@ -51,7 +51,7 @@ pub(crate) fn object_of(name: &Name, app: &Value) -> Result<Object, Vec<Fault>> 
         return Err(faults.into_list());
     }
     let object = object.ok_or_else(Vec::new)?;
-    let told = mezz_spec::rules::check(&object);
+    let told = crate::reading::faults_of(&object);
     if told.is_empty() {
         return Ok(object);
     }

@@ -6,9 +6,9 @@ use mezz_http::Response;
 use mezz_http::query::Query;
 use mezz_proto::v1::TaskState;
 
-use super::nearest::nearest;
 use super::parameters::{Parameter, Shape};
 use super::problems::bad_request;
+use mezz_spec::nearest::nearest;
 
 /// A query whose names and values are known to be right.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +85,7 @@ fn unknown(name: &str, known: &[&str]) -> String {
     if known.is_empty() {
         return format!("'{name}' is no known parameter: this path has none");
     }
-    match nearest(name, known) {
+    match nearest(name, known.iter().copied()) {
         Some(near) => format!("'{name}' is no known parameter; did you mean '{near}'?"),
         None => format!(
             "'{name}' is no known parameter; known are {}",

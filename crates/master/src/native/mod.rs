@@ -7,7 +7,6 @@ mod history;
 mod lists;
 mod logs;
 mod modes;
-mod nearest;
 mod new_task;
 mod object_json;
 mod objects;

@@ -4,7 +4,7 @@ use mezz_core::native::NativeTask;
 use mezz_proto::v1;
 use serde_json::{Map, Value};
 
-use super::nearest::nearest;
+use mezz_spec::nearest::nearest;
 
 const KEYS: &[&str] = &[
     "name",
@@ -308,7 +308,7 @@ fn strings(map: &Map<String, Value>, key: &str) -> Result<Vec<(String, String)>,
 fn check_keys(map: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
     match map.keys().find(|key| !known.contains(&key.as_str())) {
         None => Ok(()),
-        Some(key) => Err(match nearest(key, known) {
+        Some(key) => Err(match nearest(key, known.iter().copied()) {
             Some(near) => format!("'{key}' is no known key; did you mean '{near}'?"),
             None => format!("'{key}' is no known key; known are {}", known.join(", ")),
         }),

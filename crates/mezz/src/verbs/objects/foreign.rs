@@ -116,10 +116,16 @@ pub(crate) fn read(source: &Source, under: Option<&Name>) -> Result<Read, Vec<Fa
             let mut all = (Vec::new(), Vec::new());
             for value in values.into_iter().flat_map(each) {
                 let mut value = value.clone();
-                if let Some(under) = under {
+                let is_marathon = matches!(origin, Origin::MarathonApp | Origin::MarathonGroup);
+                if let Some(under) = under.filter(|_| is_marathon) {
                     requests::relocate(&mut value, under, Inside::Nothing);
                 }
-                let (objects, dropped) = requests::objects(origin, value)?;
+                let (mut objects, dropped) = requests::objects(origin, value)?;
+                if let Some(under) = under.filter(|_| !is_marathon) {
+                    for object in &mut objects {
+                        requests::move_below(object, under).map_err(|fault| vec![fault])?;
+                    }
+                }
                 all.0.extend(objects);
                 all.1.extend(dropped);
             }

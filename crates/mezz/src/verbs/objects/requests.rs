@@ -5,6 +5,7 @@ use mezz_convert::Dropped;
 use mezz_core::time::Wall;
 use mezz_facade::world::Cluster;
 use mezz_facade::{Answer, Body, Outcome, Request, World};
+use mezz_spec::cron::Target;
 use mezz_spec::{Fault, Name, Object, Spec};
 use mezz_workload::call::Call;
 use mezz_workload::records::Records;
@@ -22,11 +23,10 @@ pub(super) fn objects(
 ) -> Result<(Vec<Object>, Vec<Dropped>), Vec<Fault>> {
     let mut dropped = Vec::new();
     loop {
-        let answer = match send(origin, &document) {
+        let faults = match read(origin, &document) {
             Ok(objects) => return Ok((objects.into_iter().map(plain).collect(), dropped)),
-            Err(answer) => answer,
+            Err(faults) => faults,
         };
-        let faults = faults(&answer);
         let before = dropped.len();
         for fault in faults.iter().filter(|fault| is_unbuilt(&fault.message)) {
             if let Some(object) = remove(&mut document, &fault.path) {
@@ -81,6 +81,41 @@ pub(super) fn relocate(document: &mut Value, under: &Name, inside: Inside) {
 /// Whether something is refused only since it is not built: without it, the rest still has its meaning.
 fn is_unbuilt(message: &str) -> bool {
     message.contains("not built")
+}
+
+/// What a document means, or what is wrong with it.
+fn read(origin: Origin, document: &Value) -> Result<Vec<Object>, Vec<Fault>> {
+    let told = |faults: Vec<mezz_facade::reading::Fault>| {
+        let fault = |one: mezz_facade::reading::Fault| Fault::new(one.path, one.message);
+        faults.into_iter().map(fault).collect()
+    };
+    match origin {
+        Origin::Metronome => mezz_facade::metronome::converted(document.clone()).map_err(told),
+        Origin::Chronos => mezz_facade::chronos::converted(document.clone()).map_err(told),
+        _ => send(origin, document).map_err(|answer| faults(&answer)),
+    }
+}
+
+/// Puts a job or cron below a group, with the jobs that it names.
+pub(super) fn move_below(object: &mut Object, under: &Name) -> Result<(), Fault> {
+    let below = |name: &Name| {
+        Name::new(&format!("{under}{name}")).map_err(|error| Fault::new("/name", error.to_string()))
+    };
+    object.name = below(&object.name)?;
+    match &mut object.spec {
+        Spec::Job(job) => {
+            for name in job.after.iter_mut().flat_map(|after| &mut after.jobs) {
+                *name = below(name)?;
+            }
+        }
+        Spec::Cron(cron) => {
+            if let Target::JobRef(reference) = &mut cron.run {
+                reference.name = below(&reference.name)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// What would be applied, or the refusal.
@@ -182,6 +217,32 @@ fn remove(document: &mut Value, path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jobs_of_chronos_and_metronome_are_read_and_moved_with_what_they_name() {
+        let dependent = json!({ "name": "b", "command": "true", "parents": ["a"], "mailTo": null });
+        let (mut read, dropped) = objects(Origin::Chronos, dependent).expect("a job");
+        assert_eq!((read.len(), dropped.len()), (1, 0));
+        move_below(&mut read[0], &Name::new("/new").expect("a name")).expect("a name");
+        let value = read[0].to_sparse();
+        assert_eq!(value["name"], "/new/b");
+        assert_eq!(value["spec"]["after"]["jobs"], json!(["/new/a"]));
+        assert_eq!(value["spec"]["annotations"], Value::Null);
+
+        let hourly = json!({ "name": "a", "command": "true", "schedule": "R//PT1H" });
+        let (read, _) = objects(Origin::Chronos, hourly).expect("a job and a cron");
+        assert_eq!(read[1].to_sparse()["spec"]["schedules"], json!(["R//PT1H"]));
+
+        let nightly = json!({
+            "id": "team.report",
+            "run": { "cmd": "true", "docker": { "image": "busybox" } },
+            "schedules": [{ "id": "nightly", "cron": "0 3 * * *" }],
+        });
+        let (read, dropped) = objects(Origin::Metronome, nightly).expect("a job and a cron");
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[1].name.as_str(), "/team/report");
+        assert_eq!(dropped[0].path, "/run/docker");
+    }
 
     #[test]
     fn a_group_is_moved_with_what_its_apps_name() {
