@@ -12,11 +12,7 @@ use crate::world::World;
 
 /// Makes the next outcome of a reply, with a view that contains what the call did.
 pub type AfterCall = Box<dyn FnOnce(&Reply, &World<'_>) -> Outcome + Send>;
-/// Makes the next outcome of reasons, one list for each thing that was asked about.
-pub type AfterReasons = Box<dyn FnOnce(Vec<Vec<String>>, &World<'_>) -> Outcome + Send>;
 
-/// Makes the next outcome of a view.
-pub type AfterLook = Box<dyn FnOnce(&World<'_>) -> Outcome + Send>;
 /// Makes the next outcome of why instances have no place, in the order of the services asked about.
 pub type AfterNoPlaces = Box<dyn FnOnce(Vec<NoPlaces>, &World<'_>) -> Outcome + Send>;
 
@@ -25,12 +21,8 @@ pub enum Outcome {
     Answer(Answer),
     /// The controllers are called first.
     Call(Call, AfterCall),
-    /// It is asked first why these stand as they do: names as `/v1/why` takes them.
-    Explain(Vec<String>, AfterReasons),
     /// It is asked first why the instances of these services that wait have no place.
     NoPlaces(Vec<Name>, AfterNoPlaces),
-    /// The view is read again.
-    Look(AfterLook),
     /// This master gives up leading, once this is answered.
     StepDown(Answer),
     /// Marathon's events, as they happen.
@@ -58,9 +50,7 @@ impl fmt::Debug for Outcome {
         match self {
             Self::Answer(answer) => f.debug_tuple("Answer").field(answer).finish(),
             Self::Call(call, _) => f.debug_tuple("Call").field(call).finish(),
-            Self::Explain(ids, _) => f.debug_tuple("Explain").field(ids).finish(),
             Self::NoPlaces(names, _) => f.debug_tuple("NoPlaces").field(names).finish(),
-            Self::Look(_) => f.write_str("Look"),
             Self::StepDown(answer) => f.debug_tuple("StepDown").field(answer).finish(),
             Self::Events(filter) => f.debug_tuple("Events").field(filter).finish(),
         }

@@ -127,11 +127,6 @@ async fn settle(shared: &Arc<Shared>, mut outcome: Outcome, client: &str) -> Res
                     }
                 }
             }
-            Outcome::Look(then) => {
-                let view = shared.view();
-                let cluster = cluster(shared, &view);
-                then(&world(&view, &cluster))
-            }
             Outcome::StepDown(answer) => {
                 let shared = shared.clone();
                 tokio::spawn(async move {
@@ -156,19 +151,6 @@ async fn settle(shared: &Arc<Shared>, mut outcome: Outcome, client: &str) -> Res
                 let view = shared.view();
                 let cluster = cluster(shared, &view);
                 then(found, &world(&view, &cluster))
-            }
-            Outcome::Explain(ids, then) => {
-                let mut reasons = Vec::with_capacity(ids.len());
-                for id in ids {
-                    let reply = shared.call(|request| Event::Explain { request, id }).await;
-                    reasons.push(match reply {
-                        Reply::Explained(reasons) => reasons,
-                        _ => Vec::new(),
-                    });
-                }
-                let view = shared.view();
-                let cluster = cluster(shared, &view);
-                then(reasons, &world(&view, &cluster))
             }
         };
     }
