@@ -86,7 +86,7 @@ fn origin_of(values: &[&Value]) -> Origin {
         ])
     {
         Origin::MarathonApp
-    } else if has("name") && has_any(&["schedule", "parents"]) {
+    } else if has("name") && has_any(&["schedule", "parents", "command"]) {
         Origin::Chronos
     } else {
         Origin::Native
@@ -113,17 +113,8 @@ pub(crate) fn read(source: &Source, under: Option<&Name>) -> Result<Read, Vec<Fa
             (converted.objects, converted.dropped)
         }
         Origin::MarathonApp | Origin::MarathonGroup | Origin::Chronos | Origin::Metronome => {
-            let mut all = (Vec::new(), Vec::new());
-            for value in values.into_iter().flat_map(each) {
-                let mut value = value.clone();
-                if let Some(under) = under {
-                    requests::relocate(&mut value, under, Inside::Nothing);
-                }
-                let (objects, dropped) = requests::objects(origin, value)?;
-                all.0.extend(objects);
-                all.1.extend(dropped);
-            }
-            all
+            let documents: Vec<Value> = values.into_iter().flat_map(each).cloned().collect();
+            requests::objects(origin, placed(documents, origin, under)?)?
         }
     };
     Ok(Read {
@@ -131,6 +122,25 @@ pub(crate) fn read(source: &Source, under: Option<&Name>) -> Result<Read, Vec<Fa
         objects,
         dropped,
     })
+}
+
+/// The documents, below a group if they are to be.
+fn placed(
+    mut documents: Vec<Value>,
+    origin: Origin,
+    under: Option<&Name>,
+) -> Result<Vec<Value>, Vec<Fault>> {
+    let Some(under) = under else {
+        return Ok(documents);
+    };
+    if matches!(origin, Origin::Chronos | Origin::Metronome) {
+        let message = format!("{} lie in no group: leave --under out", origin.words());
+        return Err(vec![Fault::new("/name", message)]);
+    }
+    for document in &mut documents {
+        requests::relocate(document, under, Inside::Nothing);
+    }
+    Ok(documents)
 }
 
 fn each(value: &Value) -> Vec<&Value> {

@@ -1,13 +1,17 @@
 //! Documents that are bodies of requests to APIs of other systems: they are handed to what answers these APIs here, for a
 //! cluster without any objects, and become what it would have applied.
 
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use mezz_convert::Dropped;
 use mezz_core::time::Wall;
 use mezz_facade::world::Cluster;
-use mezz_facade::{Answer, Body, Outcome, Request, World};
+use mezz_facade::{Answer, Body, Outcome, Request, World, chronos, marathon, metronome};
 use mezz_spec::{Fault, Name, Object, Spec};
 use mezz_workload::call::Call;
-use mezz_workload::records::Records;
+use mezz_workload::key::ObjectKey;
+use mezz_workload::records::{ObjectRecord, Records, Status};
 use serde_json::{Value, json};
 
 use super::foreign::Origin;
@@ -15,31 +19,97 @@ use super::foreign::Origin;
 /// Members of one document that may be dropped, at most.
 const DROPPED: usize = 100;
 
-/// The objects of one document, and what was left out of it since it is not built.
+/// The objects of documents, and what was left out of them since it is not built. A document may name those before it,
+/// and those after it.
 pub(super) fn objects(
     origin: Origin,
-    mut document: Value,
+    documents: Vec<Value>,
 ) -> Result<(Vec<Object>, Vec<Dropped>), Vec<Fault>> {
-    let mut dropped = Vec::new();
-    loop {
-        let answer = match send(origin, &document) {
-            Ok(objects) => return Ok((objects.into_iter().map(plain).collect(), dropped)),
-            Err(answer) => answer,
-        };
-        let faults = faults(&answer);
-        let before = dropped.len();
-        for fault in faults.iter().filter(|fault| is_unbuilt(&fault.message)) {
-            if let Some(object) = remove(&mut document, &fault.path) {
-                dropped.push(Dropped {
-                    object,
-                    path: fault.path.clone(),
-                    why: fault.message.clone(),
-                });
+    let mut reader = Reader {
+        origin,
+        known: Records::default(),
+        objects: Vec::new(),
+        dropped: Vec::new(),
+    };
+    let mut left = documents;
+    while !left.is_empty() {
+        let before = left.len();
+        let mut refused = Vec::new();
+        let mut again = Vec::new();
+        for document in left {
+            if let Err(faults) = reader.read(document.clone()) {
+                refused.extend(faults);
+                again.push(document);
             }
         }
-        if dropped.len() == before || dropped.len() > DROPPED {
-            return Err(faults);
+        if again.len() == before {
+            return Err(refused);
         }
+        left = again;
+    }
+    Ok((reader.objects, reader.dropped))
+}
+
+struct Reader {
+    origin: Origin,
+    /// What came of the documents so far, as a cluster would hold it.
+    known: Records,
+    objects: Vec<Object>,
+    dropped: Vec<Dropped>,
+}
+
+impl Reader {
+    fn read(&mut self, mut document: Value) -> Result<(), Vec<Fault>> {
+        let mut dropped = Vec::new();
+        loop {
+            let answer = match send(self.origin, &document, &self.known) {
+                Ok(objects) => {
+                    for object in objects {
+                        self.know(&object);
+                        self.objects.push(plain(object, &document));
+                    }
+                    self.dropped.extend(dropped);
+                    return Ok(());
+                }
+                Err(answer) => answer,
+            };
+            let faults = faults(&answer);
+            let before = dropped.len();
+            for fault in faults.iter().filter(|fault| is_unbuilt(&fault.message)) {
+                if let Some(object) = remove(&mut document, &fault.path) {
+                    dropped.push(Dropped {
+                        object,
+                        path: fault.path.clone(),
+                        why: fault.message.clone(),
+                    });
+                }
+            }
+            if dropped.len() == before || dropped.len() > DROPPED {
+                return Err(faults);
+            }
+        }
+    }
+
+    fn know(&mut self, object: &Object) {
+        let number = u32::try_from(self.known.objects.len()).unwrap_or(u32::MAX);
+        let key = ObjectKey(number);
+        let record = ObjectRecord {
+            key,
+            name: object.name.clone(),
+            uid: Box::default(),
+            generation: 1,
+            labels: object.labels.clone(),
+            spec: Arc::new(object.spec.clone()),
+            created_at: Wall(0),
+            changed_at: Wall(0),
+            former: Vec::new(),
+            conditions: Vec::new(),
+            status: Status::Nothing,
+            deleted_at: None,
+        };
+        self.known.objects.insert(key.index(), record);
+        let index = Arc::make_mut(&mut self.known.index);
+        index.insert((object.spec.kind(), object.name.clone()), key);
     }
 }
 
@@ -84,28 +154,45 @@ fn is_unbuilt(message: &str) -> bool {
 }
 
 /// What would be applied, or the refusal.
-fn send(origin: Origin, document: &Value) -> Result<Vec<Object>, Answer> {
-    let (path, body) = match origin {
-        Origin::MarathonApp => ("/v2/apps", json!([document])),
-        Origin::MarathonGroup => ("/v2/groups", document.clone()),
-        other => {
-            let message = format!("{} cannot be read yet", other.words());
-            return Err(Answer::message(501, message));
+fn send(origin: Origin, document: &Value, known: &Records) -> Result<Vec<Object>, Answer> {
+    type Handle = fn(&Request, &World<'_>) -> Outcome;
+    let has_parents = document.get("parents").is_some_and(|parents| {
+        let list = parents.as_array();
+        list.is_some_and(|list| !list.is_empty())
+    });
+    let (handle, method, path, body): (Handle, _, _, _) = match origin {
+        Origin::MarathonApp => (marathon::handle, "PUT", "/v2/apps", json!([document])),
+        Origin::MarathonGroup => (marathon::handle, "PUT", "/v2/groups", document.clone()),
+        Origin::Metronome => {
+            let path = "/v0/scheduled-jobs";
+            (metronome::handle, "POST", path, document.clone())
+        }
+        Origin::Chronos if has_parents => {
+            let path = "/v1/scheduler/dependency";
+            (chronos::handle, "POST", path, document.clone())
+        }
+        Origin::Chronos => {
+            let path = "/v1/scheduler/iso8601";
+            (chronos::handle, "POST", path, document.clone())
+        }
+        Origin::Native | Origin::Compose | Origin::Kubernetes => {
+            let message = format!("{} are no body of a request", origin.words());
+            return Err(Answer::message(400, message));
         }
     };
     let request = Request {
-        method: "PUT".to_owned(),
+        method: method.to_owned(),
         path: path.to_owned(),
         body: body.to_string().into_bytes(),
         ..Request::default()
     };
-    let (work, cluster) = (Records::default(), Cluster::default());
+    let cluster = Cluster::default();
     let world = World {
-        work: &work,
-        now: Wall(0),
+        work: known,
+        now: now(),
         cluster: &cluster,
     };
-    match mezz_facade::marathon::handle(&request, &world) {
+    match handle(&request, &world) {
         Outcome::Call(Call::Apply { objects, .. }, _) => Ok(objects),
         Outcome::Answer(answer) => Err(answer),
         other => Err(Answer::message(
@@ -115,14 +202,37 @@ fn send(origin: Origin, document: &Value) -> Result<Vec<Object>, Answer> {
     }
 }
 
-/// As it would have been written here: without the document itself, which the APIs keep beside it.
-fn plain(mut object: Object) -> Object {
+fn now() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanoseconds = since.map_or(0, |since| since.as_nanos());
+    Wall(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+}
+
+/// As it would have been written here: of an app without the document, and without ports that were only picked.
+fn plain(mut object: Object, document: &Value) -> Object {
     if let Spec::Service(service) = &mut object.spec {
         let kept = |key: &String| !key.starts_with("marathon/");
         service.annotations.retain(|key, _| kept(key));
+        let ports = service.template.containers.iter_mut();
+        for port in ports.flat_map(|container| &mut container.ports) {
+            let was_picked = |number: &u16| !mentions(document, u64::from(*number));
+            if port.service_port.as_ref().is_some_and(was_picked) {
+                port.service_port = None;
+            }
+        }
     }
     object.generation = None;
     object
+}
+
+/// Whether a number stands somewhere in a document.
+fn mentions(value: &Value, number: u64) -> bool {
+    match value {
+        Value::Number(own) => own.as_u64() == Some(number),
+        Value::Array(items) => items.iter().any(|item| mentions(item, number)),
+        Value::Object(members) => members.values().any(|member| mentions(member, number)),
+        _ => false,
+    }
 }
 
 /// All that a refusal says is wrong.
@@ -144,8 +254,13 @@ fn faults(answer: &Answer) -> Vec<Fault> {
         }
     }
     if faults.is_empty() {
+        // Chronos tells all faults in one line.
         let message = body.get("message").map(text).unwrap_or_default();
-        faults.push(Fault::new("", message));
+        let parts = message.split("; ").map(|part| match part.split_once(": ") {
+            Some((path, rest)) if path.starts_with('/') => Fault::new(path, rest),
+            _ => Fault::new("", part),
+        });
+        faults.extend(parts);
     }
     faults
 }
