@@ -37,6 +37,7 @@ const BOXED: &[&str] = &[
     ".mesos.v1.scheduler.Call.acknowledge_operation_status",
     ".mesos.v1.scheduler.Event.subscribed",
     ".mesos.v1.scheduler.Event.update_operation_status",
+    ".mezz.agent.v1.RunTask.instance",
 ];
 
 fn main() {

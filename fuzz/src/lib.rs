@@ -104,6 +104,12 @@ pub const TARGETS: &[Target] = &[
         form: Form::Bytes,
     },
     Target {
+        name: "facades",
+        check: targets::facades::check,
+        seeds: seeds::facades,
+        form: Form::Bytes,
+    },
+    Target {
         name: "schedules",
         check: targets::objects::schedules,
         seeds: seeds::schedules,

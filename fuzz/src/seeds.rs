@@ -359,6 +359,21 @@ pub(crate) fn foreign() -> Vec<Vec<u8>> {
     .to_vec()
 }
 
+/// Bodies for the APIs of other systems.
+pub(crate) fn facades() -> Vec<Vec<u8>> {
+    [
+        r#"a{"id": "/a/b", "cmd": "x", "instances": 2, "cpus": 0.1, "mem": 32, "constraints": [["hostname", "UNIQUE"]], "healthChecks": [{"protocol": "TCP", "portIndex": 0}], "portDefinitions": [{"port": 0, "name": "web"}], "upgradeStrategy": {"minimumHealthCapacity": 0.5, "maximumOverCapacity": 0.5}, "labels": {"a": "b"}}"#,
+        r#"g{"id": "/", "groups": [{"id": "a", "apps": [{"id": "b", "cmd": "x", "dependencies": ["c"]}, {"id": "c", "args": ["x"]}]}]}"#,
+        r#"j{"id": "a.b", "description": "x", "labels": {"a": "b"}, "run": {"cmd": "x", "cpus": 0.1, "mem": 32, "disk": 0, "env": {"A": "b", "C": {"secret": "s"}}, "secrets": {"s": {"source": "/x"}}, "placement": {"constraints": [{"attribute": "rack", "operator": "LIKE", "value": "r.*"}]}, "artifacts": [{"uri": "http://h/f", "extract": false}], "restart": {"policy": "ON_FAILURE", "activeDeadlineSeconds": 120}, "maxLaunchDelay": 60, "volumes": [{"containerPath": "p", "secret": "s"}], "user": "u", "taskKillGracePeriodSeconds": 5}}"#,
+        r#"s{"id": "a", "run": {"args": ["x", "y"]}, "schedules": [{"id": "nightly", "cron": "0 3 * * *", "timezone": "Europe/Berlin", "startingDeadlineSeconds": 60, "concurrencyPolicy": "FORBID", "enabled": true}]}"#,
+        r#"c{"id": "nightly", "cron": "*/5 1-3 * * MON-FRI", "timezone": "UTC"}"#,
+        r#"i{"name": "A_b", "command": "x", "schedule": "R5/2026-01-01T01:00:00+01:00/PT1H", "scheduleTimeZone": "PST", "epsilon": "PT15M", "retries": "2", "cpus": "0.5", "mem": 64, "environmentVariables": [{"name": "A", "value": 1}], "constraints": [["rack", "EQUALS", "1"]], "uris": ["http://h/f"], "owner": "me", "concurrent": false, "softError": true, "maxCompletionTime": 10}"#,
+        r#"d{"name": "b", "command": "/x", "shell": false, "arguments": ["y"], "parents": ["a"], "disabled": false, "fetch": [{"uri": "http://h/f", "output_file": "g"}]}"#,
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
+}
+
 /// Zones with schedules.
 pub(crate) fn schedules() -> Vec<Vec<u8>> {
     [

@@ -85,6 +85,7 @@ targets! {
     query_strings_are_taken_apart = "queries",
     objects_are_refused_or_read_as_they_are_written = "objects",
     files_of_other_systems_are_converted_or_refused = "foreign",
+    bodies_for_other_systems_apis_are_taken_or_refused = "facades",
     schedules_go_forward = "schedules",
     frames_of_agents_end_a_session_at_worst = "agent_frames",
     frames_for_the_warden_survive_a_round = "warden_frames",

@@ -6,8 +6,8 @@ use crate::event::{Event, Now};
 use crate::ids::{LaunchId, ProbeId, StreamId, TaskSerial};
 use crate::journal::{ExecutorKind, Record};
 use crate::model::{
-    Begun, Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase, KnownFramework, Task,
-    TaskKey,
+    Begun, Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase, KnownFramework,
+    ProbedBy, Task, TaskKey,
 };
 use crate::records::{AgentRecords, Counters, FrameworkRecord};
 use crate::rng::Rng;
@@ -43,8 +43,8 @@ pub struct AgentCore {
     pub(crate) streams: FxHashMap<StreamId, ExecutorKey>,
     /// Probes that have not ended.
     pub(crate) probes: BTreeMap<ProbeId, Begun>,
-    /// Commands that run before the end of their tasks.
-    pub(crate) pre_stops: BTreeMap<LaunchId, ExecutorKey>,
+    /// Commands and GETs before the end of their tasks.
+    pub(crate) pre_stops: BTreeMap<ProbeId, (ExecutorKey, ProbedBy)>,
     pub(crate) tokens: LaunchTokens,
     pub(crate) next_serial: u64,
     pub(crate) completed_frameworks: VecDeque<Arc<FrameworkRecord>>,

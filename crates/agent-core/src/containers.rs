@@ -54,7 +54,9 @@ impl AgentCore {
         pid: u32,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
-            if self.pre_stops.contains_key(&launch_id) || self.on_probe_started(turn, launch_id) {
+            if self.pre_stops.contains_key(&launch_id.into())
+                || self.on_probe_started(turn, launch_id)
+            {
                 return;
             }
             turn.ignored(format!(
@@ -100,7 +102,7 @@ impl AgentCore {
         message: &str,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
-            if !self.on_pre_stop_ended(turn, launch_id) {
+            if !self.on_pre_stop_ended(turn, launch_id.into()) {
                 self.on_probe_ended(turn, launch_id, None);
             }
             return;
@@ -144,7 +146,7 @@ impl AgentCore {
             Some((executor, ExecutorKind::Custom)) => {
                 self.custom_executor_ended(turn, executor, wait_status);
             }
-            None if self.on_pre_stop_ended(turn, launch_id) => {}
+            None if self.on_pre_stop_ended(turn, launch_id.into()) => {}
             None => self.on_probe_ended(turn, launch_id, Some(wait_status)),
         }
         turn.push(Effect::AcknowledgeExit { launch_id });

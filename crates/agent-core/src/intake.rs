@@ -44,7 +44,7 @@ impl AgentCore {
             if self.tokens.insert(token) {
                 let wanted = Wanted {
                     info: Arc::new(task),
-                    terms: instance.map(Box::new),
+                    terms: instance,
                 };
                 self.run_task(turn, &framework_id, token, wanted);
             } else {

@@ -1,7 +1,7 @@
 //! The state of frameworks, executors and tasks on this agent: plain data, no decisions.
 
 use crate::checks::{Checks, Purpose};
-use crate::ids::{ContainerId, LaunchId, StreamId, TaskSerial};
+use crate::ids::{ContainerId, LaunchId, ProbeId, StreamId, TaskSerial};
 use crate::journal::{ExecutorKind, KillCause};
 use crate::records::{ExecutorRecord, ExecutorState, FrameworkRecord, TaskRecord};
 use crate::slab::Key;
@@ -120,8 +120,8 @@ pub(crate) struct Executor {
     pub(crate) termination: Option<Termination>,
     /// Of a command task: when its kill began.
     pub(crate) kill_began_ns: Option<u64>,
-    /// The command before its end, while that runs.
-    pub(crate) pre_stop: Option<LaunchId>,
+    /// What is done before its end, while it is.
+    pub(crate) pre_stop: Option<ProbeId>,
     pub(crate) record: Option<Arc<ExecutorRecord>>,
 }
 

@@ -4,19 +4,20 @@
 
 mod support;
 
-use mezz_agent_core::{Event, Launch, LaunchId, ProbeOutcome, Role};
+use mezz_agent_core::{Effect, Event, Launch, LaunchId, ProbeOutcome, Role};
 use mezz_proto::agent_protocol::{InstanceFile, InstanceTerms, PreStop, SecretValue};
 use mezz_proto::v1::environment::Variable;
 use mezz_proto::v1::health_check::HttpCheckInfo;
 use mezz_proto::v1::secret::Reference;
 use mezz_proto::v1::{Environment, HealthCheck, Secret, TaskInfo, environment, health_check};
-use support::checks::{answer, command_check, health, healths, with_check, with_health};
+use support::checks::{answer, command_check, health, healths, probe, with_check, with_health};
 use support::{Bench, command, command_task, framework, grace, running};
 
 fn pre_stop() -> InstanceTerms {
     InstanceTerms {
         pre_stop: Some(PreStop {
-            command: command("leave"),
+            command: Some(command("leave")),
+            url: None,
             timeout_ns: 10_000_000_000,
         }),
         ..InstanceTerms::default()
@@ -81,6 +82,32 @@ fn a_command_that_does_not_end_or_start_holds_up_nothing() {
     let launch_id = bench.launch_one();
     let message = "no such user".to_owned();
     bench.event(Event::ContainerLaunchFailed { launch_id, message });
+    assert_eq!(bench.take_signals(), ["signal 15"]);
+}
+
+#[test]
+fn a_get_before_the_end_is_waited_for_whatever_it_is_answered() {
+    let of_url = || InstanceTerms {
+        pre_stop: Some(PreStop {
+            command: None,
+            url: Some("http://127.0.0.1:80/leave".to_owned()),
+            timeout_ns: 10_000_000_000,
+        }),
+        ..InstanceTerms::default()
+    };
+    let mut bench = Bench::registered();
+    instance(&mut bench, command_task("t"), of_url());
+    bench.kill("t", None);
+    assert!(bench.take_signals().is_empty());
+    answer(&mut bench, ProbeOutcome::Status(500));
+    assert_eq!(bench.take_signals(), ["signal 15"]);
+
+    let mut bench = Bench::registered();
+    instance(&mut bench, command_task("t"), of_url());
+    bench.kill("t", None);
+    let id = probe(&mut bench);
+    bench.advance(10);
+    assert!(bench.effects.contains(&Effect::CancelProbe { id }));
     assert_eq!(bench.take_signals(), ["signal 15"]);
 }
 

@@ -33,6 +33,8 @@ pub struct Config {
     /// Each within [`WEIGHTS`].
     pub weights: BTreeMap<String, f64>,
     pub fair_sharing_excluded_resource_names: BTreeSet<String>,
+    /// Whether a role's instances fill agents or spread over them; of roles that are not named the nearest above counts.
+    pub packing: BTreeMap<String, mezz_sched::Packing>,
     /// The order in which roles, and the frameworks of a role, get offers.
     pub role_sorter: mezz_sched::Sorter,
     pub framework_sorter: mezz_sched::Sorter,
@@ -79,6 +81,7 @@ impl Default for Config {
             role_whitelist: None,
             weights: BTreeMap::new(),
             fair_sharing_excluded_resource_names: BTreeSet::new(),
+            packing: BTreeMap::new(),
             role_sorter: mezz_sched::Sorter::default(),
             framework_sorter: mezz_sched::Sorter::default(),
             gpus: mezz_sched::GpuPolicy::default(),

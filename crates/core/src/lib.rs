@@ -52,7 +52,7 @@ mod work;
 
 pub use admission::fault_domain;
 pub use master::Master;
-pub use mezz_sched::{GpuPolicy, RegexLimits, Sorter};
+pub use mezz_sched::{GpuPolicy, Packing, RegexLimits, Sorter};
 pub use mezz_state::{pages, time};
 pub use snapshot::RestoreError;
 pub use wire::is_terminal;

@@ -49,6 +49,7 @@ impl Master {
             min_allocatable: config.min_allocatable.clone(),
             excluded_fair_share_names: config.fair_sharing_excluded_resource_names.clone(),
             role_whitelist: config.role_whitelist.clone(),
+            packing: config.packing.clone(),
             gpus: config.gpus,
             home_region: config.domain.as_ref().map(|domain| domain.region.clone()),
             role_sorter: config.role_sorter,

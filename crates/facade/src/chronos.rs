@@ -12,6 +12,7 @@ mod shown;
 mod stats;
 mod template;
 
+pub use job::converted;
 use serde_json::json;
 
 use crate::answer::Answer;

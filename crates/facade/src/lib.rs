@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod chronos;
+pub mod doings;
 pub mod identity;
 pub mod instant;
 mod invalid;

@@ -10,6 +10,7 @@ mod info;
 mod queue;
 mod readiness;
 mod selectors;
+mod standing;
 mod stats;
 mod system;
 mod tasks;

@@ -12,6 +12,8 @@ mod schedules;
 mod shown;
 mod system;
 
+pub use job::converted;
+
 use crate::answer::Answer;
 use crate::outcome::Outcome;
 use crate::request::Request;

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use mezz_spec::Object;
 use mezz_spec::nearest::nearest;
 use mezz_spec::quantity::{Size, Span};
 use serde_json::{Map, Value};
@@ -279,6 +280,18 @@ pub fn decimal(thousandths: u64) -> Value {
         return (thousandths / 1_000).into();
     }
     (thousandths as f64 / 1_000.0).into()
+}
+
+/// What is wrong with an object that was made of a foreign document: a rule that it breaks, or an amount that nobody could
+/// have written, which the store would not give back.
+pub fn faults_of(object: &Object) -> Vec<mezz_spec::Fault> {
+    let told = mezz_spec::rules::check(object);
+    if !told.is_empty() {
+        return told;
+    }
+    Object::from_value(object.to_value())
+        .err()
+        .unwrap_or_default()
 }
 
 /// Faults of a spec that was made of a foreign document, with paths from the container or the spec on.

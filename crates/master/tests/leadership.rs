@@ -110,3 +110,43 @@ fn a_master_whose_write_is_fenced_steps_down_and_answers_nobody_falsely() {
     assert_eq!(client.get("/state").unwrap().status, 503);
     assert_eq!(client.get("/health").unwrap().status, 200);
 }
+
+#[test]
+fn a_marathon_that_abdicates_leaves_its_apps_to_the_next() {
+    let runtime = runtime();
+    let backend = mezz_store::open_memory().unwrap();
+    // The store of this test outlives its masters.
+    let durable = || {
+        let mut options = options(&backend);
+        options.flags.insert("registry".into(), "redb".into());
+        options
+    };
+    let (first, second) = runtime.block_on(async {
+        let first = run(durable()).await.unwrap();
+        first.ready().await;
+        (first, run(durable()).await.unwrap())
+    });
+    let leader = Client::new(first.address().to_string());
+    let app = json!({ "id": "/web", "cmd": "serve", "healthChecks": [{ "protocol": "TCP" }] });
+    let posted = leader.post_json("/service/marathon/v2/apps", &app).unwrap();
+    assert_eq!(posted.status, 201, "{}", posted.text());
+    let abdicate = Request::new("DELETE", "/service/marathon/v2/leader");
+    let answer = leader.send(&abdicate).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let limit = Duration::from_secs(10);
+    let end = runtime
+        .block_on(async { tokio::time::timeout(limit, first.ended()).await })
+        .unwrap();
+    assert!(matches!(end, MasterEnd::SteppedDown(_)), "{end:?}");
+    runtime.block_on(first.shutdown());
+    runtime
+        .block_on(async { tokio::time::timeout(limit, second.ready()).await })
+        .unwrap();
+    let next = Client::new(second.address().to_string());
+    let found = next.get("/service/marathon/v2/apps//web").unwrap().json();
+    assert_eq!(found["app"]["version"], posted.json()["version"]);
+    assert_eq!(found["app"]["healthChecks"], app["healthChecks"]);
+    let deployments = next.get("/service/marathon/v2/deployments").unwrap().json();
+    assert_eq!(deployments[0]["affectedApps"], json!(["/web"]));
+    runtime.block_on(second.shutdown());
+}

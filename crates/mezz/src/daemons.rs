@@ -143,6 +143,7 @@ fn config(settings: &MasterSettings) -> Config {
         min_allocatable: settings.min_allocatable.clone(),
         role_whitelist: settings.roles.clone(),
         weights: settings.weights.clone(),
+        packing: settings.packing.clone(),
         fair_sharing_excluded_resource_names: settings.fair_sharing_excluded_resource_names.clone(),
         constraint_regex_limits: settings.constraint_regex_limits,
         gpus: settings.gpus,

@@ -118,16 +118,4 @@ fn files_are_converted_both_ways_without_a_cluster() {
         r#"{"id": "/a", "cmd": "true", "instances": "many"}"#,
     );
     insta::assert_snapshot!("convert_wrong", seen(&["convert", &wrong]));
-    let chronos = r#"[
-        {"name": "after", "parents": ["first"], "command": "echo after"},
-        {"name": "first", "schedule": "R/2035-01-01T00:00:00Z/PT1H", "command": "echo first", "cpus": 0.1, "mem": 16}
-    ]"#;
-    let chronos = write(&folder, "chronos.json", chronos);
-    insta::assert_snapshot!("convert_chronos", seen(&["convert", &chronos]));
-    let metronome = r#"{
-        "id": "team.nightly", "run": {"cmd": "echo night", "cpus": 0.1, "mem": 16, "disk": 0},
-        "schedules": [{"id": "night", "cron": "0 3 * * *", "timezone": "Europe/Berlin"}]
-    }"#;
-    let metronome = write(&folder, "metronome.json", metronome);
-    insta::assert_snapshot!("convert_metronome", seen(&["convert", &metronome]));
 }

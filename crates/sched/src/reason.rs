@@ -227,7 +227,10 @@ impl fmt::Display for Reason {
                 write!(f, "it waits its turn behind work of priority {priority}")
             }
             Self::AllAtOnce { count } => {
-                write!(f, "all {count} instances have to find room at once")
+                write!(
+                    f,
+                    "all {count} instances have to find room at once, and neither offers nor work of lower priority make way for that"
+                )
             }
             Self::NoAgentLargeEnough { minimum } => {
                 write!(

@@ -349,14 +349,31 @@ pub enum PortRef {
     Name(String),
 }
 
-/// What is run before a container is ended.
+/// What happens before a container is ended: exactly one of `command` and `http`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PreStop {
-    pub command: Command,
+    /// A command in the container's sandbox and environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Command>,
+    /// A GET; whatever is answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpCall>,
     /// After so long the end goes on without it.
     #[serde(default = "ten_seconds")]
     pub timeout: Span,
+}
+
+/// A GET of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpCall {
+    /// A port's name, or its number.
+    pub port: PortRef,
+    #[serde(default = "root_path")]
+    pub path: String,
+    #[serde(default)]
+    pub scheme: Scheme,
 }
 
 /// How an instance is ended: it is shown as draining first, then told to end, then killed.

@@ -17,10 +17,16 @@ use crate::{cron, dag, job, service};
 /// The values below each first part of the keys: the rest of the key, and the value.
 pub(crate) type Sections = BTreeMap<String, Vec<(String, Bytes)>>;
 
+/// The section that says that there has been an object, even if there is none any more.
+const KNOWN: &str = "known";
+/// Its only key.
+pub(crate) const KNOWN_KEY: &str = "work/known";
+
 impl Workloads {
     pub(crate) fn restore(&mut self, pairs: Vec<(String, Bytes)>, effects: &mut Effects) {
         let sections = sections(pairs);
         self.records.frozen = sections.contains_key("frozen");
+        self.next_object = u32::from(sections.contains_key(KNOWN));
         let mut by_uid = BTreeMap::new();
         for (_, object) in self.read::<StoredObject>(&sections, "object") {
             self.restore_object(object, &mut by_uid);

@@ -91,6 +91,12 @@ impl Workloads {
                     .into(),
             );
         }
+        if self.lost {
+            reasons.push(
+                "agents run instances of objects that the store does not know: none of those is ended by itself"
+                    .into(),
+            );
+        }
         match self.stage {
             Stage::Loading => reasons.push("this master is still loading".into()),
             Stage::Reconciling => reasons.push(

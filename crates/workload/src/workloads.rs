@@ -59,6 +59,8 @@ pub struct Workloads {
     pub(crate) dags: Dags,
     /// Keys of the store whose values could not be read; they and what they speak of are left alone.
     pub(crate) unreadable: BTreeMap<String, String>,
+    /// Whether tasks of objects were reported before there was any object: what the store held of them is lost.
+    pub(crate) lost: bool,
 }
 
 impl Workloads {

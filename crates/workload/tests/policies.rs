@@ -241,6 +241,9 @@ fn an_empty_store_kills_nothing() {
     kernel.restart();
     kernel.pass(10_000);
     assert_eq!((kernel.tasks.len(), kernel.kills.len()), (3, 0));
+    kernel.apply(service("/other", "v1", json!({ "replicas": 1 })));
+    kernel.pass(10_000);
+    assert_eq!((kernel.tasks.len(), kernel.kills.len()), (4, 0));
 }
 
 #[test]

@@ -208,6 +208,9 @@ impl AgentCore {
     }
 
     pub(crate) fn on_probed(&mut self, turn: &mut Turn<'_>, id: ProbeId, outcome: ProbeOutcome) {
+        if self.on_pre_stop_ended(turn, id) {
+            return;
+        }
         let Some((task, purpose)) = self.end_probe(id) else {
             return;
         };

@@ -275,7 +275,7 @@ impl Bench {
             RunTask {
                 launch_token: self.token,
                 task,
-                instance,
+                instance: instance.map(Box::new),
             }
         });
         let tasks = tasks.collect();

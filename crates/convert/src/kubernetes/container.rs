@@ -55,6 +55,18 @@ pub(super) fn container(
                 exec.finish(&mut context.notes);
                 ours["pre_stop"] = json!({ "command": words, "timeout": "30s" });
             }
+            if let Some(mut get) = stop.inner("httpGet") {
+                let scheme = get.text("scheme").unwrap_or_else(|| "http".into());
+                ours["pre_stop"] = json!({
+                    "http": {
+                        "port": get.take("port").cloned().unwrap_or_default(),
+                        "path": get.text("path").unwrap_or_else(|| "/".into()),
+                        "scheme": scheme.to_lowercase(),
+                    },
+                    "timeout": "30s",
+                });
+                get.finish(&mut context.notes);
+            }
             stop.finish(&mut context.notes);
         }
         cycle.finish(&mut context.notes);

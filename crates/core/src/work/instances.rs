@@ -102,7 +102,7 @@ impl Master {
             executor: None,
         };
         let run = agent::RunTask {
-            instance: launch.terms.map(|terms| *terms),
+            instance: launch.terms,
             ..self.admit_task(framework, place.agent, &place.role, task, demand, effects)
         };
         if let Some(key) = self.task_key(framework, &id) {

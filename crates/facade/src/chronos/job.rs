@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::schedule::{Parts, Times};
 use super::{kept, names, template};
-use crate::reading::{Fault, Faults, Members, of_spec, seconds};
+use crate::reading::{Fault, Faults, Members, faults_of, of_spec, seconds};
 
 /// Where the job as it was given is kept.
 pub(super) const JOB: &str = "chronos/job";
@@ -158,6 +158,27 @@ fn loosen(members: &mut Map<String, Value>) {
     }
 }
 
+/// The objects that a job as Chronos writes it means, for files that are converted: with its schedule as it is written,
+/// and without what the API keeps for itself.
+pub fn converted(body: Value) -> Result<Vec<Object>, Vec<Fault>> {
+    let written = Written::new(body)?;
+    let times = match &written.schedule {
+        Some(schedule) => Some(
+            Parts::parse(schedule, written.zone())
+                .map_err(|message| vec![fault("/schedule", &message)])?
+                .as_written(),
+        ),
+        None => None,
+    };
+    let mut objects = objects_of(&written, times.as_ref())?;
+    for object in &mut objects {
+        if let Spec::Job(job) = &mut object.spec {
+            job.annotations.remove(JOB);
+        }
+    }
+    Ok(objects)
+}
+
 /// What is made of a job. All faults are told.
 pub(super) fn objects_of(
     written: &Written,
@@ -185,7 +206,7 @@ pub(super) fn objects_of(
         .collect();
     let told: Vec<Fault> = objects
         .iter()
-        .flat_map(|object| of_spec(&mezz_spec::rules::check(object), ""))
+        .flat_map(|object| of_spec(&faults_of(object), ""))
         .collect();
     if told.is_empty() {
         Ok(objects)

@@ -310,11 +310,15 @@ fn delete(world: &World<'_>, name: &str) -> Result<Outcome, Answer> {
             children.extend(rewired(&child, &kept, world)?);
         }
     }
-    Ok(rewire(children, world, move |_| {
+    let has_cron = cron_of(world, &own).is_some();
+    Ok(rewire(children, world, move |world| {
         let job = own.clone();
-        remove(Kind::Cron, own, move |_| {
-            remove(Kind::Job, job, |_| Answer::empty(204).into())
-        })
+        let last = move |_: &World<'_>| remove(Kind::Job, job, |_| Answer::empty(204).into());
+        if has_cron {
+            remove(Kind::Cron, own, last)
+        } else {
+            last(world)
+        }
     }))
 }
 

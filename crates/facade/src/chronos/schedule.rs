@@ -136,6 +136,20 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// As it is written, whatever the time is: an empty start is when the cron comes into being.
+    pub(super) fn as_written(&self) -> Times {
+        let start = self.start();
+        let schedules = match self.count {
+            None => vec![format!("R/{start}/{}", self.period)],
+            Some(0) => Vec::new(),
+            Some(count) => vec![format!("R{count}/{start}/{}", self.period)],
+        };
+        Times {
+            schedules,
+            zone: self.zone().to_owned(),
+        }
+    }
+
     /// As it is shown when `left` fire-times are to come, the next of them then.
     pub(super) fn shown(&self, left: Option<u64>, next: Wall) -> String {
         let count = left.map_or_else(String::new, |left| left.to_string());

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::shown::{all as jobs, find};
 use super::{allow, errors};
 use crate::answer::Answer;
+use crate::doings::Doings;
 use crate::instant::day_and_time;
 use crate::outcome::Outcome;
 use crate::request::Request;
@@ -131,10 +132,11 @@ fn duration(span: u64) -> String {
 
 /// `/stats/WHICH`: the slowest first.
 fn slowest_first(world: &World<'_>, which: &str) -> Vec<Value> {
+    let doings = Doings::of_all(world);
     let mut found: Vec<(f64, Value)> = jobs(world)
         .iter()
         .filter_map(|kept| {
-            let runs = world.runs(kept.record.key);
+            let runs = doings.runs(kept.record.key);
             let histogram = Times::of(runs.iter().map(|run| &***run)).histogram();
             let time = histogram.get(which)?.as_f64()? / 1_000.0;
             Some((time, json!({ "jobNameLabel": kept.name, "time": time })))
@@ -170,6 +172,7 @@ pub(super) fn progress(
 /// Counters of all jobs.
 pub(super) fn metrics(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
     allow(request, &["GET"])?;
+    let doings = Doings::of_all(world);
     let mut counters = Map::new();
     let mut histograms = Map::new();
     for kept in jobs(world) {
@@ -183,7 +186,7 @@ pub(super) fn metrics(request: &Request, world: &World<'_>) -> Result<Outcome, A
             format!("jobs.run.failure.{name}"),
             json!({ "count": status.failed }),
         );
-        let runs = world.runs(kept.record.key);
+        let runs = doings.runs(kept.record.key);
         let times = Times::of(runs.iter().map(|run| &***run));
         let histogram = json!({
             "count": times.0.len(),

@@ -26,7 +26,7 @@ use crate::reading::{Fault, Faults, Members};
 pub(crate) const APP: &str = "marathon/app";
 
 /// Members that Marathon answers and clients send back.
-const ANSWERED: [&str; 15] = [
+const ANSWERED: [&str; 14] = [
     "id",
     "version",
     "versionInfo",
@@ -39,7 +39,6 @@ const ANSWERED: [&str; 15] = [
     "deployments",
     "lastTaskFailure",
     "readinessCheckResults",
-    "storeUrls",
     "pods",
     "taskStats",
 ];
@@ -52,7 +51,7 @@ pub(crate) fn object_of(name: &Name, app: &Value) -> Result<Object, Vec<Fault>> 
         return Err(faults.into_list());
     }
     let object = object.ok_or_else(Vec::new)?;
-    let told = mezz_spec::rules::check(&object);
+    let told = crate::reading::faults_of(&object);
     if told.is_empty() {
         return Ok(object);
     }
@@ -123,6 +122,8 @@ fn unsupported(members: &Members<'_>) {
     members.not_built("residency", "persistent volumes are");
     members.not_built("ipAddress", "container networks are");
     members.not_built("tty", "terminals of tasks are");
+    members.not_built("storeUrls", "stores of artifacts are");
+    members.not_built("taskRateLimit", "rate limits of tasks are");
     if let Some(executor) = members.text("executor")
         && !matches!(executor, "" | "//cmd")
     {

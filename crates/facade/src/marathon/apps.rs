@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::app::{ServicePorts, Written, object_of, resolve, shown};
 use super::info::{Embed, full, with_defaults};
 use super::selectors::Selectors;
+use super::standing::Standing;
 use super::{allow, deployments, errors, tasks};
 use crate::answer::Answer;
 use crate::instant::zulu;
@@ -83,6 +84,7 @@ fn list(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
         .map_err(|error| Answer::message(400, error))?;
     let id = request.parameter("id").map(str::to_lowercase);
     let command = request.parameter("cmd").map(str::to_lowercase);
+    let standing = Standing::of_all(world);
     let apps: Vec<Value> = world
         .of_kind(Kind::Service)
         .filter(|record| selectors.pass(&record.labels))
@@ -90,7 +92,7 @@ fn list(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
             id.as_ref()
                 .is_none_or(|id| record.name.as_str().contains(id.as_str()))
         })
-        .filter_map(|record| full(world, record, embed))
+        .filter_map(|record| full(world, &standing, record, embed))
         .filter(|app| {
             command.as_ref().is_none_or(|part| {
                 app["cmd"]
@@ -106,6 +108,7 @@ fn below(request: &Request, world: &World<'_>, group: &[&str]) -> Result<Outcome
     allow(request, &["GET"])?;
     let embed = Embed::new(request);
     let group = (!group.is_empty()).then(|| name_of(group)).transpose()?;
+    let standing = Standing::of_all(world);
     let apps: Vec<Value> = world
         .of_kind(Kind::Service)
         .filter(|record| {
@@ -113,7 +116,7 @@ fn below(request: &Request, world: &World<'_>, group: &[&str]) -> Result<Outcome
                 .as_ref()
                 .is_none_or(|group| record.name.is_within(group))
         })
-        .filter_map(|record| full(world, record, embed))
+        .filter_map(|record| full(world, &standing, record, embed))
         .collect();
     Ok(Answer::json(json!({ "*": apps })).into())
 }
@@ -142,7 +145,9 @@ fn create(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
         let Some(record) = world.object(Kind::Service, &name) else {
             return errors::no_app(name.as_str());
         };
-        let mut app = full(world, record, Embed::default().single()).unwrap_or_default();
+        let standing = Standing::of_one(world, record.key);
+        let embed = Embed::default().single();
+        let mut app = full(world, &standing, record, embed).unwrap_or_default();
         // Clients read the first one, also of an app that is through with it already.
         app["deployments"] = json!([{ "id": id }]);
         Answer::of(201, app)
@@ -232,7 +237,8 @@ fn one(request: &Request, world: &World<'_>, id: &[&str]) -> Result<Outcome, Ans
         _ => {
             allow(request, &["GET", "PUT", "PATCH", "DELETE"])?;
             let record = find(world, id)?;
-            let app = full(world, record, Embed::new(request).single());
+            let standing = Standing::of_one(world, record.key);
+            let app = full(world, &standing, record, Embed::new(request).single());
             Ok(Answer::json(json!({ "app": app })).into())
         }
     }

@@ -12,6 +12,7 @@ use mezz_workload::records::{ObjectRecord, RolloutRecord};
 use serde_json::{Value, json};
 
 use super::info::version_of;
+use super::standing::Standing;
 use super::{allow, errors, nothing_here, readiness};
 use crate::answer::Answer;
 use crate::identity::uuid;
@@ -178,7 +179,7 @@ pub(super) fn steps(parts: &[Part]) -> Vec<Value> {
         .collect()
 }
 
-fn shown(world: &World<'_>, id: &str, parts: &[Part]) -> Value {
+fn shown(world: &World<'_>, standing: &Standing<'_>, id: &str, parts: &[Part]) -> Value {
     let steps = steps(parts);
     let count = steps.len();
     // Starting is no more than knowing the app; what takes time is the last action of each.
@@ -189,7 +190,7 @@ fn shown(world: &World<'_>, id: &str, parts: &[Part]) -> Value {
             let record = world.object_at(part.object);
             shown["readinessCheckResults"] = record.map_or_else(
                 || json!([]),
-                |record| readiness::results(record, &world.instances(record.key)),
+                |record| readiness::results(record, standing.instances(record.key)),
             );
             Some(shown)
         })
@@ -216,9 +217,10 @@ pub(super) fn handle(
     match parts {
         [] => {
             allow(request, &["GET"])?;
+            let standing = Standing::of_all(world);
             let list: Vec<Value> = all(world)
                 .iter()
-                .map(|(id, parts)| shown(world, id, parts))
+                .map(|(id, parts)| shown(world, &standing, id, parts))
                 .collect();
             Ok(Answer::json(list.into()).into())
         }

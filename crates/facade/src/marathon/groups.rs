@@ -12,6 +12,7 @@ use mezz_workload::records::ObjectRecord;
 use serde_json::{Value, json};
 
 use super::info::{Embed, full, with_defaults};
+use super::standing::Standing;
 use super::{allow, apps, deployments, errors};
 use crate::answer::Answer;
 use crate::instant::zulu;
@@ -49,8 +50,9 @@ pub(super) fn handle(
         [id @ .., "apps"] if request.method == "GET" => {
             let group = group_of(id)?;
             let embed = Embed::new(request);
+            let standing = Standing::of_all(world);
             let apps: Vec<Value> = services(world, group.as_ref())
-                .filter_map(|record| full(world, record, embed))
+                .filter_map(|record| full(world, &standing, record, embed))
                 .collect();
             Ok(Answer::json(apps.into()).into())
         }
@@ -102,7 +104,8 @@ fn one(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<Outc
                 return Err(no_group(path_of(group.as_ref())));
             }
             let embed = Embed::new(request);
-            Ok(Answer::json(tree(world, group.as_ref(), embed)).into())
+            let standing = Standing::of_all(world);
+            Ok(Answer::json(tree(world, &standing, group.as_ref(), embed)).into())
         }
     }
 }
@@ -120,8 +123,8 @@ fn exists(world: &World<'_>, group: Option<&Name>) -> bool {
 }
 
 /// A group with all that is below it.
-fn tree(world: &World<'_>, group: Option<&Name>, embed: Embed) -> Value {
-    let shown = |record: &ObjectRecord| full(world, record, embed);
+fn tree(world: &World<'_>, standing: &Standing<'_>, group: Option<&Name>, embed: Embed) -> Value {
+    let shown = |record: &ObjectRecord| full(world, standing, record, embed);
     let mut tree = json!({
         "id": path_of(group),
         "version": zulu(versions(world, group).first().copied().unwrap_or(world.now)),
@@ -136,7 +139,7 @@ fn tree(world: &World<'_>, group: Option<&Name>, embed: Embed) -> Value {
     if embed.groups() {
         tree["groups"] = children(world, group)
             .iter()
-            .map(|child| self::tree(world, Some(child), embed))
+            .map(|child| self::tree(world, standing, Some(child), embed))
             .collect();
     }
     tree

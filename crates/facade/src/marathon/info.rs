@@ -4,7 +4,8 @@ use mezz_proto::v1::TaskState;
 use mezz_workload::records::{Failure, ObjectRecord, Phase, ServiceStatus, Status};
 use serde_json::{Value, json};
 
-use super::{app, deployments, readiness, stats, tasks};
+use super::standing::Standing;
+use super::{app, readiness, stats, tasks};
 use crate::instant::zulu;
 use crate::request::Request;
 use crate::world::World;
@@ -125,13 +126,18 @@ pub(super) fn with_defaults(app: Value, record: &ObjectRecord) -> Value {
 }
 
 /// An app with what has become of it.
-pub(super) fn full(world: &World<'_>, record: &ObjectRecord, embed: Embed) -> Option<Value> {
+pub(super) fn full(
+    world: &World<'_>,
+    standing: &Standing<'_>,
+    record: &ObjectRecord,
+    embed: Embed,
+) -> Option<Value> {
     let mut app = plain(record)?;
     let status = match &record.status {
         Status::Service(status) => status.clone(),
         _ => ServiceStatus::default(),
     };
-    let instances = world.instances(record.key);
+    let instances = standing.instances(record.key);
     let staged = instances
         .iter()
         .filter(|instance| instance.phase == Phase::Starting)
@@ -148,7 +154,8 @@ pub(super) fn full(world: &World<'_>, record: &ObjectRecord, embed: Embed) -> Op
     app["tasksRunning"] = running.into();
     app["tasksHealthy"] = status.healthy.into();
     app["tasksUnhealthy"] = status.unhealthy.into();
-    app["deployments"] = deployments::of_object(world, record.key)
+    app["deployments"] = standing
+        .deployment(record.key)
         .map(|id| json!({ "id": id }))
         .into_iter()
         .collect();
@@ -159,7 +166,7 @@ pub(super) fn full(world: &World<'_>, record: &ObjectRecord, embed: Embed) -> Op
             .collect();
     }
     if embed.has(READINESS) {
-        app["readinessCheckResults"] = readiness::results(record, &instances);
+        app["readinessCheckResults"] = readiness::results(record, instances);
     }
     if embed.has(FAILURE)
         && let Some(failure) = &status.last_failure
@@ -167,7 +174,7 @@ pub(super) fn full(world: &World<'_>, record: &ObjectRecord, embed: Embed) -> Op
         app["lastTaskFailure"] = last_failure(record, failure);
     }
     if embed.has(STATS) {
-        app["tasksStats"] = stats::of(world, record, &instances);
+        app["tasksStats"] = stats::of(world, record, instances);
     }
     Some(app)
 }

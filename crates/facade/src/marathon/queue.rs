@@ -8,6 +8,7 @@ use mezz_workload::placing::{Lack, NoPlace, NoPlaces};
 use mezz_workload::records::{ObjectRecord, Status};
 use serde_json::{Value, json};
 
+use super::standing::Standing;
 use super::{allow, errors, info, nothing_here};
 use crate::answer::Answer;
 use crate::instant::zulu;
@@ -25,11 +26,11 @@ struct Waiting {
     until: Option<Wall>,
 }
 
-fn waiting(world: &World<'_>, record: &ObjectRecord) -> Option<Waiting> {
+fn waiting(world: &World<'_>, standing: &Standing<'_>, record: &ObjectRecord) -> Option<Waiting> {
     let Status::Service(status) = &record.status else {
         return None;
     };
-    let present = world
+    let present = standing
         .instances(record.key)
         .iter()
         .filter(|instance| instance.ending.is_none() && instance.state != TaskState::TaskLost)
@@ -62,9 +63,10 @@ pub(super) fn handle(
             let with_offers = request
                 .parameters("embed")
                 .any(|name| name == "lastUnusedOffers");
+            let standing = Standing::of_all(world);
             let list: Vec<Waiting> = world
                 .of_kind(Kind::Service)
-                .filter_map(|record| waiting(world, record))
+                .filter_map(|record| waiting(world, &standing, record))
                 .collect();
             let names = list.iter().map(|one| one.name.clone()).collect();
             let then = move |found: Vec<NoPlaces>, world: &World<'_>| {
@@ -84,10 +86,12 @@ pub(super) fn handle(
             allow(request, &["DELETE"])?;
             let path = format!("/{}", id.join("/"));
             let name = Name::new(&path).map_err(|_| errors::no_app(&path))?;
-            let record = world
-                .object(Kind::Service, &name)
-                .filter(|record| waiting(world, record).is_some());
-            if record.is_none() {
+            let record = world.object(Kind::Service, &name);
+            let waits = record.is_some_and(|record| {
+                let standing = Standing::of_one(world, record.key);
+                waiting(world, &standing, record).is_some()
+            });
+            if !waits {
                 let message = format!("Application {name} not found in tasks queue.");
                 return Err(Answer::message(404, message));
             }

@@ -10,6 +10,7 @@ use mezz_workload::records::{InstanceRecord, ObjectRecord, Owner};
 use serde_json::{Value, json};
 
 use super::info::version_of;
+use super::standing::Standing;
 use super::{allow, deployments, errors, nothing_here};
 use crate::answer::Answer;
 use crate::instant::zulu;
@@ -131,11 +132,12 @@ fn found<'w>(
     world: &World<'w>,
     wanted: impl Fn(&Name) -> bool,
 ) -> Vec<(&'w ObjectRecord, &'w InstanceRecord)> {
+    let standing = Standing::of_all(world);
     let mut list = Vec::new();
     for record in world.of_kind(Kind::Service) {
         if wanted(&record.name) {
-            let instances = world.instances(record.key);
-            list.extend(instances.into_iter().map(|instance| (record, &**instance)));
+            let instances = standing.instances(record.key);
+            list.extend(instances.iter().map(|instance| (record, &***instance)));
         }
     }
     list
@@ -217,12 +219,13 @@ fn wants_text(request: &Request) -> bool {
 
 /// For load balancers: one line for each port of an app.
 fn as_text(world: &World<'_>, wanted: impl Fn(&Name) -> bool) -> String {
+    let standing = Standing::of_all(world);
     let mut text = String::new();
     for record in world.of_kind(Kind::Service).filter(|own| wanted(&own.name)) {
         let flat = record.name.as_str()[1..].replace('/', "_");
-        let running: Vec<_> = world
+        let running: Vec<_> = standing
             .instances(record.key)
-            .into_iter()
+            .iter()
             .filter(|instance| instance.state == TaskState::TaskRunning)
             .collect();
         let ports = service_ports(record);

@@ -3,8 +3,9 @@
 use mezz_workload::records::{ObjectRecord, RunRecord, RunState};
 use serde_json::{Value, json};
 
+use crate::doings::Doings;
 use crate::instant::with_offset;
-use crate::world::{World, job_status};
+use crate::world::job_status;
 
 /// Counts and last times.
 pub(super) fn summary(record: &ObjectRecord) -> Value {
@@ -18,10 +19,11 @@ pub(super) fn summary(record: &ObjectRecord) -> Value {
 }
 
 /// With the runs that are kept, newest first.
-pub(super) fn full(world: &World<'_>, record: &ObjectRecord) -> Value {
-    let mut ended: Vec<_> = world
+pub(super) fn full(doings: &Doings<'_>, record: &ObjectRecord) -> Value {
+    let mut ended: Vec<_> = doings
         .runs(record.key)
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|run| run.state.is_over())
         .collect();
     ended.sort_by_key(|run| std::cmp::Reverse((run.ended_at, run.key)));

@@ -8,8 +8,8 @@ use mezz_spec::job::{After, Job, Start};
 use mezz_spec::{Name, Object, Spec};
 use serde_json::{Map, Value};
 
-use super::{ids, run_spec};
-use crate::reading::{Fault, Faults, Members, of_spec};
+use super::{ids, run_spec, schedule};
+use crate::reading::{Fault, Faults, Members, faults_of, of_spec};
 
 /// Where the job as it was given is kept.
 pub(super) const JOB: &str = "metronome/job";
@@ -62,6 +62,30 @@ impl Written {
             schedules,
         })
     }
+
+    /// The job and, where the body has a schedule, its cron. All faults are told.
+    pub(super) fn objects(&self, name: &Name) -> Result<Vec<Object>, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut objects = Vec::new();
+        match object_of(name, &self.job) {
+            Ok(job) => objects.push(job),
+            Err(told) => faults.extend(told),
+        }
+        for (index, value) in self.schedules.iter().enumerate() {
+            match schedule::read(name, value, None) {
+                Ok(written) => objects.push(written.object),
+                Err(told) => faults.extend(told.into_iter().map(|mut fault| {
+                    fault.path = format!("/schedules/{index}{}", fault.path);
+                    fault
+                })),
+            }
+        }
+        if faults.is_empty() {
+            Ok(objects)
+        } else {
+            Err(faults)
+        }
+    }
 }
 
 /// What Metronome says of jobs that would be started by a schedule and by others.
@@ -82,11 +106,28 @@ pub(super) fn object_of(name: &Name, job: &Value) -> Result<Object, Vec<Fault>> 
         return Err(faults.into_list());
     }
     let object = object.ok_or_else(Vec::new)?;
-    let told = mezz_spec::rules::check(&object);
+    let told = faults_of(&object);
     if told.is_empty() {
         return Ok(object);
     }
     Err(of_spec(&told, "/run"))
+}
+
+/// The objects that a job as Metronome writes it means, for files that are converted: without what the API keeps for
+/// itself.
+pub fn converted(body: Value) -> Result<Vec<Object>, Vec<Fault>> {
+    let written = Written::new(body)?;
+    let id = written.id.as_deref().unwrap_or_default();
+    let name = ids::name_of(id).map_err(|message| vec![fault("/id", &message)])?;
+    let mut objects = written.objects(&name)?;
+    for object in &mut objects {
+        match &mut object.spec {
+            Spec::Job(job) => job.annotations.clear(),
+            Spec::Cron(cron) => cron.annotations.clear(),
+            _ => {}
+        }
+    }
+    Ok(objects)
 }
 
 fn read(name: &Name, job: &Value, faults: &Faults) -> Option<Object> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::job::{self, Written};
 use super::{allow, errors, history, ids, runs, schedule, schedules, shown};
 use crate::answer::Answer;
+use crate::doings::Doings;
 use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::world::{World, as_job};
@@ -49,18 +50,27 @@ impl Embed {
     }
 }
 
-fn full(world: &World<'_>, record: &ObjectRecord, embed: Embed) -> Option<Value> {
+fn alone(world: &World<'_>, record: &ObjectRecord, embed: Embed) -> Option<Value> {
+    full(world, &Doings::of_one(world, record.key), record, embed)
+}
+
+fn full(
+    world: &World<'_>,
+    doings: &Doings<'_>,
+    record: &ObjectRecord,
+    embed: Embed,
+) -> Option<Value> {
     let mut members = shown::shown(record)?;
     let id = ids::id_of(&record.name)?;
     if embed.schedules {
         members.insert("schedules".into(), schedules::list(world, record).into());
     }
     if embed.active_runs {
-        let active = runs::active(world, record, &id);
+        let active = runs::active(doings, record, &id);
         members.insert("activeRuns".into(), active.into());
     }
     if embed.history {
-        members.insert("history".into(), history::full(world, record));
+        members.insert("history".into(), history::full(doings, record));
     }
     if embed.summary {
         members.insert("historySummary".into(), history::summary(record));
@@ -75,9 +85,14 @@ pub(super) fn all(request: &Request, world: &World<'_>) -> Result<Outcome, Answe
     }
     allow(request, &["GET", "POST"])?;
     let embed = Embed::new(request)?;
+    let doings = if embed.active_runs || embed.history {
+        Doings::of_all(world)
+    } else {
+        Doings::default()
+    };
     let jobs: Vec<Value> = world
         .of_kind(Kind::Job)
-        .filter_map(|record| full(world, record, embed))
+        .filter_map(|record| full(world, &doings, record, embed))
         .collect();
     Ok(Answer::json(jobs.into()).into())
 }
@@ -90,7 +105,7 @@ pub(super) fn one(request: &Request, world: &World<'_>, id: &str) -> Result<Outc
         _ => {
             allow(request, &["GET", "PUT", "DELETE"])?;
             let embed = Embed::new(request)?;
-            let job = full(world, ids::find(world, id)?, embed);
+            let job = alone(world, ids::find(world, id)?, embed);
             Ok(Answer::json(job.ok_or_else(|| errors::no_job(id))?).into())
         }
     }
@@ -130,24 +145,9 @@ fn written(request: &Request) -> Result<Written, Answer> {
 
 /// The job and, where the body has a schedule, its cron.
 fn objects(name: &Name, written: &Written, world: &World<'_>) -> Result<Vec<Object>, Answer> {
-    let mut faults = Vec::new();
-    let mut objects = Vec::new();
-    match job::object_of(name, &written.job) {
-        Ok(job) => objects.push(job),
-        Err(told) => faults.extend(told),
-    }
-    for (index, value) in written.schedules.iter().enumerate() {
-        match schedule::read(name, value, None) {
-            Ok(written) => objects.push(written.object),
-            Err(told) => faults.extend(told.into_iter().map(|mut fault| {
-                fault.path = format!("/schedules/{index}{}", fault.path);
-                fault
-            })),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(errors::invalid(&faults));
-    }
+    let objects = written
+        .objects(name)
+        .map_err(|faults| errors::invalid(&faults))?;
     known_dependencies(&objects, world)?;
     Ok(objects)
 }
@@ -216,7 +216,7 @@ fn apply(
 fn answer(reply: &Reply, world: &World<'_>, id: &str, embed: Embed, status: u16) -> Outcome {
     let job = errors::applied(reply, id)
         .and_then(|_| ids::find(world, id))
-        .and_then(|record| full(world, record, embed).ok_or_else(|| errors::no_job(id)));
+        .and_then(|record| alone(world, record, embed).ok_or_else(|| errors::no_job(id)));
     match job {
         Ok(job) => Answer::of(status, job).into(),
         Err(answer) => answer.into(),
@@ -293,7 +293,7 @@ fn delete(request: &Request, world: &World<'_>, id: &str) -> Result<Outcome, Ans
         );
         return Err(Answer::message(409, message));
     }
-    let shown = full(world, record, Embed::default()).ok_or_else(|| errors::no_job(id))?;
+    let shown = alone(world, record, Embed::default()).ok_or_else(|| errors::no_job(id))?;
     let id = id.to_owned();
     if schedule::of_job(world, &name).is_none() {
         return Ok(delete_job(name, id, shown));

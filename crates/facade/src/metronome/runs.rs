@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{allow, errors, ids};
 use crate::answer::Answer;
+use crate::doings::Doings;
 use crate::instant::{digits, with_offset};
 use crate::outcome::Outcome;
 use crate::request::Request;
@@ -23,17 +24,18 @@ pub(super) fn all(request: &Request, world: &World<'_>, id: &str) -> Result<Outc
         return Ok(start(world, record, id.to_owned(), 0));
     }
     allow(request, &["GET", "POST"])?;
-    Ok(Answer::json(active(world, record, id).into()).into())
+    let doings = Doings::of_one(world, record.key);
+    Ok(Answer::json(active(&doings, record, id).into()).into())
 }
 
 /// The runs that go on, as they are answered.
-pub(super) fn active(world: &World<'_>, record: &ObjectRecord, id: &str) -> Vec<Value> {
-    let instances = world.instances(record.key);
-    world
+pub(super) fn active(doings: &Doings<'_>, record: &ObjectRecord, id: &str) -> Vec<Value> {
+    let instances = doings.instances(record.key);
+    doings
         .runs(record.key)
-        .into_iter()
+        .iter()
         .filter(|run| !run.state.is_over())
-        .map(|run| shown(run, id, &instances))
+        .map(|run| shown(run, id, instances))
         .collect()
 }
 

@@ -11,7 +11,7 @@ use mezz_workload::records::ObjectRecord;
 use serde_json::{Value, json};
 
 use crate::instant::with_offset;
-use crate::reading::{Fault, Faults, Members};
+use crate::reading::{Fault, Faults, Members, faults_of, of_spec};
 use crate::world::{World, as_cron};
 
 /// Where the schedule as it was given is kept.
@@ -33,7 +33,13 @@ pub(super) fn read(job: &Name, value: &Value, id: Option<&str>) -> Result<Writte
     let faults = Faults::default();
     let read = members(job, value, id, &faults);
     match read {
-        Some(read) if faults.is_empty() => Ok(read),
+        Some(read) if faults.is_empty() => {
+            let told = faults_of(&read.object);
+            if told.is_empty() {
+                return Ok(read);
+            }
+            Err(of_spec(&told, ""))
+        }
         _ => Err(faults.into_list()),
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{allow, errors, ids};
 use crate::answer::Answer;
+use crate::doings::Doings;
 use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::world::World;
@@ -39,11 +40,12 @@ pub(super) fn handle(
 
 /// Runs of which nothing has started.
 fn queue(world: &World<'_>) -> Vec<Value> {
+    let doings = Doings::of_all(world);
     let mut queue = Vec::new();
     for record in world.of_kind(Kind::Job) {
-        let runs: Vec<Value> = world
+        let runs: Vec<Value> = doings
             .runs(record.key)
-            .into_iter()
+            .iter()
             .filter(|run| run.state == RunState::Pending)
             .map(|run| json!({ "runId": &*run.id }))
             .collect();

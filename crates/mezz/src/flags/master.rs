@@ -72,6 +72,11 @@ pub(crate) const MASTER: &[FlagSpec] = &[
         "Shares of roles, as role=weight,role=weight; 1 when not named",
     ),
     FlagSpec::built(
+        "packing",
+        Kind::Text,
+        "Whether a role's instances fill agents or spread over them, as role=binpack,role=spread; of others the nearest role above counts, else binpack",
+    ),
+    FlagSpec::built(
         "roles",
         Kind::Text,
         "The only roles that frameworks may subscribe to, separated by commas",

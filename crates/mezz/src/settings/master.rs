@@ -10,6 +10,7 @@ use mezz_resource::Quantities;
 
 use super::{Listen, domain, duration, listen, meaning, number, path, size};
 use crate::flags::{FlagError, Flags};
+use mezz_core::Packing;
 
 /// Where the master keeps what must outlive it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub(crate) struct MasterSettings {
     pub(crate) cluster: Option<String>,
     pub(crate) offer_timeout: Duration,
     pub(crate) weights: BTreeMap<String, f64>,
+    pub(crate) packing: BTreeMap<String, Packing>,
     pub(crate) roles: Option<BTreeSet<String>>,
     /// Alternatives: one of them must be free.
     pub(crate) min_allocatable: Vec<Quantities>,
@@ -84,6 +86,7 @@ impl MasterSettings {
             cluster: flags.text("cluster").map(str::to_owned),
             offer_timeout: duration(flags, "offer_timeout"),
             weights: weights(flags.text("weights").unwrap_or(""))?,
+            packing: packing(flags.text("packing").unwrap_or(""))?,
             roles: flags.text("roles").map(names),
             min_allocatable: min_allocatable(
                 flags.text("min_allocatable_resources").unwrap_or(""),
@@ -245,6 +248,26 @@ fn weights(text: &str) -> Result<BTreeMap<String, f64>, FlagError> {
     Ok(weights)
 }
 
+fn packing(text: &str) -> Result<BTreeMap<String, Packing>, FlagError> {
+    let mut roles = BTreeMap::new();
+    let pairs = text.split(',').map(str::trim);
+    for pair in pairs.filter(|pair| !pair.is_empty()) {
+        let wrong = |why: &str| meaning("packing", format!("'{pair}' {why}"));
+        let (role, word) = pair
+            .split_once('=')
+            .ok_or_else(|| wrong("is not of the form role=binpack or role=spread"))?;
+        let packing = match word.trim() {
+            "binpack" => Packing::Binpack,
+            "spread" => Packing::Spread,
+            _ => return Err(wrong("names neither binpack nor spread")),
+        };
+        if roles.insert(role.trim().to_owned(), packing).is_some() {
+            return Err(wrong("names a role for the second time"));
+        }
+    }
+    Ok(roles)
+}
+
 fn min_allocatable(text: &str) -> Result<Vec<Quantities>, FlagError> {
     Quantities::parse_alternatives(text)
         .map_err(|error| meaning("min-allocatable-resources", error.to_string()))
@@ -295,6 +318,17 @@ mod tests {
             "--chronos-listen: 'localhost' is no address of the form IP:PORT, as 127.0.0.1:8080"
         );
     }
+    #[test]
+    fn packing_is_set_role_by_role() {
+        let settings = master(&[("packing", "a=spread, a/b=binpack")]).expect("settings");
+        assert_eq!(settings.packing.get("a"), Some(&Packing::Spread));
+        assert_eq!(settings.packing.get("a/b"), Some(&Packing::Binpack));
+        assert_eq!(
+            master(&[("packing", "a=tight")]).expect_err("an error"),
+            "--packing: 'a=tight' names neither binpack nor spread"
+        );
+    }
+
     #[test]
     fn weights_are_checked_one_by_one() {
         assert_eq!(

@@ -6,7 +6,7 @@ use super::{Faults, counted, texts};
 use crate::fault::below;
 use crate::quantity::{Size, Span};
 use crate::template::{
-    Artifact, Check, Command, Container, EnvValue, Limit, MaterialFile, PortRef, Protocol,
+    Artifact, Check, Command, Container, EnvValue, Limit, MaterialFile, PortRef, PreStop, Protocol,
     Resources, Template,
 };
 
@@ -93,8 +93,7 @@ fn container(container: &Container, path: &str, out: &mut Faults) {
     }
     if let Some(stop) = &container.pre_stop {
         let path = below(path, "pre_stop");
-        command(&stop.command, &below(&path, "command"), out);
-        positive(stop.timeout, &below(&path, "timeout"), out);
+        pre_stop(stop, container, &path, out);
     }
     let size = container.logs.as_ref().and_then(|logs| logs.max_size);
     if size.is_some_and(|size| size < LEAST_LOG) {
@@ -104,6 +103,30 @@ fn container(container: &Container, path: &str, out: &mut Faults) {
             "an agent cannot keep less than 8KiB of a stream",
             "write 8KiB or more, or leave it out to keep what the agent's flags say",
         );
+    }
+}
+
+fn pre_stop(stop: &PreStop, container: &Container, path: &str, out: &mut Faults) {
+    match (&stop.command, &stop.http) {
+        (Some(own), None) => command(own, &below(path, "command"), out),
+        (None, Some(http)) => {
+            let path = below(path, "http");
+            port_of_probe(&http.port, container, &below(&path, "port"), out);
+            url_path(&http.path, &below(&path, "path"), out);
+        }
+        _ => out.tell(
+            path,
+            "what is done before the end is exactly one of command and http",
+            "keep one of them",
+        ),
+    }
+    positive(stop.timeout, &below(path, "timeout"), out);
+}
+
+fn url_path(text: &str, path: &str, out: &mut Faults) {
+    if !text.starts_with('/') || text.contains(char::is_whitespace) {
+        let message = format!("'{text}' is no path of a URL");
+        out.tell(path, message, "begin it with a slash");
     }
 }
 
@@ -335,10 +358,7 @@ fn probe(check: &Check, container: &Container, path: &str, out: &mut Faults) {
     if let Some(http) = &check.http {
         let path = below(path, "http");
         port_of_probe(&http.port, container, &below(&path, "port"), out);
-        if !http.path.starts_with('/') || http.path.contains(char::is_whitespace) {
-            let message = format!("'{}' is no path of a URL", http.path);
-            out.tell(below(&path, "path"), message, "begin it with a slash");
-        }
+        url_path(&http.path, &below(&path, "path"), out);
         for (index, status) in http.statuses.iter().enumerate() {
             if !(100..=599).contains(status) {
                 let path = format!("{path}/statuses/{index}");

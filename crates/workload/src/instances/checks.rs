@@ -94,7 +94,7 @@ fn is_accepted(http: &HttpProbe, status: u32) -> bool {
     }
 }
 
-const fn scheme(scheme: Scheme) -> &'static str {
+pub(crate) const fn scheme(scheme: Scheme) -> &'static str {
     match scheme {
         Scheme::Http => "http",
         Scheme::Https => "https",

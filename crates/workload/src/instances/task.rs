@@ -81,6 +81,7 @@ impl Workloads {
     pub(crate) fn terms(
         &self,
         container: &Container,
+        numbers: &[u16],
     ) -> Result<Option<Box<InstanceTerms>>, StartError> {
         let files = container.files.iter().map(|file| self.file(file));
         let checks = &container.checks;
@@ -89,7 +90,12 @@ impl Workloads {
             files: files.collect::<Result<_, StartError>>()?,
             secrets: Vec::new(),
             pre_stop: container.pre_stop.as_ref().map(|own| PreStop {
-                command: command_info(&own.command),
+                command: own.command.as_ref().map(command_info),
+                url: own.http.as_ref().map(|http| {
+                    let port = ports::number(&http.port, &container.ports, numbers);
+                    let scheme = checks::scheme(http.scheme);
+                    format!("{scheme}://127.0.0.1:{port}{}", http.path)
+                }),
                 timeout_ns: own.timeout.nanoseconds(),
             }),
             exact_statuses: http

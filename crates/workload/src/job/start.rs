@@ -68,10 +68,10 @@ fn new_instance(
     let (name, _, run) = w.owner_of(key).expect("a run that goes on has an object");
     let id = ids::attempt_id(name, &run.id, next.index, next.past.attempt);
     let container = active.plan.job().template.containers.first();
-    let terms = container.map_or(Ok(None), |container| w.terms(container))?;
     let numbers = container.map_or_else(Vec::new, |container| {
         ports::assign(&container.ports, &placed.ports)
     });
+    let terms = container.map_or(Ok(None), |container| w.terms(container, &numbers))?;
     let task = task(w, active, name, run, next, &id, &placed.agent, &numbers)?;
     Ok(NewInstance {
         object: run.object,

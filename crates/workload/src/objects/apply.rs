@@ -14,6 +14,7 @@ use crate::objects::staged::Staged;
 use crate::objects::stored::SPEC_BYTES;
 use crate::objects::{dependencies, stored};
 use crate::records::{ObjectRecord, Status};
+use crate::restore::KNOWN_KEY;
 use crate::workloads::Workloads;
 use crate::{cron, dag, job, service};
 
@@ -209,7 +210,12 @@ impl Workloads {
                 self.change_record(key, one);
                 key
             }
-            (None, _) => self.insert_record(one),
+            (None, _) => {
+                if self.next_object == 0 {
+                    effects.put(KNOWN_KEY.into(), &true);
+                }
+                self.insert_record(one)
+            }
         };
         self.write_object(key, effects);
         effects.fact(Fact::ObjectApplied {

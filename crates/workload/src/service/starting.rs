@@ -208,7 +208,7 @@ impl Workloads {
             extra: &extra,
         };
         let task = self.task_info(&plan).ok()?;
-        let terms = self.terms(container).ok()?;
+        let terms = self.terms(container, &numbers).ok()?;
         let new = NewInstance {
             object: key,
             owner: Owner::Service {

@@ -73,11 +73,14 @@ pub(super) fn container(mut fields: Fields<'_>, notes: &mut Notes) -> Value {
         checks.finish(notes);
     }
     if let Some(mut stop) = fields.inner("pre_stop") {
-        let command = match stop.take("command") {
-            Some(Value::String(text)) => json!(["/bin/sh", "-c", text]),
-            other => other.cloned().unwrap_or_default(),
+        let action = match (stop.inner("http"), stop.take("command")) {
+            (Some(http), _) => json!({ "httpGet": http_get(http, notes) }),
+            (None, Some(Value::String(text))) => {
+                json!({ "exec": { "command": ["/bin/sh", "-c", text] } })
+            }
+            (None, other) => json!({ "exec": { "command": other.cloned().unwrap_or_default() } }),
         };
-        theirs["lifecycle"] = json!({ "preStop": { "exec": { "command": command } } });
+        theirs["lifecycle"] = json!({ "preStop": action });
         stop.ignore(&["timeout"]);
         stop.finish(notes);
     }
@@ -152,17 +155,8 @@ fn probe(mut check: Fields<'_>, notes: &mut Notes) -> Value {
         "initialDelaySeconds": whole(&mut check, "delay", "0s") + whole(&mut check, "grace", "10s"),
         "failureThreshold": check.number("failures").unwrap_or(3),
     });
-    if let Some(mut http) = check.inner("http") {
-        let scheme = http
-            .text("scheme")
-            .unwrap_or_else(|| "http".into())
-            .to_uppercase();
-        probe["httpGet"] = json!({
-            "port": http.take("port").cloned().unwrap_or_default(),
-            "path": http.text("path").unwrap_or_else(|| "/".into()),
-            "scheme": scheme,
-        });
-        http.finish(notes);
+    if let Some(http) = check.inner("http") {
+        probe["httpGet"] = http_get(http, notes);
     }
     if let Some(mut tcp) = check.inner("tcp") {
         probe["tcpSocket"] = json!({ "port": tcp.take("port").cloned().unwrap_or_default() });
@@ -174,4 +168,18 @@ fn probe(mut check: Fields<'_>, notes: &mut Notes) -> Value {
     }
     check.finish(notes);
     probe
+}
+
+fn http_get(mut http: Fields<'_>, notes: &mut Notes) -> Value {
+    let scheme = http
+        .text("scheme")
+        .unwrap_or_else(|| "http".into())
+        .to_uppercase();
+    let get = json!({
+        "port": http.take("port").cloned().unwrap_or_default(),
+        "path": http.text("path").unwrap_or_else(|| "/".into()),
+        "scheme": scheme,
+    });
+    http.finish(notes);
+    get
 }

@@ -63,6 +63,7 @@ pub(crate) fn clean(mut value: Value) -> Result<Map<String, Value>, Vec<Fault>> 
         ("acceptedResourceRoles", json!([])),
         ("ipAddress", json!({})),
         ("args", json!([])),
+        ("storeUrls", json!([])),
     ] {
         if app.get(key) == Some(&default) {
             app.remove(key);

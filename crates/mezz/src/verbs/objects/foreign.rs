@@ -86,7 +86,7 @@ fn origin_of(values: &[&Value]) -> Origin {
         ])
     {
         Origin::MarathonApp
-    } else if has("name") && has_any(&["schedule", "parents", "command"]) {
+    } else if has("name") && has_any(&["schedule", "parents"]) {
         Origin::Chronos
     } else {
         Origin::Native
@@ -113,8 +113,23 @@ pub(crate) fn read(source: &Source, under: Option<&Name>) -> Result<Read, Vec<Fa
             (converted.objects, converted.dropped)
         }
         Origin::MarathonApp | Origin::MarathonGroup | Origin::Chronos | Origin::Metronome => {
-            let documents: Vec<Value> = values.into_iter().flat_map(each).cloned().collect();
-            requests::objects(origin, placed(documents, origin, under)?)?
+            let mut all = (Vec::new(), Vec::new());
+            for value in values.into_iter().flat_map(each) {
+                let mut value = value.clone();
+                let is_marathon = matches!(origin, Origin::MarathonApp | Origin::MarathonGroup);
+                if let Some(under) = under.filter(|_| is_marathon) {
+                    requests::relocate(&mut value, under, Inside::Nothing);
+                }
+                let (mut objects, dropped) = requests::objects(origin, value)?;
+                if let Some(under) = under.filter(|_| !is_marathon) {
+                    for object in &mut objects {
+                        requests::move_below(object, under).map_err(|fault| vec![fault])?;
+                    }
+                }
+                all.0.extend(objects);
+                all.1.extend(dropped);
+            }
+            all
         }
     };
     Ok(Read {
@@ -122,25 +137,6 @@ pub(crate) fn read(source: &Source, under: Option<&Name>) -> Result<Read, Vec<Fa
         objects,
         dropped,
     })
-}
-
-/// The documents, below a group if they are to be.
-fn placed(
-    mut documents: Vec<Value>,
-    origin: Origin,
-    under: Option<&Name>,
-) -> Result<Vec<Value>, Vec<Fault>> {
-    let Some(under) = under else {
-        return Ok(documents);
-    };
-    if matches!(origin, Origin::Chronos | Origin::Metronome) {
-        let message = format!("{} lie in no group: leave --under out", origin.words());
-        return Err(vec![Fault::new("/name", message)]);
-    }
-    for document in &mut documents {
-        requests::relocate(document, under, Inside::Nothing);
-    }
-    Ok(documents)
 }
 
 fn each(value: &Value) -> Vec<&Value> {

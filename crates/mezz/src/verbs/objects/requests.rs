@@ -1,17 +1,14 @@
 //! Documents that are bodies of requests to APIs of other systems: they are handed to what answers these APIs here, for a
 //! cluster without any objects, and become what it would have applied.
 
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use mezz_convert::Dropped;
 use mezz_core::time::Wall;
 use mezz_facade::world::Cluster;
-use mezz_facade::{Answer, Body, Outcome, Request, World, chronos, marathon, metronome};
+use mezz_facade::{Answer, Body, Outcome, Request, World};
+use mezz_spec::cron::Target;
 use mezz_spec::{Fault, Name, Object, Spec};
 use mezz_workload::call::Call;
-use mezz_workload::key::ObjectKey;
-use mezz_workload::records::{ObjectRecord, Records, Status};
+use mezz_workload::records::Records;
 use serde_json::{Value, json};
 
 use super::foreign::Origin;
@@ -19,97 +16,34 @@ use super::foreign::Origin;
 /// Members of one document that may be dropped, at most.
 const DROPPED: usize = 100;
 
-/// The objects of documents, and what was left out of them since it is not built. A document may name those before it,
-/// and those after it.
+/// The objects of one document, and what was left out of it since it is not built.
 pub(super) fn objects(
     origin: Origin,
-    documents: Vec<Value>,
+    mut document: Value,
 ) -> Result<(Vec<Object>, Vec<Dropped>), Vec<Fault>> {
-    let mut reader = Reader {
-        origin,
-        known: Records::default(),
-        objects: Vec::new(),
-        dropped: Vec::new(),
-    };
-    let mut left = documents;
-    while !left.is_empty() {
-        let before = left.len();
-        let mut refused = Vec::new();
-        let mut again = Vec::new();
-        for document in left {
-            if let Err(faults) = reader.read(document.clone()) {
-                refused.extend(faults);
-                again.push(document);
+    let mut dropped = Vec::new();
+    loop {
+        let faults = match read(origin, &document) {
+            Ok(objects) => {
+                let objects = objects.into_iter();
+                let objects = objects.map(|object| plain(object, &document)).collect();
+                return Ok((objects, dropped));
             }
-        }
-        if again.len() == before {
-            return Err(refused);
-        }
-        left = again;
-    }
-    Ok((reader.objects, reader.dropped))
-}
-
-struct Reader {
-    origin: Origin,
-    /// What came of the documents so far, as a cluster would hold it.
-    known: Records,
-    objects: Vec<Object>,
-    dropped: Vec<Dropped>,
-}
-
-impl Reader {
-    fn read(&mut self, mut document: Value) -> Result<(), Vec<Fault>> {
-        let mut dropped = Vec::new();
-        loop {
-            let answer = match send(self.origin, &document, &self.known) {
-                Ok(objects) => {
-                    for object in objects {
-                        self.know(&object);
-                        self.objects.push(plain(object, &document));
-                    }
-                    self.dropped.extend(dropped);
-                    return Ok(());
-                }
-                Err(answer) => answer,
-            };
-            let faults = faults(&answer);
-            let before = dropped.len();
-            for fault in faults.iter().filter(|fault| is_unbuilt(&fault.message)) {
-                if let Some(object) = remove(&mut document, &fault.path) {
-                    dropped.push(Dropped {
-                        object,
-                        path: fault.path.clone(),
-                        why: fault.message.clone(),
-                    });
-                }
-            }
-            if dropped.len() == before || dropped.len() > DROPPED {
-                return Err(faults);
-            }
-        }
-    }
-
-    fn know(&mut self, object: &Object) {
-        let number = u32::try_from(self.known.objects.len()).unwrap_or(u32::MAX);
-        let key = ObjectKey(number);
-        let record = ObjectRecord {
-            key,
-            name: object.name.clone(),
-            uid: Box::default(),
-            generation: 1,
-            labels: object.labels.clone(),
-            spec: Arc::new(object.spec.clone()),
-            created_at: Wall(0),
-            changed_at: Wall(0),
-            former: Vec::new(),
-            conditions: Vec::new(),
-            status: Status::Nothing,
-            deleted_at: None,
+            Err(faults) => faults,
         };
-        self.known.objects.insert(key.index(), record);
-        let index = Arc::make_mut(&mut self.known.index);
-        index.insert((object.spec.kind(), object.name.clone()), key);
+        let before = dropped.len();
+        for fault in faults.iter().filter(|fault| is_unbuilt(&fault.message)) {
+            if let Some(object) = remove(&mut document, &fault.path) {
+                dropped.push(Dropped {
+                    object,
+                    path: fault.path.clone(),
+                    why: fault.message.clone(),
+                });
+            }
+        }
+        if dropped.len() == before || dropped.len() > DROPPED {
+            return Err(faults);
+        }
     }
 }
 
@@ -153,46 +87,64 @@ fn is_unbuilt(message: &str) -> bool {
     message.contains("not built")
 }
 
+/// What a document means, or what is wrong with it.
+fn read(origin: Origin, document: &Value) -> Result<Vec<Object>, Vec<Fault>> {
+    let told = |faults: Vec<mezz_facade::reading::Fault>| {
+        let fault = |one: mezz_facade::reading::Fault| Fault::new(one.path, one.message);
+        faults.into_iter().map(fault).collect()
+    };
+    match origin {
+        Origin::Metronome => mezz_facade::metronome::converted(document.clone()).map_err(told),
+        Origin::Chronos => mezz_facade::chronos::converted(document.clone()).map_err(told),
+        _ => send(origin, document).map_err(|answer| faults(&answer)),
+    }
+}
+
+/// Puts a job or cron below a group, with the jobs that it names.
+pub(super) fn move_below(object: &mut Object, under: &Name) -> Result<(), Fault> {
+    let below = |name: &Name| {
+        Name::new(&format!("{under}{name}")).map_err(|error| Fault::new("/name", error.to_string()))
+    };
+    object.name = below(&object.name)?;
+    match &mut object.spec {
+        Spec::Job(job) => {
+            for name in job.after.iter_mut().flat_map(|after| &mut after.jobs) {
+                *name = below(name)?;
+            }
+        }
+        Spec::Cron(cron) => {
+            if let Target::JobRef(reference) = &mut cron.run {
+                reference.name = below(&reference.name)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// What would be applied, or the refusal.
-fn send(origin: Origin, document: &Value, known: &Records) -> Result<Vec<Object>, Answer> {
-    type Handle = fn(&Request, &World<'_>) -> Outcome;
-    let has_parents = document.get("parents").is_some_and(|parents| {
-        let list = parents.as_array();
-        list.is_some_and(|list| !list.is_empty())
-    });
-    let (handle, method, path, body): (Handle, _, _, _) = match origin {
-        Origin::MarathonApp => (marathon::handle, "PUT", "/v2/apps", json!([document])),
-        Origin::MarathonGroup => (marathon::handle, "PUT", "/v2/groups", document.clone()),
-        Origin::Metronome => {
-            let path = "/v0/scheduled-jobs";
-            (metronome::handle, "POST", path, document.clone())
-        }
-        Origin::Chronos if has_parents => {
-            let path = "/v1/scheduler/dependency";
-            (chronos::handle, "POST", path, document.clone())
-        }
-        Origin::Chronos => {
-            let path = "/v1/scheduler/iso8601";
-            (chronos::handle, "POST", path, document.clone())
-        }
-        Origin::Native | Origin::Compose | Origin::Kubernetes => {
-            let message = format!("{} are no body of a request", origin.words());
-            return Err(Answer::message(400, message));
+fn send(origin: Origin, document: &Value) -> Result<Vec<Object>, Answer> {
+    let (path, body) = match origin {
+        Origin::MarathonApp => ("/v2/apps", json!([document])),
+        Origin::MarathonGroup => ("/v2/groups", document.clone()),
+        other => {
+            let message = format!("{} cannot be read yet", other.words());
+            return Err(Answer::message(501, message));
         }
     };
     let request = Request {
-        method: method.to_owned(),
+        method: "PUT".to_owned(),
         path: path.to_owned(),
         body: body.to_string().into_bytes(),
         ..Request::default()
     };
-    let cluster = Cluster::default();
+    let (work, cluster) = (Records::default(), Cluster::default());
     let world = World {
-        work: known,
-        now: now(),
+        work: &work,
+        now: Wall(0),
         cluster: &cluster,
     };
-    match handle(&request, &world) {
+    match mezz_facade::marathon::handle(&request, &world) {
         Outcome::Call(Call::Apply { objects, .. }, _) => Ok(objects),
         Outcome::Answer(answer) => Err(answer),
         other => Err(Answer::message(
@@ -202,23 +154,15 @@ fn send(origin: Origin, document: &Value, known: &Records) -> Result<Vec<Object>
     }
 }
 
-fn now() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let nanoseconds = since.map_or(0, |since| since.as_nanos());
-    Wall(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
-}
-
-/// As it would have been written here: of an app without the document, and without ports that were only picked.
+/// As it would have been written here: of an app without the document, which the API keeps beside it, and without ports
+/// of the cluster that were only picked.
 fn plain(mut object: Object, document: &Value) -> Object {
     if let Spec::Service(service) = &mut object.spec {
         let kept = |key: &String| !key.starts_with("marathon/");
         service.annotations.retain(|key, _| kept(key));
-        let ports = service.template.containers.iter_mut();
-        for port in ports.flat_map(|container| &mut container.ports) {
-            let was_picked = |number: &u16| !mentions(document, u64::from(*number));
-            if port.service_port.as_ref().is_some_and(was_picked) {
-                port.service_port = None;
-            }
+        let containers = service.template.containers.iter_mut();
+        for port in containers.flat_map(|container| &mut container.ports) {
+            port.service_port = port.service_port.filter(|port| mentions(document, *port));
         }
     }
     object.generation = None;
@@ -226,9 +170,9 @@ fn plain(mut object: Object, document: &Value) -> Object {
 }
 
 /// Whether a number stands somewhere in a document.
-fn mentions(value: &Value, number: u64) -> bool {
+fn mentions(value: &Value, number: u16) -> bool {
     match value {
-        Value::Number(own) => own.as_u64() == Some(number),
+        Value::Number(own) => own.as_u64() == Some(u64::from(number)),
         Value::Array(items) => items.iter().any(|item| mentions(item, number)),
         Value::Object(members) => members.values().any(|member| mentions(member, number)),
         _ => false,
@@ -254,13 +198,8 @@ fn faults(answer: &Answer) -> Vec<Fault> {
         }
     }
     if faults.is_empty() {
-        // Chronos tells all faults in one line.
         let message = body.get("message").map(text).unwrap_or_default();
-        let parts = message.split("; ").map(|part| match part.split_once(": ") {
-            Some((path, rest)) if path.starts_with('/') => Fault::new(path, rest),
-            _ => Fault::new("", part),
-        });
-        faults.extend(parts);
+        faults.push(Fault::new("", message));
     }
     faults
 }
@@ -297,6 +236,32 @@ fn remove(document: &mut Value, path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jobs_of_chronos_and_metronome_are_read_and_moved_with_what_they_name() {
+        let dependent = json!({ "name": "b", "command": "true", "parents": ["a"], "mailTo": null });
+        let (mut read, dropped) = objects(Origin::Chronos, dependent).expect("a job");
+        assert_eq!((read.len(), dropped.len()), (1, 0));
+        move_below(&mut read[0], &Name::new("/new").expect("a name")).expect("a name");
+        let value = read[0].to_sparse();
+        assert_eq!(value["name"], "/new/b");
+        assert_eq!(value["spec"]["after"]["jobs"], json!(["/new/a"]));
+        assert_eq!(value["spec"]["annotations"], Value::Null);
+
+        let hourly = json!({ "name": "a", "command": "true", "schedule": "R//PT1H" });
+        let (read, _) = objects(Origin::Chronos, hourly).expect("a job and a cron");
+        assert_eq!(read[1].to_sparse()["spec"]["schedules"], json!(["R//PT1H"]));
+
+        let nightly = json!({
+            "id": "team.report",
+            "run": { "cmd": "true", "docker": { "image": "busybox" } },
+            "schedules": [{ "id": "nightly", "cron": "0 3 * * *" }],
+        });
+        let (read, dropped) = objects(Origin::Metronome, nightly).expect("a job and a cron");
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[1].name.as_str(), "/team/report");
+        assert_eq!(dropped[0].path, "/run/docker");
+    }
 
     #[test]
     fn a_group_is_moved_with_what_its_apps_name() {
