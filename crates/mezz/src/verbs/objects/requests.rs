@@ -145,7 +145,9 @@ fn send(origin: Origin, document: &Value) -> Result<Vec<Object>, Answer> {
         cluster: &cluster,
     };
     match mezz_facade::marathon::handle(&request, &world) {
-        Outcome::Call(Call::Apply { objects, .. }, _) => Ok(objects),
+        Outcome::Call(Call::Apply { objects, .. } | Call::Replace { objects, .. }, _) => {
+            Ok(objects)
+        }
         Outcome::Answer(answer) => Err(answer),
         other => Err(Answer::message(
             501,
