@@ -91,6 +91,13 @@ fn a_file_of_another_system_is_applied_and_what_was_dropped_is_told() {
         "{}",
         applied.seen()
     );
+    let group =
+        r#"{"id": "/shop2", "apps": [{"id": "app", "cmd": "sleep 1000", "cpus": 0.1, "mem": 16}]}"#;
+    let group = write(&folder, "group.json", group);
+    let applied = dev.mezz(&["apply", "--wait", "-f", &group]);
+    assert_eq!(applied.code, 0, "{}", applied.seen());
+    let expected = "group /shop2 created, generation 1\nservice /shop2/app created, generation 1\n";
+    assert_eq!(applied.stdout, expected, "{}", applied.seen());
     let gone = dev.mezz(&["delete", "-f", &compose]);
     assert_eq!(
         gone.stdout,

@@ -24,7 +24,11 @@ pub(super) fn objects(
     let mut dropped = Vec::new();
     loop {
         let faults = match read(origin, &document) {
-            Ok(objects) => return Ok((objects.into_iter().map(plain).collect(), dropped)),
+            Ok(objects) => {
+                let objects = objects.into_iter();
+                let objects = objects.map(|object| plain(object, &document)).collect();
+                return Ok((objects, dropped));
+            }
             Err(faults) => faults,
         };
         let before = dropped.len();
@@ -141,7 +145,9 @@ fn send(origin: Origin, document: &Value) -> Result<Vec<Object>, Answer> {
         cluster: &cluster,
     };
     match mezz_facade::marathon::handle(&request, &world) {
-        Outcome::Call(Call::Apply { objects, .. }, _) => Ok(objects),
+        Outcome::Call(Call::Apply { objects, .. } | Call::Replace { objects, .. }, _) => {
+            Ok(objects)
+        }
         Outcome::Answer(answer) => Err(answer),
         other => Err(Answer::message(
             501,
@@ -150,14 +156,29 @@ fn send(origin: Origin, document: &Value) -> Result<Vec<Object>, Answer> {
     }
 }
 
-/// As it would have been written here: without the document itself, which the APIs keep beside it.
-fn plain(mut object: Object) -> Object {
+/// As it would have been written here: of an app without the document, which the API keeps beside it, and without ports
+/// of the cluster that were only picked.
+fn plain(mut object: Object, document: &Value) -> Object {
     if let Spec::Service(service) = &mut object.spec {
         let kept = |key: &String| !key.starts_with("marathon/");
         service.annotations.retain(|key, _| kept(key));
+        let containers = service.template.containers.iter_mut();
+        for port in containers.flat_map(|container| &mut container.ports) {
+            port.service_port = port.service_port.filter(|port| mentions(document, *port));
+        }
     }
     object.generation = None;
     object
+}
+
+/// Whether a number stands somewhere in a document.
+fn mentions(value: &Value, number: u16) -> bool {
+    match value {
+        Value::Number(own) => own.as_u64() == Some(u64::from(number)),
+        Value::Array(items) => items.iter().any(|item| mentions(item, number)),
+        Value::Object(members) => members.values().any(|member| mentions(member, number)),
+        _ => false,
+    }
 }
 
 /// All that a refusal says is wrong.
