@@ -336,3 +336,29 @@ fn a_service_held_back_by_an_abort_is_kept_up_after_failures_and_restarts() {
     }
     check_convergence(&mut kernel);
 }
+
+#[test]
+fn what_an_abort_leaves_of_two_colours_comes_down_to_what_is_wanted() {
+    let mut kernel = Kernel::new(4);
+    kernel.apply(web(1, 3, 0));
+    let mut spec = (1, 3, 0);
+    let apply = |version, replicas, strategy| Step::Apply {
+        version,
+        replicas,
+        strategy,
+    };
+    let steps = [
+        apply(2, 2, 4),
+        Step::Scale(3),
+        Step::Lose(1),
+        Step::Ready(13),
+        apply(0, 2, 4),
+        Step::Freeze,
+        apply(1, 1, 0),
+        Step::Abort,
+    ];
+    for step in &steps {
+        take(&mut kernel, step, &mut spec);
+    }
+    check_convergence(&mut kernel);
+}

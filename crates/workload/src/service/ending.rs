@@ -94,13 +94,22 @@ impl Workloads {
             .filter_map(|instance| self.instance(*instance))
     }
 
-    /// Lower goes first: not serving, then replaced by a ready one of the same ordinal, then by age, then the highest ordinal.
+    /// Old instances without traffic that are not ended yet.
+    pub(crate) fn parked_old(&self, key: ObjectKey) -> u32 {
+        let target = self.service(key).map(|state| state.durable.target);
+        let parked = self.claimed(key).filter(|record| {
+            record.parked && record.ending.is_none() && Some(record.revision) != target
+        });
+        u32::try_from(parked.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Lower goes first: without traffic, then not serving, then replaced by a ready one of the same ordinal, then by age, then the highest ordinal.
     fn rank(
         &self,
         key: ObjectKey,
         record: &InstanceRecord,
         order: KillOrder,
-    ) -> (bool, bool, u64, Reverse<u32>) {
+    ) -> (bool, bool, bool, u64, Reverse<u32>) {
         let age = record.created_at.0;
         let by_age = match order {
             KillOrder::OldestFirst => age,
@@ -108,6 +117,7 @@ impl Workloads {
         };
         let ordinal = ordinal_of(record).unwrap_or_default();
         (
+            !record.parked,
             record.ready && !record.parked,
             !self.has_successor(key, record, ordinal),
             by_age,

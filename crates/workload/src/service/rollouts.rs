@@ -234,7 +234,7 @@ impl Workloads {
         super::wake(self, service);
     }
 
-    /// Keeps what is old and what is new as it is now.
+    /// Keeps what is old and what is new as it is now; of two colours the one that serves.
     pub(crate) fn hold(&mut self, service: ObjectKey) {
         let wanted = self.wanted(service);
         if self
@@ -243,10 +243,12 @@ impl Workloads {
         {
             return;
         }
+        let parked = self.parked_old(service);
         if let Some(state) = self.service_mut(service) {
             let (_, old) = state.sides();
-            let hold = wanted - old.staying().min(wanted);
-            state.durable.hold = (old.staying() > 0).then_some(hold);
+            let kept = old.staying().saturating_sub(parked);
+            let hold = wanted - kept.min(wanted);
+            state.durable.hold = (kept > 0).then_some(hold);
         }
     }
 
