@@ -195,8 +195,8 @@ impl LaunchPath {
                 self.note(*event);
             }
             Effect::Offers { event, .. } => {
-                self.sent_bytes += recordio::encode(&event).len();
-                self.note(Message::decode(event).expect("a whole event"));
+                self.sent_bytes += recordio::encode(&event.0).len();
+                self.note(Message::decode(event.0).expect("a whole event"));
             }
             Effect::ToAgent { body, .. } => {
                 if let Body::Registered(registered) = &*body {

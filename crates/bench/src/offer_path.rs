@@ -173,8 +173,8 @@ impl OfferPath {
                 }
             }
             Effect::Offers { stream, event, .. } => {
-                self.sent_bytes += recordio::encode(&event).len();
-                self.frameworks.entry(stream).or_default().offers = event;
+                self.sent_bytes += recordio::encode(&event.0).len();
+                self.frameworks.entry(stream).or_default().offers = event.0;
             }
             Effect::SetTimer {
                 key: TimerKey::Allocate,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1;
+use prost::Message as _;
 
 use crate::event::TimerKey;
 use crate::fact::Fact;
@@ -25,11 +26,10 @@ pub enum Effect {
         event: Box<v1::scheduler::Event>,
         after: Option<Token>,
     },
-    /// Send offers on a scheduler stream. `event` is an encoded [`v1::scheduler::Event`]: offers are many, and most of
-    /// them leave as they are here.
+    /// Send offers on a scheduler stream: they are many, and most of them leave as they are here.
     Offers {
         stream: StreamKey,
-        event: bytes::Bytes,
+        event: EncodedEvent,
         after: Option<Token>,
     },
     /// End a scheduler stream after what was sent on it.
@@ -62,6 +62,20 @@ pub enum Effect {
     Fact { sequence: u64, fact: Arc<Fact> },
     /// Give up leadership: a write failed or was fenced.
     StepDown(String),
+}
+
+/// An encoded [`v1::scheduler::Event`].
+#[derive(Clone, PartialEq, serde::Serialize)]
+pub struct EncodedEvent(pub bytes::Bytes);
+
+/// As the message that it is: `mezz replay` shows effects to people.
+impl std::fmt::Debug for EncodedEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match v1::scheduler::Event::decode(self.0.clone()) {
+            Ok(event) => std::fmt::Debug::fmt(&event, f),
+            Err(_) => std::fmt::Debug::fmt(&self.0, f),
+        }
+    }
 }
 
 /// A change of the store.

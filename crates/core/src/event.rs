@@ -124,6 +124,8 @@ pub struct Elected {
 pub enum TimerKey {
     /// An allocation cycle is due.
     Allocate,
+    /// The controllers of users' objects hear the statuses that have come together.
+    TellWork,
     /// HEARTBEAT on a scheduler stream.
     Heartbeat(StreamKey),
     /// A disconnected framework's failover timeout.

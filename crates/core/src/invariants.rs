@@ -230,6 +230,7 @@ impl Master {
             TimerKey::OfferTimeout,
             TimerKey::Recall,
             TimerKey::RegistryCollection,
+            TimerKey::TellWork,
         ]);
         for (_, agent) in self.records.agents.iter() {
             self.timers_of_agent(agent, &mut expected, &mut allowed);
@@ -249,6 +250,9 @@ impl Master {
             }
         }
         expected.extend(self.work.timer_keys());
+        if self.work.statuses() > 0 {
+            expected.insert(TimerKey::TellWork);
+        }
         let armed: BTreeSet<TimerKey> = self.timers.armed.keys().copied().collect();
         if let Some(missing) = expected.difference(&armed).next() {
             return Err(format!("the timer {missing:?} is not armed"));

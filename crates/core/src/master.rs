@@ -90,6 +90,7 @@ impl Master {
     /// Takes one event in and appends what has to be done, in order.
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
         self.now = now;
+        let statuses = self.work.statuses();
         match event {
             Event::Elected(elected) => self.on_elected(*elected, effects),
             Event::Subscribe(subscribe) => self.on_subscribe(*subscribe, effects),
@@ -123,7 +124,7 @@ impl Master {
                 )));
             }
         }
-        self.settle_work(effects);
+        self.settle_work_soon(statuses, effects);
         self.request_allocation(effects);
         self.request_recall(effects);
     }
@@ -145,6 +146,7 @@ impl Master {
         };
         match key {
             TimerKey::Allocate => self.allocate(effects),
+            TimerKey::TellWork => self.tell_statuses(effects),
             TimerKey::Heartbeat(stream) => self.on_heartbeat_due(stream, effects),
             TimerKey::Failover(framework) => self.on_failover_timeout(framework, effects),
             TimerKey::Ping(agent) => self.on_ping_due(agent, effects),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mezz_proto::v1;
 
 use crate::accounts::{agent_sched_key, discharge, discharge_merged};
-use crate::effect::{Effect, Effects};
+use crate::effect::{Effect, Effects, EncodedEvent};
 use crate::event::TimerKey;
 use crate::fact::{Fact, OfferEnd};
 use crate::frameworks::sched_key;
@@ -159,7 +159,7 @@ impl Master {
         };
         effects.list.push(Effect::Offers {
             stream,
-            event: offers.event(),
+            event: EncodedEvent(offers.event()),
             after,
         });
     }

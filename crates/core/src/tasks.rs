@@ -11,11 +11,12 @@ use v1::task_status::Reason;
 
 use crate::effect::Effects;
 use crate::fact::Fact;
-use crate::key::{AgentKey, FrameworkKey, TaskKey};
+use crate::key::{AgentKey, FrameworkKey, TaskKey, Token};
 use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::{AgentState, TaskList, TaskRecord};
 use crate::wire::{self, is_terminal};
+use crate::work::LastUpdate;
 
 impl Master {
     pub(crate) fn task(&self, key: TaskKey) -> Option<&Arc<TaskRecord>> {
@@ -65,7 +66,7 @@ impl Master {
             None => self.records.metrics.count(Counter::InvalidStatusUpdates),
         }
         if self.framework(framework).built_in {
-            return self.acknowledge_own(framework, agent, &update.status, effects);
+            return self.acknowledge_own(agent, &update.status, effects);
         }
         self.send_event(framework, wire::update(update.status), effects);
     }
@@ -166,18 +167,23 @@ impl Master {
         self.records
             .metrics
             .count(Counter::ValidStatusUpdateAcknowledgements);
-        self.acknowledge(framework, agent, call.task_id, call.uuid, effects);
+        let body = agent::AcknowledgeUpdate {
+            framework_id: wire::framework_id_of(&self.framework(framework).id),
+            task_id: call.task_id,
+            uuid: call.uuid,
+        };
+        self.acknowledge(framework, agent, body, None, effects);
     }
 
     fn acknowledge(
         &mut self,
         framework: FrameworkKey,
         agent: AgentKey,
-        task_id: v1::TaskId,
-        uuid: bytes::Bytes,
+        body: agent::AcknowledgeUpdate,
+        after: Option<Token>,
         effects: &mut Effects,
     ) {
-        if let Some(key) = self.task_key(framework, &task_id.value)
+        if let Some(key) = self.task_key(framework, &body.task_id.value)
             && let Some(task) = self.task(key)
             && task.list == TaskList::Live
             && is_terminal(task.state)
@@ -185,17 +191,11 @@ impl Master {
             && task
                 .update_uuid
                 .as_ref()
-                .is_some_and(|own| own[..] == uuid[..])
+                .is_some_and(|own| own[..] == body.uuid[..])
         {
             self.complete_task(key, effects);
         }
-        let framework_id = wire::framework_id_of(&self.framework(framework).id);
-        let body = Body::AcknowledgeUpdate(agent::AcknowledgeUpdate {
-            framework_id,
-            task_id,
-            uuid,
-        });
-        self.send_agent(agent, body, None, effects);
+        self.send_agent(agent, Body::AcknowledgeUpdate(body), after, effects);
     }
 
     fn acknowledge_unheard(
@@ -214,17 +214,40 @@ impl Master {
         self.send_agent(agent, body, None, effects);
     }
 
-    /// The built-in framework acknowledges at once: its state is this record.
-    fn acknowledge_own(
+    /// The built-in framework acknowledges at once, since its state is this record; but the end of an instance only when
+    /// its controller has heard of it.
+    fn acknowledge_own(&mut self, agent: AgentKey, status: &v1::TaskStatus, effects: &mut Effects) {
+        let Some(uuid) = status.uuid.clone() else {
+            return;
+        };
+        let update = LastUpdate {
+            agent,
+            task_id: status.task_id.value.as_str().into(),
+            uuid,
+        };
+        if let Some(update) = self.acknowledge_when_heard(update) {
+            self.acknowledge_last(&update, None, effects);
+        }
+    }
+
+    /// Acknowledges an update of one of the built-in framework's tasks.
+    pub(crate) fn acknowledge_last(
         &mut self,
-        framework: FrameworkKey,
-        agent: AgentKey,
-        status: &v1::TaskStatus,
+        update: &LastUpdate,
+        after: Option<Token>,
         effects: &mut Effects,
     ) {
-        if let Some(uuid) = status.uuid.clone() {
-            self.acknowledge(framework, agent, status.task_id.clone(), uuid, effects);
-        }
+        let Some(framework) = self.native.framework else {
+            return;
+        };
+        let body = agent::AcknowledgeUpdate {
+            framework_id: wire::framework_id_of(&self.framework(framework).id),
+            task_id: v1::TaskId {
+                value: update.task_id.to_string(),
+            },
+            uuid: update.uuid.clone(),
+        };
+        self.acknowledge(framework, update.agent, body, after, effects);
     }
 
     /// Moves a task to the completed ones of its framework.

@@ -34,7 +34,7 @@ pub(crate) struct WorkState {
     /// Tasks of instances, as the ledger counts them.
     handles: std::collections::BTreeMap<TaskKey, mezz_sched::InstanceHandle>,
     /// Statuses of the built-in framework's tasks that the controllers have not heard.
-    touched: Vec<work::event::Event>,
+    touched: Vec<Unheard>,
     /// Agents whose news they have not heard.
     agents: Vec<AgentKey>,
     /// Whether their records differ from those that readers see.
@@ -43,7 +43,28 @@ pub(crate) struct WorkState {
     reconciled: bool,
 }
 
+/// A status that the controllers have not heard.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Unheard {
+    event: work::event::Event,
+    /// The last of a task is acknowledged when what the controllers made of it is durable: its agent forgets it then.
+    acknowledge: Option<LastUpdate>,
+}
+
+/// What names the last update of a task.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct LastUpdate {
+    pub(crate) agent: AgentKey,
+    pub(crate) task_id: Box<str>,
+    pub(crate) uuid: bytes::Bytes,
+}
+
 impl WorkState {
+    /// How many statuses the controllers have yet to hear.
+    pub(crate) fn statuses(&self) -> usize {
+        self.touched.len()
+    }
+
     /// The timers that must be armed.
     pub(crate) fn timer_keys(&self) -> impl Iterator<Item = TimerKey> {
         self.timers.keys().copied().map(TimerKey::Work)
@@ -82,15 +103,24 @@ impl Master {
         effects: &mut Effects,
     ) {
         let mut wanted = work::effect::Effects::default();
-        self.work
-            .controllers
-            .handle_all(self.now, events, &mut wanted);
+        let mut ended = Vec::new();
+        let heard = std::mem::take(&mut self.work.touched).into_iter();
+        let heard = heard.map(|unheard| {
+            ended.extend(unheard.acknowledge);
+            unheard.event
+        });
+        let all = heard.chain(events);
+        self.work.controllers.handle_all(self.now, all, &mut wanted);
         self.work.changed = true;
         for effect in wanted.list {
             self.do_work(effect, &mut places, effects);
         }
         for place in places {
             self.give_back(place);
+        }
+        let after = self.last_token();
+        for update in ended {
+            self.acknowledge_last(&update, after, effects);
         }
     }
 
@@ -197,16 +227,49 @@ impl Master {
         self.tell_work(work::event::Event::Agent(news), None, effects);
     }
 
-    /// After each event: statuses that the controllers have not heard, and the end of the wait for agents.
+    /// Tells the controllers the statuses that they have not heard.
+    pub(crate) fn tell_statuses(&mut self, effects: &mut Effects) {
+        if !self.work.touched.is_empty() {
+            self.tell_work_all(Vec::new(), VecDeque::new(), effects);
+        }
+    }
+
+    /// After each event. Statuses may wait for those that arrive with them, since the controllers look at an object once
+    /// for all that is told together; `before` is how many waited before the event. What became of an agent does not
+    /// wait: it comes after older statuses, and before those that the agent brought with it.
+    pub(crate) fn settle_work_soon(&mut self, before: usize, effects: &mut Effects) {
+        let waits = self.work.reconciled || self.records.master.elected_at.is_none();
+        if !waits {
+            return self.settle_work(effects);
+        }
+        if !self.work.agents.is_empty() {
+            // Something else may have had them told already.
+            let before = before.min(self.work.touched.len());
+            let own = self.work.touched.split_off(before);
+            self.tell_statuses(effects);
+            self.tell_of_agents(effects);
+            self.work.touched.extend(own);
+        }
+        let is_armed = self.timers.armed.contains_key(&TimerKey::TellWork);
+        if !self.work.touched.is_empty() && !is_armed {
+            self.set_timer(TimerKey::TellWork, self.now.mono, effects);
+        }
+        self.show_work();
+    }
+
+    fn tell_of_agents(&mut self, effects: &mut Effects) {
+        for agent in std::mem::take(&mut self.work.agents) {
+            self.tell_of_agent(agent, effects);
+        }
+    }
+
+    /// All that the controllers have not heard, and the end of the wait for agents.
     pub(crate) fn settle_work(&mut self, effects: &mut Effects) {
         while !self.work.agents.is_empty() || !self.work.touched.is_empty() {
-            for agent in std::mem::take(&mut self.work.agents) {
-                self.tell_of_agent(agent, effects);
-            }
             let touched = std::mem::take(&mut self.work.touched);
-            if !touched.is_empty() {
-                self.tell_work_all(touched, VecDeque::new(), effects);
-            }
+            self.tell_of_agents(effects);
+            self.work.touched.splice(0..0, touched);
+            self.tell_statuses(effects);
         }
         if !self.work.reconciled && self.records.master.elected_at.is_some() {
             let waits = self
@@ -219,6 +282,11 @@ impl Master {
                 self.tell_work(work::event::Event::Reconciled, None, effects);
             }
         }
+        self.show_work();
+    }
+
+    /// Readers see what the controllers have come to.
+    fn show_work(&mut self) {
         if std::mem::take(&mut self.work.changed) {
             self.records.work = self.work.controllers.records().clone();
         }

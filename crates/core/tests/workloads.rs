@@ -126,6 +126,23 @@ fn an_instance_that_fails_is_started_again_after_its_back_off() {
 }
 
 #[test]
+fn the_end_of_an_instance_is_acknowledged_when_what_became_of_it_is_durable() {
+    let mut world = World::new();
+    let agent = world.agent("cpus:4;mem:4096;ports:[31000-32000]");
+    apply(&mut world, vec![sleepers(1)]);
+    world.settle();
+    let id = launched(&mut world, &agent).remove(0).task_id.value;
+    let own = mezz(&world);
+    world.update(&agent, &own, &id, S::TaskRunning, 1);
+    assert_eq!(world.acknowledged.pop().unwrap(), (id.clone(), None));
+    let before = world.written;
+    world.update(&agent, &own, &id, S::TaskFailed, 2);
+    let (task, after) = world.acknowledged.pop().unwrap();
+    assert_eq!(task, id);
+    assert!(after > Some(before), "{after:?}");
+}
+
+#[test]
 fn the_next_master_goes_on_with_the_instances_that_run() {
     let mut world = World::new();
     let agent = world.agent("cpus:4;mem:4096;ports:[31000-32000]");

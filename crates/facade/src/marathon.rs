@@ -2,6 +2,7 @@
 
 mod app;
 mod apps;
+mod defaults;
 mod deployments;
 mod errors;
 pub mod events;

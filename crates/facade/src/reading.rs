@@ -1,5 +1,5 @@
-//! Reading JSON of other systems member by member. All faults are gathered, each with its path; members that nobody asked
-//! for are faults, too, so that nothing is silently dropped.
+//! Reading JSON of other systems member by member. All faults are gathered, each with its path. Members that nobody asked
+//! for are faults, too; where the other system drops them, only those that look like a slip of the pen are.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,14 +20,34 @@ pub struct Fault {
     pub message: String,
 }
 
+/// What becomes of members that nobody knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unknown {
+    #[default]
+    Refused,
+    /// Dropped as the other system does, since its clients rely on that; refused when nearly a known one.
+    Dropped,
+}
+
 /// Faults found so far.
 #[derive(Debug, Default)]
-pub struct Faults(RefCell<Vec<Fault>>);
+pub struct Faults {
+    found: RefCell<Vec<Fault>>,
+    unknown: Unknown,
+}
 
 impl Faults {
+    /// For a document whose unknown members are dropped.
+    pub fn dropping() -> Self {
+        Self {
+            unknown: Unknown::Dropped,
+            ..Self::default()
+        }
+    }
+
     /// Notes a fault.
     pub fn tell(&self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.borrow_mut().push(Fault {
+        self.found.borrow_mut().push(Fault {
             path: path.into(),
             message: message.into(),
         });
@@ -35,12 +55,12 @@ impl Faults {
 
     /// What was found.
     pub fn into_list(self) -> Vec<Fault> {
-        self.0.into_inner()
+        self.found.into_inner()
     }
 
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.found.borrow().is_empty()
     }
 }
 
@@ -228,6 +248,7 @@ impl<'a> Members<'a> {
             }
             let message = match nearest(key, known.iter().copied()) {
                 Some(near) => format!("there is no such member; did you mean '{near}'?"),
+                None if self.faults.unknown == Unknown::Dropped => continue,
                 None => "there is no such member".to_owned(),
             };
             self.tell(key, message);

@@ -36,7 +36,6 @@ fn an_app_is_answered_as_it_was_given() {
         "instances",
         "labels",
         "constraints",
-        "healthChecks",
         "upgradeStrategy",
     ] {
         assert_eq!(body["app"][key], given[key], "{key}");
@@ -52,6 +51,23 @@ fn an_app_is_answered_as_it_was_given() {
     ] {
         assert!(body["app"].get(key).is_none(), "{key}");
     }
+}
+
+#[test]
+fn checks_and_ports_are_answered_with_their_defaults() {
+    let work = post(json!({
+        "id": "/web",
+        "cmd": "serve",
+        "portDefinitions": [{ "name": "http" }],
+        "healthChecks": [{ "path": "/up", "timeoutSeconds": 5 }],
+    }));
+    let (_, body) = answer(ask(&work, &request("GET", "/v2/apps//web", Value::Null)));
+    let checks = json!([{
+        "protocol": "HTTP", "path": "/up", "portIndex": 0, "ipProtocol": "IPv4", "gracePeriodSeconds": 300,
+        "intervalSeconds": 60, "maxConsecutiveFailures": 3, "timeoutSeconds": 5, "delaySeconds": 15,
+    }]);
+    assert_eq!(body["app"]["healthChecks"], checks);
+    assert_eq!(body["app"]["portDefinitions"][0]["protocol"], "tcp");
 }
 
 #[test]
@@ -87,6 +103,15 @@ fn a_put_changes_only_what_it_names_and_keeps_service_ports() {
     };
     assert_eq!(old.template, new.template);
     assert_eq!(objects[0].labels["k"], "v");
+}
+
+#[test]
+fn members_that_marathon_does_not_know_are_dropped() {
+    let none = Records::default();
+    let body = json!({ "id": "/a", "cmd": "x", "x-owner": "us", "portDefinitions": [{ "comment": "the web" }] });
+    let Outcome::Call(..) = ask(&none, &request("POST", "/v2/apps", body)) else {
+        panic!("no call");
+    };
 }
 
 #[test]

@@ -295,7 +295,7 @@ impl CoreThread {
         match effect {
             Effect::Reply { request, reply, .. } => self.reply(request, reply),
             Effect::ToFramework { stream, event, .. } => self.send_event(stream, &event),
-            Effect::Offers { stream, event, .. } => self.send_offers(stream, event),
+            Effect::Offers { stream, event, .. } => self.send_offers(stream, event.0),
             Effect::CloseStream(stream) => {
                 if let Some(open) = self.streams.remove(&stream) {
                     self.open_streams.remove(&open.id);

@@ -1,5 +1,7 @@
 //! Facts about users' objects with the names that their keys stand for, read from the view that was published with them.
 
+use std::sync::Arc;
+
 use mezz_core::time::Wall;
 use mezz_workload::fact::Fact;
 use mezz_workload::key::{InstanceKey, ObjectKey, RolloutKey, RunKey};
@@ -30,12 +32,12 @@ enum Details {
         state: &'static str,
     },
     Instance {
-        id: String,
+        id: Arc<str>,
         phase: &'static str,
         state: &'static str,
     },
     Ended {
-        id: String,
+        id: Arc<str>,
         message: String,
     },
     Fired {
@@ -97,7 +99,7 @@ impl WorkFact {
                 message,
             } => {
                 let ended = Details::Ended {
-                    id: id.to_string(),
+                    id: Arc::clone(id),
                     message: message.clone(),
                 };
                 Self::named(*object, ended, records)
@@ -172,9 +174,9 @@ impl WorkFact {
             Details::Rollout { id, state } => json!({ "rollout": id, "state": state }),
             Details::Run { id, state } => json!({ "run": id, "state": state }),
             Details::Instance { id, phase, state } => {
-                json!({ "instance": id, "phase": phase, "state": state })
+                json!({ "instance": **id, "phase": phase, "state": state })
             }
-            Details::Ended { id, message } => json!({ "instance": id, "message": message }),
+            Details::Ended { id, message } => json!({ "instance": **id, "message": message }),
             Details::Fired { run } => json!({ "run": run }),
             Details::Missed {
                 count,
@@ -188,11 +190,11 @@ impl WorkFact {
     }
 }
 
-fn instance_details(key: InstanceKey, id: &str, records: &Records) -> Details {
+fn instance_details(key: InstanceKey, id: &Arc<str>, records: &Records) -> Details {
     let instance = records.instances.get(key.index());
-    let instance = instance.filter(|instance| *instance.id == *id);
+    let instance = instance.filter(|instance| instance.id == *id);
     Details::Instance {
-        id: id.to_owned(),
+        id: Arc::clone(id),
         phase: instance.map_or("ended", |instance| phase_word(instance.phase)),
         state: instance.map_or("", |instance| instance.state.as_str_name()),
     }

@@ -107,7 +107,14 @@ impl Writes {
         let mut operations = operations.into_iter().peekable();
         loop {
             let mut batch = Batch::new(mezz_store::Token(token.0), self.epoch);
-            for operation in operations.by_ref().take(limits::BATCH_ITEMS) {
+            let mut bytes = 0;
+            while let Some(next) = operations.peek() {
+                bytes += size(next);
+                let is_full = batch.operations.len() == limits::BATCH_ITEMS
+                    || bytes > limits::BATCH_BYTES && !batch.operations.is_empty();
+                let Some(operation) = operations.next_if(|_| !is_full) else {
+                    break;
+                };
                 let operation = store_operation(operation)
                     .map_err(|error| format!("a key cannot be stored: {error}"))?;
                 batch.operations.push(operation);
@@ -143,6 +150,14 @@ impl Writes {
                 }
             }),
         );
+    }
+}
+
+/// Bytes of key and value.
+fn size(operation: &StoreOperation) -> usize {
+    match operation {
+        StoreOperation::Put { key, value } => key.len() + value.len(),
+        StoreOperation::Delete { key } => key.len(),
     }
 }
 

@@ -266,10 +266,10 @@ impl World {
             Effect::Offers { stream, event, .. } => {
                 let bytes = if self.speaks_json(stream.0) {
                     let event: v1::scheduler::Event =
-                        Message::decode(event).expect("the core encodes whole events");
+                        Message::decode(event.0).expect("the core encodes whole events");
                     to_json(&event)
                 } else {
-                    event.to_vec()
+                    event.0.to_vec()
                 };
                 self.send(stream.0, End::Peer, bytes);
             }

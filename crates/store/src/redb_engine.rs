@@ -19,7 +19,9 @@ const ENTRIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("entries"
 const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
 /// The layout of this file that this program writes and reads.
 const FORMAT: u64 = 1;
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// The master reads the store once, when it begins to lead; for writing, the upper pages of the trees are enough. The
+/// kernel keeps the rest as long as there is room.
+const CACHE_BYTES: usize = 8 * 1024 * 1024;
 const VERSION_BYTES: usize = 8;
 
 /// Both sides of the backend; the lock on the file goes with the last copy.

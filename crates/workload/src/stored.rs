@@ -16,7 +16,9 @@ pub enum StoredError {
 }
 
 pub(crate) fn encode<T: Serialize>(value: &T) -> Bytes {
-    let start = vec![VERSION];
+    // More than most take, so that it seldom grows.
+    let mut start = Vec::with_capacity(1024);
+    start.push(VERSION);
     postcard::to_extend(value, start)
         .expect("a vector grows as needed and every part can be written")
         .into()

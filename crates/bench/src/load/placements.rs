@@ -14,7 +14,7 @@ use crate::measures::{Line, line, median};
 use crate::objects::apply;
 
 /// One service after the other, so that it lasts.
-const SERVICES: usize = 10;
+const SERVICES: usize = 15;
 
 pub(crate) fn measure(load: &Load) -> Result<Vec<Line>> {
     let runtime = runtime()?;

@@ -20,6 +20,7 @@ use crate::master::Master;
 use crate::records::{AgentState, TaskList};
 use crate::reported::NewTask;
 use crate::wire;
+use crate::work::{LastUpdate, Unheard};
 
 /// A place that the ledger has given and accounted.
 #[derive(Clone, Debug)]
@@ -234,7 +235,25 @@ impl Master {
         }
         let instance = status.task_id.value.as_str().into();
         let status = told(status);
-        self.work.touched.push(Event::Status { instance, status });
+        self.work.touched.push(Unheard {
+            event: Event::Status { instance, status },
+            acknowledge: None,
+        });
+    }
+
+    /// Keeps the acknowledgement of a task's last update until the controllers have heard it; returns one that they will
+    /// not hear.
+    pub(crate) fn acknowledge_when_heard(&mut self, update: LastUpdate) -> Option<LastUpdate> {
+        match self.work.touched.last_mut() {
+            Some(Unheard {
+                event: Event::Status { instance, status },
+                acknowledge: kept @ None,
+            }) if *instance == update.task_id && wire::is_terminal(status.state) => {
+                *kept = Some(update);
+                None
+            }
+            _ => Some(update),
+        }
     }
 
     /// The same with the newest status that a record holds: an agent has reported its task.

@@ -7,7 +7,7 @@ use mezz_core::Master;
 use mezz_core::config::Config;
 use mezz_core::effect::{Effect, Effects, Reply, StoreOperation};
 use mezz_core::event::{Elected, Event, SchedulerCall, Subscribe, TimerKey};
-use mezz_core::key::{Generation, RequestKey, SessionKey, StreamKey};
+use mezz_core::key::{Generation, RequestKey, SessionKey, StreamKey, Token};
 use mezz_core::time::{MILLISECOND_NS, Mono, Now, Wall};
 use mezz_proto::agent_protocol as agent;
 use mezz_proto::agent_protocol::frame::Body;
@@ -27,6 +27,10 @@ pub struct World {
     pub replies: BTreeMap<RequestKey, Reply>,
     pub store: BTreeMap<String, bytes::Bytes>,
     pub facts: Vec<mezz_core::fact::Fact>,
+    /// The newest write.
+    pub written: Token,
+    /// Tasks whose updates were acknowledged to agents, and the write that each waits for.
+    pub acknowledged: Vec<(String, Option<Token>)>,
     next: u64,
 }
 
@@ -77,6 +81,8 @@ impl World {
             replies: BTreeMap::new(),
             store,
             facts: Vec::new(),
+            written: Token::default(),
+            acknowledged: Vec::new(),
             next: 0,
         };
         let snapshot = world.store.clone().into_iter().collect();
@@ -99,6 +105,11 @@ impl World {
         for effect in effects.list {
             self.apply(effect);
         }
+        // As at the end of each batch of a shell.
+        if let Some((generation, _)) = self.timers.remove(&TimerKey::TellWork) {
+            let key = TimerKey::TellWork;
+            self.feed(Event::Timer { key, generation });
+        }
     }
 
     fn apply(&mut self, effect: Effect) {
@@ -108,15 +119,24 @@ impl World {
                 self.to_frameworks.entry(stream).or_default().push(*event);
             }
             Effect::Offers { stream, event, .. } => {
-                let event = prost::Message::decode(event).expect("a whole event");
+                let event = prost::Message::decode(event.0).expect("a whole event");
                 self.to_frameworks.entry(stream).or_default().push(event);
             }
             Effect::CloseStream(stream) => self.closed_streams.push(stream),
-            Effect::ToAgent { session, body, .. } => {
+            Effect::ToAgent {
+                session,
+                body,
+                after,
+            } => {
+                if let Body::AcknowledgeUpdate(update) = &*body {
+                    let task = update.task_id.value.clone();
+                    self.acknowledged.push((task, after));
+                }
                 self.to_agents.entry(session).or_default().push(*body);
             }
             Effect::CloseSession { .. } => {}
-            Effect::Persist { operations, .. } => {
+            Effect::Persist { token, operations } => {
+                self.written = token;
                 for operation in operations {
                     match operation {
                         StoreOperation::Put { key, value } => drop(self.store.insert(key, value)),

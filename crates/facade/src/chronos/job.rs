@@ -184,7 +184,7 @@ pub(super) fn objects_of(
     written: &Written,
     times: Option<&Times>,
 ) -> Result<Vec<Object>, Vec<Fault>> {
-    let faults = Faults::default();
+    let faults = Faults::dropping();
     let read = read(written, &faults);
     if !faults.is_empty() {
         return Err(faults.into_list());

@@ -45,7 +45,7 @@ const ANSWERED: [&str; 14] = [
 
 /// Makes a service of an app that has been cleaned. All faults are told.
 pub(crate) fn object_of(name: &Name, app: &Value) -> Result<Object, Vec<Fault>> {
-    let faults = Faults::default();
+    let faults = Faults::dropping();
     let object = read(name, app, &faults);
     if !faults.is_empty() {
         return Err(faults.into_list());

@@ -5,7 +5,7 @@ use mezz_workload::records::{Failure, ObjectRecord, Phase, ServiceStatus, Status
 use serde_json::{Value, json};
 
 use super::standing::Standing;
-use super::{app, readiness, stats, tasks};
+use super::{app, defaults, readiness, stats, tasks};
 use crate::instant::zulu;
 use crate::request::Request;
 use crate::world::World;
@@ -91,7 +91,7 @@ pub(super) fn with_defaults(app: Value, record: &ObjectRecord) -> Value {
     let Value::Object(mut map) = app else {
         return app;
     };
-    let defaults = [
+    let plain = [
         ("backoffFactor", json!(1.15)),
         ("backoffSeconds", json!(1)),
         ("cpus", json!(1)),
@@ -115,9 +115,10 @@ pub(super) fn with_defaults(app: Value, record: &ObjectRecord) -> Value {
             json!({ "minimumHealthCapacity": 1, "maximumOverCapacity": 1 }),
         ),
     ];
-    for (key, value) in defaults {
+    for (key, value) in plain {
         map.entry(key).or_insert(value);
     }
+    defaults::complete(&mut map);
     map.insert("id".into(), record.name.as_str().into());
     if !record.labels.is_empty() {
         map.insert("labels".into(), json!(record.labels));

@@ -30,7 +30,7 @@ pub(super) struct Written {
 
 /// Reads the schedule of the job with this name. With an id, the schedule's own does not matter.
 pub(super) fn read(job: &Name, value: &Value, id: Option<&str>) -> Result<Written, Vec<Fault>> {
-    let faults = Faults::default();
+    let faults = Faults::dropping();
     let read = members(job, value, id, &faults);
     match read {
         Some(read) if faults.is_empty() => {

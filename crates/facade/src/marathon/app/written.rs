@@ -24,7 +24,7 @@ pub(crate) struct Written {
 impl Written {
     /// Reads a body.
     pub(crate) fn new(value: Value) -> Result<Self, Vec<Fault>> {
-        let faults = Faults::default();
+        let faults = Faults::dropping();
         if Members::new(&value, "", &faults).is_none() {
             return Err(faults.into_list());
         }
@@ -69,7 +69,7 @@ pub(crate) fn clean(mut value: Value) -> Result<Map<String, Value>, Vec<Fault>> 
             app.remove(key);
         }
     }
-    let faults = Faults::default();
+    let faults = Faults::dropping();
     ports_as_definitions(&mut app, &faults);
     uris_as_fetch(&mut app, &faults);
     if faults.is_empty() {

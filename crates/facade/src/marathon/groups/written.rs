@@ -142,7 +142,7 @@ impl Reader<'_> {
                 "groups lie too deep in each other",
             ));
         }
-        let faults = Faults::default();
+        let faults = Faults::dropping();
         let Some(members) = Members::new(body, "", &faults) else {
             return Err(errors::invalid(&faults.into_list()));
         };
