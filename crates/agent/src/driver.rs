@@ -243,6 +243,9 @@ impl Driver {
             Input::View { answer } => drop(answer.send(self.core.records())),
             Input::Usage { launches, answer } => self.usage.ask(launches, answer),
             Input::WatchExit { launch_id, answer } => self.exits.watch(launch_id, answer),
+            Input::KnownExit { launch_id, answer } => {
+                let _ = answer.send(self.exits.known(launch_id));
+            }
         }
     }
 

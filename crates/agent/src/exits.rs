@@ -32,6 +32,11 @@ impl Exits {
         }
     }
 
+    /// The end, if it was seen and is remembered.
+    pub(crate) fn known(&self, launch_id: LaunchId) -> Option<i32> {
+        self.statuses.get(&launch_id).copied()
+    }
+
     /// Tells the end, at once if it has come.
     pub(crate) fn watch(&mut self, launch_id: LaunchId, answer: oneshot::Sender<i32>) {
         if let Some(status) = self.statuses.get(&launch_id) {

@@ -45,6 +45,11 @@ pub(crate) enum Input {
         launch_id: LaunchId,
         answer: oneshot::Sender<i32>,
     },
+    /// Somebody asks how a container has ended.
+    KnownExit {
+        launch_id: LaunchId,
+        answer: oneshot::Sender<Option<i32>>,
+    },
 }
 
 /// What the executor API answers.
@@ -146,5 +151,12 @@ impl Inbox {
         let (answer, exit) = oneshot::channel();
         self.put(Input::WatchExit { launch_id, answer });
         exit.await.ok()
+    }
+
+    /// The wait status of a container if its end was seen.
+    pub(crate) async fn known_exit(&self, launch_id: LaunchId) -> Option<i32> {
+        let (answer, exit) = oneshot::channel();
+        self.put(Input::KnownExit { launch_id, answer });
+        exit.await.ok().flatten()
     }
 }

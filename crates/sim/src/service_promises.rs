@@ -53,7 +53,9 @@ fn acts(before: &Records, after: &Records, event: &Event) -> (Started, BTreeSet<
                 let is_ours = matches!(record.ending, Some(Ending::Replaced | Ending::ScaledDown));
                 let served = known.ending.is_none() && serves(known);
                 if served && is_ours && record.phase != Phase::Unreachable {
-                    let is_about = || format!("{event:?}").contains(&*record.id);
+                    // Statuses are heard together, so that the event itself may not name them.
+                    let is_news = known.check != record.check || known.healthy != record.healthy;
+                    let is_about = || is_news || format!("{event:?}").contains(&*record.id);
                     if !ended.contains(&record.object) && !is_about() {
                         ended.insert(record.object);
                     }

@@ -120,7 +120,8 @@ impl World {
         }
         let stored = self.disk.snapshot().into_iter();
         let mut keys = stored.map(|(key, _)| key);
-        let left = keys.find(|key| key.starts_with("core/work/"));
+        // That there have been objects is remembered.
+        let left = keys.find(|key| key.starts_with("core/work/") && key != "core/work/known");
         left.map(|key| format!("the store still has {key}"))
             .or_else(|| self.strangers())
     }

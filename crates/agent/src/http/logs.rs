@@ -257,10 +257,7 @@ impl Source {
             answer.keep_alive().await?;
             if shown::is_terminal(found.state) {
                 // The exit has been seen before the state, if this life of the agent saw it at all.
-                let status = timeout(Duration::from_millis(1), &mut exit)
-                    .await
-                    .ok()
-                    .flatten();
+                let status = self.inbox.known_exit(found.launch_id).await;
                 return Ok((found, status));
             }
             // A command task ends with its container; others only in the executor's words.
