@@ -177,7 +177,9 @@ pub(crate) fn names(prefix: &str, count: usize) -> Vec<String> {
 impl Drop for Lab {
     fn drop(&mut self) {
         let recording = self.folder().join("master/recorder");
-        if std::thread::panicking() || !recording.exists() {
+        // A master that was killed at once may not have got round to it.
+        let is_empty = std::fs::read_dir(&recording).is_ok_and(|mut files| files.next().is_none());
+        if std::thread::panicking() || !recording.exists() || is_empty {
             return;
         }
         let replayed = std::process::Command::new(env!("CARGO_BIN_EXE_mezz"))

@@ -30,6 +30,8 @@ impl Workloads {
         put("HOST", plan.agent.hostname.to_string());
         put("MEZZ_NAME", plan.name.to_string());
         put("MEZZ_INSTANCE", plan.id.to_owned());
+        // What programs that ran under Marathon look for.
+        put("MESOS_TASK_ID", plan.id.to_owned());
         put("MEZZ_AGENT", plan.agent.id.to_string());
         for (name, value) in plan.extra {
             put(name, value.clone());
