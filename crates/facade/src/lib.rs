@@ -12,6 +12,7 @@ pub mod metronome;
 pub mod outcome;
 pub mod reading;
 pub mod request;
+mod secrets;
 pub mod world;
 
 pub use answer::{Answer, Body};

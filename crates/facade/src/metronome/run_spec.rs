@@ -23,7 +23,7 @@ const LONGEST: u64 = 1_000_000_000;
 
 /// All of a job that its run says.
 pub(super) fn read(run: &Members<'_>) -> Job {
-    let secrets = secrets(run);
+    let secrets = crate::secrets::sources(run);
     let mut used = BTreeSet::new();
     let container = Container {
         command: command(run),
@@ -121,29 +121,6 @@ fn resources(run: &Members<'_>) -> Resources {
         gpus: u32::try_from(gpus).unwrap_or(u32::MAX),
         limits: None,
     }
-}
-
-/// Where the values of secrets are, by the names that the job gives them.
-fn secrets(run: &Members<'_>) -> BTreeMap<String, Name> {
-    let mut found = BTreeMap::new();
-    let Some(value) = run.value("secrets") else {
-        return found;
-    };
-    let Value::Object(map) = value else {
-        run.tell("secrets", "an object is wanted");
-        return found;
-    };
-    for (key, value) in map {
-        let source = value.get("source").and_then(Value::as_str);
-        match source.map(Name::new) {
-            Some(Ok(name)) => {
-                found.insert(key.clone(), name);
-            }
-            Some(Err(error)) => run.tell("secrets", format!("{key}: {error}")),
-            None => run.tell("secrets", format!("{key}: it needs a source")),
-        }
-    }
-    found
 }
 
 fn secret(

@@ -2,7 +2,7 @@
 
 use mezz_spec::job::Job;
 use mezz_spec::placement::Operator;
-use mezz_spec::template::{Command, Container, EnvValue, MaterialRef};
+use mezz_spec::template::{Command, Container};
 use mezz_workload::records::ObjectRecord;
 use serde_json::{Map, Value, json};
 
@@ -121,20 +121,7 @@ fn of_container(
     if resources.gpus > 0 {
         run.insert("gpus".into(), resources.gpus.into());
     }
-    let mut env = Map::new();
-    for (name, value) in &container.env {
-        match value {
-            EnvValue::Text(text) => {
-                env.insert(name.clone(), text.as_str().into());
-            }
-            EnvValue::From(MaterialRef::Secret(entry)) => {
-                let key = format!("secret{}", secrets.len());
-                secrets.insert(key.clone(), json!({ "source": entry.name.as_str() }));
-                env.insert(name.clone(), json!({ "secret": key }));
-            }
-            EnvValue::From(MaterialRef::Config(_)) => {}
-        }
-    }
+    let env = crate::secrets::environment(container, secrets);
     run.insert("env".into(), env.into());
     let artifacts: Vec<Value> = container
         .artifacts

@@ -4,12 +4,13 @@
 use mezz_spec::placement::{Key, Operator, Placement};
 use mezz_spec::quantity::{Share, Span};
 use mezz_spec::service::{KillOrder, Replicas, Service, Strategy, Unreachable, Wait};
-use mezz_spec::template::{Check, Command, Container, EnvValue, MaterialRef, PortRef, Scheme};
+use mezz_spec::template::{Check, Command, Container, PortRef, Scheme};
 use mezz_spec::{Name, Spec};
 use mezz_workload::records::{ObjectRecord, Status};
 use serde_json::{Map, Value, json};
 
 use super::{APP, ports};
+use crate::secrets;
 use crate::world::as_service;
 
 /// How many instances a service wants.
@@ -176,22 +177,8 @@ fn of_container(container: &Container, app: &mut Map<String, Value>) {
 }
 
 fn environment(container: &Container, app: &mut Map<String, Value>) {
-    let mut env = Map::new();
     let mut secrets = Map::new();
-    for (name, value) in &container.env {
-        match value {
-            EnvValue::Text(text) => {
-                env.insert(name.clone(), text.as_str().into());
-            }
-            EnvValue::From(MaterialRef::Secret(entry)) => {
-                let key = format!("secret{}", secrets.len());
-                secrets.insert(key.clone(), json!({ "source": entry.name.as_str() }));
-                env.insert(name.clone(), json!({ "secret": key }));
-            }
-            // Marathon has no configs: the value is not the app's.
-            EnvValue::From(MaterialRef::Config(_)) => {}
-        }
-    }
+    let env = secrets::environment(container, &mut secrets);
     if !env.is_empty() {
         app.insert("env".into(), Value::Object(env));
     }

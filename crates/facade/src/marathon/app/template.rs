@@ -38,7 +38,7 @@ pub(super) fn container(
     labels: &BTreeMap<String, String>,
 ) -> Container {
     let resources = resources(members);
-    let secrets = secrets(members);
+    let secrets = crate::secrets::sources(members);
     let mut env = told_of_the_app(name, &resources, labels);
     env.extend(environment(members, &secrets));
     Container {
@@ -163,28 +163,6 @@ fn variable(text: &str) -> String {
         }
     };
     text.chars().map(plain).collect()
-}
-
-/// Where the values of secrets are, by the names that the app gives them.
-fn secrets(members: &Members<'_>) -> BTreeMap<String, Name> {
-    let mut found = BTreeMap::new();
-    let Some(Value::Object(map)) = members.value("secrets") else {
-        if members.value("secrets").is_some() {
-            members.tell("secrets", "an object is wanted");
-        }
-        return found;
-    };
-    for (key, value) in map {
-        let source = value.get("source").and_then(Value::as_str);
-        match source.map(Name::new) {
-            Some(Ok(name)) => {
-                found.insert(key.clone(), name);
-            }
-            Some(Err(error)) => members.tell("secrets", format!("{key}: {error}")),
-            None => members.tell("secrets", format!("{key}: it needs a source")),
-        }
-    }
-    found
 }
 
 fn secret(
