@@ -12,7 +12,7 @@ mod shown;
 mod stats;
 mod template;
 
-pub use job::converted;
+pub use job::{converted, unknown_members};
 use serde_json::json;
 
 use crate::answer::Answer;

@@ -20,6 +20,7 @@ use crate::answer::Answer;
 use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::world::{Cluster, World};
+pub use app::unknown_members;
 
 /// Service ports are picked from here.
 pub(crate) const SERVICE_PORTS: std::ops::RangeInclusive<u16> = 10_000..=20_000;

@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 /// The largest number of anything that is taken.
 const LARGEST: f64 = 1e12;
 
+/// What is said of a member that is like no known one.
+const NO_MEMBER: &str = "there is no such member";
+
 /// Something wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -56,6 +59,13 @@ impl Faults {
     /// What was found.
     pub fn into_list(self) -> Vec<Fault> {
         self.found.into_inner()
+    }
+
+    /// Those of what was found that are about members which a lenient reader drops.
+    pub fn into_unknown(self) -> Vec<Fault> {
+        let mut found = self.into_list();
+        found.retain(|fault| fault.message == NO_MEMBER);
+        found
     }
 
     /// Whether nothing was found.
@@ -249,7 +259,7 @@ impl<'a> Members<'a> {
             let message = match nearest(key, known.iter().copied()) {
                 Some(near) => format!("there is no such member; did you mean '{near}'?"),
                 None if self.faults.unknown == Unknown::Dropped => continue,
-                None => "there is no such member".to_owned(),
+                None => NO_MEMBER.to_owned(),
             };
             self.tell(key, message);
         }

@@ -179,6 +179,16 @@ pub fn converted(body: Value) -> Result<Vec<Object>, Vec<Fault>> {
     Ok(objects)
 }
 
+/// The members of a job that Chronos drops, for those who want to tell of them. Of a job that cannot be read: none.
+pub fn unknown_members(body: Value) -> Vec<Fault> {
+    let faults = Faults::default();
+    let Ok(written) = Written::new(body) else {
+        return Vec::new();
+    };
+    read(&written, &faults);
+    faults.into_unknown()
+}
+
 /// What is made of a job. All faults are told.
 pub(super) fn objects_of(
     written: &Written,

@@ -58,6 +58,17 @@ pub(crate) fn object_of(name: &Name, app: &Value) -> Result<Object, Vec<Fault>> 
     Err(told.iter().map(of_spec).collect())
 }
 
+/// The members of an app that Marathon drops, for those who want to tell of them. Of an app that cannot be read: none.
+pub fn unknown_members(app: &Value) -> Vec<Fault> {
+    let faults = Faults::default();
+    let Ok(app) = written::clean(app.clone()) else {
+        return Vec::new();
+    };
+    let name = Name::new("/app").expect("it is a name");
+    read(&name, &Value::Object(app), &faults);
+    faults.into_unknown()
+}
+
 /// A fault of the spec that was made, with the path of our own object: it names what is wrong, if not where.
 fn of_spec(fault: &mezz_spec::Fault) -> Fault {
     let message = match &fault.hint {

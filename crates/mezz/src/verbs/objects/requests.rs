@@ -22,6 +22,9 @@ pub(super) fn objects(
     mut document: Value,
 ) -> Result<(Vec<Object>, Vec<Dropped>), Vec<Fault>> {
     let mut dropped = Vec::new();
+    for fault in unknown_members(origin, &document) {
+        leave_out(&mut document, fault.path, fault.message, &mut dropped);
+    }
     loop {
         let faults = match read(origin, &document) {
             Ok(objects) => {
@@ -33,17 +36,35 @@ pub(super) fn objects(
         };
         let before = dropped.len();
         for fault in faults.iter().filter(|fault| is_unbuilt(&fault.message)) {
-            if let Some(object) = remove(&mut document, &fault.path) {
-                dropped.push(Dropped {
-                    object,
-                    path: fault.path.clone(),
-                    why: fault.message.clone(),
-                });
-            }
+            let (path, why) = (fault.path.clone(), fault.message.clone());
+            leave_out(&mut document, path, why, &mut dropped);
         }
         if dropped.len() == before || dropped.len() > DROPPED {
             return Err(faults);
         }
+    }
+}
+
+fn leave_out(document: &mut Value, path: String, why: String, dropped: &mut Vec<Dropped>) {
+    if let Some(object) = remove(document, &path) {
+        dropped.push(Dropped { object, path, why });
+    }
+}
+
+/// What the other system would drop without a word.
+fn unknown_members(origin: Origin, document: &Value) -> Vec<mezz_facade::reading::Fault> {
+    match origin {
+        Origin::MarathonApp => mezz_facade::marathon::unknown_members(document),
+        Origin::Chronos => mezz_facade::chronos::unknown_members(document.clone()),
+        Origin::MarathonGroup => {
+            let list = |key| document.get(key).and_then(Value::as_array).into_iter();
+            let apps = list("apps").flatten();
+            let apps = apps.flat_map(mezz_facade::marathon::unknown_members);
+            let groups = list("groups").flatten();
+            let below = groups.flat_map(|group| unknown_members(origin, group));
+            apps.chain(below).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -238,6 +259,22 @@ fn remove(document: &mut Value, path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_that_nobody_knows_are_left_out_and_told() {
+        let app = json!({ "id": "/a", "cmd": "true", "reviewed-by-us": "us" });
+        let group = json!({ "id": "/", "groups": [{ "id": "g", "apps": [app.clone()] }] });
+        let job = json!({ "name": "a", "command": "true", "schedule": "R//PT1H", "reviewed-by-us": "us" });
+        for (origin, document) in [
+            (Origin::MarathonApp, app),
+            (Origin::MarathonGroup, group),
+            (Origin::Chronos, job),
+        ] {
+            let (_, dropped) = objects(origin, document).expect("objects");
+            let told: Vec<&str> = dropped.iter().map(|one| one.path.as_str()).collect();
+            assert_eq!(told, ["/reviewed-by-us"], "{origin:?}");
+        }
+    }
 
     #[test]
     fn jobs_of_chronos_and_metronome_are_read_and_moved_with_what_they_name() {
