@@ -273,6 +273,8 @@ impl Workloads {
         effects.fact(Fact::RunEnded { run: key });
         self.count_end(object, state);
         self.count_runs(key);
+        // With the run itself: a count that is written later is one that a crash loses.
+        self.write_status(object, effects);
         match cause {
             Cause::Cron { object, .. } => cron::on_run_ended(self, object, effects),
             Cause::Node { run, node, attempt } => {
@@ -313,7 +315,7 @@ impl Workloads {
         effects.fact(Fact::RunEnded { run: key });
         if was != RunState::Succeeded && !is_part {
             self.count_end(object, RunState::Succeeded);
-            self.note_object(object);
+            self.write_status(object, effects);
             job::on_run_ended(self, object, RunState::Succeeded, effects);
         }
     }
@@ -349,14 +351,32 @@ impl Workloads {
     }
 
     fn count_runs(&mut self, key: RunKey) {
-        let Some(object) = self.run(key).map(|run| run.object) else {
-            return;
-        };
+        if let Some(object) = self.run(key).map(|run| run.object) {
+            self.count_active(object);
+            self.note_object(object);
+        }
+    }
+
+    fn count_active(&mut self, object: ObjectKey) {
         let active = self.runs.active.get(&object).map_or(0, BTreeSet::len);
         if let Some(status) = self.status_of_runs(object) {
             status.active = u32::try_from(active).unwrap_or(u32::MAX);
         }
-        self.note_object(object);
+    }
+
+    /// After a restore: how many runs go on is counted anew, since it may have been written before the last of them.
+    pub(crate) fn count_all_active(&mut self) {
+        let kinds = [Kind::Job, Kind::Dag, Kind::Cron].into_iter();
+        let objects = kinds.flat_map(|kind| self.of_kind(kind).map(|(_, key)| key));
+        for object in objects.collect::<Vec<_>>() {
+            if self
+                .status_of_runs(object)
+                .is_some_and(|status| status.active > 0)
+                || self.runs.active.contains_key(&object)
+            {
+                self.count_active(object);
+            }
+        }
     }
 
     /// The name that a run's instances have, and its object's life.
