@@ -24,7 +24,6 @@ impl Scheduler {
         let Some(entry) = self.agent_mut(agent) else {
             return;
         };
-        entry.draw_near();
         let missing = entry.held.take(framework, resources);
         let held = if missing.is_empty() {
             Cow::Borrowed(resources)

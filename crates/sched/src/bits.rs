@@ -5,10 +5,6 @@
 pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {
-    pub(crate) fn words(&self) -> &[u64] {
-        &self.0
-    }
-
     pub(crate) fn has(&self, number: usize) -> bool {
         self.0
             .get(number / 64)

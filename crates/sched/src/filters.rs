@@ -35,12 +35,6 @@ const FEW: usize = 8;
 const MAX_DOUBLINGS: u32 = 2;
 
 impl Filters {
-    /// What is refused, by whomever.
-    pub(crate) fn sets(&self) -> impl Iterator<Item = &Resources> {
-        let own = self.0.iter().map(|filter| &filter.refused);
-        own.chain(self.1.iter().map(|repeat| &repeat.refused))
-    }
-
     fn of(&self, leaf: Leaf) -> &[Filter] {
         let start = self.0.partition_point(|filter| filter.leaf < leaf);
         let count = self.0[start..].partition_point(|filter| filter.leaf == leaf);

@@ -23,7 +23,6 @@ mod held_back;
 mod ids;
 mod integrity;
 mod leaves;
-mod nearness;
 mod placement;
 mod quota;
 mod reason;
