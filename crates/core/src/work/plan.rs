@@ -303,7 +303,7 @@ fn cause_of_run(work: &Records, mut run: RunKey) -> Option<ObjectKey> {
     loop {
         let record = work.runs.get(run.index())?;
         match record.cause {
-            Cause::Cron { object, .. } => return Some(object),
+            Cause::Cron { object, .. } | Cause::Fired { object, .. } => return Some(object),
             Cause::Node { run: above, .. } => run = above,
             Cause::Applied | Cause::User | Cause::After => return Some(record.object),
         }

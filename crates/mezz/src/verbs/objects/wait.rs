@@ -15,19 +15,16 @@ use crate::client::identify::task_id;
 use crate::client::objects::{path, split};
 use crate::client::runs::{self, Named};
 use crate::exit::Exit;
-use crate::flags::value;
 use crate::object_args::WaitArgs;
 use crate::output::talk;
 use conditions::Condition;
 
 /// Waits until something is as wanted.
-pub(in super::super) fn wait(args: &WaitArgs) -> Result<Exit, ClientError> {
-    let timeout = args.timeout.as_deref().map(value::duration).transpose();
-    let timeout = timeout.map_err(|error| ClientError::Usage(format!("--timeout: {error}")))?;
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+pub(in super::super) fn wait(master: &str, args: &WaitArgs) -> Result<Exit, ClientError> {
+    let deadline = args.patience.deadline()?;
     let condition = args.condition.as_deref().map(Condition::parse).transpose();
     let condition = condition.map_err(ClientError::Usage)?;
-    let mut api = Api::new(&args.cluster.master)?;
+    let mut api = Api::new(master)?;
     let end = match split(&args.what) {
         (Some(kind), name) => match runs::named(&mut api, kind, name, false)? {
             Named::Run(run) => of_id(&mut api, &run.full(), condition.as_ref(), deadline)?,
