@@ -168,6 +168,8 @@ pub(crate) enum ClientVerb {
     Ps(PsArgs),
     /// Show the output of a task, or of all instances of a service, a job or a run.
     Logs(LogsArgs),
+    /// Run a command inside an instance; not built yet, it comes with containers.
+    Exec(ExecArgs),
     /// Kill tasks, or end instances.
     Kill(KillArgs),
     /// List agents.
@@ -247,6 +249,16 @@ pub(crate) enum StreamChoice {
     Stdout,
     Stderr,
     Both,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExecArgs {
+    /// The instance or task.
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// The command and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -13,6 +13,7 @@ mod flags;
 mod logging;
 mod object_args;
 mod output;
+mod port_slices;
 mod ready;
 mod run_args;
 mod serve;

@@ -183,6 +183,7 @@ pub(crate) struct ScaleArgs {
     #[command(flatten)]
     pub(crate) of: ServiceArgs,
     /// How many instances, or `per_node`.
+    #[arg(allow_negative_numbers = true)]
     pub(crate) replicas: String,
 }
 
@@ -351,8 +352,8 @@ pub(crate) struct WaitArgs {
     /// What is waited for.
     #[arg(long = "for", value_name = "CONDITION")]
     pub(crate) condition: Option<String>,
-    /// KIND/NAME of an object, or the id of a run (or NAME/ID), a rollout, an instance or another task.
-    #[arg(value_name = "KIND/NAME|ID")]
+    /// An object as KIND/NAME or by its name, or the id of a run (or NAME/ID), a rollout, an instance or another task.
+    #[arg(value_name = "KIND/NAME|ID", add = ArgValueCandidates::new(complete::outputs))]
     pub(crate) what: String,
 }
 

@@ -65,6 +65,14 @@ struct Found {
     message: Option<String>,
 }
 
+impl Found {
+    /// Whether the task has ended and its sandbox was collected since then.
+    async fn is_collected(&self) -> bool {
+        let is_there = async { tokio::fs::try_exists(&self.sandbox).await.unwrap_or(true) };
+        shown::is_terminal(self.state) && !is_there.await
+    }
+}
+
 pub(super) async fn answer(
     agent: &AgentHttp,
     request: &Request,
@@ -104,6 +112,13 @@ pub(super) async fn answer(
             format!("this agent knows no task {framework}/{task}"),
         )
     })?;
+    if !wanted.follow && found.is_collected().await {
+        return Err(problem(
+            StatusCode::GONE,
+            "No output any more",
+            format!("the sandbox of task {task} is not here any more"),
+        ));
+    }
     let (sender, reader) = stream(StreamLimits {
         max_records: 64,
         max_bytes: 1 << 20,

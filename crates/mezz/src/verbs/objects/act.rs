@@ -54,7 +54,12 @@ fn roll(master: &str, args: &ServiceArgs, verb: &str, body: &Value) -> Result<Ex
         Value::Array(applied) => applied,
         _ => Vec::new(),
     };
-    let lines = applied.iter().map(|one| line(one) + "\n");
+    // A restart keeps the generation: nothing of the object is changed.
+    let done = |one: &Value| match verb {
+        "restart" => line(one).replacen(" updated", " restarts", 1) + "\n",
+        _ => line(one) + "\n",
+    };
+    let lines = applied.iter().map(done);
     show::write(&lines.collect::<String>())?;
     if !Stay::of(args.waiting).is_wanted() {
         return Ok(Exit::Ok);
@@ -118,8 +123,28 @@ pub(super) fn first_of(api: &mut Api, kinds: &[Kind], name: &Name) -> Result<Kin
         }
     }
     let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+    let hint = match longer(api, kinds, name)?.as_slice() {
+        [] => "`mezz get all` lists what there is".to_owned(),
+        names => format!("did you mean {}?", names.join(" or ")),
+    };
     Err(ClientError::NotFound {
         what: format!("there is no {} '{name}'", words.join(" or ")),
-        hint: "`mezz get all` lists what there is".to_owned(),
+        hint,
     })
+}
+
+/// Objects whose names end so.
+pub(super) fn longer(
+    api: &mut Api,
+    kinds: &[Kind],
+    name: &Name,
+) -> Result<Vec<String>, ClientError> {
+    let mut found = Vec::new();
+    for kind in kinds {
+        let list = api.list(&format!("/v1/{}", kind.plural()))?;
+        let names = list.iter().filter_map(|one| one.get("name")?.as_str());
+        let names = names.filter(|longer| longer.ends_with(name.as_str()));
+        found.extend(names.map(|name| format!("{kind}{name}")).take(3));
+    }
+    Ok(found)
 }
