@@ -66,10 +66,17 @@ struct Found {
 }
 
 impl Found {
-    /// Whether the task has ended and its sandbox was collected since then.
-    async fn is_collected(&self) -> bool {
-        let is_there = async { tokio::fs::try_exists(&self.sandbox).await.unwrap_or(true) };
-        shown::is_terminal(self.state) && !is_there.await
+    /// Refuses a task that has ended, and whose sandbox was collected since then.
+    async fn check(&self, task: &str) -> Result<(), Response> {
+        let is_there = tokio::fs::try_exists(&self.sandbox).await;
+        if !shown::is_terminal(self.state) || is_there.unwrap_or(true) {
+            return Ok(());
+        }
+        Err(problem(
+            StatusCode::GONE,
+            "No output any more",
+            format!("the sandbox of task {task} is not here any more"),
+        ))
     }
 }
 
@@ -112,12 +119,8 @@ pub(super) async fn answer(
             format!("this agent knows no task {framework}/{task}"),
         )
     })?;
-    if !wanted.follow && found.is_collected().await {
-        return Err(problem(
-            StatusCode::GONE,
-            "No output any more",
-            format!("the sandbox of task {task} is not here any more"),
-        ));
+    if !wanted.follow {
+        found.check(task).await?;
     }
     let (sender, reader) = stream(StreamLimits {
         max_records: 64,
