@@ -119,6 +119,11 @@ impl Workloads {
                 ends,
                 conflict,
             } => self.replace(objects, &ends, conflict, effects),
+            Call::Fire {
+                name,
+                parameters,
+                id,
+            } => cron::run_now(self, &name, &parameters, id, effects),
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) enum Subject {
         id: String,
     },
     /// Users' objects and what became of them.
-    Work(WorkSubject),
+    Work(Box<WorkSubject>),
     Why(String),
     Version,
     OpenApi,

@@ -236,6 +236,10 @@ fn schema_of(shape: Shape) -> Value {
         Shape::Duration => duration,
         Shape::Since => json!({ "anyOf": [duration, { "type": "string", "format": "date-time" }] }),
         Shape::Pair => json!({ "type": "string", "pattern": "^[^=]", "minLength": 1 }),
+        Shape::Truth(words) => {
+            let pattern = format!("^({})(=(true|false))?$", words.join("|"));
+            json!({ "type": "string", "pattern": pattern })
+        }
         Shape::Name => json!({
             "type": "string",
             "maxLength": 200,
