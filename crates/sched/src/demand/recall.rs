@@ -12,7 +12,7 @@ use crate::scheduler::Scheduler;
 use mezz_resource::Resources;
 
 /// How long the room of offers that are taken back is kept for the demand.
-const HOLD_NS: u64 = 1_000_000_000;
+pub(super) const RECALL_HOLD_NS: u64 = 1_000_000_000;
 
 /// On so many agents at most offers are taken back for one shape at a time.
 const MOST_RECALLS: usize = 64;
@@ -92,7 +92,7 @@ impl Scheduler {
                 let earmark = Earmark {
                     leaf,
                     keep: Keep::Room(demand),
-                    until_ns: now_ns.saturating_add(HOLD_NS),
+                    until_ns: now_ns.saturating_add(RECALL_HOLD_NS),
                 };
                 self.earmarks.insert(agent, earmark);
             }
@@ -130,16 +130,11 @@ impl Scheduler {
             // Work alone ends at a cycle.
             return Vec::new();
         }
-        let hold_ns = if room.has_victims() {
-            self.config.eviction_hold_ns
-        } else {
-            HOLD_NS
-        };
         let recalled = room.offers.clone();
         for nth in &recalled {
             by_agent.remove(&offers[*nth].agent);
         }
-        self.make_room(index, demand, room, now_ns.saturating_add(hold_ns));
+        self.make_room(index, demand, room, now_ns);
         recalled
     }
 
