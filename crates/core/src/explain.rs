@@ -27,13 +27,8 @@ impl Master {
         {
             return Some(reasons);
         }
-        if let Some((_, pending)) = self
-            .records
-            .pending
-            .iter()
-            .find(|(_, pending)| *pending.id == *id)
-        {
-            return Some(pending.why.to_vec());
+        if let Some((arrival, _)) = self.pending_named(id) {
+            return Some(self.explain_pending(arrival));
         }
         if let Some(key) = self.index.frameworks.get(id) {
             return Some(self.explain_framework(*key));

@@ -22,6 +22,9 @@ pub(crate) struct RunArgs {
     /// Role whose share it uses.
     #[arg(long)]
     pub(crate) role: Option<String>,
+    /// Higher goes first within its role [default: 0].
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub(crate) priority: Option<i32>,
     /// Processors, in parts of one [default: 0.1].
     #[arg(long, value_name = "NUMBER")]
     pub(crate) cpus: Option<f64>,
@@ -62,7 +65,7 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "KEY=VALUE", requires = "target")]
     pub(crate) param: Vec<String>,
     /// A job, dag or cron that was applied, of which a run is begun; KIND/NAME where several have the name.
-    #[arg(value_name = "NAME", conflicts_with_all = ["command", "service", "job", "cron", "print", "name", "role", "cpus", "mem", "disk", "gpus", "ports", "env", "label", "uri", "user", "kill_grace_period", "shell"], add = ArgValueCandidates::new(complete::jobs))]
+    #[arg(value_name = "NAME", conflicts_with_all = ["command", "service", "job", "cron", "print", "name", "role", "priority", "cpus", "mem", "disk", "gpus", "ports", "env", "label", "uri", "user", "kill_grace_period", "shell"], add = ArgValueCandidates::new(complete::jobs))]
     pub(crate) target: Option<String>,
     /// The command and its arguments.
     #[arg(

@@ -146,6 +146,7 @@ impl Workloads {
                 service::on_placed(self, object, revision, placed, effects);
             }
             Demander::Run { run, part } => job::on_placed(self, run, part, placed, effects),
+            Demander::Task { .. } => effects.push(Effect::Decline),
         }
     }
 

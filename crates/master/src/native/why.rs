@@ -93,9 +93,8 @@ fn find_task<'a>(view: &'a View, id: &str) -> Result<Found<'a>, Response> {
 /// What the last update of a placed task says.
 fn task_reasons(view: &View, id: &str) -> Vec<String> {
     match find_task(view, id) {
-        Ok(Found::Pending(pending)) => pending.why.to_vec(),
         Ok(Found::Task(task)) => vec![format!("it is {}", task.state.as_str_name())],
-        Err(_) => Vec::new(),
+        Ok(Found::Pending(_)) | Err(_) => Vec::new(),
     }
 }
 

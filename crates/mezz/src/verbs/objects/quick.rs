@@ -123,6 +123,7 @@ fn spec(shape: Shape<'_>, task: &TaskSpec, quick: &QuickArgs) -> Value {
         }
     };
     put("role", task.role.as_ref().map(|role| json!(role)));
+    put("priority", task.priority.map(|number| json!(number)));
     match shape {
         Shape::Service => put("replicas", quick.replicas.map(|count| json!(count))),
         Shape::Job | Shape::Cron(_) => {
