@@ -36,10 +36,6 @@ pub(super) fn no_method(request: &Request, methods: &[&str]) -> Answer {
     of(405, "Method Not Allowed", message).header("allow", methods.join(", "))
 }
 
-pub(super) fn not_built(message: &str) -> Answer {
-    of(501, "Not Implemented", message)
-}
-
 pub(super) fn faults(faults: &[Fault]) -> Answer {
     let told: Vec<String> = faults
         .iter()

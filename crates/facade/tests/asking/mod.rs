@@ -10,6 +10,7 @@ use mezz_facade::{Answer, Body, Outcome, Request, World};
 use serde_json::Value;
 
 use cluster::Cluster;
+use mezz_workload::placing::NoPlaces;
 
 /// A facade's way in.
 pub(crate) type Facade = fn(&Request, &World<'_>) -> Outcome;
@@ -55,7 +56,12 @@ impl Server {
                     let reply = self.cluster.call(call);
                     self.step(|world| then(&reply, world))
                 }
-                other => panic!("{other:?}"),
+                Outcome::NoPlaces(names, then) => {
+                    let none = names.iter().map(|_| NoPlaces::default()).collect();
+                    self.step(|world| then(none, world))
+                }
+                Outcome::StepDown(answer) => return answer,
+                Outcome::Events(_) => return Answer::empty(200),
             };
         }
     }
