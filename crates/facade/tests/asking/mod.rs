@@ -51,7 +51,7 @@ impl Server {
         let mut outcome = self.step(|world| facade(&request, world));
         loop {
             outcome = match outcome {
-                Outcome::Answer(answer) => return answer,
+                Outcome::Answer(answer) | Outcome::StepDown(answer) => return answer,
                 Outcome::Call(call, then) => {
                     let reply = self.cluster.call(call);
                     self.step(|world| then(&reply, world))
@@ -60,7 +60,6 @@ impl Server {
                     let none = names.iter().map(|_| NoPlaces::default()).collect();
                     self.step(|world| then(none, world))
                 }
-                Outcome::StepDown(answer) => return answer,
                 Outcome::Events(_) => return Answer::empty(200),
             };
         }
