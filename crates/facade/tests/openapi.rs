@@ -46,10 +46,10 @@ fn is_id(document: &Value, method: &str, path: &str) -> bool {
     // What is sure to be about tasks, versions or all below a group is no id, whatever the method.
     let words = path.split('/').rev().take(2).collect::<Vec<_>>();
     let is_group = path.starts_with("/v2/groups/");
-    let is_surely_not = match words.as_slice() {
-        ["tasks" | "versions" | "*", ..] | [_, "versions"] => true,
-        _ => false,
-    };
+    let is_surely_not = matches!(
+        words.as_slice(),
+        ["tasks" | "versions" | "*", ..] | [_, "versions"]
+    );
     let general = if is_group {
         "/v2/groups/{id}"
     } else {

@@ -49,7 +49,10 @@ pub(super) fn faults(faults: &[Fault]) -> Answer {
 
 pub(super) fn refused(refusal: &Refusal) -> Answer {
     match refusal {
-        Refusal::Invalid { message, path, .. } => bad(format!("{path}: {message}")),
+        Refusal::Invalid { message, path, .. } => {
+            let path = path.replacen("/spec/after", "/parents", 1);
+            bad(format!("{path}: {message}"))
+        }
         other => bad(other.to_string()),
     }
 }

@@ -111,7 +111,8 @@ fn one(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<Outc
     }
 }
 
-fn exists(world: &World<'_>, group: Option<&Name>) -> bool {
+/// Whether there is a group, if only in the names of apps.
+pub(super) fn exists(world: &World<'_>, group: Option<&Name>) -> bool {
     let Some(group) = group else {
         return true;
     };

@@ -77,7 +77,12 @@ impl Server {
         } else {
             body.to_string()
         };
-        parted(self.ask(method, path, &text))
+        self.parted(method, path, &text)
+    }
+
+    /// Status and JSON, or text, of a request with any body.
+    pub(crate) fn parted(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        parted(self.ask(method, path, body))
     }
 }
 

@@ -223,7 +223,8 @@ impl Reader<'_> {
 
     fn own(&mut self, name: &Name, after: &[String]) -> Result<(), Answer> {
         let present = self.world.object(Kind::Group, name);
-        if self.is_new && (present.is_some() || self.world.object(Kind::Service, name).is_some()) {
+        let is_service = self.world.object(Kind::Service, name).is_some();
+        if self.is_new && (is_service || super::exists(self.world, Some(name))) {
             return Err(Answer::message(
                 409,
                 format!("Group or app '{name}' already exists"),
