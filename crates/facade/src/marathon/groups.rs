@@ -20,6 +20,7 @@ use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::world::World;
 use written::Plan;
+pub use written::unknown_members as unknown_members_of_group;
 
 /// What comes after `/v2/groups`.
 pub(super) fn handle(
@@ -94,12 +95,12 @@ fn one(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<Outc
     match request.method.as_str() {
         "POST" | "PUT" => put(request, world, group.as_ref()),
         "DELETE" => delete(request, world, group),
-        "PATCH" => Err(Answer::message(
-            501,
-            "enforceRole is not built: give each app its role",
-        )),
+        "PATCH" => Err(
+            Answer::message(405, "enforceRole is not built: give each app its role")
+                .header("allow", "GET, POST, PUT, DELETE"),
+        ),
         _ => {
-            allow(request, &["GET", "POST", "PUT", "PATCH", "DELETE"])?;
+            allow(request, &["GET", "POST", "PUT", "DELETE"])?;
             if !exists(world, group.as_ref()) {
                 return Err(no_group(path_of(group.as_ref())));
             }
@@ -110,7 +111,8 @@ fn one(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<Outc
     }
 }
 
-fn exists(world: &World<'_>, group: Option<&Name>) -> bool {
+/// Whether there is a group, if only in the names of apps.
+pub(super) fn exists(world: &World<'_>, group: Option<&Name>) -> bool {
     let Some(group) = group else {
         return true;
     };

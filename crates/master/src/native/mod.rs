@@ -63,6 +63,10 @@ async fn answer(
     match parts.as_slice() {
         ["version"] => return get(shared, request, &[], |_| Subject::Version).await,
         ["openapi.json"] => return get(shared, request, &[], |_| Subject::OpenApi).await,
+        ["openapi", file] => {
+            let facade = openapi::facade_named(file).ok_or_else(|| nothing_at(request))?;
+            return get(shared, request, &[], |_| Subject::FacadeOpenApi(facade)).await;
+        }
         ["schema"] => return get(shared, request, &[], |_| Subject::Schema(None)).await,
         ["schema", word] => {
             let kind = objects::kind_named(word)?;
