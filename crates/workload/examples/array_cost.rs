@@ -120,6 +120,7 @@ fn end(id: &str, number: usize) -> Event {
             message: "".into(),
             healthy: None,
             check: None,
+            findings: None,
             exit_status: Some(i32::from(is_failure)),
             addresses: Vec::new(),
         },

@@ -72,9 +72,20 @@ pub struct Status {
     pub healthy: Option<bool>,
     /// What the task's check (the ready check, or the one that is only reported) found last.
     pub check: Option<CheckFound>,
+    /// What each of several checks found last, when there are several.
+    pub findings: Option<Box<FoundByMany>>,
     pub exit_status: Option<i32>,
     /// Addresses of the container.
     pub addresses: Vec<Box<str>>,
+}
+
+/// What several checks found, by their places.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FoundByMany {
+    /// Whether a health check passes, and failures in a row; empty where there is one at most.
+    pub health: Vec<Option<(bool, u32)>>,
+    /// Of the ready checks and the one that is only reported; the first is not told here.
+    pub checks: Vec<Option<CheckFound>>,
 }
 
 /// What a check found.

@@ -84,6 +84,7 @@ impl Workloads {
             passing_since: None,
             unreachable_since: None,
             check: None,
+            findings: None,
             parked: new.parked,
             ending: None,
             confirmed: true,

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mezz_proto::agent_protocol as agent;
-use mezz_proto::v1;
+use mezz_proto::{check_labels, v1};
 use mezz_resource::Resources;
 use mezz_sched::{Demand as Wanted, DemandKey, InstanceHandle, RunningInstance};
 use mezz_workload::effect::Launch;
-use mezz_workload::event::{CheckFound, Event, Placed, Status};
+use mezz_workload::event::{CheckFound, Event, FoundByMany, Placed, Status};
 use prost::Message;
 
 use crate::accounts::agent_sched_key;
@@ -136,6 +136,7 @@ impl Master {
                 message: "The agent is gone".into(),
                 healthy: None,
                 check: None,
+                findings: None,
                 exit_status: None,
                 addresses: Vec::new(),
             };
@@ -294,9 +295,25 @@ fn told(status: &v1::TaskStatus) -> Status {
         message: status.message().into(),
         healthy: status.healthy,
         check,
+        findings: status.labels.as_ref().and_then(findings).map(Box::new),
         exit_status: exit_status(status.message()),
         addresses: addresses.collect(),
     }
+}
+
+/// What each of several checks found, which the labels of a status tell.
+fn findings(labels: &v1::Labels) -> Option<FoundByMany> {
+    let health = check_labels::health(labels).into_iter();
+    let checks = check_labels::checks(labels).into_iter();
+    let many = FoundByMany {
+        health: health
+            .map(|told| told.map(|told| (told.alive, told.failures)))
+            .collect(),
+        checks: checks
+            .map(|status| status.as_ref().and_then(found))
+            .collect(),
+    };
+    (many != FoundByMany::default()).then_some(many)
 }
 
 fn found(check: &v1::CheckStatusInfo) -> Option<CheckFound> {

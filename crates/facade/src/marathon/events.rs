@@ -158,8 +158,9 @@ fn health_checks(app: &Value) -> Vec<Value> {
     app["healthChecks"].as_array().cloned().unwrap_or_default()
 }
 
-/// The health check of an app, as it was given.
-fn health_check(record: &ObjectRecord) -> Value {
+/// A health check of an app, as it was given.
+fn health_check(record: &ObjectRecord, index: usize) -> Value {
     let app = shown(&record.name, &record.spec).unwrap_or_default();
-    health_checks(&app).into_iter().next().unwrap_or_default()
+    let all = health_checks(&app);
+    all.into_iter().nth(index).unwrap_or_default()
 }

@@ -47,6 +47,7 @@ fn bare(state: TaskState, message: &str) -> Status {
         message: message.into(),
         healthy: None,
         check: None,
+        findings: None,
         exit_status: None,
         addresses: Vec::new(),
     }
@@ -77,6 +78,10 @@ impl Workloads {
         }
         instance.confirmed = true;
         instance.check = status.check.or(instance.check);
+        if let Some(found) = &status.findings {
+            let before = instance.findings.take().unwrap_or_default();
+            instance.findings = Some(Box::new(before.followed_by(found, now)));
+        }
         instance.unreachable_since = None;
         if instance.healthy != status.healthy {
             instance.healthy = status.healthy;

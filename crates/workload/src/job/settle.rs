@@ -127,6 +127,7 @@ fn give_up(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
             message: message.into(),
             healthy: None,
             check: None,
+            findings: None,
             exit_status: None,
             addresses: Vec::new(),
         };

@@ -27,6 +27,7 @@ pub(crate) fn status(id: &str, state: TaskState, exit_status: Option<i32>, messa
             message: message.into(),
             healthy: None,
             check: None,
+            findings: None,
             exit_status,
             addresses: Vec::new(),
         },
