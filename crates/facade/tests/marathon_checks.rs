@@ -41,6 +41,7 @@ fn tell(server: &mut Server, id: &str, health: &[Option<(bool, u32)>], checks: [
     let is_bad = verdicts.contains(&false);
     let status = Status {
         state: TaskState::TaskRunning,
+        at: None,
         reason: None,
         message: "".into(),
         healthy: (is_known || is_bad).then_some(!is_bad),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mezz_proto::v1;
 use mezz_sched::DemandKey;
+use mezz_state::time::Wall;
 
 use crate::call::Call;
 use crate::key::{InstanceKey, ObjectKey, RequestKey, RolloutKey, RunKey};
@@ -16,6 +17,8 @@ pub enum Event {
     Call {
         request: RequestKey,
         call: Box<Call>,
+        /// The address that it came from, when there is one.
+        by: Option<Arc<str>>,
     },
     /// The ledger has a place for one instance of a demand, accounted already. Answered with exactly one `Launch`, or with
     /// `Decline` when the demand has ended meanwhile.
@@ -66,6 +69,8 @@ pub struct AgentInfo {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Status {
     pub state: v1::TaskState,
+    /// When its agent made it.
+    pub at: Option<Wall>,
     pub reason: Option<i32>,
     pub message: Box<str>,
     /// The verdict of the health check, when there is one and it has spoken.

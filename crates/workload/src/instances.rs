@@ -4,6 +4,7 @@ pub(crate) mod checks;
 pub(crate) mod environment;
 pub(crate) mod footing;
 pub(crate) mod kills;
+pub(crate) mod marathon;
 pub(crate) mod ports;
 pub(crate) mod rules;
 pub(crate) mod statuses;

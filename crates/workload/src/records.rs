@@ -100,6 +100,16 @@ pub struct ServiceStatus {
     pub last_failure: Option<Failure>,
 }
 
+impl ObjectRecord {
+    /// When a generation was applied; the newest, when that one is no longer known.
+    pub fn changed_at_generation(&self, generation: u64) -> Wall {
+        let mut former = self.former.iter();
+        former
+            .find(|former| former.generation == generation)
+            .map_or(self.changed_at, |former| former.changed_at)
+    }
+}
+
 /// The last instance that failed.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {

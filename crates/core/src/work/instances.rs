@@ -18,7 +18,7 @@ use crate::key::{AgentKey, TaskKey};
 use crate::launch::Demand;
 use crate::master::Master;
 use crate::records::{AgentState, TaskList};
-use crate::reported::NewTask;
+use crate::reported::{NewTask, moment};
 use crate::wire;
 use crate::work::{LastUpdate, Unheard};
 
@@ -132,6 +132,7 @@ impl Master {
         let (Some(agent), false) = (agent, lost) else {
             let status = Status {
                 state: v1::TaskState::TaskGone,
+                at: None,
                 reason: Some(v1::task_status::Reason::AgentRemoved as i32),
                 message: "The agent is gone".into(),
                 healthy: None,
@@ -291,6 +292,7 @@ fn told(status: &v1::TaskStatus) -> Status {
         .filter_map(|address| address.ip_address.as_deref().map(Into::into));
     Status {
         state: status.state(),
+        at: moment(status.timestamp),
         reason: status.reason,
         message: status.message().into(),
         healthy: status.healthy,

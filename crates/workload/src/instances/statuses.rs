@@ -43,6 +43,7 @@ pub(crate) const fn is_infrastructure(state: TaskState) -> bool {
 fn bare(state: TaskState, message: &str) -> Status {
     Status {
         state,
+        at: None,
         reason: None,
         message: message.into(),
         healthy: None,
@@ -89,7 +90,9 @@ impl Workloads {
         }
         let was_started = instance.started_at.is_some();
         if status.state == TaskState::TaskRunning && !was_started {
-            instance.started_at = Some(now);
+            // By the agent's clock, which says the same to the next master; it may be wrong, but not by so much.
+            let at = status.at.unwrap_or(now);
+            instance.started_at = Some(at.max(instance.created_at).min(now));
         }
         let phase = instance.phase;
         let is_back = phase == Phase::Unreachable;

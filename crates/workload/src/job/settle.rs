@@ -123,6 +123,7 @@ fn give_up(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
         };
         let status = Status {
             state: TaskState::TaskLost,
+            at: None,
             reason: None,
             message: message.into(),
             healthy: None,

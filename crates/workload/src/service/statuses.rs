@@ -32,7 +32,15 @@ pub(crate) fn on_status(
     if before == after {
         return;
     }
-    w.note_instance(key);
+    let started = |record: &Option<std::sync::Arc<InstanceRecord>>| {
+        record.as_ref().and_then(|record| record.started_at)
+    };
+    if started(&before) == started(&after) {
+        w.note_instance(key);
+    } else {
+        // Whoever is told of the start is told the same by the next master.
+        w.write_instance(key, effects);
+    }
     w.tell_change(key, effects);
     let is_away = after.is_some_and(|after| after.phase == Phase::Unreachable)
         || !w.take_back(object, key, effects);

@@ -88,6 +88,7 @@ impl Kernel {
         let task = &self.tasks[id];
         Status {
             state: task.state,
+            at: None,
             reason: None,
             message: "".into(),
             healthy: task.healthy,
