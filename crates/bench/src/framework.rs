@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use mezz_bench::shapes::framework_info;
 use mezz_proto::v1;
 use v1::TaskState as S;
 use v1::scheduler::call;
@@ -50,27 +51,6 @@ struct Driver {
     sent_at: HashMap<String, Instant>,
     freed_at: Option<Instant>,
     outcome: Outcome,
-}
-
-pub(crate) fn framework_info(name: &str, checkpoint: bool) -> v1::FrameworkInfo {
-    use v1::framework_info::capability::Type;
-    v1::FrameworkInfo {
-        user: "root".into(),
-        name: name.into(),
-        roles: vec!["*".into()],
-        capabilities: [
-            Type::MultiRole,
-            Type::PartitionAware,
-            Type::ReservationRefinement,
-        ]
-        .map(|kind| v1::framework_info::Capability {
-            r#type: Some(kind as i32),
-        })
-        .to_vec(),
-        checkpoint: Some(checkpoint),
-        failover_timeout: Some(0.0),
-        ..v1::FrameworkInfo::default()
-    }
 }
 
 /// Runs all tasks to their end and returns what was measured; the framework is torn down unless tasks stay.

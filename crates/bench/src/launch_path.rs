@@ -15,6 +15,8 @@ use mezz_proto::{recordio, v1};
 use prost::Message;
 use v1::scheduler::{Call, call};
 
+use crate::shapes::framework_info;
+
 const STREAM: StreamKey = StreamKey(1);
 const STREAM_ID: &str = "7d6ac4c4-9a1c-4e7e-8a06-7b2f8b4f3c11";
 const SESSION: SessionKey = SessionKey(2);
@@ -73,7 +75,7 @@ impl LaunchPath {
             stream_id: STREAM_ID.into(),
             principal: None,
             subscribe: call::Subscribe {
-                framework_info: framework_info(),
+                framework_info: framework_info("bench", true),
                 ..call::Subscribe::default()
             },
         })));
@@ -322,26 +324,6 @@ impl LaunchPath {
 impl Default for LaunchPath {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-fn framework_info() -> v1::FrameworkInfo {
-    use v1::framework_info::capability::Type;
-    v1::FrameworkInfo {
-        user: "root".into(),
-        name: "bench".into(),
-        roles: vec!["*".into()],
-        capabilities: [
-            Type::MultiRole,
-            Type::PartitionAware,
-            Type::ReservationRefinement,
-        ]
-        .map(|kind| v1::framework_info::Capability {
-            r#type: Some(kind as i32),
-        })
-        .to_vec(),
-        checkpoint: Some(true),
-        ..v1::FrameworkInfo::default()
     }
 }
 

@@ -110,8 +110,19 @@ impl Cluster {
     /// One agent comes back and is offered again; the number of offers, which is 1.
     #[inline(never)]
     pub fn free_one(&mut self) -> usize {
+        let grant = self.next_taken();
+        self.free_taken(&grant)
+    }
+
+    /// What comes back next, copied as if its message had just arrived.
+    pub fn next_taken(&mut self) -> Grant {
         self.next = (self.next + 7_919) % self.grants.len();
-        let grant = self.grants[self.next].clone();
+        self.grants[self.next].clone()
+    }
+
+    /// The agent of [`Self::next_taken`] comes back and is offered again; the number of offers, which is 1.
+    #[inline(never)]
+    pub fn free_taken(&mut self, grant: &Grant) -> usize {
         self.sched.recover(
             self.now_ns,
             grant.framework,

@@ -5,3 +5,5 @@ pub mod codec;
 pub mod launch_path;
 pub mod ledger;
 pub mod offer_path;
+pub mod return_path;
+pub mod shapes;

@@ -5,10 +5,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use mezz_bench::shapes::framework_info;
 
 use crate::client::{Encoding, subscribe};
 use crate::cluster::{Cluster, Programs};
-use crate::framework::{Run, drive, framework_info};
+use crate::framework::{Run, drive};
 
 /// One line of the report: what, the value, and what it is held against.
 #[derive(Debug)]

@@ -15,6 +15,8 @@ use mezz_proto::{recordio, v1};
 use prost::Message;
 use v1::scheduler::{Call, call};
 
+use crate::shapes::framework_info;
+
 /// A master that leads, with agents of which everything is offered, and frameworks that decline everything.
 #[derive(Debug)]
 pub struct OfferPath {
@@ -99,7 +101,7 @@ impl OfferPath {
             stream_id: stream_id(stream),
             principal: None,
             subscribe: call::Subscribe {
-                framework_info: framework_info(number),
+                framework_info: framework_info(&format!("decliner-{number}"), false),
                 ..call::Subscribe::default()
             },
         })));
@@ -188,25 +190,6 @@ impl OfferPath {
 
 fn stream_id(stream: StreamKey) -> String {
     format!("7d6ac4c4-9a1c-4e7e-8a06-{:012}", stream.0)
-}
-
-fn framework_info(number: u32) -> v1::FrameworkInfo {
-    use v1::framework_info::capability::Type;
-    v1::FrameworkInfo {
-        user: "root".into(),
-        name: format!("decliner-{number}"),
-        roles: vec!["*".into()],
-        capabilities: [
-            Type::MultiRole,
-            Type::PartitionAware,
-            Type::ReservationRefinement,
-        ]
-        .map(|kind| v1::framework_info::Capability {
-            r#type: Some(kind as i32),
-        })
-        .to_vec(),
-        ..v1::FrameworkInfo::default()
-    }
 }
 
 #[cfg(test)]

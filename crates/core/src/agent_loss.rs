@@ -46,14 +46,9 @@ impl Master {
     /// So many agents missing at once speak of a fault on this side rather than of theirs.
     fn recovery_limit_exceeded(&self) -> Option<String> {
         let limit = self.config.recovery_agent_removal_limit;
-        let (mut missing, mut known) = (0_u64, 0_u64);
-        for (_, agent) in self.records.agents.iter() {
-            match agent.state {
-                AgentState::Recovered => (missing, known) = (missing + 1, known + 1),
-                AgentState::Connected | AgentState::Disconnected => known += 1,
-                AgentState::Unreachable | AgentState::Gone | AgentState::Removed => {}
-            }
-        }
+        let count = |state| u64::from(self.agent_states.of(state));
+        let missing = count(AgentState::Recovered);
+        let known = missing + count(AgentState::Connected) + count(AgentState::Disconnected);
         let exceeded = limit < WHOLE && missing * u64::from(WHOLE) > u64::from(limit) * known;
         exceeded.then(|| {
             format!(
@@ -157,7 +152,7 @@ impl Master {
         let id = Arc::clone(&self.agent(agent).id);
         self.forget_agent(&id, effects);
         self.index.agents.remove(&id);
-        self.agent_mut(agent).state = AgentState::Removed;
+        self.set_agent_state(agent, AgentState::Removed);
         // It cannot come back as the one that it was.
         self.tell_of_loss(agent);
     }

@@ -186,7 +186,7 @@ impl Master {
             offered: Resources::default(),
             task_count: 0,
         };
-        self.records.agents.insert(key.index(), record);
+        self.insert_agent_record(record);
         self.index.agents.insert(id, key);
         self.agents.entry(key).or_default();
         if let Some(token) = stored.registration_token {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::agent_states::AgentStates;
 use crate::event::TimerKey;
 use crate::key::FrameworkKey;
 use crate::master::Master;
@@ -109,7 +110,14 @@ impl Master {
             self.frameworks.len() == records.frameworks.len()
                 && self.agents.len() == records.agents.len(),
             || "live state and records are not of the same agents and frameworks".into(),
-        )
+        )?;
+        let states = AgentStates::counted(records.agents.iter().map(|(_, agent)| &**agent));
+        ensure(states == self.agent_states, || {
+            format!(
+                "{:?} agents are counted, {states:?} present",
+                self.agent_states
+            )
+        })
     }
 
     fn check_offers(&self) -> Result<(), String> {

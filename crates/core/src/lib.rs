@@ -7,6 +7,7 @@ mod accept;
 mod accounts;
 mod admission;
 mod agent_loss;
+mod agent_states;
 mod calls;
 pub mod config;
 mod conservation;

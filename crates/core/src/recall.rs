@@ -84,6 +84,8 @@ impl Master {
         for nth in found {
             self.rescind_offer(ripe[nth], effects);
         }
+        // For a gang work may have to end beside offers.
+        self.evict_instances(effects);
     }
 
     fn recall_for_tasks(&mut self, effects: &mut Effects) {

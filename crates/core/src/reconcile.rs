@@ -94,11 +94,7 @@ impl Master {
         match (agent_id, state) {
             (_, Some(state)) => state == AgentState::Recovered,
             (Some(_), None) => false,
-            (None, None) => self
-                .records
-                .agents
-                .iter()
-                .any(|(_, agent)| agent.state == AgentState::Recovered),
+            (None, None) => self.agent_states.of(AgentState::Recovered) > 0,
         }
     }
 

@@ -109,7 +109,7 @@ impl Master {
             offered: Resources::default(),
             task_count: 0,
         };
-        self.records.agents.insert(key.index(), record);
+        self.insert_agent_record(record);
         self.index.agents.insert(id, key);
         // The slot may have been another's.
         let live = self.agent_live(key);
@@ -151,8 +151,7 @@ impl Master {
         }
         self.cancel_timer(TimerKey::Reregister(key), effects);
         self.cancel_removal(key, effects);
-        let at = self.now.mono.after(self.config.agent_ping_timeout_ns);
-        self.set_timer(TimerKey::Ping(key), at, effects);
+        self.ping_later(key, effects);
     }
 
     /// The agent hears of its id, and readers of the agent, once it is durable.
@@ -236,9 +235,9 @@ impl Master {
         record.info = info;
         record.declared = declared;
         record.total = Arc::new(total);
-        record.state = AgentState::Connected;
         record.reregistered_at = Some(now);
         record.lost_at = None;
+        self.set_agent_state(key, AgentState::Connected);
         self.describe_agent(key, register.version, register.capabilities, register.ip);
         self.records.metrics.count(Counter::SlaveReregistrations);
         self.attach(key, session, effects);

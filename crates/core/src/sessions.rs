@@ -18,10 +18,12 @@ use crate::master::Master;
 use crate::metrics::Counter;
 use crate::records::AgentState;
 use crate::state::SessionState;
-use crate::time::SECOND_NS;
+use crate::time::{Mono, SECOND_NS};
 
 /// Unacknowledged frames that this master accepts from one agent.
 const WINDOW: u32 = 4096;
+/// Pings of the time between two of one agent go out together in so many lots.
+const PING_STEPS: u64 = 128;
 const RETRY_AFTER_MS: u64 = SECOND_NS / 1_000_000;
 
 impl Master {
@@ -165,7 +167,7 @@ impl Master {
     fn on_agent_disconnected(&mut self, agent: AgentKey, effects: &mut Effects) {
         self.agent_live(agent).session = None;
         self.agent_live(agent).told_frameworks.clear();
-        self.agent_mut(agent).state = AgentState::Disconnected;
+        self.set_agent_state(agent, AgentState::Disconnected);
         self.sched.deactivate_agent(agent_sched_key(agent));
         self.rescind_agent_offers(agent, effects);
         let tasks: Vec<_> = self.agent_live(agent).tasks.iter().copied().collect();
@@ -224,7 +226,15 @@ impl Master {
             connected: state == AgentState::Connected,
         };
         self.send_agent(agent, Body::Ping(ping), None, effects);
-        let at = self.now.mono.after(self.config.agent_ping_timeout_ns);
+        self.ping_later(agent, effects);
+    }
+
+    /// Agents whose turns come at nearly the same time have them at the same: a wake-up for each would cost more than
+    /// the pings.
+    pub(crate) fn ping_later(&mut self, agent: AgentKey, effects: &mut Effects) {
+        let every_ns = self.config.agent_ping_timeout_ns;
+        let step_ns = (every_ns / PING_STEPS).max(1);
+        let at = Mono(self.now.mono.after(every_ns).0.next_multiple_of(step_ns));
         self.set_timer(TimerKey::Ping(agent), at, effects);
     }
 
@@ -251,9 +261,8 @@ impl Master {
         self.rescind_agent_offers(agent, effects);
         self.sched.remove_agent(agent_sched_key(agent));
         let now = self.now.wall;
-        let record = self.agent_mut(agent);
-        record.state = state;
-        record.lost_at = Some(now);
+        self.agent_mut(agent).lost_at = Some(now);
+        self.set_agent_state(agent, state);
     }
 
     pub(crate) fn remove_agent_executors(&mut self, agent: AgentKey) {
@@ -336,7 +345,7 @@ impl Master {
         self.announce_agent_loss(agent, AgentRemoval::Unregistered, token, effects);
         self.index.agents.remove(&id);
         // The slot is not used again while completed tasks refer to it; the record stays for them, under no id.
-        self.agent_mut(agent).state = AgentState::Removed;
+        self.set_agent_state(agent, AgentState::Removed);
     }
 
     /// Ends all tasks of an agent, live or unreachable, and tells their frameworks once that is durable.

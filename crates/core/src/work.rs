@@ -278,16 +278,11 @@ impl Master {
             self.work.touched.splice(0..0, touched);
             self.tell_statuses(effects);
         }
-        if !self.work.reconciled && self.records.master.elected_at.is_some() {
-            let waits = self
-                .records
-                .agents
-                .iter()
-                .any(|(_, agent)| agent.state == AgentState::Recovered);
-            if !waits {
-                self.work.reconciled = true;
-                self.tell_work(work::event::Event::Reconciled, None, effects);
-            }
+        let leads = self.records.master.elected_at.is_some();
+        let waits = self.agent_states.of(AgentState::Recovered) > 0;
+        if leads && !waits && !self.work.reconciled {
+            self.work.reconciled = true;
+            self.tell_work(work::event::Event::Reconciled, None, effects);
         }
         self.show_work();
     }

@@ -200,9 +200,11 @@ fn an_instance_is_replaced_when_its_agent_is_lost() {
     let id = launched(&mut world, &lost).remove(0).task_id.value;
     let own = mezz(&world);
     world.update(&lost, &own, &id, S::TaskRunning, 1);
-    let other = world.agent("cpus:1;mem:1024;ports:[31000-32000]");
     world.feed(Event::SessionClosed(lost.session));
-    world.pass(700 * SECOND_NS);
+    world.pass(60 * SECOND_NS);
+    let other = world.agent("cpus:1;mem:1024;ports:[31000-32000]");
+    assert!(launched(&mut world, &other).is_empty());
+    world.pass(60 * SECOND_NS);
     assert_eq!(launched(&mut world, &other).len(), 1);
 }
 

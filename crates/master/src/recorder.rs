@@ -3,6 +3,7 @@
 //! The core thread only encodes; another thread writes. It must never hold up or end a master: when the disk is slow or
 //! the state too large for the ring, it is the recording that has a gap; when the disk is full, it ends.
 
+mod allowance;
 mod queue;
 mod ring;
 mod shares;
@@ -13,6 +14,7 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use mezz_core::Master;
 use mezz_core::effect::Effect;
@@ -22,6 +24,7 @@ use mezz_recording::Tape;
 
 pub use ring::segments;
 
+use allowance::Allowance;
 use queue::{Message, Queue, Standing};
 use shares::Shares;
 use writer::Writer;
@@ -56,6 +59,7 @@ pub(crate) struct Recorder {
     /// How many records the core had when the segment began.
     records: usize,
     standing: Standing,
+    allowance: Allowance,
 }
 
 impl Recorder {
@@ -80,6 +84,7 @@ impl Recorder {
             bytes_in_segment: 0,
             records: 0,
             standing: Standing::Behind,
+            allowance: Allowance::from(Instant::now()),
         };
         recorder.begin_segment(core);
         Ok(recorder)
@@ -102,8 +107,12 @@ impl Recorder {
     pub(crate) fn settle(&mut self, core: &Master) {
         match self.standing {
             Standing::Recording => self.hand_over(core),
-            Standing::Behind if self.queue.is_empty() => self.begin_segment(core),
-            Standing::TooLarge if self.has_shrunk(core) => self.begin_segment(core),
+            Standing::Behind if self.queue.is_empty() && self.may_copy() => {
+                self.begin_segment(core);
+            }
+            Standing::TooLarge if self.has_shrunk(core) && self.may_copy() => {
+                self.begin_segment(core);
+            }
             Standing::Behind | Standing::TooLarge | Standing::Ended => {}
         }
     }
@@ -125,7 +134,11 @@ impl Recorder {
             return;
         }
         if self.bytes_in_segment > queued.segment_bytes {
-            self.begin_segment(core);
+            if self.may_copy() {
+                self.begin_segment(core);
+            } else {
+                self.standing = Standing::Behind;
+            }
         } else if self.events - self.last_checkpoint >= EVENTS_PER_CHECKPOINT {
             self.last_checkpoint = self.events;
             let records = Box::new(core.records().clone());
@@ -133,7 +146,12 @@ impl Recorder {
         }
     }
 
+    fn may_copy(&self) -> bool {
+        self.allowance.is_left(Instant::now())
+    }
+
     fn begin_segment(&mut self, core: &Master) {
+        let started = Instant::now();
         self.queue.push(Message::Segment {
             core: Box::new(core.clone()),
             events_before: self.events,
@@ -144,6 +162,7 @@ impl Recorder {
         self.bytes_in_segment = 0;
         self.records = count(core);
         self.last_checkpoint = self.events;
+        self.allowance.spend(started, Instant::now());
     }
 
     /// Ends the recording with the state of the core, and waits until it is written.

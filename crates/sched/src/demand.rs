@@ -5,6 +5,8 @@ mod cache;
 mod candidates;
 mod counts;
 mod gang;
+mod gang_room;
+mod give_way;
 mod instances;
 mod judge;
 mod queue;
@@ -121,7 +123,7 @@ pub struct PortsWanted {
 pub enum Preemption {
     #[default]
     Nothing,
-    /// Preemptible instances of lower priority in the same role, and what runs on revocable resources.
+    /// Preemptible instances of lower priority in the same role.
     LowerPriority,
 }
 

@@ -32,6 +32,11 @@ pub(crate) enum Keep {
 }
 
 impl Keep {
+    /// Whether work was ended there for somebody.
+    pub(crate) fn is_room(self) -> bool {
+        matches!(self, Self::Room(_))
+    }
+
     pub(crate) fn demand(self) -> Option<DemandKey> {
         match self {
             Self::Offers => None,

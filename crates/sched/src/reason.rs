@@ -1,8 +1,8 @@
-//! Why somebody gets nothing, in types and in words.
+//! Why somebody gets nothing, in types; in words below.
 
-use mezz_resource::{Name, Quantities, Scalar, format_duration};
-use std::fmt;
-use std::time::Duration;
+mod words;
+
+use mezz_resource::{Name, Quantities, Scalar};
 
 /// One reason, with how many agents it concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +121,15 @@ pub enum Reason {
     AllAtOnce {
         /// How many.
         count: u64,
+        /// How many find room now.
+        room: u64,
+        /// How many would, without the work that may be ended for them; none when no work may be.
+        room_after: Option<u64>,
+    },
+    /// Work of lower priority was told to end for it.
+    MakingRoom {
+        /// How many instances have yet to end.
+        instances: usize,
     },
     /// Agents that do not pass a rule.
     RuleUnmet {
@@ -206,184 +215,4 @@ impl Reason {
         }
         self
     }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoAgents => f.write_str("there are no agents"),
-            Self::UnknownFramework => f.write_str("the framework is not known"),
-            Self::FrameworkInactive => f.write_str("the framework is not active"),
-            Self::NotSubscribed { role } => {
-                write!(f, "the framework has not subscribed with role {role}")
-            }
-            Self::Suppressed { role } => {
-                write!(f, "the framework has suppressed offers for role {role}")
-            }
-            Self::RoleNotWhitelisted { role } => {
-                write!(f, "role {role} is not on the list of roles")
-            }
-            Self::BehindPriority { priority } => {
-                write!(f, "it waits its turn behind work of priority {priority}")
-            }
-            Self::AllAtOnce { count } => {
-                write!(
-                    f,
-                    "all {count} instances have to find room at once, and neither offers nor work of lower priority make way for that"
-                )
-            }
-            Self::NoAgentLargeEnough { minimum } => {
-                write!(
-                    f,
-                    "no agent is as large as the framework's smallest offer ({})",
-                    alternatives(minimum)
-                )
-            }
-            other => write_counted(other, f),
-        }
-    }
-}
-
-/// The reasons that say something of so many agents.
-fn write_counted(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (agents, verb, words): (usize, fn(usize) -> String, &str) = match reason {
-        Reason::AgentsUnusable { agents } => {
-            (*agents, are, "deactivated or not on the list of agents")
-        }
-        Reason::NothingFree { agents } => (*agents, have, "nothing free"),
-        Reason::NeedsGpuCapability { agents } => (
-            *agents,
-            have,
-            "GPUs, which the framework has not asked for (GPU_RESOURCES)",
-        ),
-        Reason::OtherRegion { agents } => (
-            *agents,
-            are,
-            "in another region, which the framework does not take (REGION_AWARE)",
-        ),
-        Reason::NeedsMultiRole { agents } => (*agents, are, "too old for several roles"),
-        Reason::Constrained { agents } => (
-            *agents,
-            are,
-            "kept away by the framework's offer constraints",
-        ),
-        Reason::ReservedForOthers { agents } => {
-            (*agents, have, "only resources that others have reserved")
-        }
-        Reason::HeldForGuarantees { agents } => {
-            (*agents, are, "kept for the guarantees of other roles")
-        }
-        Reason::Earmarked { agents } => (
-            *agents,
-            are,
-            "kept for a framework that waits for a large offer",
-        ),
-        Reason::NotNear { agents } => (
-            *agents,
-            have,
-            "none of the instances that it has to be near",
-        ),
-        Reason::NotAway { agents } => (*agents, have, "instances that it has to keep away from"),
-        Reason::Ready { agents } => (*agents, are, "ready to be offered"),
-        other => return write_detailed(other, f),
-    };
-    write!(f, "{} {words}", verb(agents))
-}
-
-/// The reasons that say more than a number of agents.
-fn write_detailed(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match reason {
-        Reason::BelowMinimum { agents, minimum } => {
-            write!(
-                f,
-                "{} less free than the smallest offer ({})",
-                have(*agents),
-                alternatives(minimum)
-            )
-        }
-        Reason::Lacking {
-            agents,
-            name,
-            wanted,
-        } => {
-            write!(f, "{} {name}:{wanted}", counted(*agents, "lacks", "lack"))
-        }
-        Reason::Declined { agents, ends_in_ns } => write!(
-            f,
-            "{} filtered by a decline, the first for another {}",
-            are(*agents),
-            // Tenths of a second are as much as anybody reads.
-            format_duration(Duration::from_millis(
-                ends_in_ns.div_ceil(100_000_000) * 100
-            ))
-        ),
-        Reason::RuleUnmet { agents, rule } => {
-            write!(f, "{} {rule}", counted(*agents, "fails", "fail"))
-        }
-        Reason::NoValue { agents, key } => write!(f, "{} no {key}", have(*agents)),
-        Reason::PortTaken { agents, port } => {
-            write!(f, "{} port {port} free", counted(*agents, "lacks", "lack"))
-        }
-        other => write_bound(other, f),
-    }
-}
-
-/// The reasons that name a bound.
-fn write_bound(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match reason {
-        Reason::Crowded {
-            agents,
-            key,
-            max_per,
-        } => write!(
-            f,
-            "{} as many instances as may share a {key} (max_per {max_per})",
-            have(*agents)
-        ),
-        Reason::Uneven {
-            agents,
-            key,
-            max_skew,
-        } => write!(
-            f,
-            "{} in a {key} where others have to catch up first (max_skew {max_skew})",
-            are(*agents)
-        ),
-        Reason::Elsewhere { agents, key } => write!(
-            f,
-            "{} outside the {key} that all instances share",
-            are(*agents)
-        ),
-        Reason::OverQuota {
-            agents,
-            role,
-            name,
-            left,
-        } => write!(
-            f,
-            "the quota of role {role} leaves {name}:{left}; without it {} be offered",
-            counted(*agents, "could", "could")
-        ),
-        _ => Ok(()),
-    }
-}
-
-fn counted(agents: usize, one: &str, many: &str) -> String {
-    match agents {
-        1 => format!("1 agent {one}"),
-        agents => format!("{agents} agents {many}"),
-    }
-}
-
-fn are(agents: usize) -> String {
-    counted(agents, "is", "are")
-}
-
-fn have(agents: usize) -> String {
-    counted(agents, "has", "have")
-}
-
-fn alternatives(minimum: &[Quantities]) -> String {
-    let list: Vec<String> = minimum.iter().map(ToString::to_string).collect();
-    list.join(" or ")
 }

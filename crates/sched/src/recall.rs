@@ -88,6 +88,11 @@ impl Scheduler {
         self.appetite.eager.exceeds(&self.appetite.served)
     }
 
+    /// Whether somebody holds offers.
+    pub(crate) fn is_anyone_served(&self) -> bool {
+        self.appetite.served.first_from(0).is_some()
+    }
+
     /// A framework holds no offers any more.
     pub fn offers_ended(&mut self, framework: FrameworkIndex) {
         self.appetite.served.set(framework.slot(), false);

@@ -149,11 +149,12 @@ impl Scheduler {
             || self.queue.is_any_open()
     }
 
-    /// The earliest time at which a refusal or an earmark ends and a cycle may be due.
+    /// The earliest time at which a refusal or an earmark ends, or somebody may be made room for, and a cycle may be due.
     pub fn next_deadline(&mut self) -> Option<u64> {
         let filter = self.filter_ends.first().map(|(until_ns, _, _)| *until_ns);
         let earmark = self.earmarks.values().map(|earmark| earmark.until_ns).min();
-        filter.into_iter().chain(earmark).min()
+        let found = filter.into_iter().chain(earmark);
+        found.chain(self.queue.search_ns).min()
     }
 
     pub(crate) fn agent(&self, agent: AgentIndex) -> Option<&Agent> {

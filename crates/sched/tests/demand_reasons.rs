@@ -116,7 +116,7 @@ fn quota_priority_and_gangs_are_named() {
     );
     assert_eq!(
         why(&lab.sched, 4),
-        "all 4 instances have to find room at once, and neither offers nor work of lower priority make way for that; 2 agents are ready to be offered"
+        "all 4 instances have to find room at once, and there is room for 3; 2 agents are ready to be offered"
     );
 }
 

@@ -15,6 +15,7 @@ use mezz_bench::codec::Sample;
 use mezz_bench::launch_path::{Burst, LaunchPath};
 use mezz_bench::ledger::Cluster;
 use mezz_bench::offer_path::OfferPath;
+use mezz_bench::return_path::ReturnPath;
 
 /// Tasks in one ACCEPT, and how many of those.
 const BURST: usize = 100;
@@ -22,6 +23,8 @@ const BURSTS: usize = 10;
 const CODINGS: usize = 500;
 const FREED: usize = 500;
 const AGENTS: u32 = 1_000;
+/// Enough that a look at all of them for each would show.
+const RETURNING: u32 = 5_000;
 const FRAMEWORKS: u32 = 50;
 const INSTANCES: u64 = 10_000;
 
@@ -31,6 +34,7 @@ type Case = (&'static str, fn() -> usize);
 const CASES: &[Case] = &[
     ("launch/task", launches),
     ("offer/declined", offers),
+    ("registration/agent-back", agents_back),
     ("ledger/freed-agent", freed_agents),
     ("ledger/cycle", cycle),
     ("ledger/placement", || placements(Shape::Plain)),
@@ -94,6 +98,16 @@ fn offers() -> usize {
         black_box(path.run(&calls));
     });
     AGENTS as usize
+}
+
+/// Each comes back with ten tasks.
+fn agents_back() -> usize {
+    let mut path = ReturnPath::new(RETURNING);
+    let mut count = 0;
+    measured_section(&mut || {
+        count = black_box(path.run());
+    });
+    count
 }
 
 fn freed_agents() -> usize {

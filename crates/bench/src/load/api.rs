@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use mezz_bench::shapes::framework_info;
 
 use super::Load;
 use super::master::Master;
 use crate::client::{Encoding, subscribe};
-use crate::framework::framework_info;
 use crate::measures::{Line, line, median};
 
 const SECONDS: u32 = 8;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use mezz_bench::shapes::{TaskShape, register};
 
 use super::fleet::{Duty, Fleet};
 use super::launcher::{Launcher, Launches};
 use super::master::Master;
-use super::shapes::{TaskShape, register};
 use super::{Load, runtime};
 use crate::measures::{Line, line, median, percentile};
 

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use mezz_bench::shapes::{TaskShape, register};
 use tokio::runtime::Runtime;
 
 use super::fleet::{Duty, Fleet};
 use super::floors;
 use super::launcher::{Launcher, Launches};
 use super::master::Master;
-use super::shapes::{TaskShape, register};
 use super::streams::Stream;
 use super::{Load, runtime};
 use crate::measures::{Line, line, median};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use bytes::{Bytes, BytesMut};
+use mezz_bench::shapes::encoded;
 use mezz_http::session::dial;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::{self as agent, Hello};
@@ -14,7 +15,7 @@ use mezz_proto::v1;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
-use super::frames::{Outgoing, WINDOW, encoded, take_frames};
+use super::frames::{Outgoing, WINDOW, take_frames};
 
 /// What an agent does with tasks that it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

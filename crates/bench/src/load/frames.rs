@@ -12,15 +12,6 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 /// Ordered frames that either side may have in flight.
 pub(crate) const WINDOW: u32 = 4096;
 
-/// A body as it stands in a frame.
-pub(crate) fn encoded(body: Body) -> Bytes {
-    let frame = Frame {
-        body: Some(body),
-        ..Frame::default()
-    };
-    frame.encode_to_vec().into()
-}
-
 /// What goes out on one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {

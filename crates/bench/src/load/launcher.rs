@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use mezz_bench::shapes::framework_info;
 use mezz_proto::v1;
 use v1::TaskState as S;
 use v1::scheduler::call;
 
 use crate::client::{Calls, Encoding, Events, subscribe};
-use crate::framework::framework_info;
 
 /// What one run does.
 #[derive(Clone, Debug)]

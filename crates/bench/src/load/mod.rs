@@ -14,7 +14,6 @@ mod offers;
 mod placements;
 mod records;
 mod register;
-mod shapes;
 mod state;
 mod streams;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use mezz_bench::shapes::{TaskShape, framework_info, register};
 use mezz_proto::v1;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,10 +14,8 @@ use v1::scheduler::{Call, Event, call};
 
 use super::fleet::{Duty, Fleet};
 use super::master::Master;
-use super::shapes::{TaskShape, register};
 use super::streams::Stream;
 use super::{Load, runtime};
-use crate::framework::framework_info;
 use crate::measures::{Line, line, median};
 
 const MEDIA: &str = "application/x-protobuf";

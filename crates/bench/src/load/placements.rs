@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use mezz_bench::shapes::{TaskShape, register};
 use serde_json::json;
 
 use super::fleet::{Duty, Fleet};
 use super::master::Master;
-use super::shapes::{TaskShape, register};
 use super::{Load, runtime};
 use crate::measures::{Line, line, median};
 use crate::objects::apply;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use mezz_bench::shapes::{Burden, TaskShape, reregister};
 
 use super::fleet::{Duty, Fleet};
 use super::master::Master;
-use super::shapes::{Burden, TaskShape, reregister};
 use super::{Load, runtime};
 use crate::measures::{Line, line};
 

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use mezz_bench::shapes::{Burden, TaskShape, register, reregister};
 
 use super::fleet::{Duty, Fleet};
 use super::master::Master;
-use super::shapes::{Burden, TaskShape, register, reregister};
 use super::{Load, floors, runtime};
 use crate::measures::{Line, line};
 

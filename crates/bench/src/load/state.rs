@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use mezz_bench::shapes::{Burden, TaskShape, reregister};
 
 use super::fleet::{Duty, Fleet};
 use super::http::{Get, Timed, timed};
 use super::launcher::{Launcher, Launches};
 use super::master::Master;
-use super::shapes::{Burden, TaskShape, reregister};
 use super::{Load, runtime};
 use crate::measures::{Line, line, median, percentile};
 

@@ -1,6 +1,6 @@
 //! Instances as tasks of the built-in framework: launched where the ledger says, expected after a restart, told of.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use mezz_proto::agent_protocol as agent;
@@ -67,16 +67,19 @@ impl Master {
 
     /// Has the controllers end what the ledger wants out of the way.
     pub(crate) fn evict_instances(&mut self, effects: &mut Effects) {
+        let mut victims = BTreeSet::new();
         while let Some(eviction) = self.sched.take_eviction() {
-            let victims = self.work.handles.iter();
-            let victims = victims.filter(|(_, handle)| eviction.victims.contains(handle));
-            let ids: Vec<Box<str>> = victims
-                .filter_map(|(key, _)| Some(self.task(*key)?.id.clone()))
-                .collect();
-            for instance in ids {
-                self.tell_work(Event::Preempted { instance }, None, effects);
-            }
+            victims.extend(eviction.victims);
         }
+        if victims.is_empty() {
+            return;
+        }
+        let tasks = self.work.handles.iter();
+        let tasks = tasks.filter(|(_, handle)| victims.contains(handle));
+        let instances = tasks.filter_map(|(key, _)| Some(self.task(*key)?.id.clone()));
+        let events = instances.map(|instance| Event::Preempted { instance });
+        let events = events.collect();
+        self.tell_work_all(events, VecDeque::new(), effects);
     }
 
     pub(super) fn give_back(&mut self, place: Place) {

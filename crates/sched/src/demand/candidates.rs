@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::agent_test::AgentTest;
 use super::cache::Change;
 use super::counts::{Excess, KeyCounts};
+use super::give_way::Yields;
 use super::judge::Score;
 use super::shapes::{Shape, ShapeKey};
 use crate::agent::Agent;
@@ -65,6 +66,8 @@ pub(crate) struct Candidates {
     by_values: BTreeMap<Vec<u32>, usize>,
     /// Instances put on agents in thought.
     supposed: BTreeMap<AgentIndex, u32>,
+    /// What could give way, in thought.
+    pub(super) yields: Yields,
 }
 
 impl Candidates {
@@ -89,6 +92,7 @@ impl Candidates {
             partitions: Vec::new(),
             by_values: BTreeMap::new(),
             supposed: BTreeMap::new(),
+            yields: Yields::new(),
         }
     }
 
@@ -297,7 +301,7 @@ impl Candidates {
     }
 
     /// Lists an agent where it belongs now, if it fits.
-    fn list(&mut self, sched: &Scheduler, shape: &Shape, agent: AgentIndex) {
+    pub(super) fn list(&mut self, sched: &Scheduler, shape: &Shape, agent: AgentIndex) {
         let score = self.judge(sched, shape, agent).ok();
         let listed = self.seat(agent).listed;
         if listed.map(|(_, score)| score) == score {

@@ -3,6 +3,7 @@
 use super::DemandKey;
 use super::candidates::Candidates;
 use super::shapes::{Shape, ShapeIndex};
+use crate::earmark::Keep;
 use crate::ids::AgentIndex;
 use crate::scheduler::Scheduler;
 
@@ -16,13 +17,23 @@ impl Scheduler {
         let count = self.queue.get(demand)?.demand.count;
         let candidates = self.informed_candidates(index);
         let shape = self.queue.shapes.get(index);
+        // What was made for it holds all of it, while better places elsewhere may be too few.
+        let made = |agent| {
+            let own = self.earmarks.get(&agent);
+            own.is_some_and(|own| own.keep == Keep::Room(demand))
+        };
         let free = |agent| !self.is_kept_from(agent, demand);
-        let plan = self.plan(&candidates, shape, count, &free);
+        let is_made = self.earmarks.keys().any(|agent| made(*agent));
+        let plan = is_made
+            .then(|| self.plan(&candidates, shape, count, &made))
+            .flatten();
+        let plan = plan.or_else(|| self.plan(&candidates, shape, count, &free));
         self.keep_candidates(index, candidates);
         plan
     }
 
-    fn plan(
+    /// Where so many instances go together; none unless there is room for all.
+    pub(super) fn plan(
         &self,
         candidates: &Candidates,
         shape: &Shape,
@@ -33,35 +44,55 @@ impl Scheduler {
         if candidates.room(self, shape, count, free) < count {
             return None;
         }
-        let anywhere = self.plan_within(candidates, shape, count, free);
-        if anywhere.is_some() || shape.key.rules.same.is_empty() {
-            return anywhere;
-        }
-        // The best agent may stand where there is too little for all.
-        (0..candidates.partitions.len()).find_map(|place| {
-            let here = |agent| free(agent) && candidates.place_of(agent) == Some(place);
-            self.plan_within(candidates, shape, count, &here)
-        })
+        let places = self.fill(candidates, shape, count, free);
+        (places.len() as u64 == count).then_some(places)
     }
 
-    fn plan_within(
+    /// Where most of so many instances go together, of the ways that are tried.
+    pub(super) fn fill(
         &self,
         candidates: &Candidates,
         shape: &Shape,
         count: u64,
         free: &impl Fn(AgentIndex) -> bool,
-    ) -> Option<Vec<AgentIndex>> {
-        if candidates.room(self, shape, count, free) < count {
-            return None;
+    ) -> Vec<AgentIndex> {
+        let mut most = self.fill_within(candidates, shape, count, free);
+        if shape.key.rules.same.is_empty() {
+            return most;
         }
+        // The best agent may stand where there is too little for all.
+        for place in 0..candidates.partitions.len() {
+            if most.len() as u64 == count {
+                break;
+            }
+            let here = |agent| free(agent) && candidates.place_of(agent) == Some(place);
+            if candidates.room(self, shape, count, &here) > most.len() as u64 {
+                let places = self.fill_within(candidates, shape, count, &here);
+                if places.len() > most.len() {
+                    most = places;
+                }
+            }
+        }
+        most
+    }
+
+    fn fill_within(
+        &self,
+        candidates: &Candidates,
+        shape: &Shape,
+        count: u64,
+        free: &impl Fn(AgentIndex) -> bool,
+    ) -> Vec<AgentIndex> {
         let mut thought = candidates.clone();
-        let mut plan = Vec::new();
-        for _ in 0..count {
-            let agent = thought.best(free)?;
+        let mut places = Vec::new();
+        while (places.len() as u64) < count {
+            let Some(agent) = thought.best(free) else {
+                break;
+            };
             thought.suppose(self, shape, agent);
-            plan.push(agent);
+            places.push(agent);
         }
-        Some(plan)
+        places
     }
 
     /// How many instances of a shape an agent holds that has so much of each scalar.
@@ -84,13 +115,15 @@ impl Candidates {
         free: &impl Fn(AgentIndex) -> bool,
     ) -> u64 {
         let mut sum = 0u64;
-        for agent in self.fitting().filter(|agent| free(*agent)) {
+        for index in self.fitting().filter(|agent| free(*agent)) {
             if sum >= bound {
                 break;
             }
-            let times = sched.agent(agent).map_or(0, |agent| {
-                Scheduler::times(shape, |place| agent.free.all.get(place))
-            });
+            let times = match (self.yields.get(&index), sched.agent(index)) {
+                (Some(own), _) => own.most(),
+                (None, Some(agent)) => Scheduler::times(shape, |place| agent.free.all.get(place)),
+                (None, None) => 0,
+            };
             sum = sum.saturating_add(times);
         }
         sum

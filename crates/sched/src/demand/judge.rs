@@ -6,6 +6,7 @@ use mezz_resource::{Name, Range, Ranges, Resource, Resources, Scalar, Value};
 
 use super::candidates::{Candidates, Stand};
 use super::counts::Excess;
+use super::give_way::Toll;
 use super::shapes::Shape;
 use super::{Packing, PortsWanted};
 use crate::agent::Agent;
@@ -16,6 +17,8 @@ use crate::scheduler::Scheduler;
 /// How well an agent fits; the smallest is best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Score {
+    /// Only in thoughts about what could give way.
+    toll: Toll,
     wasted_gpus: bool,
     /// The weights of the preferences it meets, negated.
     unloved: i64,
@@ -60,10 +63,11 @@ impl Candidates {
             Stand::Admitted(preference) => preference,
         };
         let taken = self.taken(index);
-        sched.fits(shape, agent, taken)?;
+        let toll = self.toll(sched, shape, (index, agent))?;
         check_neighbours(sched, shape, index, taken)?;
         self.check_counts(index)?;
-        Ok(score(shape, agent, taken, preference))
+        let score = score(shape, agent, taken, preference);
+        Ok(Score { toll, ..score })
     }
 
     /// Those bounds that concern single agents; the others are asked for all agents of a value at once.
@@ -111,6 +115,7 @@ fn score(shape: &Shape, agent: &Agent, taken: u32, preference: i64) -> Score {
     };
     let left = fraction(0, "cpus").saturating_add(fraction(1, "mem"));
     Score {
+        toll: Toll::default(),
         wasted_gpus: agent.has_gpus && !shape.wants_gpus,
         unloved: preference.saturating_neg(),
         left: match shape.packing {

@@ -55,6 +55,8 @@ pub(crate) struct Queue {
     placed: VecDeque<DemandPlacement>,
     pub(super) evictions: VecDeque<Eviction>,
     pub(super) ending: Ending,
+    /// When work that could end for somebody is next to be looked for, though nothing else changes.
+    pub(crate) search_ns: Option<u64>,
     /// Those that all agents together could not hold.
     pub(super) hopeless: BTreeSet<DemandKey>,
     /// How many of the placements of each demand nobody has taken yet.
@@ -235,6 +237,12 @@ impl Queue {
         for shape in watching.collect::<Vec<_>>() {
             self.unblock(shape);
         }
+    }
+
+    /// Has work that could end for somebody looked for then at the latest.
+    pub(super) fn search_by(&mut self, due_ns: u64) {
+        let due_ns = self.search_ns.map_or(due_ns, |own| own.min(due_ns));
+        self.search_ns = Some(due_ns);
     }
 
     pub(super) fn push_placement(&mut self, placement: DemandPlacement) {

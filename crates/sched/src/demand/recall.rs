@@ -1,8 +1,7 @@
 //! Offers that lie while a demand fits nowhere: which of them to take back, so that it finds its place there.
 
-use std::collections::BTreeMap;
-
 use super::DemandKey;
+use super::gang_room::OffersByAgent;
 use super::judge::Misfit;
 use super::queue::Block;
 use super::shapes::ShapeIndex;
@@ -22,14 +21,16 @@ impl Scheduler {
         blocked.any(|(_, block)| block == Block::Agents)
     }
 
-    /// Which of the offers (by position, the oldest first) are to be taken back for demands that fit nowhere, on one agent
-    /// for each of them. The room is kept for the demand until the next cycle has placed it, a second at most.
+    /// Which of the offers (by position, the oldest first) are to be taken back for demands that fit nowhere: on one agent
+    /// for each of them, or on as many as let a gang in as a whole, for which work may end too
+    /// ([`Scheduler::take_eviction`]). The room is kept for the demand until the next cycle has placed it, a second at
+    /// most if nothing has to end.
     pub fn offers_in_the_way_of_demands(
         &mut self,
         now_ns: u64,
         offers: &[Outstanding<'_>],
     ) -> Vec<usize> {
-        let mut by_agent: BTreeMap<AgentIndex, Vec<usize>> = BTreeMap::new();
+        let mut by_agent = OffersByAgent::new();
         for (nth, offer) in offers.iter().enumerate() {
             by_agent.entry(offer.agent).or_default().push(nth);
         }
@@ -38,15 +39,22 @@ impl Scheduler {
             if by_agent.is_empty() {
                 break;
             }
-            // A gang would need many at once.
-            let is_gang = self.queue.shapes.get(shape).key.gang.is_some();
-            if block == Block::Quota || is_gang || !self.has_quota(shape) {
+            if block == Block::Quota || !self.has_quota(shape) {
                 continue;
             }
             let Some(demand) = self.first_of(shape) else {
                 continue;
             };
-            if let Some((agent, list)) = self.fewest_in_the_way(shape, demand, offers, &by_agent) {
+            if self.queue.shapes.get(shape).key.gang.is_some() {
+                recalled.extend(self.recall_for_gang(
+                    now_ns,
+                    (shape, demand),
+                    offers,
+                    &mut by_agent,
+                ));
+            } else if let Some((agent, list)) =
+                self.fewest_in_the_way(shape, demand, offers, &by_agent)
+            {
                 by_agent.remove(&agent);
                 recalled.extend(list);
                 let earmark = Earmark {
@@ -60,13 +68,41 @@ impl Scheduler {
         recalled
     }
 
+    /// The offers that are in the way of a gang, if it fits without them.
+    fn recall_for_gang(
+        &mut self,
+        now_ns: u64,
+        (index, demand): (ShapeIndex, DemandKey),
+        offers: &[Outstanding<'_>],
+        by_agent: &mut OffersByAgent,
+    ) -> Vec<usize> {
+        let Some(room) = self.room_for_gang(index, demand, offers, by_agent) else {
+            return Vec::new();
+        };
+        if room.offers.is_empty() {
+            // Work alone ends at a cycle.
+            return Vec::new();
+        }
+        let hold_ns = if room.has_victims() {
+            self.config.eviction_hold_ns
+        } else {
+            HOLD_NS
+        };
+        let recalled = room.offers.clone();
+        for nth in &recalled {
+            by_agent.remove(&offers[*nth].agent);
+        }
+        self.make_room(index, demand, room, now_ns.saturating_add(hold_ns));
+        recalled
+    }
+
     /// The agent on which the fewest offers are in a shape's way.
     fn fewest_in_the_way(
         &mut self,
         index: ShapeIndex,
         demand: DemandKey,
         offers: &[Outstanding<'_>],
-        by_agent: &BTreeMap<AgentIndex, Vec<usize>>,
+        by_agent: &OffersByAgent,
     ) -> Option<(AgentIndex, Vec<usize>)> {
         let candidates = self.informed_candidates(index);
         let shape = self.queue.shapes.get(index);

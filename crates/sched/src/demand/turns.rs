@@ -93,6 +93,7 @@ impl Scheduler {
 
     /// Has the shapes that nothing fitted tried again, where something fits now.
     pub(crate) fn wake_demands(&mut self, cycle: &Cycle) {
+        self.queue.search_ns = None;
         for (shape, block) in self.queue.blocked() {
             let relieved = match block {
                 Block::Quota => self.has_quota(shape),
@@ -127,7 +128,7 @@ impl Scheduler {
             return false;
         };
         if shape.key.gang.is_some() {
-            return true;
+            return self.plan_gang(index, head).is_some();
         }
         let changes = &self.queue.changes.0;
         let seen = shape.seen.0.and_then(|seen| changes.since(seen));

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use super::gang_room::OffersByAgent;
+use super::give_way::Given;
 use super::judge::{Misfit, take_wanted};
 use super::queue::Block;
 use super::shapes::{Shape, ShapeIndex};
@@ -16,6 +18,9 @@ use crate::scheduler::Scheduler;
 
 /// How long after a search for work to end the next one is made, as long as nothing new fits.
 const SEARCH_NS: u64 = 1_000_000_000;
+
+/// So long offers have to make way for a gang before work ends for it.
+const RECALL_NS: u64 = 2_000_000_000;
 
 /// For so many instances of one demand work is ended at a time.
 const MOST_EVICTIONS: usize = 16;
@@ -59,17 +64,31 @@ impl Scheduler {
             .queue
             .get(demand)
             .map(|pending| pending.demand.preempts);
-        let shape = self.queue.shapes.get_mut(index);
-        let sought = shape.victims_sought_ns;
-        if stated == Some(Preemption::LowerPriority)
-            && sought.is_none_or(|sought_ns| sought_ns.saturating_add(SEARCH_NS) <= now_ns)
-        {
-            shape.victims_sought_ns = Some(now_ns);
-            if self.queue.instances.has_expendable() {
+        if stated == Some(Preemption::LowerPriority) && self.queue.instances.has_expendable() {
+            let due_ns = self.search_due(index, demand);
+            if due_ns > now_ns {
+                self.queue.search_by(due_ns);
+            } else {
+                self.queue.shapes.get_mut(index).victims_sought_ns = Some(now_ns);
                 self.preempt(index, leaf, demand, now_ns);
             }
         }
         self.consider_keeping(index, demand, now_ns);
+    }
+
+    /// When work that could end for a demand may next be looked for. For a gang offers that stand are to be recalled
+    /// first, which needs their least time.
+    fn search_due(&self, index: ShapeIndex, demand: DemandKey) -> u64 {
+        let shape = self.queue.shapes.get(index);
+        let again = shape
+            .victims_sought_ns
+            .map(|at| at.saturating_add(SEARCH_NS));
+        let since = self.queue.get(demand).and_then(|own| own.starves_since);
+        let yielding = shape.key.gang.is_some() && self.is_anyone_served();
+        let later = since
+            .filter(|_| yielding)
+            .map(|at| at.saturating_add(RECALL_NS));
+        again.max(later).unwrap_or(0)
     }
 
     pub(super) fn first_of(&self, index: ShapeIndex) -> Option<DemandKey> {
@@ -121,7 +140,8 @@ impl Scheduler {
         until_ns: u64,
     ) {
         let later = self.earmarks.iter();
-        let later = later.filter(|(_, own)| own.leaf == leaf);
+        // Where work has ended for somebody, it would have ended for nothing.
+        let later = later.filter(|(_, own)| own.leaf == leaf && !own.keep.is_room());
         for agent in later.map(|(agent, _)| *agent).collect::<Vec<_>>() {
             self.drop_earmark(agent);
         }
@@ -179,31 +199,35 @@ impl Scheduler {
 
     /// Has work of lower priority ended for a demand that fits nowhere, and keeps the room for it.
     fn preempt(&mut self, index: ShapeIndex, leaf: Leaf, demand: DemandKey, now_ns: u64) {
-        let held = self.earmarks.values();
-        let held = held
-            .filter(|earmark| earmark.keep == Keep::Room(demand))
+        let until_ns = now_ns.saturating_add(self.config.eviction_hold_ns);
+        if self.queue.shapes.get(index).key.gang.is_some() {
+            let room = self.room_for_gang(index, demand, &[], &OffersByAgent::new());
+            return room
+                .into_iter()
+                .for_each(|room| self.make_room(index, demand, room, until_ns));
+        }
+        if !self.has_quota(index) {
+            return;
+        }
+        let keep = Keep::Room(demand);
+        let held = self
+            .earmarks
+            .values()
+            .filter(|own| own.keep == keep)
             .count();
         let pending = self.queue.get(demand);
         let wanted = pending.map_or(0, |pending| pending.demand.count);
-        // A gang would have its victims' places one by one.
-        if self.queue.shapes.get(index).key.gang.is_some() {
-            return;
-        }
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         for _ in held..wanted.min(MOST_EVICTIONS) {
             let Some((agent, victims)) = self.cheapest_victims(index, leaf, demand) else {
                 return;
             };
-            let until_ns = now_ns.saturating_add(self.config.eviction_hold_ns);
-            let keep = Keep::Room(demand);
-            self.earmarks.insert(
-                agent,
-                Earmark {
-                    leaf,
-                    keep,
-                    until_ns,
-                },
-            );
+            let earmark = Earmark {
+                leaf,
+                keep,
+                until_ns,
+            };
+            self.earmarks.insert(agent, earmark);
             self.queue.ending.extend(&victims);
             self.queue.evictions.push_back(Eviction {
                 demand,
@@ -256,20 +280,17 @@ impl Scheduler {
         leaf: Leaf,
         priority: i32,
     ) -> Option<(i32, Vec<InstanceHandle>)> {
-        let role = &self.roles.node(leaf.role).path;
-        let instances = &self.queue.instances;
-        let expendable = instances.expendable(agent, leaf.framework, role, priority);
         let mut victims = Vec::new();
         let mut freed = mezz_resource::Resources::new();
-        for (instance, running) in expendable {
-            if self.queue.ending.contains(&instance) {
+        for worker in self.workers(shape, leaf, agent, priority) {
+            let Given::Work(instance) = worker.given else {
                 continue;
-            }
+            };
             victims.push(instance);
-            freed += running.resources.unallocated();
+            freed += worker.resources;
             if self.fits_with(shape, agent, &freed) {
                 self.spare(shape, agent, &mut victims, freed);
-                return Some((running.priority, victims));
+                return Some((worker.priority, victims));
             }
         }
         None

@@ -8,7 +8,7 @@ use super::counts::Excess;
 use super::judge::{Misfit, packing};
 use super::queue::Block;
 use super::shapes::{Shape, ShapeKey};
-use super::{Demand, DemandKey, Rules};
+use super::{Demand, DemandKey, Preemption, Rules};
 use crate::ids::{AgentIndex, FrameworkIndex, Leaf};
 use crate::placement::Refusals;
 use crate::reason::Reason;
@@ -72,13 +72,15 @@ impl Scheduler {
             reasons.extend(self.quota_reason(shape));
             return Some(Refusals(reasons));
         }
-        if pending.demand.gang {
-            reasons.push(Reason::AllAtOnce {
-                count: pending.demand.count,
-            });
-        }
         let mut candidates = Candidates::new(&shape.key);
         candidates.refresh(self, shape);
+        if pending.demand.gang {
+            reasons.push(self.gang_reason(shape, &candidates, key));
+        }
+        let instances = self.ending_for(key);
+        if instances > 0 {
+            reasons.push(Reason::MakingRoom { instances });
+        }
         reasons.extend(self.agent_reasons(shape, &candidates, Some(key)));
         Some(Refusals(reasons))
     }
@@ -168,6 +170,21 @@ impl Scheduler {
             victims_sought_ns: None,
             candidates: Cache::default(),
             seen: Cache::default(),
+        }
+    }
+
+    fn gang_reason(&self, shape: &Shape, candidates: &Candidates, demand: DemandKey) -> Reason {
+        let count = self.wanted(demand);
+        let free = |agent: AgentIndex| !self.is_kept_from(agent, demand);
+        let room = self.fill(candidates, shape, count, &free).len() as u64;
+        let pending = self.queue.get(demand);
+        let preempts = pending.map(|own| own.demand.preempts) == Some(Preemption::LowerPriority);
+        let is_being_made = self.ending_for(demand) > 0;
+        let is_asked = preempts && room < count && !is_being_made;
+        Reason::AllAtOnce {
+            count,
+            room,
+            room_after: is_asked.then(|| self.room_after_all(shape, candidates, demand)),
         }
     }
 

@@ -2,16 +2,13 @@
 
 use bytes::Bytes;
 use mezz_proto::agent_protocol::frame::Body;
-use mezz_proto::agent_protocol::{Register, Reregister};
+use mezz_proto::agent_protocol::{Frame, Register, Reregister};
 use mezz_proto::v1;
-
-use super::fleet::Registration;
-use super::frames::encoded;
-use crate::framework::framework_info;
+use prost::Message as _;
 
 /// What a task carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TaskShape {
+pub enum TaskShape {
     /// As in Mesos's own benchmarks: two scalars, ten labels, no status.
     MesosBenchmark,
     /// As in a cluster that runs: four resources, four labels, and the status of its start.
@@ -77,7 +74,7 @@ fn capabilities() -> Vec<String> {
 }
 
 /// A new agent.
-pub(crate) fn register(number: usize, shape: TaskShape) -> Registration {
+pub fn register(number: usize, shape: TaskShape) -> Bytes {
     encoded(Body::Register(Register {
         agent: agent_info(number, None, shape),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -89,14 +86,14 @@ pub(crate) fn register(number: usize, shape: TaskShape) -> Registration {
 
 /// What an agent that comes back brings with it.
 #[derive(Clone, Debug)]
-pub(crate) struct Burden {
-    pub(crate) shape: TaskShape,
+pub struct Burden {
+    pub shape: TaskShape,
     /// Frameworks with running tasks; the same on every agent.
-    pub(crate) frameworks: usize,
-    pub(crate) running_per_framework: usize,
+    pub frameworks: usize,
+    pub running_per_framework: usize,
     /// Frameworks that are over, with finished tasks.
-    pub(crate) completed_frameworks: usize,
-    pub(crate) finished_per_framework: usize,
+    pub completed_frameworks: usize,
+    pub finished_per_framework: usize,
 }
 
 /// The framework with this number, as agents report it.
@@ -115,7 +112,7 @@ fn framework_id(number: usize) -> v1::FrameworkId {
 }
 
 /// An agent that comes back under its id.
-pub(crate) fn reregister(number: usize, id: &str, burden: &Burden) -> Registration {
+pub fn reregister(number: usize, id: &str, burden: &Burden) -> Bytes {
     let tasks = |frameworks: std::ops::Range<usize>, each: usize, state| {
         frameworks
             .flat_map(move |framework| (0..each).map(move |one| (framework, one)))
@@ -224,4 +221,34 @@ fn status(task: &v1::Task, state: v1::TaskState) -> v1::TaskStatus {
         }),
         ..v1::TaskStatus::default()
     }
+}
+
+pub fn framework_info(name: &str, checkpoint: bool) -> v1::FrameworkInfo {
+    use v1::framework_info::capability::Type;
+    v1::FrameworkInfo {
+        user: "root".into(),
+        name: name.into(),
+        roles: vec!["*".into()],
+        capabilities: [
+            Type::MultiRole,
+            Type::PartitionAware,
+            Type::ReservationRefinement,
+        ]
+        .map(|kind| v1::framework_info::Capability {
+            r#type: Some(kind as i32),
+        })
+        .to_vec(),
+        checkpoint: Some(checkpoint),
+        failover_timeout: Some(0.0),
+        ..v1::FrameworkInfo::default()
+    }
+}
+
+/// A body as it stands in a frame.
+pub fn encoded(body: Body) -> Bytes {
+    let frame = Frame {
+        body: Some(body),
+        ..Frame::default()
+    };
+    frame.encode_to_vec().into()
 }
