@@ -10,6 +10,7 @@ mod groups;
 mod info;
 mod queue;
 mod readiness;
+mod roles;
 mod selectors;
 mod standing;
 mod stats;

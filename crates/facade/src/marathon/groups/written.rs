@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::instant::zulu;
 use crate::marathon::app::{ServicePorts, Written, instances_of};
-use crate::marathon::{apps, errors};
+use crate::marathon::{apps, errors, roles};
 use crate::reading::{Faults, Members};
 use crate::world::World;
 
@@ -45,6 +45,7 @@ impl Plan {
             plan: Self::default(),
             ports: ServicePorts::new(world),
             is_new,
+            enforced: None,
         };
         reader.group(group, body, 0)?;
         Ok(reader.plan)
@@ -69,8 +70,13 @@ impl Plan {
                 continue;
             };
             let (_, app) = apps::at_version(record, &then)?;
-            plan.objects
-                .push(apps::make(&record.name, &one(app)?, None, &mut ports)?);
+            plan.objects.push(apps::make(
+                &record.name,
+                &one(app)?,
+                None,
+                None,
+                &mut ports,
+            )?);
         }
         if is_known {
             Ok(plan)
@@ -110,6 +116,7 @@ fn scaled(world: &World<'_>, group: Option<&Name>, factor: f64) -> Result<Plan, 
             &record.name,
             &written,
             Some(record),
+            None,
             &mut ports,
         )?);
     }
@@ -131,6 +138,8 @@ struct Reader<'w> {
     plan: Plan,
     ports: ServicePorts,
     is_new: bool,
+    /// What the outermost group that is being read says of roles.
+    enforced: Option<bool>,
 }
 
 impl Reader<'_> {
@@ -147,11 +156,7 @@ impl Reader<'_> {
             return Err(errors::invalid(&faults.into_list()));
         };
         members.pass(&["version", "versionInfo"]);
-        if members.flag("enforceRole") == Some(false) {
-            let message =
-                "apps have the role of their outermost group; give an app another by its role";
-            members.tell("enforceRole", message);
-        }
+        let enforced = members.flag("enforceRole");
         members.not_built("pods", "pods are");
         let own = match members.text("id") {
             // Of the outermost the path has the say, when it says something.
@@ -166,8 +171,16 @@ impl Reader<'_> {
         if !faults.is_empty() {
             return Err(errors::invalid(&faults.into_list()));
         }
+        if own
+            .as_ref()
+            .is_some_and(|name| name.components().count() == 1)
+        {
+            self.enforced = enforced;
+        } else if enforced.is_some() {
+            roles::check_place(own.as_ref())?;
+        }
         if let Some(name) = &own {
-            self.own(name, &after)?;
+            self.own(name, &after, enforced)?;
         }
         for app in apps.unwrap_or_default() {
             self.app(own.as_ref(), app)?;
@@ -179,7 +192,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn own(&mut self, name: &Name, after: &[String]) -> Result<(), Answer> {
+    fn own(&mut self, name: &Name, after: &[String], enforced: Option<bool>) -> Result<(), Answer> {
         let present = self.world.object(Kind::Group, name);
         if self.is_new && (present.is_some() || self.world.object(Kind::Service, name).is_some()) {
             return Err(Answer::message(
@@ -191,6 +204,8 @@ impl Reader<'_> {
             Some(Spec::Group(group)) => (**group).clone(),
             _ => Group::default(),
         };
+        let enforced = enforced.or_else(|| roles::of_group(&group));
+        roles::set(&mut group, enforced);
         let parent = name.parent();
         group.after = after
             .iter()
@@ -223,7 +238,8 @@ impl Reader<'_> {
                 written.app.insert("portDefinitions".into(), ports);
             }
         }
-        let object = apps::make(&name, &written, None, &mut self.ports)?;
+        let enforced = self.enforced.or_else(|| roles::enforced(self.world, &name));
+        let object = apps::make(&name, &written, None, enforced, &mut self.ports)?;
         self.plan.objects.push(object);
         Ok(())
     }
