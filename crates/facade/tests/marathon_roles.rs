@@ -43,7 +43,7 @@ fn a_group_that_enforces_its_role_gives_it_to_its_apps_and_takes_no_other() {
     assert_eq!(status, 422, "{answer}");
     // A change of the group that does not name it leaves it as it is.
     let again = json!({ "id": "/dev", "apps": [app("late", None)] });
-    assert_eq!(s.send("PUT", "/v2/groups/dev", &again).0, 200);
+    assert_eq!(s.send("PUT", "/v2/groups/dev?force=true", &again).0, 200);
     assert_eq!(role(&mut s, "/dev/late"), "dev");
 }
 

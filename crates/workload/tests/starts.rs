@@ -60,7 +60,7 @@ fn an_app_is_told_its_version_and_its_ports_by_the_numbers_that_it_asked_for() {
     let second = kernel.launches.last().unwrap().1.clone();
     assert!(variable(&second, "MARATHON_APP_VERSION").unwrap() > version);
 
-    kernel.apply(service("/plain", "serve", template("serve", json!({}))));
+    kernel.apply(service("/plain", "serve", json!({})));
     let plain = kernel.launches.last().unwrap().1.clone();
     assert_eq!(variable(&plain, "MARATHON_APP_VERSION"), None);
 }
