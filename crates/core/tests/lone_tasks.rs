@@ -54,6 +54,7 @@ fn apply(world: &mut World, kind: Kind, name: &str, spec: serde_json::Value) {
             mode: ApplyMode::Commit,
             conflict: Conflict::Supersede,
         }),
+        by: None,
     });
 }
 

@@ -214,6 +214,7 @@ fn an_instance_of_a_service_gets_its_place_in_the_same_way() {
             mode: ApplyMode::Commit,
             conflict: Conflict::Supersede,
         }),
+        by: None,
     });
     world.pass(SECOND_NS - 20 * MILLISECOND_NS);
     assert_eq!(launched(&mut world, &agent), 0);

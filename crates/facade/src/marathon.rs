@@ -11,6 +11,7 @@ mod info;
 mod paths;
 mod queue;
 mod readiness;
+mod roles;
 mod selectors;
 mod standing;
 mod stats;

@@ -15,8 +15,10 @@ use crate::{cron, dag, job, service};
 impl Workloads {
     pub(crate) fn dispatch(&mut self, event: Event, effects: &mut Effects) {
         match event {
-            Event::Call { request, call } => {
+            Event::Call { request, call, by } => {
+                self.caller = by;
                 let reply = self.on_call(*call, effects);
+                self.caller = None;
                 effects.push(Effect::Reply { request, reply });
             }
             Event::Placed(placed) => self.on_placed(&placed, effects),

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use mezz_proto::agent_protocol as agent;
-use mezz_proto::v1;
+use mezz_proto::{check_labels, v1};
 use mezz_resource::Resources;
 use mezz_sched::{Demand as Wanted, DemandKey, InstanceHandle, RunningInstance};
 use mezz_workload::demand_key::Demander;
 use mezz_workload::effect::Launch;
-use mezz_workload::event::{CheckFound, Event, Placed, Status};
+use mezz_workload::event::{CheckFound, Event, FoundByMany, Placed, Status};
 use prost::Message;
 
 use crate::accounts::agent_sched_key;
@@ -19,7 +19,7 @@ use crate::key::{AgentKey, FrameworkKey, TaskKey};
 use crate::launch::Demand;
 use crate::master::Master;
 use crate::records::{AgentState, TaskList};
-use crate::reported::NewTask;
+use crate::reported::{NewTask, moment};
 use crate::wire;
 use crate::work::{LastUpdate, Unheard};
 
@@ -147,10 +147,12 @@ impl Master {
         let (Some(agent), false) = (agent, lost) else {
             let status = Status {
                 state: v1::TaskState::TaskGone,
+                at: None,
                 reason: Some(v1::task_status::Reason::AgentRemoved as i32),
                 message: "The agent is gone".into(),
                 healthy: None,
                 check: None,
+                findings: None,
                 exit_status: None,
                 addresses: Vec::new(),
             };
@@ -305,13 +307,30 @@ fn told(status: &v1::TaskStatus) -> Status {
         .filter_map(|address| address.ip_address.as_deref().map(Into::into));
     Status {
         state: status.state(),
+        at: moment(status.timestamp),
         reason: status.reason,
         message: status.message().into(),
         healthy: status.healthy,
         check,
+        findings: status.labels.as_ref().and_then(findings).map(Box::new),
         exit_status: exit_status(status.message()),
         addresses: addresses.collect(),
     }
+}
+
+/// What each of several checks found, which the labels of a status tell.
+fn findings(labels: &v1::Labels) -> Option<FoundByMany> {
+    let health = check_labels::health(labels).into_iter();
+    let checks = check_labels::checks(labels).into_iter();
+    let many = FoundByMany {
+        health: health
+            .map(|told| told.map(|told| (told.alive, told.failures)))
+            .collect(),
+        checks: checks
+            .map(|status| status.as_ref().and_then(found))
+            .collect(),
+    };
+    (many != FoundByMany::default()).then_some(many)
 }
 
 fn found(check: &v1::CheckStatusInfo) -> Option<CheckFound> {

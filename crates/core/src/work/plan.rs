@@ -86,7 +86,7 @@ impl Master {
     /// Does a call here; in a copy, so its effects reach nobody.
     fn try_call(&mut self, call: Call) -> WorkReply {
         let mut effects = Effects::default();
-        self.on_work(RequestKey(0), call, &mut effects);
+        self.on_work(RequestKey(0), call, None, &mut effects);
         self.settle_work(&mut effects);
         let reply = effects.list.into_iter().find_map(|effect| match effect {
             Effect::Reply {

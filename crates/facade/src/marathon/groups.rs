@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::info::{Embed, full, with_defaults};
 use super::standing::Standing;
-use super::{allow, apps, deployments, errors};
+use super::{allow, apps, deployments, errors, roles};
 use crate::answer::Answer;
 use crate::instant::zulu;
 use crate::outcome::Outcome;
@@ -95,12 +95,9 @@ fn one(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<Outc
     match request.method.as_str() {
         "POST" | "PUT" => put(request, world, group.as_ref()),
         "DELETE" => delete(request, world, group),
-        "PATCH" => Err(
-            Answer::message(405, "enforceRole is not built: give each app its role")
-                .header("allow", "GET, POST, PUT, DELETE"),
-        ),
+        "PATCH" if exists(world, group.as_ref()) => roles::patch(request, world, group.as_ref()),
         _ => {
-            allow(request, &["GET", "POST", "PUT", "DELETE"])?;
+            allow(request, &["GET", "POST", "PUT", "PATCH", "DELETE"])?;
             if !exists(world, group.as_ref()) {
                 return Err(no_group(path_of(group.as_ref())));
             }
@@ -132,6 +129,10 @@ fn tree(world: &World<'_>, standing: &Standing<'_>, group: Option<&Name>, embed:
         "version": zulu(versions(world, group).first().copied().unwrap_or(world.now)),
         "dependencies": dependencies(world, group),
     });
+    let outermost = group.filter(|group| group.components().count() == 1);
+    if let Some(enforced) = outermost.and_then(|group| roles::enforced(world, group)) {
+        tree["enforceRole"] = enforced.into();
+    }
     if embed.group_apps() {
         tree["apps"] = apps_of(world, group, shown);
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::instant::zulu;
 use crate::marathon::app::{ServicePorts, Written, instances_of};
-use crate::marathon::{apps, errors};
+use crate::marathon::{apps, errors, roles};
 use crate::reading::{Fault, Faults, Members};
 use crate::world::World;
 
@@ -50,6 +50,7 @@ impl Plan {
             plan: Self::default(),
             ports: ServicePorts::new(world),
             is_new,
+            enforced: None,
         };
         reader.group(group, body, 0)?;
         Ok(reader.plan)
@@ -74,8 +75,13 @@ impl Plan {
                 continue;
             };
             let (_, app) = apps::at_version(record, &then)?;
-            plan.objects
-                .push(apps::make(&record.name, &one(app)?, None, &mut ports)?);
+            plan.objects.push(apps::make(
+                &record.name,
+                &one(app)?,
+                None,
+                None,
+                &mut ports,
+            )?);
         }
         if is_known {
             Ok(plan)
@@ -115,6 +121,7 @@ fn scaled(world: &World<'_>, group: Option<&Name>, factor: f64) -> Result<Plan, 
             &record.name,
             &written,
             Some(record),
+            None,
             &mut ports,
         )?);
     }
@@ -136,6 +143,8 @@ struct Head<'a> {
     id: Option<String>,
     version: Option<String>,
     factor: Option<f64>,
+    /// Whether its apps must have its role.
+    enforced: Option<bool>,
     after: Vec<String>,
     apps: Option<&'a [Value]>,
     groups: Option<&'a [Value]>,
@@ -154,11 +163,6 @@ impl<'a> Head<'a> {
     fn members(body: &'a Value, faults: &Faults) -> Option<Self> {
         let members = Members::new(body, "", faults)?;
         members.pass(&["versionInfo"]);
-        if members.flag("enforceRole") == Some(false) {
-            let message =
-                "apps have the role of their outermost group; give an app another by its role";
-            members.tell("enforceRole", message);
-        }
         members.not_built("pods", "pods are");
         let list = |key| {
             members.list(key)?;
@@ -168,6 +172,7 @@ impl<'a> Head<'a> {
             id: members.text("id").map(str::to_owned),
             version: members.text("version").map(str::to_owned),
             factor: members.number("scaleBy"),
+            enforced: members.flag("enforceRole"),
             after: members.texts("dependencies").unwrap_or_default(),
             apps: list("apps"),
             groups: list("groups"),
@@ -189,6 +194,8 @@ struct Reader<'w> {
     plan: Plan,
     ports: ServicePorts,
     is_new: bool,
+    /// What the outermost group that is being read says of roles.
+    enforced: Option<bool>,
 }
 
 impl Reader<'_> {
@@ -208,8 +215,16 @@ impl Reader<'_> {
             _ => outer.cloned(),
         };
         let (apps, groups) = (head.apps, head.groups);
+        let is_outermost = own
+            .as_ref()
+            .is_some_and(|name| name.components().count() == 1);
+        if is_outermost {
+            self.enforced = head.enforced;
+        } else if head.enforced.is_some() {
+            roles::check_place(own.as_ref())?;
+        }
         if let Some(name) = &own {
-            self.own(name, &head.after)?;
+            self.own(name, &head.after, head.enforced)?;
         }
         for app in apps.unwrap_or_default() {
             self.app(own.as_ref(), app)?;
@@ -221,7 +236,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn own(&mut self, name: &Name, after: &[String]) -> Result<(), Answer> {
+    fn own(&mut self, name: &Name, after: &[String], enforced: Option<bool>) -> Result<(), Answer> {
         let present = self.world.object(Kind::Group, name);
         let is_service = self.world.object(Kind::Service, name).is_some();
         if self.is_new && (is_service || super::exists(self.world, Some(name))) {
@@ -234,6 +249,8 @@ impl Reader<'_> {
             Some(Spec::Group(group)) => (**group).clone(),
             _ => Group::default(),
         };
+        let enforced = enforced.or_else(|| roles::of_group(&group));
+        roles::set(&mut group, enforced);
         let parent = name.parent();
         group.after = after
             .iter()
@@ -266,7 +283,8 @@ impl Reader<'_> {
                 written.app.insert("portDefinitions".into(), ports);
             }
         }
-        let object = apps::make(&name, &written, None, &mut self.ports)?;
+        let enforced = self.enforced.or_else(|| roles::enforced(self.world, &name));
+        let object = apps::make(&name, &written, None, enforced, &mut self.ports)?;
         self.plan.objects.push(object);
         Ok(())
     }
