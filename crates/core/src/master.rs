@@ -135,7 +135,7 @@ impl Master {
         let reply = match self.explain(id) {
             Some(reasons) => Reply::Explained(reasons),
             None => Reply::NotFound(format!(
-                "no task, framework, role or agent has the id '{id}'"
+                "no object, run, rollout, task, framework, role or agent is called '{id}'"
             )),
         };
         effects.reply(request, reply);

@@ -31,6 +31,7 @@ fn run_native(world: &mut World, name: &str, resources: &str) {
         resources: mezz_resource::parse_text(resources, "*")
             .unwrap()
             .to_proto(),
+        priority: 0,
         port_count: 0,
         command: v1::CommandInfo {
             value: Some("sleep 9".into()),

@@ -232,6 +232,7 @@ fn the_ports_of_a_native_task_are_not_given_again_by_the_next_master() {
         resources: mezz_resource::parse_text("cpus:0.1;mem:32", "*")
             .unwrap()
             .to_proto(),
+        priority: 0,
         port_count: 1,
         command: v1::CommandInfo {
             value: Some("serve".into()),

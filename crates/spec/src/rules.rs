@@ -7,6 +7,7 @@ mod crons;
 mod dags;
 mod jobs;
 mod placements;
+mod scaling;
 mod services;
 mod templates;
 mod texts;

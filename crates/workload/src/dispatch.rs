@@ -121,6 +121,11 @@ impl Workloads {
                 ends,
                 conflict,
             } => self.replace(objects, &ends, conflict, effects),
+            Call::Fire {
+                name,
+                parameters,
+                id,
+            } => cron::run_now(self, &name, &parameters, id, effects),
         }
     }
 
@@ -143,6 +148,7 @@ impl Workloads {
                 service::on_placed(self, object, revision, placed, effects);
             }
             Demander::Run { run, part } => job::on_placed(self, run, part, placed, effects),
+            Demander::Task { .. } => effects.push(Effect::Decline),
         }
     }
 

@@ -263,6 +263,27 @@ pub enum Cause {
         node: Box<str>,
         attempt: u32,
     },
+    /// A user, outside of the schedule of a cron.
+    Fired {
+        object: ObjectKey,
+        at: Wall,
+    },
+}
+
+impl Cause {
+    /// The cron that a run belongs to, and its place in the order of that cron's runs.
+    pub const fn of_cron(&self) -> Option<(ObjectKey, Wall)> {
+        match self {
+            Self::Cron { object, fire_at } => Some((*object, *fire_at)),
+            Self::Fired { object, at } => Some((*object, *at)),
+            Self::Applied | Self::User | Self::After | Self::Node { .. } => None,
+        }
+    }
+
+    /// Whether a user asked for it.
+    pub const fn is_by_user(&self) -> bool {
+        matches!(self, Self::User | Self::Fired { .. })
+    }
 }
 
 /// Where a run stands.

@@ -10,7 +10,7 @@ use super::app::{ServicePorts, Written, object_of, resolve, shown};
 use super::info::{Embed, full, with_defaults};
 use super::selectors::Selectors;
 use super::standing::Standing;
-use super::{allow, deployments, errors, roles, tasks};
+use super::{allow, deployments, errors, groups, roles, tasks};
 use crate::answer::Answer;
 use crate::instant::zulu;
 use crate::outcome::Outcome;
@@ -133,7 +133,7 @@ fn create(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
     let written = written(request)?;
     let id = written.id.as_deref().unwrap_or_default();
     let name = Name::new(id).map_err(|error| errors::invalid_at("/id", error.to_string()))?;
-    if world.object(Kind::Service, &name).is_some() || world.object(Kind::Group, &name).is_some() {
+    if world.object(Kind::Service, &name).is_some() || groups::exists(world, Some(&name)) {
         let message = format!("An app with id [{name}] already exists.");
         return Err(Answer::message(409, message));
     }

@@ -20,6 +20,7 @@ use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::world::World;
 use written::Plan;
+pub use written::unknown_members as unknown_members_of_group;
 
 /// What comes after `/v2/groups`.
 pub(super) fn handle(
@@ -107,7 +108,8 @@ fn one(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<Outc
     }
 }
 
-fn exists(world: &World<'_>, group: Option<&Name>) -> bool {
+/// Whether there is a group, if only in the names of apps.
+pub(super) fn exists(world: &World<'_>, group: Option<&Name>) -> bool {
     let Some(group) = group else {
         return true;
     };

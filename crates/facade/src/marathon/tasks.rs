@@ -281,6 +281,12 @@ pub(super) fn of_app(
         [group @ .., "*"] => (group, true),
         id => (id, false),
     };
+    let allowed: &[&str] = if task.is_some() {
+        &["DELETE"]
+    } else {
+        &["GET", "DELETE"]
+    };
+    allow(request, allowed)?;
     let path = format!("/{}", id.join("/"));
     let name = Name::new(&path).map_err(|_| errors::no_app(&path))?;
     if !below && world.object(Kind::Service, &name).is_none() {
@@ -293,12 +299,6 @@ pub(super) fn of_app(
             *own == name
         }
     };
-    let allowed: &[&str] = if task.is_some() {
-        &["DELETE"]
-    } else {
-        &["GET", "DELETE"]
-    };
-    allow(request, allowed)?;
     if request.method == "DELETE" {
         let host = request.parameter("host").filter(|host| *host != "*");
         let picks = |instance: &InstanceRecord| {

@@ -181,6 +181,9 @@ fn agent_info(assignment: &Assignment) -> AgentInfo {
 fn finish_restore(w: &mut Workloads, effects: &mut Effects) {
     let now = w.wall();
     for (key, active) in &mut w.jobs.active {
+        let run = w.records.runs.get(key.index());
+        let retried = run.map_or(0, |run| run.counts.retried);
+        active.indices.restore_retried(retried);
         active.indices.restore_gaps(now);
         w.jobs.dirty.insert(*key);
     }
