@@ -62,6 +62,7 @@ impl Cluster {
                 mode: ApplyMode::Commit,
                 conflict: Conflict::Supersede,
             }),
+            by: None,
         });
         self.take_started();
     }
@@ -113,6 +114,7 @@ impl Cluster {
                 self.world.feed(Event::Work {
                     request: RequestKey(901),
                     call: Box::new(Call::KillInstances { ids, scale_down }),
+                    by: None,
                 });
                 S::TaskKilled
             } else {
