@@ -105,6 +105,10 @@ const GROUP: &[Operation] = &[
         .body("GroupUpdate")
         .answers(&[(200, Json("DeployedOrSteps"))])
         .refuses(&[400, 404, 409, 422]),
+    patch("Says whether the apps of a group must have its role.")
+        .body("GroupRole")
+        .answers(&[(200, Nothing)])
+        .refuses(&[400, 404, 409, 422]),
     delete("Deletes a group with all that is in it.")
         .query(&[FORCE])
         .answers(&[(200, Json("Deployed"))])

@@ -146,7 +146,6 @@ struct Head<'a> {
     /// Whether its apps must have its role.
     enforced: Option<bool>,
     after: Vec<String>,
-    enforced: Option<bool>,
     apps: Option<&'a [Value]>,
     groups: Option<&'a [Value]>,
 }
@@ -175,7 +174,6 @@ impl<'a> Head<'a> {
             factor: members.number("scaleBy"),
             enforced: members.flag("enforceRole"),
             after: members.texts("dependencies").unwrap_or_default(),
-            enforced,
             apps: list("apps"),
             groups: list("groups"),
         };
