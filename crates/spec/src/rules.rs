@@ -2,6 +2,7 @@
 //!
 //! The checks run on decoded specs. Each module owns one part of them and adds faults with the paths of the document.
 
+mod checks;
 mod crons;
 mod dags;
 mod jobs;

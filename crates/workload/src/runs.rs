@@ -1,6 +1,7 @@
 //! The records of runs, of jobs and of dags: made, found, ended, kept for a while, forgotten. Each exists before anything
 //! of it starts. What a run does is its controller's.
 
+mod called;
 pub(crate) mod history;
 pub(crate) mod ids;
 pub(crate) mod parameters;
@@ -126,7 +127,7 @@ impl Workloads {
     pub(crate) fn create_run(&mut self, new: NewRun, effects: &mut Effects) -> RunKey {
         let now = self.wall();
         let id = match new.id {
-            Some(id) if new.cause == Cause::User => id,
+            Some(id) if new.cause.is_by_user() => id,
             Some(id) => self.free_run_id(new.object, id),
             None => self.made_run_id(new.object, now),
         };
@@ -276,7 +277,9 @@ impl Workloads {
         // With the run itself: a count that is written later is one that a crash loses.
         self.write_status(object, effects);
         match cause {
-            Cause::Cron { object, .. } => cron::on_run_ended(self, object, effects),
+            Cause::Cron { object, .. } | Cause::Fired { object, .. } => {
+                cron::on_run_ended(self, object, effects);
+            }
             Cause::Node { run, node, attempt } => {
                 dag::on_node_ended(self, run, &node, attempt, key, state);
             }

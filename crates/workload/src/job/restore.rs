@@ -158,6 +158,7 @@ fn instance_record(
         passing_since: None,
         unreachable_since: None,
         check: None,
+        findings: None,
         parked: false,
         ending: None,
         confirmed: false,

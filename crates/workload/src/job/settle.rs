@@ -123,10 +123,12 @@ fn give_up(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
         };
         let status = Status {
             state: TaskState::TaskLost,
+            at: None,
             reason: None,
             message: message.into(),
             healthy: None,
             check: None,
+            findings: None,
             exit_status: None,
             addresses: Vec::new(),
         };
