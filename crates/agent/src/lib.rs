@@ -5,6 +5,7 @@
 
 mod accounts;
 mod clock;
+mod containers;
 mod driver;
 mod exits;
 mod fetch;
