@@ -5,6 +5,7 @@
 
 mod accounts;
 mod clock;
+mod connections;
 mod containers;
 mod driver;
 mod exits;
