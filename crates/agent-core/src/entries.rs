@@ -30,6 +30,9 @@ pub(crate) fn lasting(terms: &InstanceTerms) -> Option<Box<InstanceTerms>> {
     let lasting = InstanceTerms {
         pre_stop: terms.pre_stop.clone(),
         exact_statuses: terms.exact_statuses,
+        health_checks: terms.health_checks.clone(),
+        checks: terms.checks.clone(),
+        https_checks: terms.https_checks.clone(),
         ..InstanceTerms::default()
     };
     (lasting != InstanceTerms::default()).then(|| Box::new(lasting))

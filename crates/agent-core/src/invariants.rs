@@ -1,7 +1,7 @@
 //! What holds after every event: indexes, lists, timers and probes agree with each other. Reads the state, changes nothing.
 
 use crate::agent::AgentCore;
-use crate::checks::Purpose;
+use crate::checks::Asked;
 use crate::journal::ExecutorKind;
 use crate::model::{Container, ExecutorKey, ProbedBy, Task, TaskKey};
 use crate::records::ExecutorState;
@@ -141,8 +141,9 @@ impl AgentCore {
     /// A task that is to end, or has ended, is not looked at any more.
     fn check_checks(&self, key: TaskKey, task: &Task) -> Result<(), String> {
         let id = &task.id;
-        let timers = Purpose::ALL.map(|purpose| TimerKey::Probe(key, purpose));
-        let mut timers = timers.into_iter().chain([TimerKey::Completion(key)]);
+        let purposes = Asked::of(task).purposes();
+        let timers = purposes.map(|purpose| TimerKey::Probe(key, purpose));
+        let mut timers = timers.chain([TimerKey::Completion(key)]);
         let watched = timers.any(|timer| self.timers.deadline(timer).is_some());
         let executor = task
             .executor

@@ -136,12 +136,19 @@ pub enum KillCause {
 pub struct CheckState {
     /// When the task began to run, since 1970.
     pub started_wall_ns: u64,
-    /// Its health check has passed at least once.
+    /// Of each health check.
+    pub health: Vec<HealthState>,
+    /// What the framework was told last of each check.
+    pub statuses: Vec<CheckStatusInfo>,
+}
+
+/// What a health check has found out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HealthState {
+    /// It has passed at least once.
     pub ever_healthy: bool,
     /// How often it has failed since it passed last.
     pub failures: u32,
-    /// What the framework was told last of its check.
-    pub status: Option<CheckStatusInfo>,
 }
 
 /// Why bytes are not a record.

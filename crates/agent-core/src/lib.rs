@@ -57,7 +57,7 @@ pub use event::{
     Event, FetchOutcome, KnownContainer, KnownContainerState, Now, Recovery, StopRequest,
 };
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
-pub use journal::{CheckState, ExecutorKind, KillCause, Record, RecordError};
+pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
 pub use launch::{Command, Fetch, Launch, Materials, Role, Survival};
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod clock;
+mod connections;
 mod driver;
 mod exits;
 mod fetch;

@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::cluster::{Cluster, Programs};
+use crate::hyperqueue::HyperQueue;
 use crate::measures::{Line, line, median, xargs_rate};
 use crate::objects::{apply, succeeded};
 
@@ -22,11 +23,16 @@ pub(crate) fn measure(
 ) -> Result<Vec<Line>> {
     let (mut rates, mut floors, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let (mut parallel, mut costs) = (Vec::new(), [const { Vec::new() }; 3]);
+    let mut hyperqueue = Vec::new();
     for round in 0..rounds {
         let cluster = Cluster::start(&programs.mezz, &dir.join(format!("array-{round}")))?;
         let floor = xargs_rate(&programs.no_op, tasks)?;
         if let Some(rate) = parallel_rate(&programs.no_op, tasks / 10)? {
             parallel.push(rate);
+        }
+        let folder = dir.join(format!("hyperqueue-{round}"));
+        if let Some(other) = HyperQueue::start(&folder)? {
+            hyperqueue.push(other.rate(&programs.no_op, tasks)?);
         }
         let (before, started) = (cluster.cpu(), Instant::now());
         apply(&cluster.address, &array(&programs.no_op, tasks))?;
@@ -41,11 +47,8 @@ pub(crate) fn measure(
         floors.push(floor);
     }
     let [master, agent, warden] = &mut costs;
-    let parallel = if parallel.is_empty() {
-        "GNU parallel is not installed".to_owned()
-    } else {
-        format!("GNU parallel -j2 {:.0}/s", median(&mut parallel))
-    };
+    let parallel = beside("GNU parallel -j2", parallel);
+    let hyperqueue = beside("HyperQueue with 2 slots", hyperqueue);
     Ok(vec![
         line(
             format!("indices/s of an array of {tasks}, from apply to the end of its run"),
@@ -55,7 +58,7 @@ pub(crate) fn measure(
                 median(&mut ratios)
             ),
             format!(
-                "xargs -P2 {:.0}/s; {parallel}; goal 0.46 of xargs",
+                "xargs -P2 {:.0}/s; {parallel}; {hyperqueue}; goal 0.46 of xargs",
                 median(&mut floors)
             ),
         ),
@@ -70,6 +73,14 @@ pub(crate) fn measure(
             "",
         ),
     ])
+}
+
+fn beside(name: &str, mut rates: Vec<f64>) -> String {
+    if rates.is_empty() {
+        format!("{name}: not installed")
+    } else {
+        format!("{name} {:.0}/s", median(&mut rates))
+    }
 }
 
 fn array(program: &Path, tasks: usize) -> serde_json::Value {

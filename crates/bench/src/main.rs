@@ -6,6 +6,7 @@ mod client;
 mod cluster;
 mod cycles;
 mod framework;
+mod hyperqueue;
 mod load;
 mod measures;
 mod mesos_allocator;

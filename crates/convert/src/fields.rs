@@ -58,6 +58,24 @@ impl<'a> Fields<'a> {
         self.take(key).map(|value| Fields::of(value, path))
     }
 
+    /// The fields of a member, or of each entry of one that is a list.
+    pub(crate) fn inners(&mut self, key: &str) -> Vec<Fields<'a>> {
+        let path = self.path(key);
+        match self.take(key) {
+            Some(Value::Array(all)) => (0..)
+                .zip(all)
+                .map(|(index, one): (usize, _)| Fields::of(one, format!("{path}/{index}")))
+                .collect(),
+            Some(one) => vec![Fields::of(one, path)],
+            None => Vec::new(),
+        }
+    }
+
+    /// The pointer of all of them.
+    pub(crate) fn path_of_all(&self) -> &str {
+        &self.path
+    }
+
     /// Fields that mean nothing here, whatever they are.
     pub(crate) fn ignore(&mut self, keys: &[&str]) {
         for key in keys {

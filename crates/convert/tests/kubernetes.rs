@@ -242,3 +242,31 @@ fn our_objects_can_be_written_as_manifests_and_come_back() {
     );
     assert!(!text.contains("hunter2"));
 }
+
+#[test]
+fn of_several_checks_of_a_kind_the_first_is_written_and_the_others_are_told() {
+    let template = json!({ "containers": [{
+        "command": "serve",
+        "checks": { "health": [{ "tcp": { "port": 1 } }, { "tcp": { "port": 2 } }], "ready": [{ "tcp": { "port": 3 } }] },
+    }] });
+    let spec =
+        mezz_spec::Spec::from_json(mezz_spec::Kind::Service, json!({ "template": template }));
+    let object = Object {
+        name: Name::new("/web").unwrap(),
+        labels: std::collections::BTreeMap::new(),
+        spec: spec.unwrap(),
+        generation: None,
+    };
+    let written = to_kubernetes(&[object]);
+    let text = Value::Array(written.documents).to_string();
+    assert!(text.contains("livenessProbe") && text.contains("readinessProbe"));
+    let dropped: Vec<&str> = written
+        .dropped
+        .iter()
+        .map(|one| one.path.as_str())
+        .collect();
+    assert!(
+        dropped.contains(&"/spec/template/containers/0/checks/health/1"),
+        "{dropped:?}"
+    );
+}

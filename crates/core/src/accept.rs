@@ -74,8 +74,8 @@ impl Master {
         };
         self.recover(framework, agent, &acceptance.remaining, filter);
         // A framework that launches one task an ACCEPT waits for what is left of each. Its own round trip bounds the
-        // cycles; a queue of native tasks, which every cycle goes through, is looked at no oftener than bursts allow.
-        if self.numbers.launch_token > first_token && self.native.pending.is_empty() {
+        // cycles.
+        if self.numbers.launch_token > first_token {
             self.timers.allocate_now = true;
         }
     }

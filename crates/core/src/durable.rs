@@ -84,6 +84,8 @@ pub(crate) struct StoredNativeTask {
     /// What it got there, with the ports that were picked.
     #[prost(message, repeated, tag = "6")]
     pub(crate) taken: Vec<v1::Resource>,
+    #[prost(int32, tag = "7")]
+    pub(crate) priority: i32,
 }
 
 pub(crate) fn put(prefix: &str, name: &str, value: &impl Message) -> StoreOperation {

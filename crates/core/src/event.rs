@@ -1,5 +1,7 @@
 //! What happens to the master: the only way in. Events are decoded and syntactically valid.
 
+use std::sync::Arc;
+
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1;
 
@@ -26,6 +28,8 @@ pub enum Event {
     Work {
         request: RequestKey,
         call: Box<mezz_workload::call::Call>,
+        /// The address that it came from, when there is one.
+        by: Option<Arc<str>>,
     },
     /// Why does this wait? The id of a pending task, a framework or a role.
     Explain { request: RequestKey, id: String },

@@ -18,21 +18,17 @@ use crate::wire::is_terminal;
 impl Master {
     /// Why something waits, from the most to the least important reason.
     ///
-    /// A task may be named alone or as `FRAMEWORK/TASK`, an object of a user as `KIND/NAME` or by its name.
+    /// A task may be named alone or as `FRAMEWORK/TASK`, an object of a user as `KIND/NAME` or by its name, a run as
+    /// `KIND/NAME/RUN`, as `NAME/RUN` or by its id.
     pub fn explain(&self, id: &str) -> Option<Vec<String>> {
-        // No role, framework or agent begins with a slash or with a kind and a slash.
+        // No framework, agent or task has a slash in its id.
         if id.contains('/')
-            && let Some(reasons) = self.explain_object(id)
+            && let Some(reasons) = self.explain_named(id)
         {
             return Some(reasons);
         }
-        if let Some((_, pending)) = self
-            .records
-            .pending
-            .iter()
-            .find(|(_, pending)| *pending.id == *id)
-        {
-            return Some(pending.why.to_vec());
+        if let Some((arrival, _)) = self.pending_named(id) {
+            return Some(self.explain_pending(arrival));
         }
         if let Some(key) = self.index.frameworks.get(id) {
             return Some(self.explain_framework(*key));
@@ -40,15 +36,29 @@ impl Master {
         if let Some(key) = self.index.agents.get(id) {
             return Some(self.explain_agent(*key));
         }
-        if self.records.roles.contains_key(id) {
-            return Some(self.explain_role(id));
-        }
         if let Some(task) = self.find_task(id).and_then(|key| self.task(key)) {
             let mut reasons = self.explain_task(task);
             reasons.extend(self.explain_instance(id));
             return Some(reasons);
         }
-        self.explain_object(id).or_else(|| self.explain_act(id))
+        self.explain_named(id).or_else(|| self.explain_act(id))
+    }
+
+    /// What has a name that somebody chose: objects of users, and a role.
+    fn explain_named(&self, id: &str) -> Option<Vec<String>> {
+        let of_object = self.explain_object(id);
+        if !self.records.roles.contains_key(id) {
+            return of_object;
+        }
+        let of_role = self.explain_role(id);
+        Some(match of_object {
+            None => of_role,
+            Some(mut reasons) => {
+                let of_role = of_role.into_iter();
+                reasons.extend(of_role.map(|reason| format!("role {id}: {reason}")));
+                reasons
+            }
+        })
     }
 
     fn find_task(&self, id: &str) -> Option<TaskKey> {

@@ -100,7 +100,7 @@ impl Master {
             Event::StreamClosed(stream) => self.on_stream_closed(stream, effects),
             Event::Operator(call) => self.on_operator(*call, effects),
             Event::Native { request, call } => self.on_native(request, *call, effects),
-            Event::Work { request, call } => self.on_work(request, *call, effects),
+            Event::Work { request, call, by } => self.on_work(request, *call, by, effects),
             Event::Plan {
                 request,
                 objects,
@@ -135,7 +135,7 @@ impl Master {
         let reply = match self.explain(id) {
             Some(reasons) => Reply::Explained(reasons),
             None => Reply::NotFound(format!(
-                "no task, framework, role or agent has the id '{id}'"
+                "no object, run, rollout, task, framework, role or agent is called '{id}'"
             )),
         };
         effects.reply(request, reply);

@@ -23,6 +23,8 @@ pub struct NativeTask {
     /// A wanted id; refused with 409 when it is in use.
     pub id: Option<String>,
     pub role: String,
+    /// Higher goes first within the role; above zero, preemptible work of lower priority makes way.
+    pub priority: i32,
     pub resources: Vec<v1::Resource>,
     /// How many host ports it wants; they come as `PORT0`… and in its resources.
     pub port_count: u32,

@@ -61,22 +61,9 @@ impl Master {
             .unwrap_or_else(|| self.next_native_id(&task.name));
         self.native.ids.insert(id.as_str().into());
         let info = task_info(&id, &task, &resources);
-        let (stored, token) =
-            match self.place_native(framework, &task.role, &resources, task.port_count) {
-                Ok((agent, taken)) => {
-                    let mut stored = self.stored(&info, &task, Some(agent));
-                    stored.taken = taken.to_proto();
-                    let token = self.persist(vec![put(NATIVE, &id, &stored)], effects);
-                    self.launch_native(framework, agent, &task.role, info, taken, token, effects);
-                    (stored, token)
-                }
-                Err(why) => {
-                    let stored = self.stored(&info, &task, None);
-                    let token = self.persist(vec![put(NATIVE, &id, &stored)], effects);
-                    self.queue_native(&id, task, resources, self.now.wall, why);
-                    (stored, token)
-                }
-            };
+        let stored = self.stored(&info, &task, None);
+        let token = self.persist(vec![put(NATIVE, &id, &stored)], effects);
+        self.queue_native(framework, &id, task, resources, self.now.wall);
         let task_id = stored.task.task_id.value;
         effects.list.push(Effect::Reply {
             request,
@@ -109,13 +96,7 @@ impl Master {
         let live = live
             .and_then(|key| self.task(*key))
             .is_some_and(|task| task.list != TaskList::Completed);
-        if live
-            || self
-                .records
-                .pending
-                .iter()
-                .any(|(_, pending)| *pending.id == **id)
-        {
+        if live || self.pending_named(id).is_some() {
             return Err(Reply::Conflict(format!(
                 "id: a task named '{id}' runs or waits already"
             )));
@@ -186,6 +167,7 @@ impl Master {
             agent_id: agent.map(|agent| self.agent(agent).id.to_string()),
             created_at_ns: self.now.wall.0,
             taken: Vec::new(),
+            priority: task.priority,
         }
     }
 
@@ -218,7 +200,8 @@ impl Master {
             .copied();
         let task = native_task(&stored);
         let Some(agent) = assigned else {
-            self.queue_native(&id, task, resources, Wall(stored.created_at_ns), Vec::new());
+            let created_at = Wall(stored.created_at_ns);
+            self.queue_native(framework, &id, task, resources, created_at);
             return Ok(());
         };
         if self.agent(agent).state == AgentState::Gone {
@@ -265,17 +248,7 @@ impl Master {
         grace_period_ns: Option<i64>,
         effects: &mut Effects,
     ) {
-        let pending = self
-            .native
-            .pending
-            .iter()
-            .map(|(arrival, slot)| (*arrival, *slot))
-            .find(|(_, slot)| {
-                self.records
-                    .pending
-                    .get(*slot as usize)
-                    .is_some_and(|pending| *pending.id == *task_id)
-            });
+        let pending = self.pending_named(task_id);
         if let (Some((arrival, slot)), None) = (pending, framework_id) {
             self.end_pending(arrival, slot, effects);
             self.native.ids.remove(task_id);
@@ -358,6 +331,7 @@ fn native_task(stored: &StoredNativeTask) -> NativeTask {
         name: stored.task.name.clone(),
         id: Some(stored.task.task_id.value.clone()),
         role: stored.role.clone(),
+        priority: stored.priority,
         resources: stored.task.resources.clone(),
         port_count: stored.port_count,
         command: stored.task.command.clone().unwrap_or_default(),

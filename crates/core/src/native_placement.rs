@@ -1,10 +1,13 @@
-//! Where native tasks go: placed at once, queued for a place, launched, queued again.
+//! Where native tasks go: they wait for their turn in the ledger, are launched, wait again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mezz_proto::agent_protocol as agent;
 use mezz_proto::v1;
 use mezz_resource::Resources;
+use mezz_sched::{Demand as Wanted, DemandKey, GroupKey, PortsWanted, Preemption};
+use mezz_workload::demand_key::Demander;
 use prost::Message;
 
 use crate::durable::{NATIVE, StoredNativeTask, put};
@@ -16,110 +19,103 @@ use crate::launch::Demand;
 use crate::master::Master;
 use crate::native::NativeTask;
 use crate::native_framework::task_info;
-use crate::recall::Search;
 use crate::records::{PendingRecord, TaskList, TaskRecord};
 use crate::time::Wall;
 use crate::wire::{self};
+use crate::work::Place;
 
-/// What a native task needs of a place: its role, resources and number of ports.
-pub(crate) type Shape = (String, Arc<Resources>, u32);
+/// A place of a task, by the number of its arrival.
+pub(crate) type TaskPlace = (u64, Place);
+
+/// As the ledger knows what a task waits for.
+fn demand_key(arrival: u64) -> DemandKey {
+    Demander::Task { number: arrival }.key()
+}
 
 impl Master {
-    pub(crate) fn place_native(
-        &mut self,
-        framework: FrameworkKey,
-        role: &str,
-        wanted: &Resources,
-        ports: u32,
-    ) -> Result<(AgentKey, Resources), Vec<String>> {
-        match self
-            .sched
-            .place(sched_key(framework), role, wanted, u64::from(ports))
-        {
-            Ok(placement) => Ok((AgentKey(placement.agent.0), placement.resources)),
-            Err(refusals) => Err(refusals.0.iter().map(ToString::to_string).collect()),
-        }
-    }
-
+    /// Has a task wait for its turn, like any other work whose needs are known.
     pub(crate) fn queue_native(
         &mut self,
+        framework: FrameworkKey,
         id: &str,
         task: NativeTask,
         resources: Resources,
         created_at: Wall,
-        why: Vec<String>,
     ) {
         let slot = self.free.pending.take();
+        self.native.next_arrival += 1;
+        let arrival = self.native.next_arrival;
+        self.native.pending.insert(arrival, slot);
+        let (key, resources) = (demand_key(arrival), Arc::new(resources));
+        let preempts = if task.priority > 0 {
+            Preemption::LowerPriority
+        } else {
+            Preemption::Nothing
+        };
+        let demand = Wanted {
+            role: task.role.as_str().into(),
+            priority: task.priority,
+            count: 1,
+            gang: false,
+            request: Arc::clone(&resources),
+            ports: PortsWanted {
+                any: task.port_count,
+                fixed: BTreeSet::new(),
+            },
+            group: GroupKey(key.0),
+            rules: Arc::default(),
+            preempts,
+            preemptible: false,
+        };
+        self.sched.set_demand(sched_key(framework), key, demand);
         let record = PendingRecord {
             id: id.into(),
             task: Arc::new(task),
-            resources: Arc::new(resources),
+            resources,
             created_at,
-            why: why.into(),
         };
         self.records.pending.insert(slot as usize, record);
-        self.timers.recall = Search::Due;
-        self.native.next_arrival += 1;
-        self.native.pending.insert(self.native.next_arrival, slot);
     }
 
-    /// Tries every pending task once; equal requests that failed in this cycle are not tried again. Gives those that
-    /// failed.
-    pub(crate) fn place_pending_tasks(&mut self, effects: &mut Effects) -> Vec<Shape> {
-        let Some(framework) = self.native.framework else {
-            return Vec::new();
-        };
-        let mut failed: Vec<Shape> = Vec::new();
-        for (arrival, slot) in self.native.pending.clone() {
-            let Some(pending) = self.records.pending.get(slot as usize).cloned() else {
+    /// The task of this id that waits for a place: the number of its arrival, and its slot.
+    pub(crate) fn pending_named(&self, id: &str) -> Option<(u64, u32)> {
+        let mut pending = self.native.pending.iter();
+        let found = pending.find(|(_, slot)| {
+            let record = self.records.pending.get(**slot as usize);
+            record.is_some_and(|record| *record.id == *id)
+        });
+        found.map(|(arrival, slot)| (*arrival, *slot))
+    }
+
+    /// Why a task waits, as the ledger sees it.
+    pub(crate) fn explain_pending(&self, arrival: u64) -> Vec<String> {
+        let refusals = self.sched.why_demand(demand_key(arrival));
+        let reasons = refusals.into_iter().flat_map(|refusals| refusals.0);
+        reasons.map(|reason| reason.to_string()).collect()
+    }
+
+    /// Launches the tasks that the ledger has placed.
+    pub(crate) fn launch_placed(&mut self, placed: Vec<TaskPlace>, effects: &mut Effects) {
+        for (arrival, place) in placed {
+            let slot = self.native.pending.get(&arrival).copied();
+            let found = slot.and_then(|slot| {
+                let record = self.records.pending.get(slot as usize)?;
+                Some((slot, Arc::clone(record)))
+            });
+            let (Some((slot, pending)), Some(framework)) = (found, self.native.framework) else {
+                self.give_back(place);
                 continue;
             };
-            let shape = (
-                pending.task.role.clone(),
-                Arc::clone(&pending.resources),
-                pending.task.port_count,
-            );
-            if failed.contains(&shape) {
-                continue;
-            }
-            match self.place_native(
-                framework,
-                &pending.task.role,
-                &pending.resources,
-                pending.task.port_count,
-            ) {
-                Ok((agent, taken)) => {
-                    self.take_pending(arrival, slot);
-                    let info = task_info(&pending.id, &pending.task, &pending.resources);
-                    let stored = StoredNativeTask {
-                        created_at_ns: pending.created_at.0,
-                        taken: taken.to_proto(),
-                        ..self.stored(&info, &pending.task, Some(agent))
-                    };
-                    let token = self.persist(vec![put(NATIVE, &pending.id, &stored)], effects);
-                    self.launch_native(
-                        framework,
-                        agent,
-                        &pending.task.role,
-                        info,
-                        taken,
-                        token,
-                        effects,
-                    );
-                }
-                Err(why) => {
-                    if *pending.why != *why {
-                        self.records
-                            .pending
-                            .get_mut(slot as usize)
-                            .expect("it was just seen")
-                            .why = why.into();
-                    }
-                    failed.push(shape);
-                }
-            }
+            self.take_pending(arrival, slot);
+            let info = task_info(&pending.id, &pending.task, &pending.resources);
+            let stored = StoredNativeTask {
+                created_at_ns: pending.created_at.0,
+                taken: place.resources.to_proto(),
+                ..self.stored(&info, &pending.task, Some(place.agent))
+            };
+            let token = self.persist(vec![put(NATIVE, &pending.id, &stored)], effects);
+            self.launch_native(framework, place, info, token, effects);
         }
-        failed
     }
 
     /// A task that waits for a place while an agent reports that it runs there has one.
@@ -130,9 +126,9 @@ impl Master {
         taken: &Resources,
         effects: &mut Effects,
     ) {
-        let found = self.native.pending.iter().find_map(|(arrival, slot)| {
-            let pending = self.records.pending.get(*slot as usize)?;
-            (*pending.id == *id).then(|| (*arrival, *slot, Arc::clone(pending)))
+        let found = self.pending_named(id).and_then(|(arrival, slot)| {
+            let pending = self.records.pending.get(slot as usize)?;
+            Some((arrival, slot, Arc::clone(pending)))
         });
         let Some((arrival, slot, pending)) = found else {
             return;
@@ -234,31 +230,31 @@ impl Master {
     }
 
     pub(crate) fn take_pending(&mut self, arrival: u64, slot: u32) {
+        self.sched.withdraw(demand_key(arrival));
         self.native.pending.remove(&arrival);
         self.records.pending.remove(slot as usize);
         self.free.pending.give(slot);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one launch is all of these")]
-    pub(crate) fn launch_native(
+    fn launch_native(
         &mut self,
         framework: FrameworkKey,
-        agent: AgentKey,
-        role: &str,
+        place: Place,
         mut info: v1::TaskInfo,
-        taken: Resources,
         token: Token,
         effects: &mut Effects,
     ) {
+        let Place { agent, role, .. } = place;
         info.agent_id = wire::agent_id_of(&self.agent(agent).id);
-        info.resources = taken.to_proto();
-        add_ports(&mut info, &taken);
-        let role: Arc<str> = role.into();
+        info.resources = place.resources.to_proto();
+        add_ports(&mut info, &place.resources);
+        let id = info.task_id.value.clone();
         let demand = Demand {
-            task: taken,
+            task: place.resources,
             executor: None,
         };
         let run: agent::RunTask = self.admit_task(framework, agent, &role, info, demand, effects);
+        self.count_task(framework, &id, place.handle);
         self.send_launches(framework, agent, vec![run], Some(token), effects);
     }
 
@@ -282,7 +278,7 @@ impl Master {
         let info = task_info(&task.id, &stored, &resources);
         let record = self.stored(&info, &stored, None);
         self.persist(vec![put(NATIVE, &task.id, &record)], effects);
-        self.queue_native(&task.id, stored, resources, task.created_at, Vec::new());
+        self.queue_native(task.framework, &task.id, stored, resources, task.created_at);
     }
 }
 

@@ -67,7 +67,6 @@ impl Master {
     pub(crate) fn allocate(&mut self, effects: &mut Effects) {
         self.records.metrics.count(Counter::AllocationRuns);
         self.timers.recall = Search::Due;
-        self.place_pending_tasks(effects);
         let mut grants = Vec::new();
         self.sched.allocate(self.now.mono.0, &mut grants);
         self.place_instances(effects);

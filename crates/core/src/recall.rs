@@ -12,14 +12,10 @@ use crate::fact::OfferEnd;
 use crate::frameworks::sched_key;
 use crate::key::OfferKey;
 use crate::master::Master;
-use crate::native_placement::Shape;
 use crate::pages::Pages;
 use crate::records::OfferRecord;
 use crate::time::Mono;
 use crate::wire;
-
-/// So many times at most offers are recalled for native tasks in a row.
-const MOST_ROUNDS: usize = 64;
 
 /// Whether it is worth asking again for which offers somebody starves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -35,9 +31,7 @@ impl Master {
     /// Arms the timer of the next search when somebody waits while offers stand.
     pub(crate) fn request_recall(&mut self, effects: &mut Effects) {
         let hold_ns = self.config.offer_hold_ns;
-        let waiting = !self.native.pending.is_empty()
-            || self.sched.is_any_demand_waiting()
-            || self.sched.is_anyone_waiting();
+        let waiting = self.sched.is_any_demand_waiting() || self.sched.is_anyone_waiting();
         if hold_ns == 0 || !waiting {
             return;
         }
@@ -68,7 +62,6 @@ impl Master {
     pub(crate) fn on_recall_due(&mut self, effects: &mut Effects) {
         self.timers.searched_at = self.now.mono;
         self.timers.recall = Search::InVain;
-        self.recall_for_tasks(effects);
         self.recall_for_demands(effects);
         self.recall_for_frameworks(effects);
     }
@@ -86,37 +79,6 @@ impl Master {
         }
         // For a gang work may have to end beside offers.
         self.evict_instances(effects);
-    }
-
-    fn recall_for_tasks(&mut self, effects: &mut Effects) {
-        for _ in 0..MOST_ROUNDS {
-            let ripe = self.ripe_offers();
-            if ripe.is_empty() || self.native.pending.is_empty() {
-                return;
-            }
-            let refused = self.place_pending_tasks(effects);
-            let found = refused
-                .iter()
-                .map(|shape| self.in_the_way_of(shape, &ripe))
-                .find(|found| !found.is_empty());
-            let Some(found) = found else { return };
-            for key in found {
-                self.rescind_offer(key, effects);
-            }
-        }
-    }
-
-    fn in_the_way_of(&mut self, (role, wanted, ports): &Shape, ripe: &[OfferKey]) -> Vec<OfferKey> {
-        let Some(framework) = self.native.framework else {
-            return Vec::new();
-        };
-        let records = &self.records.offers;
-        let offers: Vec<_> = outstanding(records, ripe).collect();
-        let (framework, ports) = (sched_key(framework), u64::from(*ports));
-        let found = self
-            .sched
-            .offers_in_the_way(framework, role, wanted, ports, &offers);
-        found.into_iter().map(|nth| ripe[nth]).collect()
     }
 
     fn recall_for_frameworks(&mut self, effects: &mut Effects) {

@@ -239,8 +239,6 @@ pub struct PendingRecord {
     pub task: Arc<crate::native::NativeTask>,
     pub resources: Arc<Resources>,
     pub created_at: Wall,
-    /// Why it has no place yet, in words.
-    pub why: Arc<[String]>,
 }
 
 /// What is known of a role.

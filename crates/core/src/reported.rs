@@ -201,7 +201,7 @@ fn malformed() -> DecodeError {
 }
 
 /// A time of a status, where it makes sense.
-fn moment(timestamp: Option<f64>) -> Option<Wall> {
+pub(crate) fn moment(timestamp: Option<f64>) -> Option<Wall> {
     let seconds = timestamp.filter(|seconds| (0.0..1e10).contains(seconds))?;
     #[expect(
         clippy::cast_possible_truncation,

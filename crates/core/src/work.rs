@@ -72,7 +72,13 @@ impl WorkState {
 }
 
 impl Master {
-    pub(crate) fn on_work(&mut self, request: RequestKey, call: Call, effects: &mut Effects) {
+    pub(crate) fn on_work(
+        &mut self,
+        request: RequestKey,
+        call: Call,
+        by: Option<Arc<str>>,
+        effects: &mut Effects,
+    ) {
         if let Some(refusal) = has_values(&call) {
             let reply = Reply::Work(Box::new(work::call::Reply::Refused(refusal)));
             return effects.reply(request, reply);
@@ -80,6 +86,7 @@ impl Master {
         let event = work::event::Event::Call {
             request: work::key::RequestKey(request.0),
             call: Box::new(call),
+            by,
         };
         self.tell_work(event, None, effects);
     }

@@ -40,6 +40,7 @@ fn apply(world: &mut World, object: Object) {
             mode: ApplyMode::Commit,
             conflict: Conflict::Supersede,
         }),
+        by: None,
     });
     assert!(matches!(
         world.replies.remove(&request),

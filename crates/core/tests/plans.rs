@@ -55,6 +55,7 @@ fn apply(world: &mut World, objects: Vec<Object>) {
             mode: ApplyMode::Commit,
             conflict: Conflict::Supersede,
         }),
+        by: None,
     });
     world.settle();
 }

@@ -277,6 +277,7 @@ fn native(dice: &mut Dice) -> NativeCall {
         id: dice.maybe(|dice| task_id(dice).value),
         role: dice.pick(&["*", "a", "bad role"]).into(),
         resources: agent_info(dice.pick(&RESOURCES)).resources,
+        priority: 0,
         port_count: u32::try_from(dice.roll(3)).unwrap(),
         command: v1::CommandInfo {
             value: Some("true".into()),

@@ -31,6 +31,7 @@ fn run_native(world: &mut World, name: &str, resources: &str) {
         resources: mezz_resource::parse_text(resources, "*")
             .unwrap()
             .to_proto(),
+        priority: 0,
         port_count: 0,
         command: v1::CommandInfo {
             value: Some("sleep 9".into()),
@@ -213,6 +214,7 @@ fn an_instance_of_a_service_gets_its_place_in_the_same_way() {
             mode: ApplyMode::Commit,
             conflict: Conflict::Supersede,
         }),
+        by: None,
     });
     world.pass(SECOND_NS - 20 * MILLISECOND_NS);
     assert_eq!(launched(&mut world, &agent), 0);

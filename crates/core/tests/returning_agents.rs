@@ -70,6 +70,7 @@ fn run_native(world: &mut World, resources: &str) -> String {
         resources: mezz_resource::parse_text(resources, "*")
             .unwrap()
             .to_proto(),
+        priority: 0,
         port_count: 0,
         command: v1::CommandInfo {
             value: Some("true".into()),

@@ -32,6 +32,7 @@ fn apply(world: &mut World, kind: Kind, name: &str, spec: serde_json::Value) {
             mode: ApplyMode::Commit,
             conflict: Conflict::Supersede,
         }),
+        by: None,
     });
     world.settle();
 }
@@ -231,6 +232,7 @@ fn the_ports_of_a_native_task_are_not_given_again_by_the_next_master() {
         resources: mezz_resource::parse_text("cpus:0.1;mem:32", "*")
             .unwrap()
             .to_proto(),
+        priority: 0,
         port_count: 1,
         command: v1::CommandInfo {
             value: Some("serve".into()),
@@ -274,6 +276,7 @@ fn an_instance_that_was_to_end_when_its_agent_was_lost_ends_when_it_is_back() {
             ids: vec![info.task_id.value.clone()],
             scale_down: false,
         }),
+        by: None,
     });
     world.pass(Config::default().agent_reregister_timeout_ns + SECOND_NS);
     let phase = |world: &World| {

@@ -45,6 +45,7 @@ fn apply(world: &mut World, objects: Vec<Object>) -> WorkReply {
             mode: ApplyMode::Commit,
             conflict: Conflict::Supersede,
         }),
+        by: None,
     });
     let Some(Reply::Work(reply)) = world.replies.remove(&request) else {
         panic!("no reply");

@@ -7,16 +7,19 @@ mod job;
 mod jobs;
 mod kept;
 mod names;
+mod paths;
 mod schedule;
 mod shown;
 mod stats;
 mod template;
 
 pub use job::{converted, unknown_members};
+pub use paths::openapi;
 use serde_json::json;
 
 use crate::answer::Answer;
 use crate::outcome::Outcome;
+use crate::paths::know;
 use crate::request::Request;
 use crate::world::World;
 
@@ -26,10 +29,12 @@ pub fn handle(request: &Request, world: &World<'_>) -> Outcome {
 }
 
 fn route(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
-    let parts = request.parts();
+    let parts = paths::versioned(&request.parts());
+    if !know(paths::PATHS, &parts) {
+        return Err(errors::no_path(request));
+    }
     let parts = match parts.as_slice() {
-        // Versions before 3 had no version in their paths.
-        ["v1", "scheduler", rest @ ..] | ["scheduler", rest @ ..] => rest,
+        ["v1", "scheduler", rest @ ..] => rest,
         rest => return outside(request, world, rest),
     };
     match parts {

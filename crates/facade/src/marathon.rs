@@ -8,8 +8,10 @@ mod errors;
 pub mod events;
 mod groups;
 mod info;
+mod paths;
 mod queue;
 mod readiness;
+mod roles;
 mod selectors;
 mod standing;
 mod stats;
@@ -18,9 +20,12 @@ mod tasks;
 
 use crate::answer::Answer;
 use crate::outcome::Outcome;
+use crate::paths::know;
 use crate::request::Request;
 use crate::world::{Cluster, World};
 pub use app::unknown_members;
+pub use groups::unknown_members_of_group;
+pub use paths::openapi;
 
 /// Service ports are picked from here.
 pub(crate) const SERVICE_PORTS: std::ops::RangeInclusive<u16> = 10_000..=20_000;
@@ -45,6 +50,9 @@ pub fn headers(cluster: &Cluster) -> Vec<(&'static str, String)> {
 
 fn route(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
     let parts = request.parts();
+    if !know(paths::PATHS, &parts) {
+        return Err(nothing_here(request));
+    }
     match parts.as_slice() {
         ["v2", "apps", rest @ ..] => apps::handle(request, world, rest),
         ["v2", "groups", rest @ ..] => groups::handle(request, world, rest),

@@ -5,6 +5,7 @@ mod history;
 mod ids;
 mod job;
 mod jobs;
+mod paths;
 mod run_spec;
 mod runs;
 mod schedule;
@@ -12,10 +13,12 @@ mod schedules;
 mod shown;
 mod system;
 
-pub use job::converted;
+pub use job::{converted, unknown_members};
+pub use paths::openapi;
 
 use crate::answer::Answer;
 use crate::outcome::Outcome;
+use crate::paths::know;
 use crate::request::Request;
 use crate::world::World;
 
@@ -26,6 +29,9 @@ pub fn handle(request: &Request, world: &World<'_>) -> Outcome {
 
 fn route(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
     let parts = request.parts();
+    if !know(paths::PATHS, &parts) {
+        return Err(errors::no_route(request));
+    }
     match parts.as_slice() {
         ["v1", "jobs"] => jobs::all(request, world),
         ["v1", "jobs", id] => jobs::one(request, world, id),

@@ -85,7 +85,7 @@ fn an_app_becomes_a_service_with_the_same_meaning() {
     };
     let container = &service.template.containers[0];
     assert_eq!(container.resources.cpus.0, 500);
-    assert_eq!(container.checks.health.as_ref().unwrap().failures, 1);
+    assert_eq!(container.checks.health()[0].failures, 1);
     assert_eq!(service.placement.require[0].key, Key::Zone);
     assert_eq!(service.placement.spread[0].max_per, Some(2));
     assert_eq!(service.after[0].as_str(), "/db");

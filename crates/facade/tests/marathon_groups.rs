@@ -292,7 +292,7 @@ fn what_is_not_there_answers_with_its_name() {
         ("GET", "/v2/pods", 200),
         ("GET", "/v2/pods/::status", 200),
         ("GET", "/v2/pods/a::status", 404),
-        ("POST", "/v2/pods", 501),
+        ("POST", "/v2/pods", 405),
         ("GET", "/v2/eventSubscriptions", 404),
         ("GET", "/v2/plugins", 200),
         ("POST", "/logging", 501),

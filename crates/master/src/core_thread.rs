@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::facts::FactHub;
 use crate::inbox::{Inbox, Input};
 use crate::open_streams::OpenStreams;
+use crate::plan_trial;
 use crate::recorder::Recorder;
 use crate::release::{Destination, Release};
 use crate::scheduler_stream::SchedulerStream;
@@ -161,6 +162,13 @@ impl CoreThread {
     fn take(&mut self, input: Input) {
         match input {
             Input::Event(event) => self.on_event(event),
+            Input::Call {
+                event: Event::Plan {
+                    objects, conflict, ..
+                },
+                reply,
+                ..
+            } => plan_trial::begin(&self.core, self.clock.now(), (objects, conflict), reply),
             Input::Call {
                 request,
                 event,

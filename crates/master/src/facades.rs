@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mezz_facade::{Outcome, World};
 use mezz_http::server::{ServerHandle, ServerOptions, Service, serve};
 use mezz_http::{Request, Response};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::leading::redirect_below;
@@ -41,6 +42,15 @@ impl Facade {
             Self::Marathon => "/service/marathon",
             Self::Metronome => "/service/metronome",
             Self::Chronos => "/service/chronos",
+        }
+    }
+
+    /// The description of its API.
+    pub(crate) fn openapi(self) -> Value {
+        match self {
+            Self::Marathon => mezz_facade::marathon::openapi(),
+            Self::Metronome => mezz_facade::metronome::openapi(),
+            Self::Chronos => mezz_facade::chronos::openapi(),
         }
     }
 

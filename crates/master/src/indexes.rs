@@ -121,7 +121,6 @@ mod tests {
                 task: Arc::new(task()),
                 resources: Arc::default(),
                 created_at: Wall(0),
-                why: Arc::default(),
             },
         );
         let third = view(&records, &second);
@@ -142,6 +141,7 @@ mod tests {
             id: None,
             role: "*".into(),
             resources: Vec::new(),
+            priority: 0,
             port_count: 0,
             command: mezz_proto::v1::CommandInfo::default(),
             container: None,

@@ -22,6 +22,7 @@ mod open_streams;
 mod operator;
 mod options;
 mod pieces;
+mod plan_trial;
 mod readers;
 mod recorder;
 mod release;

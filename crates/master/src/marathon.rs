@@ -115,6 +115,7 @@ async fn settle(shared: &Arc<Shared>, mut outcome: Outcome, client: &str) -> Res
                     .call(|request| Event::Work {
                         request,
                         call: Box::new(call),
+                        by: Some(client.into()),
                     })
                     .await;
                 let view = shared.view();

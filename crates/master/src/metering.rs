@@ -1,25 +1,28 @@
 //! Measures services whose number of instances follows what they use, and tells the core.
 //!
 //! Owns when is measured and what a figure means; what follows from it is decided by the controller. Agents are asked for
-//! the use of the instances in question and of nothing else; a metric with a URL is asked by this master.
+//! the use of the instances in question and of nothing else; a metric with a URL, and what instances answer themselves, is
+//! asked by this master.
 
+mod gauges;
 mod sources;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mezz_core::event::Event;
 use mezz_core::records::Records;
 use mezz_spec::Spec;
-use mezz_spec::service::{Metric, MetricSource, Replicas};
+use mezz_spec::service::{Gauge, Metric, MetricSource, Replicas};
+use mezz_spec::template::{Port, Protocol};
 use mezz_workload::key::ObjectKey;
 use mezz_workload::records::{InstanceRecord, Phase};
 
 use crate::inbox::Input;
 use crate::leading::is_leading;
 use crate::shared::Shared;
-use sources::{Sample, Sources};
+use sources::{Question, Sample, Sources};
 
 /// A service that is measured.
 struct Scaled {
@@ -28,15 +31,52 @@ struct Scaled {
     /// What an instance asked for, in thousandths of a cpu and in bytes.
     cpus: u64,
     mem: u64,
-    /// Those that are ready, with their agents.
-    instances: Vec<(Arc<str>, Arc<str>)>,
+    ports: Vec<Port>,
+    /// Those that are ready.
+    instances: Vec<Measured>,
+}
+
+/// An instance that is measured.
+struct Measured {
+    id: Arc<str>,
+    agent: Arc<str>,
+    ip: Arc<str>,
+    /// In the order of the template's.
+    ports: Vec<u16>,
 }
 
 impl Scaled {
     fn asks_agents(&self) -> bool {
-        let of_agents =
-            |metric: &Metric| matches!(metric.of, MetricSource::Cpu | MetricSource::Memory);
+        let of_agents = |metric: &Metric| {
+            matches!(
+                metric.of,
+                MetricSource::Cpu | MetricSource::Memory | MetricSource::RequestsInFlight
+            )
+        };
         self.metrics.iter().any(of_agents)
+    }
+
+    fn asks_connections(&self) -> bool {
+        let mut metrics = self.metrics.iter();
+        metrics.any(|metric| metric.of == MetricSource::RequestsInFlight)
+    }
+
+    /// The numbers of an instance's TCP ports, with their names.
+    fn tcp_ports<'a>(&'a self, instance: &'a Measured) -> impl Iterator<Item = (&'a str, u16)> {
+        let both = self.ports.iter().zip(&instance.ports);
+        both.filter(|(port, _)| port.protocol != Protocol::Udp)
+            .map(|(port, number)| (&*port.name, *number))
+    }
+
+    /// Where each instance answers a gauge.
+    fn answering(&self, gauge: &Gauge) -> Vec<(Arc<str>, u16)> {
+        let is_wanted = |name: &str| gauge.port.as_deref().is_none_or(|wanted| wanted == name);
+        let of_instance = |instance: &Measured| {
+            let mut ports = self.tcp_ports(instance);
+            let (_, number) = ports.find(|(name, _)| is_wanted(name))?;
+            Some((Arc::clone(&instance.ip), number))
+        };
+        self.instances.iter().filter_map(of_instance).collect()
     }
 }
 
@@ -76,16 +116,14 @@ fn scaled(records: &Records) -> Vec<Scaled> {
         let (Replicas::Autoscale(bounds), None) = (&service.replicas, object.deleted_at) else {
             continue;
         };
-        let resources = service
-            .template
-            .containers
-            .first()
-            .map(|own| &own.resources);
+        let container = service.template.containers.first();
+        let resources = container.map(|own| &own.resources);
         found.push(Scaled {
             object: object.key,
             metrics: bounds.metrics.clone(),
             cpus: resources.map_or(0, |resources| resources.cpus.0),
             mem: resources.map_or(0, |resources| resources.mem.0.saturating_mul(1_024)),
+            ports: container.map_or_else(Vec::new, |own| own.ports.clone()),
             instances: Vec::new(),
         });
     }
@@ -96,8 +134,12 @@ fn scaled(records: &Records) -> Vec<Scaled> {
     for (_, instance) in work.instances.iter().filter(|(_, one)| is_ready(one)) {
         let of = found.iter_mut().find(|one| one.object == instance.object);
         if let Some(service) = of {
-            let agent = Arc::clone(&instance.agent.id);
-            service.instances.push((Arc::clone(&instance.id), agent));
+            service.instances.push(Measured {
+                id: Arc::clone(&instance.id),
+                agent: Arc::clone(&instance.agent.id),
+                ip: Arc::clone(&instance.agent.ip),
+                ports: instance.ports.clone(),
+            });
         }
     }
     found
@@ -109,19 +151,26 @@ async fn usage(
     records: &Records,
     scaled: &[Scaled],
 ) -> BTreeMap<Arc<str>, Sample> {
-    let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut wanted: BTreeMap<&str, Question> = BTreeMap::new();
     for service in scaled.iter().filter(|service| service.asks_agents()) {
-        for (instance, agent) in &service.instances {
-            wanted.entry(agent).or_default().insert(instance);
+        for instance in &service.instances {
+            let question = wanted.entry(&instance.agent).or_default();
+            question.tasks.insert(instance.id.to_string());
+            if service.asks_connections() {
+                let ports = service.tcp_ports(instance).map(|(_, number)| number);
+                question
+                    .ports
+                    .insert(instance.id.to_string(), ports.collect());
+            }
         }
     }
     if wanted.is_empty() {
         return BTreeMap::new();
     }
     let agents = records.agents.iter().filter_map(|(_, agent)| {
-        let tasks = wanted.get(&*agent.id)?;
+        let question = wanted.remove(&*agent.id)?;
         let authority = format!("{}:{}", agent.ip, agent.info.port.unwrap_or(5051));
-        Some((authority, tasks.iter().map(ToString::to_string).collect()))
+        Some((authority, question))
     });
     let agents = agents.collect();
     let mut frameworks = records.frameworks.iter();
@@ -139,9 +188,9 @@ async fn average(
     before: &BTreeMap<Arc<str>, Sample>,
     now: &BTreeMap<Arc<str>, Sample>,
 ) -> Option<u64> {
-    let samples = service.instances.iter().filter_map(|(id, _)| {
-        let new = now.get(id)?;
-        Some((before.get(id), new))
+    let samples = service.instances.iter().filter_map(|one| {
+        let new = now.get(&one.id)?;
+        Some((before.get(&one.id), new))
     });
     match &metric.of {
         MetricSource::Cpu => {
@@ -153,8 +202,11 @@ async fn average(
             let ready = u64::try_from(service.instances.len()).ok()?;
             all.checked_div(ready)
         }
-        // Refused where specs are read.
-        MetricSource::RequestsInFlight => None,
+        MetricSource::RequestsInFlight => mean(samples.filter_map(|(_, new)| new.connections())),
+        MetricSource::Gauge(gauge) => {
+            let answers = sources.gauges(gauge, service.answering(gauge)).await;
+            mean(answers.into_iter())
+        }
     }
 }
 

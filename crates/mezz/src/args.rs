@@ -54,6 +54,69 @@ pub(crate) struct Output {
     pub(crate) output: Format,
 }
 
+/// How a list is shown, and how often.
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Show the list again whenever it changes.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+}
+
+/// A name and the value that it has to have, as queries carry them.
+pub(crate) type Pair = (&'static str, String);
+
+/// Selectors with their values, as queries carry them.
+pub(crate) fn pairs<const N: usize>(lists: [(&'static str, &[String]); N]) -> Vec<Pair> {
+    let of_one = |(key, values): (&'static str, &[String])| {
+        let values = values.iter().cloned();
+        values.map(|value| (key, value)).collect::<Vec<_>>()
+    };
+    lists.into_iter().flat_map(of_one).collect()
+}
+
+/// Whose work is wanted; each may be given several times, and any of the values will do.
+#[derive(Args, Debug)]
+pub(crate) struct Owners {
+    /// Only those of this service.
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
+    pub(crate) service: Vec<String>,
+    /// Only those of this job, cron or dag.
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::jobs))]
+    pub(crate) job: Vec<String>,
+    /// Only those of this run, as its id or NAME/ID.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Vec<String>,
+}
+
+impl Owners {
+    pub(crate) fn pairs(&self) -> Vec<Pair> {
+        pairs([
+            ("service", &self.service),
+            ("job", &self.job),
+            ("run", &self.run),
+        ])
+    }
+}
+
+/// In whose share, and where.
+#[derive(Args, Debug)]
+pub(crate) struct Place {
+    /// Only those of this role.
+    #[arg(long, value_name = "ROLE", add = ArgValueCandidates::new(complete::roles))]
+    pub(crate) role: Vec<String>,
+    /// Only those on this agent.
+    #[arg(long, visible_alias = "node", value_name = "ID|HOST", add = ArgValueCandidates::new(complete::agents))]
+    pub(crate) agent: Vec<String>,
+}
+
+impl Place {
+    pub(crate) fn pairs(&self) -> Vec<Pair> {
+        pairs([("role", &self.role), ("agent", &self.agent)])
+    }
+}
+
 /// The verbs that talk to a running cluster.
 #[derive(Subcommand, Debug)]
 pub(crate) enum ClientVerb {
@@ -77,7 +140,7 @@ pub(crate) enum ClientVerb {
     Pause(PauseArgs),
     /// Let a rollout or a cron go on.
     Resume(ResumeArgs),
-    /// Run a command or a job on the cluster, and exit as it does.
+    /// Run a command, a job, a dag or a cron on the cluster now, and exit as it does.
     Run(Box<RunArgs>),
     /// List the runs of jobs and dags.
     Runs(RunsArgs),
@@ -105,6 +168,8 @@ pub(crate) enum ClientVerb {
     Ps(PsArgs),
     /// Show the output of a task, or of all instances of a service, a job or a run.
     Logs(LogsArgs),
+    /// Run a command inside an instance; not built yet, it comes with containers.
+    Exec(ExecArgs),
     /// Kill tasks, or end instances.
     Kill(KillArgs),
     /// List agents.
@@ -132,39 +197,23 @@ pub(crate) enum ClientVerb {
 #[derive(Args, Debug)]
 pub(crate) struct PsArgs {
     #[command(flatten)]
-    pub(crate) cluster: Cluster,
+    pub(crate) list: ListArgs,
     #[command(flatten)]
-    pub(crate) output: Output,
-    /// Only tasks of this service.
-    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
-    pub(crate) service: Option<String>,
-    /// Only tasks of runs of this job, cron or dag.
-    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::jobs))]
-    pub(crate) job: Option<String>,
-    /// Only tasks of this run, as its id or NAME/ID.
-    #[arg(long, value_name = "RUN")]
-    pub(crate) run: Option<String>,
-    /// Also tasks that have ended.
+    pub(crate) owners: Owners,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Also those that have ended.
     #[arg(short, long)]
     pub(crate) all: bool,
-    /// Only tasks of this framework.
+    /// Only those of this framework.
     #[arg(long, value_name = "ID|NAME", add = ArgValueCandidates::new(complete::frameworks))]
-    pub(crate) framework: Option<String>,
-    /// Only tasks of this role.
-    #[arg(long, value_name = "ROLE", add = ArgValueCandidates::new(complete::roles))]
-    pub(crate) role: Option<String>,
-    /// Only tasks on this agent.
-    #[arg(long, visible_alias = "node", value_name = "ID|HOST", add = ArgValueCandidates::new(complete::agents))]
-    pub(crate) agent: Option<String>,
-    /// Only tasks with this label.
+    pub(crate) framework: Vec<String>,
+    /// Only those with this label.
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     pub(crate) label: Vec<String>,
-    /// Only tasks in this state, such as TASK_RUNNING or running.
+    /// Only those in this state, such as TASK_RUNNING or running.
     #[arg(long, value_name = "STATE")]
-    pub(crate) state: Option<String>,
-    /// Show the list again whenever it changes.
-    #[arg(short, long)]
-    pub(crate) watch: bool,
+    pub(crate) state: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -173,8 +222,6 @@ pub(crate) struct PsArgs {
                         name of its instance. With --follow those that start later are shown too, until the run ends or Ctrl-C."
 )]
 pub(crate) struct LogsArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     /// Go on until all of it has ended.
     #[arg(short, long)]
     pub(crate) follow: bool,
@@ -205,9 +252,17 @@ pub(crate) enum StreamChoice {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct ExecArgs {
+    /// The instance or task.
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// The command and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct KillArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     /// Time between a polite kill and a hard one, as in 5s; 0s kills at once.
     #[arg(long, value_name = "DURATION")]
     pub(crate) grace_period: Option<String>,
@@ -220,28 +275,13 @@ pub(crate) struct KillArgs {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    #[command(flatten)]
-    pub(crate) output: Output,
-    /// Show the list again whenever it changes.
-    #[arg(short, long)]
-    pub(crate) watch: bool,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct StatusArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct StandingArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
     /// An object as KIND/NAME or by its name, or a run as NAME/ID or by its id; the cluster without it.
@@ -272,12 +312,10 @@ pub(crate) enum Shell {
 #[derive(Args, Debug)]
 pub(crate) struct WhyArgs {
     #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    #[command(flatten)]
     pub(crate) output: Output,
-    /// An object as KIND/NAME; the id of a run, rollout, task, framework, agent or offer, or the beginning of a task's;
-    /// the name of a role; or `last` for the last task.
-    #[arg(value_name = "OBJECT|ID|ROLE", add = ArgValueCandidates::new(complete::everything))]
+    /// An object as KIND/NAME or by its name; a run as KIND/NAME/RUN, NAME/RUN or by its id; a rollout, task, framework,
+    /// agent or offer by its id, or by the beginning of it; a role; or `last` for the last task.
+    #[arg(value_name = "KIND/NAME[/RUN]|NAME|ID", add = ArgValueCandidates::new(complete::everything))]
     pub(crate) id: String,
 }
 
@@ -286,8 +324,6 @@ pub(crate) struct WhyArgs {
     after_help = "Without --follow the last events are shown, as many as the master keeps. -o json prints one event to a line."
 )]
 pub(crate) struct EventsArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     #[command(flatten)]
     pub(crate) output: Output,
     /// Go on with what happens, until Ctrl-C.

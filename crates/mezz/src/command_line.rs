@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 
-use clap::{Command, Subcommand as _};
+use clap::{Args as _, Command, Subcommand as _};
 
-use crate::args::ClientVerb;
+use crate::args::{ClientVerb, Cluster};
 use crate::flags::{Daemon, arguments};
 use crate::topics;
 
@@ -32,7 +32,14 @@ pub(crate) fn command(verb: Option<Daemon>) -> Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .max_term_width(110);
-    let mut root = ClientVerb::augment_subcommands(root)
+    // Daemons have flags of their own, of which an agent's --master is one.
+    let root = match verb {
+        None => Cluster::augment_args(root),
+        Some(_) => root,
+    };
+    let mut root = OFFLINE
+        .into_iter()
+        .fold(ClientVerb::augment_subcommands(root), without_master)
         .about("Mezzanine: many frameworks and commands share one cluster of machines");
     let daemons = [
         (
@@ -54,6 +61,21 @@ pub(crate) fn command(verb: Option<Daemon>) -> Command {
     topics::by_topic(root)
 }
 
+/// Verbs that ask no master: they take --master, which may be set for all verbs, and do not speak of it.
+const OFFLINE: [&str; 6] = [
+    "convert",
+    "init",
+    "explain",
+    "schema",
+    "replay",
+    "completions",
+];
+
+fn without_master(root: Command, verb: &str) -> Command {
+    let silent = clap::Arg::new("master").long("master").hide(true);
+    root.mut_subcommand(verb, |command| command.arg(silent))
+}
+
 const AFTER_FLAGS: &str = "Each flag can also be written with underscores, as --no-NAME when it is a switch, as MEZZ_NAME in the \
                            environment, and in the file of --config. Flags of Mesos that are not listed are known too: what is \
                            not built yet is refused with the reason.";
@@ -72,9 +94,32 @@ fn add_dev_arguments(command: Command) -> Command {
     command.arg(file).arg(command_words)
 }
 
-/// The verb that the arguments begin with, when it starts a daemon.
+/// The verb, when it starts a daemon.
 pub(crate) fn daemon_of(arguments: &[OsString]) -> Option<Daemon> {
-    arguments.get(1)?.to_str().and_then(Daemon::of_verb)
+    let verb = arguments.get(verb_at(arguments))?;
+    verb.to_str().and_then(Daemon::of_verb)
+}
+
+/// The arguments with the verb before all others: those of daemons follow it.
+pub(crate) fn verb_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let at = verb_at(&arguments);
+    if at < arguments.len() {
+        arguments[1..=at].rotate_right(1);
+    }
+    arguments
+}
+
+/// Where the verb stands: before it may be which master is meant.
+fn verb_at(arguments: &[OsString]) -> usize {
+    let mut at = 1;
+    while let Some(argument) = arguments.get(at).and_then(|argument| argument.to_str()) {
+        at += match argument {
+            "--master" => 2,
+            _ if argument.starts_with("--master=") => 1,
+            _ => break,
+        };
+    }
+    at
 }
 
 /// Daemon flags may be written with underscores, as Mesos writes them; what follows a bare `--` is left alone.
@@ -91,4 +136,31 @@ pub(crate) fn with_dashes(arguments: Vec<OsString>) -> Vec<OsString> {
         }
     };
     arguments.into_iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_daemon_is_found_behind_the_master_that_is_meant() {
+        for (given, daemon, told) in [
+            ("mezz agent --master h:1", true, "mezz agent --master h:1"),
+            ("mezz --master h:1 agent", true, "mezz agent --master h:1"),
+            (
+                "mezz --master=h:1 agent --port 0",
+                true,
+                "mezz agent --master=h:1 --port 0",
+            ),
+            ("mezz --master h:1 ps", false, "mezz ps --master h:1"),
+            ("mezz --master", false, "mezz --master"),
+        ] {
+            assert_eq!(daemon_of(&words(given)).is_some(), daemon, "{given}");
+            assert_eq!(verb_first(words(given)), words(told), "{given}");
+        }
+    }
 }

@@ -61,6 +61,7 @@ pub(crate) fn services() -> Vec<CompletionCandidate> {
 pub(crate) fn jobs() -> Vec<CompletionCandidate> {
     let mut found = names("/v1/jobs", "name", "");
     found.extend(names("/v1/dags", "name", ""));
+    found.extend(names("/v1/crons", "name", ""));
     found
 }
 
@@ -85,14 +86,13 @@ pub(crate) fn runs() -> Vec<CompletionCandidate> {
 pub(crate) fn outputs() -> Vec<CompletionCandidate> {
     let mut found = services();
     found.extend(jobs());
-    found.extend(names("/v1/crons", "name", ""));
     found.extend(tasks());
     found
 }
 
 /// Whatever `mezz why` takes.
 pub(crate) fn everything() -> Vec<CompletionCandidate> {
-    let mut found = tasks();
+    let mut found = outputs();
     found.extend(frameworks());
     found.extend(roles());
     found.extend(agents());

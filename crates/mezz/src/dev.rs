@@ -15,6 +15,7 @@ use crate::first_work::FirstWork;
 use crate::flags::{Daemon, Flags};
 use crate::logging::Logging;
 use crate::output::talk;
+use crate::port_slices::PortSlices;
 use crate::ready;
 use crate::serve::{self, Stop};
 use crate::settings::{AgentSettings, MasterSettings, Registry};
@@ -82,6 +83,8 @@ fn absolute(path: &str) -> PathBuf {
 struct Cluster {
     master: Master,
     agents: Vec<Agent>,
+    /// Held as long as instances may have ports of them.
+    _ports: PortSlices,
 }
 
 async fn life(plan: Plan, work: Option<FirstWork>, logging: Logging) -> anyhow::Result<Exit> {
@@ -128,6 +131,7 @@ async fn start(plan: Plan, logging: Logging) -> anyhow::Result<Cluster> {
     let master = daemons::start_master(master_settings, &logging).await?;
     let address = ready::reachable(master.address());
     let mut agents = Vec::with_capacity(count);
+    let mut ports = PortSlices::new();
     let mut next_port = if any_port {
         None
     } else {
@@ -136,7 +140,7 @@ async fn start(plan: Plan, logging: Logging) -> anyhow::Result<Cluster> {
     for number in 1..=count {
         let mut settings = agent.clone();
         settings.masters = vec![address.to_string()];
-        settings.resources = with_own_ports(settings.resources, number);
+        settings.resources = ports.claim(number, settings.resources, work_dir.as_deref())?;
         // That flag is the master's here.
         settings.listen.advertise_port = None;
         settings.work_dir = work_dir
@@ -157,23 +161,11 @@ async fn start(plan: Plan, logging: Logging) -> anyhow::Result<Cluster> {
     }
     let everybody = tokio::task::spawn_blocking(move || wait_for_agents(address, count));
     everybody.await.context("waiting for the agents")??;
-    Ok(Cluster { master, agents })
-}
-
-/// The resources of an agent with ports that the other agents on this host do not have, unless some are named: the first
-/// has the usual thousand, each further one the thousand below, whatever the number of agents.
-fn with_own_ports(resources: Option<String>, number: usize) -> Option<String> {
-    let below = (number - 1).checked_mul(1_000);
-    let first = below.and_then(|below| 31_000_usize.checked_sub(below));
-    let Some(first) = first.filter(|first| number > 1 && *first >= 10_000) else {
-        return resources;
-    };
-    let ports = format!("ports:[{first}-{}]", first + 999);
-    match resources {
-        Some(text) if text.contains("ports") || text.trim_start().starts_with('[') => Some(text),
-        Some(text) if !text.trim().is_empty() => Some(format!("{text};{ports}")),
-        _ => Some(ports),
-    }
+    Ok(Cluster {
+        master,
+        agents,
+        _ports: ports,
+    })
 }
 
 /// The first port from `from` on that nobody listens on, if one is near.
@@ -264,20 +256,6 @@ fn invitation(master: SocketAddr, has_objects: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_agent_has_ports_of_its_own_unless_they_are_named() {
-        let ports = |given: Option<&str>, number| with_own_ports(given.map(Into::into), number);
-        assert_eq!(ports(None, 1), None);
-        assert_eq!(ports(None, 2).as_deref(), Some("ports:[30000-30999]"));
-        assert_eq!(
-            ports(Some("cpus:1"), 3).as_deref(),
-            Some("cpus:1;ports:[29000-29999]")
-        );
-        let named = Some("ports:[1-2]");
-        assert_eq!(ports(named, 2).as_deref(), named);
-        assert_eq!(ports(None, 50), None);
-    }
 
     #[test]
     fn the_invitation_names_the_master_when_it_is_not_where_clients_look_first() {

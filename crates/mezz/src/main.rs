@@ -13,6 +13,7 @@ mod flags;
 mod logging;
 mod object_args;
 mod output;
+mod port_slices;
 mod ready;
 mod run_args;
 mod serve;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use crate::args::ClientVerb;
+use crate::args::{ClientVerb, Cluster};
 use crate::flags::Daemon;
 
 fn main() -> ExitCode {
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         return complete::answer(arguments);
     }
     match command_line::daemon_of(&arguments) {
-        Some(daemon) => serve(daemon, arguments),
+        Some(daemon) => serve(daemon, command_line::verb_first(arguments)),
         None => client(arguments),
     }
 }
@@ -59,8 +60,9 @@ fn serve(daemon: Daemon, arguments: Vec<OsString>) -> ExitCode {
 
 fn client(arguments: Vec<OsString>) -> ExitCode {
     let matches = command_line::command(None).get_matches_from(arguments);
-    match ClientVerb::from_arg_matches(&matches) {
-        Ok(verb) => verbs::client(verb).into(),
+    let cluster = Cluster::from_arg_matches(&matches);
+    match cluster.and_then(|cluster| Ok((cluster, ClientVerb::from_arg_matches(&matches)?))) {
+        Ok((cluster, verb)) => verbs::client(&cluster, verb).into(),
         Err(error) => error.exit(),
     }
 }

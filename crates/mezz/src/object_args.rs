@@ -1,12 +1,15 @@
 //! The arguments of the verbs for services, jobs, crons and whatever else users write.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
-use crate::args::{Cluster, Output};
+use crate::args::{ListArgs, Output, Owners, Pair, Place, pairs};
+use crate::client::error::ClientError;
 use crate::complete;
+use crate::flags::value;
 
 /// Whether a verb stays until the rollout that it began has ended.
 #[derive(Args, Clone, Copy, Debug)]
@@ -19,6 +22,24 @@ pub(crate) struct Waiting {
     pub(crate) no_wait: bool,
 }
 
+/// The files that objects are read from.
+#[derive(Args, Debug)]
+pub(crate) struct FilesArgs {
+    /// A file, a folder of files, or - for stdin; may be repeated.
+    #[arg(short, long = "file", required = true, value_name = "FILE|DIR|-")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) foreign: ForeignArgs,
+}
+
+/// What becomes of the objects of other systems.
+#[derive(Args, Debug)]
+pub(crate) struct ForeignArgs {
+    /// Put what is read from files of other systems below this group.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) under: Option<String>,
+}
+
 #[derive(Args, Debug)]
 #[command(
     after_help = "Files are YAML, TOML (.toml) or JSON (.json), with as many objects as you like. All of them are applied, or none.\n\
@@ -28,16 +49,10 @@ pub(crate) struct Waiting {
 )]
 pub(crate) struct ApplyArgs {
     #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    /// A file, a folder of files, or - for stdin; may be repeated.
-    #[arg(short, long = "file", required = true, value_name = "FILE|DIR|-")]
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) from: FilesArgs,
     /// Only say what would be changed.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Put what is read from files of other systems below this group.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) under: Option<String>,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
@@ -50,15 +65,9 @@ pub(crate) struct ApplyArgs {
 )]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    #[command(flatten)]
     pub(crate) output: Output,
-    /// A file, a folder of files, or - for stdin; may be repeated.
-    #[arg(short, long = "file", required = true, value_name = "FILE|DIR|-")]
-    pub(crate) files: Vec<PathBuf>,
-    /// Put what is read from files of other systems below this group.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) under: Option<String>,
+    #[command(flatten)]
+    pub(crate) from: FilesArgs,
 }
 
 /// Whose form objects are written in.
@@ -81,9 +90,8 @@ pub(crate) struct ConvertArgs {
     /// Whose form to write.
     #[arg(long, value_enum, default_value = "mezz", value_name = "FORM")]
     pub(crate) to: Target,
-    /// Put what is read from files of other systems below this group.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) under: Option<String>,
+    #[command(flatten)]
+    pub(crate) foreign: ForeignArgs,
 }
 
 #[derive(Args, Debug)]
@@ -92,18 +100,18 @@ pub(crate) struct ConvertArgs {
 )]
 pub(crate) struct GetArgs {
     #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) list: ListArgs,
     /// Only objects at this name or below it.
     #[arg(long, value_name = "NAME")]
     pub(crate) under: Option<String>,
     /// Only objects with this label.
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     pub(crate) label: Vec<String>,
-    /// Show the list again whenever it changes.
-    #[arg(short, long)]
-    pub(crate) watch: bool,
+    /// Only objects of which this condition holds, or does not with =false, such as crash_looping.
+    #[arg(long, value_name = "NAME[=true|false]")]
+    pub(crate) condition: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// A kind, `all`, or one object as KIND/NAME.
     #[arg(value_name = "KIND[/NAME]")]
     pub(crate) kind: String,
@@ -117,57 +125,46 @@ pub(crate) struct GetArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Of instances, runs and rollouts")]
 pub(crate) struct Selectors {
-    /// Of instances and rollouts: only those of this service.
-    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
-    pub(crate) service: Vec<String>,
-    /// Of instances and runs: only those of this job, cron or dag.
-    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::jobs))]
-    pub(crate) job: Vec<String>,
-    /// Of instances: only those of this run.
-    #[arg(long, value_name = "RUN")]
-    pub(crate) run: Vec<String>,
-    /// Only those in this state.
-    #[arg(long, value_name = "STATE")]
-    pub(crate) state: Vec<String>,
+    #[command(flatten)]
+    pub(crate) owners: Owners,
+    #[command(flatten)]
+    pub(crate) stands: StandsArgs,
     /// Of instances: only those in this phase.
     #[arg(long, value_name = "PHASE")]
     pub(crate) phase: Vec<String>,
-    /// Of runs: only those that were begun by apply, user, cron or dag.
-    #[arg(long, value_name = "CAUSE")]
-    pub(crate) cause: Vec<String>,
-    /// Of instances: only those on this agent.
-    #[arg(long, visible_alias = "node", value_name = "ID|HOST", add = ArgValueCandidates::new(complete::agents))]
-    pub(crate) agent: Vec<String>,
-    /// Of instances: only those of this role.
-    #[arg(long, value_name = "ROLE", add = ArgValueCandidates::new(complete::roles))]
-    pub(crate) role: Vec<String>,
 }
 
 impl Selectors {
     /// As a query has them.
-    pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
-        let lists = [
-            ("service", &self.service),
-            ("job", &self.job),
-            ("run", &self.run),
-            ("state", &self.state),
-            ("phase", &self.phase),
-            ("cause", &self.cause),
-            ("agent", &self.agent),
-            ("role", &self.role),
-        ];
-        let pairs = lists
-            .into_iter()
-            .flat_map(|(key, values)| values.iter().map(move |value| (key, value.clone())));
-        pairs.collect()
+    pub(crate) fn pairs(&self) -> Vec<Pair> {
+        let mut all = self.owners.pairs();
+        all.extend(self.stands.pairs());
+        all.extend(pairs([("phase", &self.phase)]));
+        all
+    }
+}
+
+/// How runs stand, and how they came to be.
+#[derive(Args, Debug)]
+pub(crate) struct StandsArgs {
+    /// Only those in this state; of runs pending, running, succeeded, failed or stopped.
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Vec<String>,
+    /// Only runs that were begun by apply, user, cron or dag.
+    #[arg(long, value_name = "CAUSE")]
+    pub(crate) cause: Vec<String>,
+}
+
+impl StandsArgs {
+    /// As a query has them.
+    pub(crate) fn pairs(&self) -> Vec<Pair> {
+        pairs([("state", &self.state), ("cause", &self.cause)])
     }
 }
 
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("what").required(true).args(["kind", "files"])))]
 pub(crate) struct DeleteArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     /// The objects that stand in a file or in the files of a folder.
     #[arg(short, long = "file", value_name = "FILE|DIR|-", conflicts_with_all = ["kind", "name", "generation"])]
     pub(crate) files: Vec<PathBuf>,
@@ -184,25 +181,18 @@ pub(crate) struct DeleteArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ScaleArgs {
     #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    #[command(flatten)]
-    pub(crate) waiting: Waiting,
-    /// The service.
-    #[arg(add = ArgValueCandidates::new(complete::services))]
-    pub(crate) service: String,
+    pub(crate) of: ServiceArgs,
     /// How many instances, or `per_node`.
+    #[arg(allow_negative_numbers = true)]
     pub(crate) replicas: String,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ServiceArgs {
     #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    #[command(flatten)]
     pub(crate) waiting: Waiting,
-    /// The service.
-    #[arg(add = ArgValueCandidates::new(complete::services))]
-    pub(crate) service: String,
+    #[command(flatten)]
+    pub(crate) of: ServiceName,
 }
 
 #[derive(Args, Debug)]
@@ -217,8 +207,6 @@ pub(crate) struct RollbackArgs {
 /// One service.
 #[derive(Args, Debug)]
 pub(crate) struct ServiceName {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     /// The service.
     #[arg(add = ArgValueCandidates::new(complete::services))]
     pub(crate) service: String,
@@ -226,8 +214,6 @@ pub(crate) struct ServiceName {
 
 #[derive(Args, Debug)]
 pub(crate) struct ResetArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     /// The service or job; KIND/NAME where both have the name.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
@@ -235,8 +221,6 @@ pub(crate) struct ResetArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct StopArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     /// Wait until they have ended.
     #[arg(long)]
     pub(crate) wait: bool,
@@ -247,8 +231,6 @@ pub(crate) struct StopArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct MarkArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     /// Only this node of a dag's run.
     #[arg(long, value_name = "NODE")]
     pub(crate) node: Option<String>,
@@ -282,13 +264,32 @@ pub(crate) enum RolloutAct {
     Restart(ServiceArgs),
 }
 
+/// How long is waited.
+#[derive(Args, Debug)]
+pub(crate) struct PatienceArgs {
+    /// Give up after so long, as in 5m.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+}
+
+impl PatienceArgs {
+    /// Until when, from now.
+    pub(crate) fn deadline(&self) -> Result<Option<Instant>, ClientError> {
+        let Some(text) = &self.timeout else {
+            return Ok(None);
+        };
+        let timeout = value::duration(text);
+        let timeout = timeout.map_err(|error| ClientError::Usage(format!("--timeout: {error}")))?;
+        Ok(Some(Instant::now() + timeout))
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct WatchedService {
     #[command(flatten)]
     pub(crate) of: ServiceName,
-    /// Give up after so long, as in 5m.
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) timeout: Option<String>,
+    #[command(flatten)]
+    pub(crate) patience: PatienceArgs,
     /// Only say how it stands now.
     #[arg(long)]
     pub(crate) no_wait: bool,
@@ -310,8 +311,6 @@ pub(crate) struct SchemaArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct PauseArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     /// The service whose rollout is meant, or a cron; KIND/NAME where both have the name.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
@@ -329,18 +328,12 @@ pub(crate) struct ResumeArgs {
 #[derive(Args, Debug)]
 pub(crate) struct RunsArgs {
     #[command(flatten)]
-    pub(crate) cluster: Cluster,
+    pub(crate) list: ListArgs,
     #[command(flatten)]
-    pub(crate) output: Output,
-    /// Show the list again whenever it changes.
-    #[arg(short, long)]
-    pub(crate) watch: bool,
-    /// Only runs in this state: pending, running, succeeded, failed or stopped.
-    #[arg(long, value_name = "STATE")]
-    pub(crate) state: Vec<String>,
-    /// Only runs that were begun by apply, user, cron or dag.
-    #[arg(long, value_name = "CAUSE")]
-    pub(crate) cause: Vec<String>,
+    pub(crate) stands: StandsArgs,
+    /// Only runs of this role.
+    #[arg(long, value_name = "ROLE", add = ArgValueCandidates::new(complete::roles))]
+    pub(crate) role: Vec<String>,
     /// Only runs of this job, dag or cron, or of those below this name.
     pub(crate) name: Option<String>,
 }
@@ -355,22 +348,17 @@ pub(crate) struct RunsArgs {
 )]
 pub(crate) struct WaitArgs {
     #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    /// Give up after so long, as in 5m.
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) timeout: Option<String>,
+    pub(crate) patience: PatienceArgs,
     /// What is waited for.
     #[arg(long = "for", value_name = "CONDITION")]
     pub(crate) condition: Option<String>,
-    /// KIND/NAME of an object, or the id of a run (or NAME/ID), a rollout, an instance or another task.
-    #[arg(value_name = "KIND/NAME|ID")]
+    /// An object as KIND/NAME or by its name, or the id of a run (or NAME/ID), a rollout, an instance or another task.
+    #[arg(value_name = "KIND/NAME|ID", add = ArgValueCandidates::new(complete::outputs))]
     pub(crate) what: String,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     /// Only objects at this name or below it.
     #[arg(long, value_name = "NAME")]
     pub(crate) under: Option<String>,

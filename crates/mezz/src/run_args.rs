@@ -3,18 +3,16 @@
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
-use crate::args::Cluster;
 use crate::complete;
 
 #[derive(Args, Debug)]
 #[command(
     after_help = "Exit code: the task's own; 128+N when signal N ended it; 125 when it was not launched or was lost.\n\
+                        A run of a cron is one outside of its schedule, which its overlap has to let begin.\n\
                         A run of a job gives the last status of its attempts that is not 0, or 1 when it failed otherwise.\n\
                         Ctrl-C kills the task; a second one kills it without grace."
 )]
 pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
     /// Name of the task, for people.
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -24,6 +22,9 @@ pub(crate) struct RunArgs {
     /// Role whose share it uses.
     #[arg(long)]
     pub(crate) role: Option<String>,
+    /// Higher goes first within its role [default: 0].
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub(crate) priority: Option<i32>,
     /// Processors, in parts of one [default: 0.1].
     #[arg(long, value_name = "NUMBER")]
     pub(crate) cpus: Option<f64>,
@@ -60,11 +61,11 @@ pub(crate) struct RunArgs {
     /// Print the id of the task or run and do not wait for it.
     #[arg(short, long)]
     pub(crate) detach: bool,
-    /// A parameter of the job or dag.
+    /// A parameter of the job, dag or cron.
     #[arg(short, long, value_name = "KEY=VALUE", requires = "target")]
     pub(crate) param: Vec<String>,
-    /// A job or dag that was applied, of which a run is begun.
-    #[arg(value_name = "NAME", conflicts_with_all = ["command", "service", "job", "cron", "print", "name", "role", "cpus", "mem", "disk", "gpus", "ports", "env", "label", "uri", "user", "kill_grace_period", "shell"], add = ArgValueCandidates::new(complete::jobs))]
+    /// A job, dag or cron that was applied, of which a run is begun; KIND/NAME where several have the name.
+    #[arg(value_name = "NAME", conflicts_with_all = ["command", "service", "job", "cron", "print", "name", "role", "priority", "cpus", "mem", "disk", "gpus", "ports", "env", "label", "uri", "user", "kill_grace_period", "shell"], add = ArgValueCandidates::new(complete::jobs))]
     pub(crate) target: Option<String>,
     /// The command and its arguments.
     #[arg(

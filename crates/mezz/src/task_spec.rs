@@ -50,6 +50,8 @@ pub(crate) struct TaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) role: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) priority: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cpus: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mem: Option<f64>,
@@ -72,10 +74,11 @@ pub(crate) struct TaskSpec {
     pub(crate) kill_grace_period_secs: Option<f64>,
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "name",
     "id",
     "role",
+    "priority",
     "cpus",
     "mem",
     "disk",
@@ -127,6 +130,7 @@ impl TaskSpec {
             name: None,
             id: None,
             role: None,
+            priority: None,
             cpus: None,
             mem: None,
             disk: None,
@@ -168,6 +172,7 @@ impl TaskSpec {
             name: args.name.clone(),
             id: args.id.clone(),
             role: args.role.clone(),
+            priority: args.priority,
             cpus: args.cpus,
             mem: args.mem,
             disk: args.disk,
@@ -300,6 +305,12 @@ fn check_fields(task: &serde_json::Map<String, Value>) -> Result<(), TaskSpecErr
             "cpus" | "mem" | "disk" | "gpus" | "kill_grace_period_secs" => (
                 value.as_f64().is_some_and(|number| number >= 0.0),
                 "a number that is not below zero",
+            ),
+            "priority" => (
+                value
+                    .as_i64()
+                    .is_some_and(|number| i32::try_from(number).is_ok()),
+                "a whole number of 32 bits",
             ),
             "ports" => (
                 value

@@ -30,7 +30,7 @@ const TOPICS: &[(&str, &[&str])] = &[
         "Runs of jobs, crons and dags",
         &["runs", "stop", "mark-succeeded"],
     ),
-    ("Tasks", &["ps", "logs", "kill"]),
+    ("Tasks", &["ps", "logs", "kill", "exec"]),
     (
         "Cluster",
         &["why", "events", "agents", "frameworks", "roles", "offers"],

@@ -5,6 +5,7 @@ mod support;
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
 use support::dev::Dev;
 use support::finish;
 
@@ -159,6 +160,22 @@ fn tasks_of_a_folder_outlive_a_killed_cluster_and_end_with_a_stopped_one() {
     assert_eq!(dev.mezz(&["ps", "-o", "name"]).stdout, id);
     assert_eq!(dev.stop(), Some(0));
     wait_until_runs(&format!("^sleep {nap}"), false);
+}
+
+#[test]
+fn clusters_on_one_host_hand_out_different_ports() {
+    let clusters = [Dev::start(&["--agents", "2"]), Dev::start(&[])];
+    let ports = |dev: &Dev| -> Vec<String> {
+        let agents = dev.mezz(&["agents", "-o", "json"]).stdout;
+        let agents: Vec<Value> = serde_json::from_str(&agents).expect("a list");
+        let ports = agents
+            .iter()
+            .map(|agent| &agent["resources"]["total"]["ports"]);
+        ports.map(ToString::to_string).collect()
+    };
+    let all: Vec<String> = clusters.iter().flat_map(ports).collect();
+    let different: std::collections::BTreeSet<&String> = all.iter().collect();
+    assert_eq!((all.len(), different.len()), (3, 3), "{all:?}");
 }
 
 #[test]

@@ -15,6 +15,22 @@ fn without_a_master_the_user_is_told_how_to_get_one() {
 }
 
 #[test]
+fn the_master_is_named_before_or_after_the_verb() {
+    for arguments in [
+        ["--master", "127.0.0.1:2", "ps"],
+        ["ps", "--master", "127.0.0.1:2"],
+    ] {
+        let seen = mezz(&arguments);
+        assert_eq!(seen.code, 4, "{}", seen.seen());
+        assert!(seen.stderr.contains("127.0.0.1:2"), "{}", seen.seen());
+    }
+    // A verb of a verb, too; and one that asks no master is not disturbed by a choice for all verbs.
+    let nested = mezz(&["--master=127.0.0.1:2", "rollout", "status", "web"]);
+    assert!(nested.stderr.contains("127.0.0.1:2"), "{}", nested.seen());
+    assert_eq!(mezz(&["--master", "127.0.0.1:2", "init", "job"]).code, 0);
+}
+
+#[test]
 fn an_address_that_is_none_is_a_usage_error() {
     insta::assert_snapshot!(mezz(&["ps", "--master", "http://h:x/"]).seen(), @"
     exit code: 2

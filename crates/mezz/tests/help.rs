@@ -35,6 +35,7 @@ fn every_verb_explains_itself() {
         "ps",
         "logs",
         "kill",
+        "exec",
         "agents",
         "frameworks",
         "roles",

@@ -289,11 +289,21 @@ fn the_state_of_the_cluster_is_told_in_a_few_lines() {
 
 #[test]
 fn why_takes_the_name_of_a_framework() {
-    let server = Server::new(vec![
-        (
-            "GET /v1/tasks?all=true",
-            vec![Answer::Json(200, "[]".to_owned())],
-        ),
+    let empty = [
+        "GET /v1/tasks?all=true",
+        "GET /v1/agents",
+        "GET /v1/groups",
+        "GET /v1/services",
+        "GET /v1/jobs",
+        "GET /v1/crons",
+        "GET /v1/dags",
+        "GET /v1/secrets",
+        "GET /v1/configs",
+        "GET /v1/runs",
+        "GET /v1/rollouts",
+    ];
+    let empty = empty.map(|target| (target, vec![Answer::Json(200, "[]".to_owned())]));
+    let mut script = vec![
         (
             "GET /v1/frameworks",
             vec![Answer::Json(
@@ -301,7 +311,6 @@ fn why_takes_the_name_of_a_framework() {
                 r#"[{"id":"F-1","name":"spark"}]"#.to_owned(),
             )],
         ),
-        ("GET /v1/agents", vec![Answer::Json(200, "[]".to_owned())]),
         (
             "GET /v1/why/F-1",
             vec![Answer::Json(
@@ -309,7 +318,9 @@ fn why_takes_the_name_of_a_framework() {
                 r#"{"id":"F-1","kind":"framework","reasons":[]}"#.to_owned(),
             )],
         ),
-    ]);
+    ];
+    script.extend(empty);
+    let server = Server::new(script);
     insta::assert_snapshot!(mezz_at(&server, &["why", "spark"]).seen(), @"
     exit code: 0
     --- stdout
@@ -319,8 +330,8 @@ fn why_takes_the_name_of_a_framework() {
     insta::assert_snapshot!(mezz_at(&server, &["why", "nobody"]).seen(), @"
     exit code: 3
     --- stderr
-    error: no task, framework, role, agent or offer is called 'nobody', or begins so
-    hint: `mezz ps --all`, `mezz frameworks`, `mezz roles` and `mezz agents` list what there is
+    error: no object, run, rollout, task, framework, role, agent or offer is called 'nobody', or begins so
+    hint: `mezz get all`, `mezz runs`, `mezz ps --all`, `mezz frameworks`, `mezz roles` and `mezz agents` list what there is
     ");
 }
 

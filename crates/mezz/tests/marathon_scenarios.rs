@@ -74,10 +74,6 @@ impl Marathon {
         found
     }
 
-    fn ids(&self, app: &str) -> Vec<String> {
-        self.tasks(app).into_iter().map(|(id, _)| id).collect()
-    }
-
     fn runs(&self, app: &str, count: u64) {
         self.until(&format!("apps/{app}"), |seen| {
             seen["app"]["tasksRunning"] == count
@@ -158,7 +154,7 @@ fn marathon_s_seven_scenarios_come_to_their_ends() {
 
     // Another leader: what runs goes on, and what is asked is done.
     let names = ["basic", "shop/db", "shop/web"];
-    let tasks = |marathon: &Marathon| names.map(|app| marathon.ids(app));
+    let tasks = |marathon: &Marathon| names.map(|app| marathon.tasks(app));
     let before = tasks(&marathon);
     marathon.dev.kill();
     let marathon = Marathon::start(&work_dir);

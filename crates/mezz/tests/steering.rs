@@ -147,7 +147,7 @@ fn runs_of_one_id_are_told_apart_by_their_objects() {
         let unclear = dev.mezz(&[verb, "same"]);
         assert_eq!(unclear.code, 5, "{verb}: {}", unclear.seen());
         assert!(
-            unclear.stderr.contains("/a/one/same, /b/one/same"),
+            unclear.stderr.contains("job/a/one/same, job/b/one/same"),
             "{verb}: {}",
             unclear.seen()
         );
@@ -165,7 +165,7 @@ fn runs_of_one_id_are_told_apart_by_their_objects() {
     };
     assert_eq!(
         (states("/a/one").as_str(), states("/b/one").as_str()),
-        ("same\n", "")
+        ("/a/one/same\n", "")
     );
     assert_eq!(dev.stop(), Some(0));
 }

@@ -147,3 +147,25 @@ fn a_task_that_waits_and_is_killed_ends_its_readers_in_their_format() {
     );
     assert_eq!(plain.join().unwrap().2, "");
 }
+
+#[test]
+fn output_that_was_collected_is_told_as_that_and_not_as_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = TempCluster::new(env!("CARGO_BIN_EXE_mezz")).unwrap();
+    let dev = cluster
+        .dev(&["--work-dir", folder.path().to_str().unwrap()])
+        .unwrap();
+    let client = dev.client();
+    run(&client, "old", "echo one");
+    let followed = "/v1/tasks/old/logs?follow=true";
+    assert_eq!(read(&client, followed, "text/plain", None).2, "one\n");
+    let sandboxes = folder.path().join("agent-1/sandboxes");
+    for framework in std::fs::read_dir(&sandboxes).unwrap() {
+        std::fs::remove_dir_all(framework.unwrap().path()).unwrap();
+    }
+    let (status, _, text) = read(&client, "/v1/tasks/old/logs", "text/plain", None);
+    assert_eq!(status, 404, "{text}");
+    assert!(text.contains("its sandbox was collected"), "{text}");
+    // Whoever follows wants to hear of the end as well.
+    assert_eq!(read(&client, followed, "text/plain", None).0, 200);
+}

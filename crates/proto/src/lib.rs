@@ -8,6 +8,7 @@
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/protos.rs"));
 }
+pub mod check_labels;
 mod encoded;
 pub mod fields;
 pub mod json;

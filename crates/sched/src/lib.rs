@@ -48,7 +48,7 @@ pub use demand::{
 };
 pub use filters::FilterCounts;
 pub use ids::{AgentIndex, FrameworkIndex, RoleIndex};
-pub use placement::{Placement, Refusals};
+pub use placement::Refusals;
 pub use quota::{Limits, Quota};
 pub use reason::Reason;
 pub use recall::{Outstanding, Recall};

@@ -300,57 +300,6 @@ impl Scheduler {
         self.unreserved_free.apply(&charged, Sign::Minus);
         room
     }
-
-    /// Which of the offers (by position, the oldest first) are to be recalled, all on one agent, so that a request which
-    /// [`Scheduler::place`] has refused finds its place there; none if that would not help.
-    pub fn offers_in_the_way(
-        &mut self,
-        framework: FrameworkIndex,
-        role: &str,
-        request: &Resources,
-        ports: u64,
-        offers: &[Outstanding<'_>],
-    ) -> Vec<usize> {
-        let index = self.roles.intern(role);
-        let leaf = Leaf {
-            framework,
-            role: index,
-        };
-        let mut by_agent: BTreeMap<AgentIndex, Vec<usize>> = BTreeMap::new();
-        if self.check_quota(leaf, request).is_ok() {
-            for (nth, offer) in offers.iter().enumerate() {
-                by_agent.entry(offer.agent).or_default().push(nth);
-            }
-        }
-        let wanted = request.quantities();
-        let mut fewest: Option<Vec<usize>> = None;
-        for (agent, list) in by_agent {
-            let Some(entry) = self.agent(agent) else {
-                continue;
-            };
-            let most = fewest
-                .as_ref()
-                .map_or(usize::MAX, |fewest| fewest.len() - 1);
-            if !entry.spec.total.contains_quantities(&wanted)
-                || self.bars(entry, agent, leaf).is_some()
-            {
-                continue;
-            }
-            let mut free = entry.available.clone();
-            for (count, nth) in (1..).zip(&list).take(most) {
-                free += offers[*nth].resources.unallocated();
-                if self.pick(&free, leaf, request, ports).is_ok() {
-                    fewest = Some(list[..count].to_vec());
-                    break;
-                }
-            }
-            if fewest.as_ref().is_some_and(|fewest| fewest.len() == 1) {
-                break;
-            }
-        }
-        self.roles.prune(index);
-        fewest.unwrap_or_default()
-    }
 }
 
 /// What would be free on an agent without an offer.

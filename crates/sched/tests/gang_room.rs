@@ -263,7 +263,8 @@ fn room_for_a_gang_that_does_not_come_free_is_let_go_after_a_while() {
     lab.want(5, gang(1, "cpus:3", 2)).cycle();
     assert!(!evictions(&mut lab).is_empty());
     assert_eq!(lab.sched.earmarks().count(), 2);
-    lab.pass(10 * SECOND).cycle();
+    // A little longer for each that has to end.
+    lab.pass(11 * SECOND).cycle();
     assert_eq!(lab.sched.earmarks().count(), 0);
     let free =
         lab.sched.available(a(0)).scalar("cpus").0 + lab.sched.available(a(1)).scalar("cpus").0;

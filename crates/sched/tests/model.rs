@@ -4,11 +4,12 @@
 mod support;
 
 use mezz_resource::Resources;
-use mezz_sched::{AgentSpec, Config, Grant, Limits, Reason, Scheduler};
+use mezz_sched::{
+    AgentSpec, Config, Demand, DemandKey, Grant, Limits, PortsWanted, Reason, Scheduler,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use support::{FLOOR, SECOND, a, f, framework, of_role, qty, res, with_minimum};
+use support::{FLOOR, SECOND, a, demand, f, framework, of_role, qty, res, with_minimum};
 
 const ROLES: [&str; 6] = ["a", "a/b", "a/c", "q", "q/x", "q/y/z"];
 const TOTALS: [&str; 5] = [
@@ -77,6 +78,8 @@ struct Model {
     changed: BTreeSet<u32>,
     offers: Vec<Grant>,
     tasks: Vec<Grant>,
+    /// The key of the last demand; none outlives a cycle.
+    wanted: u64,
 }
 
 impl Model {
@@ -91,6 +94,7 @@ impl Model {
             changed: BTreeSet::new(),
             offers: Vec::new(),
             tasks: Vec::new(),
+            wanted: 0,
         }
     }
 
@@ -136,18 +140,15 @@ impl Model {
             Step::Accept(which) => self.accept(which),
             Step::Finish(which) => self.finish(which),
             Step::Place(role) => {
-                if let Ok(placed) = self
-                    .sched
-                    .place(f(9), ROLES[role], &res("cpus:0.5;mem:32"), 1)
-                {
-                    let role = Arc::from(ROLES[role]);
-                    self.tasks.push(Grant {
-                        framework: f(9),
-                        role,
-                        agent: placed.agent,
-                        resources: placed.resources,
-                    });
-                }
+                self.wanted += 1;
+                let wanted = Demand {
+                    ports: PortsWanted {
+                        any: 1,
+                        fixed: BTreeSet::new(),
+                    },
+                    ..demand(ROLES[role], "cpus:0.5;mem:32", 1)
+                };
+                self.sched.set_demand(f(9), DemandKey(self.wanted), wanted);
             }
             Step::Pass(nanos) => self.now += nanos,
             Step::Cycle => self.cycle(),
@@ -235,11 +236,27 @@ impl Model {
             assert_eq!(grant.resources.allocation_role(), Some(&grant.role));
         }
         self.offers.extend(grants);
+        self.take_placements();
         assert!(
             !self.sched.is_dirty(),
             "a cycle looks at all that has changed"
         );
         self.nobody_is_passed_over();
+    }
+
+    fn take_placements(&mut self) {
+        while let Some(placed) = self.sched.take_placement() {
+            self.sched.instance_removed(placed.instance);
+            self.tasks.push(Grant {
+                framework: placed.framework,
+                role: placed.resources.allocation_role().unwrap().clone(),
+                agent: placed.agent,
+                resources: placed.resources,
+            });
+        }
+        for key in 1..=self.wanted {
+            self.sched.withdraw(DemandKey(key));
+        }
     }
 
     /// After a cycle no framework could be offered anything that is still free.

@@ -12,25 +12,16 @@ fn work_goes_to_the_agent_that_it_fits_best() {
     let mut lab = Lab::new();
     lab.agent(0, "cpus:16;mem:16384;ports:[31000-31009]")
         .agent(1, "cpus:2;mem:2048;ports:[31000-31009]");
-    let placed = lab
-        .sched
-        .place(f(0), "team", &res("cpus:1;mem:1024"), 2)
-        .unwrap();
+    let placed = lab.one(f(0), "team", &res("cpus:1;mem:1024"), 2).unwrap();
     assert_eq!(placed.agent, a(1));
     assert_eq!(placed.ports, [31000, 31001]);
     assert_eq!(
         placed.resources.to_string(),
         "cpus(allocated: team):1; mem(allocated: team):1024; ports(allocated: team):[31000-31001]"
     );
-    let next = lab
-        .sched
-        .place(f(0), "team", &res("cpus:1;mem:1024"), 1)
-        .unwrap();
+    let next = lab.one(f(0), "team", &res("cpus:1;mem:1024"), 1).unwrap();
     assert_eq!((next.agent, next.ports), (a(1), vec![31002]));
-    let third = lab
-        .sched
-        .place(f(0), "team", &res("cpus:1;mem:1024"), 1)
-        .unwrap();
+    let third = lab.one(f(0), "team", &res("cpus:1;mem:1024"), 1).unwrap();
     assert_eq!(third.agent, a(0), "the small agent is full");
     lab.sched.check_integrity().unwrap();
     assert_eq!(
@@ -43,9 +34,7 @@ fn work_goes_to_the_agent_that_it_fits_best() {
 fn placed_work_counts_in_the_shares() {
     let mut lab = Lab::new();
     lab.agent(0, "cpus:4;mem:4096");
-    lab.sched
-        .place(f(9), "native", &res("cpus:2;mem:2048"), 0)
-        .unwrap();
+    lab.one(f(9), "native", &res("cpus:2;mem:2048"), 0).unwrap();
     lab.framework(0, &["native"]).framework(1, &["other"]);
     assert_eq!(lab.cycle()[0].framework, f(1));
 }
@@ -57,18 +46,12 @@ fn reservations_of_the_role_are_used_first() {
         0,
         "cpus:4;mem:4096;cpus(team):1;mem(team):512;cpus(other):8",
     );
-    let placed = lab
-        .sched
-        .place(f(0), "team/x", &res("cpus:2;mem:512"), 0)
-        .unwrap();
+    let placed = lab.one(f(0), "team/x", &res("cpus:2;mem:512"), 0).unwrap();
     assert_eq!(
         placed.resources.unallocated().to_string(),
         "cpus:1; cpus(reservations: [(STATIC,team)]):1; mem(reservations: [(STATIC,team)]):512"
     );
-    let refused = lab
-        .sched
-        .place(f(0), "team/x", &res("cpus:4"), 0)
-        .unwrap_err();
+    let refused = lab.one(f(0), "team/x", &res("cpus:4"), 0).unwrap_err();
     assert_eq!(
         refused.0,
         [Reason::Lacking {
@@ -83,8 +66,7 @@ fn reservations_of_the_role_are_used_first() {
 fn work_that_fits_nowhere_says_what_is_lacking() {
     let mut lab = Lab::new();
     assert_eq!(
-        lab.sched
-            .place(f(0), "r", &res("cpus:1"), 0)
+        lab.one(f(0), "r", &res("cpus:1"), 0)
             .unwrap_err()
             .to_string(),
         "there are no agents"
@@ -95,15 +77,12 @@ fn work_that_fits_nowhere_says_what_is_lacking() {
     lab.agent(8, "cpus:4;mem:64;gpus:1")
         .agent(9, "cpus:4;mem:1024;gpus:1");
     lab.sched.deactivate_agent(a(9));
-    let refused = lab
-        .sched
-        .place(f(0), "r", &res("mem:128;gpus:1"), 0)
-        .unwrap_err();
+    let refused = lab.one(f(0), "r", &res("mem:128;gpus:1"), 0).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "8 agents lack gpus:1; 1 agent lacks mem:128; 1 agent is deactivated or not on the list of agents"
+        "8 agents lack gpus:1; 1 agent is deactivated or not on the list of agents; 1 agent lacks mem:128"
     );
-    let ports = lab.sched.place(f(0), "r", &res("cpus:1"), 3).unwrap_err();
+    let ports = lab.one(f(0), "r", &res("cpus:1"), 3).unwrap_err();
     assert!(
         ports.to_string().contains("9 agents lack ports:3"),
         "{ports}"
@@ -116,11 +95,8 @@ fn quota_bounds_placements() {
     let mut lab = Lab::new();
     lab.agent(0, "cpus:8;mem:8192");
     lab.sched.set_quota("team", &qty(""), &qty("cpus:2"));
-    lab.sched.place(f(0), "team/a", &res("cpus:2"), 0).unwrap();
-    let refused = lab
-        .sched
-        .place(f(0), "team/b", &res("cpus:1"), 0)
-        .unwrap_err();
+    lab.one(f(0), "team/a", &res("cpus:2"), 0).unwrap();
+    let refused = lab.one(f(0), "team/b", &res("cpus:1"), 0).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "the quota of role team leaves cpus:0; without it 1 agent could be offered"
@@ -132,15 +108,9 @@ fn agents_with_gpus_are_left_for_work_that_needs_them() {
     let mut lab = Lab::new();
     lab.agent(0, "cpus:1;mem:1024;gpus:1")
         .agent(1, "cpus:32;mem:65536");
+    assert_eq!(lab.one(f(0), "r", &res("cpus:1"), 0).unwrap().agent, a(1));
     assert_eq!(
-        lab.sched.place(f(0), "r", &res("cpus:1"), 0).unwrap().agent,
-        a(1)
-    );
-    assert_eq!(
-        lab.sched
-            .place(f(0), "r", &res("cpus:1;gpus:1"), 0)
-            .unwrap()
-            .agent,
+        lab.one(f(0), "r", &res("cpus:1;gpus:1"), 0).unwrap().agent,
         a(0)
     );
 }
@@ -151,8 +121,7 @@ fn certain_ports_can_be_asked_for() {
     lab.agent(0, "cpus:1;mem:10;ports:[80-90]")
         .agent(1, "cpus:9;mem:10;ports:[100-200]");
     let placed = lab
-        .sched
-        .place(f(0), "r", &res("cpus:0.5;ports:[150-150]"), 1)
+        .one(f(0), "r", &res("cpus:0.5;ports:[150-150]"), 1)
         .unwrap();
     assert_eq!((placed.agent, placed.ports), (a(1), vec![100]));
     assert!(placed.resources.contains(&of_role("ports:[150-150]", "r")));

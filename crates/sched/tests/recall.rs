@@ -4,9 +4,11 @@
 mod support;
 
 use mezz_resource::{Name, Scalar};
-use mezz_sched::{Config, FrameworkIndex, FrameworkSpec, Grant, Limits, Outstanding, Scheduler};
+use mezz_sched::{
+    Config, DemandKey, FrameworkIndex, FrameworkSpec, Grant, Limits, Outstanding, Scheduler,
+};
 use proptest::prelude::*;
-use support::{FLOOR, SECOND, a, agent, f, framework, of_role, qty, res, with_minimum};
+use support::{FLOOR, SECOND, a, agent, demand, f, framework, of_role, qty, with_minimum};
 
 /// What a framework does with its offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,8 +228,12 @@ fn for_a_request_the_fewest_offers_of_one_agent_are_in_the_way() {
             resources,
         })
         .collect();
-    let mut found =
-        |request: &str| sched.offers_in_the_way(f(9), "native", &res(request), 0, &outstanding);
+    let found = |request: &str| {
+        let mut sched = sched.clone();
+        sched.set_demand(f(9), DemandKey(1), demand("native", request, 1));
+        sched.allocate(SECOND, &mut Vec::new());
+        sched.offers_in_the_way_of_demands(SECOND, &outstanding)
+    };
     assert_eq!(found("cpus:3"), [2]);
     assert_eq!(found("cpus:2"), [0]);
     assert!(found("cpus:5").is_empty(), "it would not help");

@@ -195,6 +195,7 @@ impl World {
             }
             Effect::ToMaster(body) => {
                 if let Some(link) = self.agents[agent].link {
+                    self.witness_update(agent, &body);
                     let frame = Frame {
                         body: Some(*body),
                         ..Frame::default()

@@ -1,10 +1,12 @@
-//! What has really been started on the machines: no task twice, and no attempt beside an earlier one of its index, unless
-//! that one was given up by the rule of its job.
+//! What has really been started on the machines: no task twice, and no attempt beside an earlier one of its index, or after
+//! one of whose success its agent has told, unless that one was given up by the rule of its job.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mezz_agent_core::{Launch, Role};
 use mezz_core::records::AgentState;
+use mezz_proto::agent_protocol::frame::Body;
+use mezz_proto::v1::TaskState;
 use mezz_state::time::Wall;
 use mezz_workload::records::{InstanceRecord, Owner, Phase, Records};
 
@@ -44,6 +46,10 @@ pub(crate) struct Witness {
     started: BTreeSet<String>,
     /// Attempts that may be alive although the next one has begun.
     given_up: BTreeSet<String>,
+    /// The index of each attempt that was started.
+    attempts: BTreeMap<String, [String; 3]>,
+    /// Indices whose agent has told of success: by which task, and on which agent.
+    done: BTreeMap<[String; 3], (String, usize)>,
     /// Instances of services whose place was free for others when their agent could not be reached.
     pub(crate) let_go: BTreeSet<String>,
 }
@@ -64,6 +70,16 @@ impl World {
         let Some(attempt) = Attempt::of(launch) else {
             return;
         };
+        if let Some((done, on)) = self.witness.done.get(&attempt.index)
+            && !self.witness.given_up.contains(done)
+            && !self.is_declared_gone(*on)
+        {
+            let broken =
+                format!("{task} was started, and agent {on} had told of success of {done}");
+            return self.fail(broken);
+        }
+        let index = attempt.index.clone();
+        self.witness.attempts.insert(task.clone(), index);
         let others = self.agents.iter().enumerate().flat_map(|(agent, node)| {
             let alive = node.containers.values().filter(|one| one.exit.is_none());
             alive.filter_map(move |one| Some((agent, one.attempt.as_ref()?)))
@@ -79,6 +95,19 @@ impl World {
                 other.task
             );
             self.fail(broken);
+        }
+    }
+
+    /// An agent tells a master something.
+    pub(crate) fn witness_update(&mut self, agent: usize, body: &Body) {
+        let Body::StatusUpdate(update) = body else {
+            return;
+        };
+        let task = &update.status.task_id.value;
+        let is_done = update.status.state() == TaskState::TaskFinished;
+        let index = self.witness.attempts.get(task).filter(|_| is_done);
+        if let Some(index) = index.cloned() {
+            self.witness.done.insert(index, (task.clone(), agent));
         }
     }
 

@@ -188,6 +188,7 @@ impl World {
             resources: mezz_resource::parse_text(text, "*")
                 .expect("well formed here")
                 .to_proto(),
+            priority: if self.rng.chance(300) { 3 } else { 0 },
             port_count: u32::from(self.rng.chance(300)),
             command: v1::CommandInfo {
                 value: Some(program.into()),

@@ -71,6 +71,7 @@ impl World {
         self.master_event(Event::Work {
             request,
             call: Box::new(call),
+            by: None,
         });
     }
 

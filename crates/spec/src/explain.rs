@@ -95,12 +95,18 @@ impl<'a> Place<'a> {
             .iter()
             .find_map(|object| object.get("additionalProperties"));
         if let Some(schema) = values.filter(|schema| schema.is_object()) {
-            let is_required = false;
-            return Ok(Self {
-                path,
+            let of_value = Self {
+                path: self.path.clone(),
                 schema,
-                is_required,
-            });
+                is_required: false,
+            };
+            // A field of the values, with their keys left out; else the word is a key.
+            let below = objects_in(root, schema).into_iter();
+            let mut fields = below.filter_map(|object| object.get("properties"));
+            if fields.any(|fields| fields.get(word).is_some()) {
+                return of_value.step(root, word);
+            }
+            return Ok(Self { path, ..of_value });
         }
         let known: Vec<&str> = objects.iter().flat_map(|object| names(object)).collect();
         let hint = match nearest(word, known.iter().copied()) {

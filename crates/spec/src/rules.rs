@@ -2,10 +2,12 @@
 //!
 //! The checks run on decoded specs. Each module owns one part of them and adds faults with the paths of the document.
 
+mod checks;
 mod crons;
 mod dags;
 mod jobs;
 mod placements;
+mod scaling;
 mod services;
 mod templates;
 mod texts;

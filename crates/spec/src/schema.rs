@@ -122,12 +122,19 @@ pub(crate) fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     schema
 }
 
-/// The branches of a union, those of no value left out.
+/// The branches of a union, those of no value left out, and those of unions within it.
 pub(crate) fn branches<'a>(root: &'a Value, schema: &'a Value) -> Option<Vec<&'a Value>> {
     let union = schema.get("anyOf").or_else(|| schema.get("oneOf"))?;
     let all = union.as_array().expect("a union has branches");
-    let branches = all.iter().map(|branch| resolved(root, branch));
-    Some(branches.filter(|branch| !is_null(branch)).collect())
+    let mut branches = Vec::new();
+    for branch in all.iter().map(|branch| resolved(root, branch)) {
+        match branch.get("anyOf").and(self::branches(root, branch)) {
+            Some(inner) => branches.extend(inner),
+            None if is_null(branch) => {}
+            None => branches.push(branch),
+        }
+    }
+    Some(branches)
 }
 
 fn is_null(schema: &Value) -> bool {

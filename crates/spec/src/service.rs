@@ -102,10 +102,27 @@ pub struct Metric {
 pub enum MetricSource {
     Cpu,
     Memory,
-    /// Requests in flight, as the instances' connections tell.
+    /// Requests in flight, as the connections tell: those established to the TCP ports of an instance, idle ones included.
     RequestsInFlight,
+    /// A number that each instance answers itself, such as its requests in flight or what waits in its queue.
+    Gauge(Gauge),
     /// A URL that answers a number for all instances together, such as the length of a queue; asked by the master.
     Url(String),
+}
+
+/// A number that each instance answers over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gauge {
+    /// The name of the port that answers; without it the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// Where it answers.
+    #[serde(default = "metrics_path")]
+    pub path: String,
+    /// A metric in the text format of Prometheus, all its samples together; without it the answer is a plain number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
 }
 
 /// How a new generation replaces the old one.
@@ -328,6 +345,10 @@ fn one_second() -> Span {
 
 fn thirty_seconds() -> Span {
     Span::seconds(30)
+}
+
+fn metrics_path() -> String {
+    "/metrics".to_owned()
 }
 
 fn five_minutes() -> Span {

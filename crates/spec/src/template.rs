@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::quantity::{Size, Span, Thousandths};
 
+mod checks;
+
+pub use checks::{Check, CheckList, Checks, HttpProbe, PortRef, Scheme, TcpProbe};
+use checks::{root_path, ten_seconds};
+
 /// What one instance runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -246,107 +251,6 @@ pub enum Protocol {
     Udp,
     /// Both, on one number.
     TcpUdp,
-}
-
-/// How one tells that a container works. All are run by the agent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Checks {
-    /// Kills the instance when it fails too often, and a replacement starts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health: Option<Check>,
-    /// Says when the instance is ready for traffic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ready: Option<Check>,
-    /// Is only shown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report: Option<Check>,
-}
-
-/// One check: exactly one of `http`, `tcp` and `command`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Check {
-    /// An HTTP GET that is answered 200 to 399.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpProbe>,
-    /// A connection that is taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tcp: Option<TcpProbe>,
-    /// A command that exits with 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command: Option<Command>,
-    /// Time between probes.
-    #[serde(default = "ten_seconds")]
-    pub interval: Span,
-    /// How long a probe may take.
-    #[serde(default = "five_seconds")]
-    pub timeout: Span,
-    /// Before the first probe.
-    #[serde(default)]
-    pub delay: Span,
-    /// How long after the start failures do not count.
-    #[serde(default = "ten_seconds")]
-    pub grace: Span,
-    /// So many failures in a row are too many; 0 for never.
-    #[serde(default = "three")]
-    pub failures: u32,
-}
-
-fn ten_seconds() -> Span {
-    Span::seconds(10)
-}
-
-fn five_seconds() -> Span {
-    Span::seconds(5)
-}
-
-fn three() -> u32 {
-    3
-}
-
-/// An HTTP probe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HttpProbe {
-    /// A port's name, or its number.
-    pub port: PortRef,
-    #[serde(default = "root_path")]
-    pub path: String,
-    #[serde(default)]
-    pub scheme: Scheme,
-    /// Accepted answers; 200 to 399 without it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub statuses: Vec<u16>,
-}
-
-fn root_path() -> String {
-    "/".into()
-}
-
-/// http or https (whose certificate is not verified, as in Mesos).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Scheme {
-    #[default]
-    Http,
-    Https,
-}
-
-/// A TCP probe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TcpProbe {
-    /// A port's name, or its number.
-    pub port: PortRef,
-}
-
-/// A port of the template by name, or a number.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum PortRef {
-    Number(u16),
-    Name(String),
 }
 
 /// What happens before a container is ended: exactly one of `command` and `http`.

@@ -116,6 +116,24 @@ fn a_field_is_explained_with_its_type_and_default() {
     );
     let secret = explain("job.spec.template.containers[].env.ANY.secret.name").unwrap();
     assert!(secret.description.contains("/team/app/web"));
+    // Keys of maps may be left out.
+    let after = explain("dag.spec.nodes.after").unwrap();
+    assert_eq!(
+        after.fields,
+        explain("dag.spec.nodes.a.after")
+            .unwrap()
+            .fields
+            .iter()
+            .map(|field| {
+                let path = field.path.replace("nodes.a.", "nodes.");
+                mezz_spec::explain::Explanation {
+                    path,
+                    ..field.clone()
+                }
+            })
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(after.path, "dag.spec.nodes.after");
 }
 
 #[test]

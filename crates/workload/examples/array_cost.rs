@@ -29,6 +29,7 @@ fn main() {
         Event::Call {
             request: RequestKey(0),
             call: Box::new(apply(indices, parallelism)),
+            by: None,
         },
     ]);
     let mut time = 1_767_225_600_000_000_000;
@@ -116,10 +117,12 @@ fn end(id: &str, number: usize) -> Event {
             } else {
                 TaskState::TaskFinished
             },
+            at: None,
             reason: None,
             message: "".into(),
             healthy: None,
             check: None,
+            findings: None,
             exit_status: Some(i32::from(is_failure)),
             addresses: Vec::new(),
         },

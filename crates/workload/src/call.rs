@@ -95,6 +95,13 @@ pub enum Call {
         ends: Vec<Name>,
         conflict: Conflict,
     },
+    /// Starts a run of a cron outside of its schedule; its overlap holds for that one too.
+    Fire {
+        name: Name,
+        parameters: BTreeMap<String, String>,
+        /// As of `Run`.
+        id: Option<String>,
+    },
 }
 
 /// Do it, or only say what would be done.

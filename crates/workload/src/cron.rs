@@ -22,9 +22,8 @@ use crate::objects::apply::invalid;
 use crate::objects::staged::Staged;
 use crate::records::Cause;
 use crate::restore::Sections;
-use crate::runs::Begins;
 use crate::runs::parameters::{Extra, Values};
-use crate::runs::targets::{self, Opening};
+use crate::runs::targets;
 use crate::workloads::Workloads;
 
 pub(crate) use why::why;
@@ -95,7 +94,7 @@ pub(crate) fn on_delete(w: &mut Workloads, key: ObjectKey, effects: &mut Effects
     effects.push(Effect::CancelTimer(TimerKey::Cron(key)));
     let mut doomed = w.active_runs(key);
     let elsewhere = w.records.runs.iter().filter(|(_, run)| {
-        let is_ours = matches!(run.cause, Cause::Cron { object, .. } if object == key);
+        let is_ours = run.cause.of_cron().is_some_and(|(object, _)| object == key);
         is_ours && run.object != key && run.begun_at.is_none() && !run.state.is_over()
     });
     doomed.extend(elsewhere.map(|(_, run)| run.key));
@@ -194,7 +193,7 @@ pub(crate) fn resume(
     Ok(Reply::Done)
 }
 
-/// A run of what a cron runs, because somebody asked for it now.
+/// A run of what a cron runs, because somebody asked for it now; also while the cron is paused.
 pub(crate) fn run_now(
     w: &mut Workloads,
     name: &Name,
@@ -215,11 +214,6 @@ pub(crate) fn run_now(
     if let Some(reply) = job::known_run(w, found.object, name, id.as_deref())? {
         return Ok(reply);
     }
-    let opening = Opening {
-        id,
-        cause: Cause::User,
-        begins: Begins::Now,
-    };
-    let run = w.start_target(found, opening, effects);
+    let run = fire::fire_now(w, key, (&cron, found), id, effects)?;
     Ok(job::started(w, run))
 }

@@ -11,9 +11,13 @@ pub enum Demander {
     Service { object: ObjectKey, revision: u32 },
     /// A run of a job.
     Run { run: RunKey, part: u32 },
+    /// Whoever runs a task without an object of a user; no controller has to do with it.
+    Task { number: u64 },
 }
 
 const RUN: u64 = 1 << 63;
+/// Of runs there are fewer than 2^31.
+const TASK: u64 = RUN | 1 << 62;
 const NUMBER_BITS: u32 = 31;
 const NUMBER: u64 = (1 << NUMBER_BITS) - 1;
 
@@ -27,6 +31,7 @@ impl Demander {
             Self::Run { run, part } => {
                 RUN | u64::from(run.0) << NUMBER_BITS | u64::from(part) & NUMBER
             }
+            Self::Task { number } => TASK | number & !TASK,
         })
     }
 
@@ -48,6 +53,11 @@ impl Demander {
 
     /// Whom the ledger means.
     pub fn of(key: DemandKey) -> Self {
+        if key.0 & TASK == TASK {
+            return Self::Task {
+                number: key.0 & !TASK,
+            };
+        }
         let number = u32::try_from(key.0 & NUMBER).expect("31 bits fit");
         let owner = u32::try_from((key.0 & !RUN) >> NUMBER_BITS).expect("32 bits are left");
         if key.0 & RUN == 0 {
@@ -79,6 +89,7 @@ mod tests {
                 run: RunKey(3),
                 part: 0,
             },
+            Demander::Task { number: 1 << 40 },
         ] {
             assert_eq!(Demander::of(demander.key()), demander);
         }

@@ -15,8 +15,10 @@ use crate::{cron, dag, job, service};
 impl Workloads {
     pub(crate) fn dispatch(&mut self, event: Event, effects: &mut Effects) {
         match event {
-            Event::Call { request, call } => {
+            Event::Call { request, call, by } => {
+                self.caller = by;
                 let reply = self.on_call(*call, effects);
+                self.caller = None;
                 effects.push(Effect::Reply { request, reply });
             }
             Event::Placed(placed) => self.on_placed(&placed, effects),
@@ -119,6 +121,11 @@ impl Workloads {
                 ends,
                 conflict,
             } => self.replace(objects, &ends, conflict, effects),
+            Call::Fire {
+                name,
+                parameters,
+                id,
+            } => cron::run_now(self, &name, &parameters, id, effects),
         }
     }
 
@@ -141,6 +148,7 @@ impl Workloads {
                 service::on_placed(self, object, revision, placed, effects);
             }
             Demander::Run { run, part } => job::on_placed(self, run, part, placed, effects),
+            Demander::Task { .. } => effects.push(Effect::Decline),
         }
     }
 

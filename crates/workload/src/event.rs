@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mezz_proto::v1;
 use mezz_sched::DemandKey;
+use mezz_state::time::Wall;
 
 use crate::call::Call;
 use crate::key::{InstanceKey, ObjectKey, RequestKey, RolloutKey, RunKey};
@@ -16,6 +17,8 @@ pub enum Event {
     Call {
         request: RequestKey,
         call: Box<Call>,
+        /// The address that it came from, when there is one.
+        by: Option<Arc<str>>,
     },
     /// The ledger has a place for one instance of a demand, accounted already. Answered with exactly one `Launch`, or with
     /// `Decline` when the demand has ended meanwhile.
@@ -66,15 +69,28 @@ pub struct AgentInfo {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Status {
     pub state: v1::TaskState,
+    /// When its agent made it.
+    pub at: Option<Wall>,
     pub reason: Option<i32>,
     pub message: Box<str>,
     /// The verdict of the health check, when there is one and it has spoken.
     pub healthy: Option<bool>,
     /// What the task's check (the ready check, or the one that is only reported) found last.
     pub check: Option<CheckFound>,
+    /// What each of several checks found last, when there are several.
+    pub findings: Option<Box<FoundByMany>>,
     pub exit_status: Option<i32>,
     /// Addresses of the container.
     pub addresses: Vec<Box<str>>,
+}
+
+/// What several checks found, by their places.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FoundByMany {
+    /// Whether a health check passes, and failures in a row; empty where there is one at most.
+    pub health: Vec<Option<(bool, u32)>>,
+    /// Of the ready checks and the one that is only reported; the first is not told here.
+    pub checks: Vec<Option<CheckFound>>,
 }
 
 /// What a check found.

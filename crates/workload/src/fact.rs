@@ -17,6 +17,8 @@ pub enum Fact {
         name: Name,
         generation: u64,
         is_new: bool,
+        /// The address of whoever asked for it; nobody's when it was not asked for.
+        by: Option<Arc<str>>,
     },
     ObjectDeleted {
         kind: Kind,

@@ -4,6 +4,7 @@ pub(crate) mod checks;
 pub(crate) mod environment;
 pub(crate) mod footing;
 pub(crate) mod kills;
+pub(crate) mod marathon;
 pub(crate) mod ports;
 pub(crate) mod rules;
 pub(crate) mod statuses;
@@ -84,6 +85,7 @@ impl Workloads {
             passing_since: None,
             unreachable_since: None,
             check: None,
+            findings: None,
             parked: new.parked,
             ending: None,
             confirmed: true,

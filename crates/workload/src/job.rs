@@ -117,6 +117,8 @@ struct ActiveRun {
     stop: Option<Stop>,
     /// Why nothing can be started for now, such as a secret that is not there.
     obstacle: Option<Box<str>>,
+    /// An attempt has ended, and its run has not been written since.
+    has_ends: bool,
 }
 
 impl ActiveRun {
@@ -134,6 +136,7 @@ impl ActiveRun {
             giving_up: BTreeSet::new(),
             stop: None,
             obstacle: None,
+            has_ends: false,
             plan,
         }
     }

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use mezz_proto::v1;
 use mezz_spec::{Kind, Name, Spec};
 use mezz_state::pages::Pages;
 use mezz_state::time::Wall;
 
 pub use crate::cron::due::Missed;
-use crate::event::{AgentInfo, CheckFound};
-use crate::key::{InstanceKey, ObjectKey, RolloutKey, RunKey};
+use crate::event::AgentInfo;
+use crate::key::{ObjectKey, RolloutKey, RunKey};
+
+mod instances;
+
+pub use instances::{Ending, Findings, HealthVerdict, InstanceRecord, Owner, Phase};
 
 /// All keys of the controllers in the store begin so.
 pub const PREFIX: &str = "work/";
@@ -95,6 +98,16 @@ pub struct ServiceStatus {
     pub failures: u32,
     pub backoff_until: Option<Wall>,
     pub last_failure: Option<Failure>,
+}
+
+impl ObjectRecord {
+    /// When a generation was applied; the newest, when that one is no longer known.
+    pub fn changed_at_generation(&self, generation: u64) -> Wall {
+        let mut former = self.former.iter();
+        former
+            .find(|former| former.generation == generation)
+            .map_or(self.changed_at, |former| former.changed_at)
+    }
 }
 
 /// The last instance that failed.
@@ -250,6 +263,27 @@ pub enum Cause {
         node: Box<str>,
         attempt: u32,
     },
+    /// A user, outside of the schedule of a cron.
+    Fired {
+        object: ObjectKey,
+        at: Wall,
+    },
+}
+
+impl Cause {
+    /// The cron that a run belongs to, and its place in the order of that cron's runs.
+    pub const fn of_cron(&self) -> Option<(ObjectKey, Wall)> {
+        match self {
+            Self::Cron { object, fire_at } => Some((*object, *fire_at)),
+            Self::Fired { object, at } => Some((*object, *at)),
+            Self::Applied | Self::User | Self::After | Self::Node { .. } => None,
+        }
+    }
+
+    /// Whether a user asked for it.
+    pub const fn is_by_user(&self) -> bool {
+        matches!(self, Self::User | Self::Fired { .. })
+    }
 }
 
 /// Where a run stands.
@@ -295,110 +329,4 @@ pub enum NodeState {
     Succeeded { run: Option<RunKey> },
     Failed { run: Option<RunKey> },
     Skipped,
-}
-
-/// One placed pod.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct InstanceRecord {
-    pub key: InstanceKey,
-    /// The task id.
-    pub id: Arc<str>,
-    pub object: ObjectKey,
-    pub owner: Owner,
-    pub agent: AgentInfo,
-    pub phase: Phase,
-    pub state: v1::TaskState,
-    pub healthy: Option<bool>,
-    pub ready: bool,
-    /// In the order of the template's ports.
-    pub ports: Vec<u16>,
-    pub addresses: Vec<Box<str>>,
-    pub created_at: Wall,
-    pub started_at: Option<Wall>,
-    pub message: Box<str>,
-    /// When the verdict of the health check last changed.
-    pub health_changed_at: Option<Wall>,
-    /// Since when it has been passing all that makes it ready, without a break.
-    pub passing_since: Option<Wall>,
-    pub unreachable_since: Option<Wall>,
-    /// What its check found last: the ready check, or the one that is only reported.
-    pub check: Option<CheckFound>,
-    /// Of a blue-green service: of the colour that gets no traffic now.
-    pub parked: bool,
-    /// Why it is being ended, once that was decided.
-    pub ending: Option<Ending>,
-    /// Whether its agent has told of it to this master.
-    pub confirmed: bool,
-    /// Of a service: the revision of its template.
-    pub revision: u32,
-    /// The task that a later master expects on the agent, encoded.
-    pub expected: Bytes,
-}
-
-/// Why an instance is being ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Ending {
-    /// There are more than are wanted.
-    ScaledDown,
-    /// One of another revision takes its place.
-    Replaced,
-    /// Its object was deleted.
-    Deleted,
-    /// Somebody asked for it.
-    Asked,
-    /// It came back after a replacement had taken its place.
-    Expunged,
-    /// Its run was stopped, or ended without it.
-    Stopped,
-    /// It took too long.
-    TimedOut,
-    /// Its agent is no longer for it.
-    Misplaced,
-    /// Work of higher priority takes its room.
-    Preempted,
-}
-
-impl Ending {
-    /// In words.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::ScaledDown => "there are more instances than are wanted",
-            Self::Replaced => "an instance of another generation takes its place",
-            Self::Deleted => "its object was deleted",
-            Self::Asked => "somebody asked for its end",
-            Self::Expunged => "it came back after its replacement had started",
-            Self::Stopped => "its run was stopped",
-            Self::TimedOut => "it took longer than it may",
-            Self::Misplaced => "its agent is no longer for it",
-            Self::Preempted => "work of higher priority takes its room",
-        }
-    }
-}
-
-/// Whose instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Owner {
-    Service {
-        ordinal: u32,
-        generation: u64,
-    },
-    Run {
-        run: RunKey,
-        index: u32,
-        attempt: u32,
-    },
-}
-
-/// Where an instance stands with us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Phase {
-    /// Sent to its agent.
-    Starting,
-    Running,
-    /// Shown as leaving, not yet told.
-    Draining,
-    /// Told to end.
-    Stopping,
-    /// Its agent cannot be reached.
-    Unreachable,
 }

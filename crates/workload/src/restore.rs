@@ -49,6 +49,7 @@ impl Workloads {
         job::restore(self, &sections, &by_uid, effects);
         dag::restore(self, &sections, &by_uid, effects);
         cron::restore(self, &sections, &by_uid, effects);
+        self.count_all_active();
         self.restore_slots();
         // Ids of instances follow from this number: those of an earlier master must not come again.
         self.launches = self.wall().0;

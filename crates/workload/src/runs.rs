@@ -1,6 +1,7 @@
 //! The records of runs, of jobs and of dags: made, found, ended, kept for a while, forgotten. Each exists before anything
 //! of it starts. What a run does is its controller's.
 
+mod called;
 pub(crate) mod history;
 pub(crate) mod ids;
 pub(crate) mod parameters;
@@ -126,7 +127,7 @@ impl Workloads {
     pub(crate) fn create_run(&mut self, new: NewRun, effects: &mut Effects) -> RunKey {
         let now = self.wall();
         let id = match new.id {
-            Some(id) if new.cause == Cause::User => id,
+            Some(id) if new.cause.is_by_user() => id,
             Some(id) => self.free_run_id(new.object, id),
             None => self.made_run_id(new.object, now),
         };
@@ -273,8 +274,12 @@ impl Workloads {
         effects.fact(Fact::RunEnded { run: key });
         self.count_end(object, state);
         self.count_runs(key);
+        // With the run itself: a count that is written later is one that a crash loses.
+        self.write_status(object, effects);
         match cause {
-            Cause::Cron { object, .. } => cron::on_run_ended(self, object, effects),
+            Cause::Cron { object, .. } | Cause::Fired { object, .. } => {
+                cron::on_run_ended(self, object, effects);
+            }
             Cause::Node { run, node, attempt } => {
                 dag::on_node_ended(self, run, &node, attempt, key, state);
             }
@@ -313,7 +318,7 @@ impl Workloads {
         effects.fact(Fact::RunEnded { run: key });
         if was != RunState::Succeeded && !is_part {
             self.count_end(object, RunState::Succeeded);
-            self.note_object(object);
+            self.write_status(object, effects);
             job::on_run_ended(self, object, RunState::Succeeded, effects);
         }
     }
@@ -349,14 +354,32 @@ impl Workloads {
     }
 
     fn count_runs(&mut self, key: RunKey) {
-        let Some(object) = self.run(key).map(|run| run.object) else {
-            return;
-        };
+        if let Some(object) = self.run(key).map(|run| run.object) {
+            self.count_active(object);
+            self.note_object(object);
+        }
+    }
+
+    fn count_active(&mut self, object: ObjectKey) {
         let active = self.runs.active.get(&object).map_or(0, BTreeSet::len);
         if let Some(status) = self.status_of_runs(object) {
             status.active = u32::try_from(active).unwrap_or(u32::MAX);
         }
-        self.note_object(object);
+    }
+
+    /// After a restore: how many runs go on is counted anew, since it may have been written before the last of them.
+    pub(crate) fn count_all_active(&mut self) {
+        let kinds = [Kind::Job, Kind::Dag, Kind::Cron].into_iter();
+        let objects = kinds.flat_map(|kind| self.of_kind(kind).map(|(_, key)| key));
+        for object in objects.collect::<Vec<_>>() {
+            if self
+                .status_of_runs(object)
+                .is_some_and(|status| status.active > 0)
+                || self.runs.active.contains_key(&object)
+            {
+                self.count_active(object);
+            }
+        }
     }
 
     /// The name that a run's instances have, and its object's life.

@@ -61,6 +61,9 @@ pub struct Workloads {
     pub(crate) unreadable: BTreeMap<String, String>,
     /// Whether tasks of objects were reported before there was any object: what the store held of them is lost.
     pub(crate) lost: bool,
+    /// Who asked for what is being done; nobody between two events.
+    #[serde(skip)]
+    pub(crate) caller: Option<Arc<str>>,
 }
 
 impl Workloads {

@@ -64,7 +64,7 @@ fn a_cron_runs_its_job_at_its_times_and_says_when_the_next_is() {
     assert_eq!(state(&c).next_at, Some(Wall(START + 120 * SECOND_NS)));
     assert!(
         c.why(Kind::Cron, "/cron")
-            .contains("fires next at 20260101T000200Z")
+            .contains("fires next at 2026-01-01T00:02:00Z")
     );
     c.succeed_all();
     c.pass(5 * MINUTE);

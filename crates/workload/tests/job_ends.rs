@@ -21,7 +21,7 @@ fn a_failure_is_retried_after_a_growing_delay_as_often_as_the_job_says() {
     c.fail("job.20260101T000000.0.0");
     assert!(c.ids().is_empty());
     assert!(
-        c.why(Kind::Job, "/job").contains("20260101T000010Z"),
+        c.why(Kind::Job, "/job").contains("2026-01-01T00:00:10Z"),
         "{}",
         c.why(Kind::Job, "/job")
     );

@@ -11,7 +11,7 @@ use mezz_proto::v1::TaskState;
 use mezz_spec::{Kind, Name};
 use mezz_state::time::SECOND_NS;
 use mezz_workload::event::{Event, TimerKey};
-use mezz_workload::records::{Cause, Counts, RunState};
+use mezz_workload::records::{Cause, Counts, RunState, Status};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -92,7 +92,12 @@ fn take(c: &mut Cluster, step: Step) {
         Step::Pass(seconds) => c.pass(seconds),
         Step::AgentAway(which) => c.lose_agent(&format!("agent-{which}")),
         Step::AgentBack(which) => c.agent_returns(&format!("agent-{which}")),
-        Step::Restart => c.restart(),
+        Step::Restart => {
+            let (before, retried) = (books(c), c.run("/array").counts.retried);
+            c.restart();
+            assert_eq!(books(c), before, "a master that dies takes nothing along");
+            assert!(c.run("/array").counts.retried >= retried);
+        }
         Step::DieAtEnd(which, written) => {
             if let Some(id) = pick(c, which) {
                 // The agent keeps the status until somebody has taken it.
@@ -117,6 +122,26 @@ fn take(c: &mut Cluster, step: Step) {
             c.restart();
         }
     }
+}
+
+/// What has happened so far: how objects and runs have ended, and the last ends of attempts.
+fn books(c: &Cluster) -> Vec<String> {
+    let records = c.w.records();
+    let objects = records.objects.iter().map(|(_, object)| {
+        let status = match &object.status {
+            Status::Job(status) => Some(status),
+            Status::Cron(status) => Some(&status.runs),
+            _ => None,
+        };
+        format!("{}: {status:?}", object.name)
+    });
+    let runs = records.runs.iter().map(|(_, run)| {
+        let (id, ends) = (&run.id, &run.ends);
+        let state = Some(run.state).filter(|state| state.is_over());
+        let (succeeded, failed) = (run.counts.succeeded, run.counts.failed);
+        format!("{id}: {state:?} {succeeded} {failed} {ends:?}")
+    });
+    objects.chain(runs).collect()
 }
 
 fn cluster() -> Cluster {

@@ -64,7 +64,7 @@ const MEASUREMENTS: &[(&str, &str)] = &[
     ),
     (
         "array",
-        "an array job of 10,000 processes, beside `xargs -P2` and GNU parallel",
+        "an array job of 10,000 processes, beside `xargs -P2`, GNU parallel and HyperQueue",
     ),
 ];
 

@@ -69,6 +69,7 @@ impl Server {
                 Outcome::Call(call, then) => {
                     check_objects(&call);
                     let reply = self.handle(Event::Call {
+                        by: None,
                         request: RequestKey(0),
                         call: Box::new(call),
                     });

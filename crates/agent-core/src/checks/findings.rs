@@ -1,15 +1,16 @@
 //! What follows from a finding: an update where there is news, the end of a task that fails too often or takes too long.
 
-use super::health::{Grace, Health, Verdict};
+use super::health::{Grace, Health, Verdict, Watch, verdict};
 use super::terms::{Found, check_status};
-use super::{Checks, Purpose};
+use super::{Asked, Checks, Purpose};
 use crate::agent::{AgentCore, Turn};
-use crate::journal::{CheckState, Record};
+use crate::journal::{CheckState, HealthState, Record};
 use crate::killing::KillOrder;
 use crate::model::TaskKey;
 use crate::status::state_of;
+use mezz_proto::check_labels::{self, HealthFound};
 use mezz_proto::v1::task_status::Reason;
-use mezz_proto::v1::{CheckStatusInfo, TaskState, TaskStatus};
+use mezz_proto::v1::{CheckStatusInfo, Labels, TaskState, TaskStatus};
 use std::collections::BTreeMap;
 
 impl AgentCore {
@@ -22,73 +23,84 @@ impl AgentCore {
     ) {
         self.probe_again(turn, task, purpose);
         match purpose {
-            Purpose::Health => self.judge_health(turn, task, found),
-            Purpose::Status => self.judge_status(turn, task, found),
+            Purpose::Health(index) => self.judge_health(turn, task, index, found),
+            Purpose::Status(index) => self.judge_status(turn, task, index, found),
         }
     }
 
-    fn judge_health(&mut self, turn: &mut Turn<'_>, task: TaskKey, found: Found) {
+    fn judge_health(&mut self, turn: &mut Turn<'_>, task: TaskKey, index: u8, found: Found) {
         let Some(entry) = self.tasks.get_mut(task) else {
             return;
         };
-        let (Some(checks), Some(check)) = (&mut entry.checks, &entry.info.health_check) else {
+        let asked = Asked::of(entry);
+        let is_healthy = found.is_healthy(asked.only_statuses(index));
+        let limit = asked
+            .health_check(index)
+            .map(mezz_proto::v1::HealthCheck::consecutive_failures);
+        let watch = entry
+            .checks
+            .as_mut()
+            .and_then(|checks| checks.health.get_mut(usize::from(index)));
+        let (Some(watch), Some(limit)) = (watch, limit) else {
             return;
         };
-        let grace = if turn.now.mono_ns <= checks.grace_ends_ns {
+        let grace = if turn.now.mono_ns <= watch.grace_ends_ns {
             Grace::Running
         } else {
             Grace::Over
         };
-        let before = checks.health;
-        let http = check.http.as_ref().filter(|_| {
-            let terms = entry.terms.as_ref();
-            terms.is_some_and(|terms| terms.exact_statuses())
-        });
-        let only = http.map_or(&[][..], |http| &http.statuses);
-        let verdict =
-            checks
-                .health
-                .judge(found.is_healthy(only), grace, check.consecutive_failures());
+        let before = watch.health;
+        let judged = watch.health.judge(is_healthy, grace, limit);
+        let is_news = watch.health != before;
         let executor = entry.executor;
-        if checks.health != before {
+        let told = entry
+            .checks
+            .as_ref()
+            .and_then(|checks| verdict(&checks.health));
+        if is_news {
             self.record_checks(turn, task);
         }
-        let healthy = match verdict {
-            Verdict::Silent => return,
-            Verdict::Healthy => true,
-            Verdict::Unhealthy | Verdict::Hopeless => false,
-        };
-        self.tell_health(turn, task, healthy);
-        if let (Verdict::Hopeless, Some(executor)) = (verdict, executor) {
+        if judged == Verdict::Silent {
+            return;
+        }
+        self.tell_health(turn, task, told);
+        if let (Verdict::Hopeless, Some(executor)) = (judged, executor) {
             self.kill_command_task(turn, executor, KillOrder::UNHEALTHY);
         }
     }
 
-    fn judge_status(&mut self, turn: &mut Turn<'_>, task: TaskKey, found: Found) {
+    fn judge_status(&mut self, turn: &mut Turn<'_>, task: TaskKey, index: u8, found: Found) {
         let Some(entry) = self.tasks.get_mut(task) else {
             return;
         };
-        let (Some(checks), Some(check)) = (&mut entry.checks, &entry.info.check) else {
+        let Some(status) = Asked::of(entry)
+            .check(index)
+            .map(|check| check_status(check, found))
+        else {
             return;
         };
-        let status = check_status(check, found);
-        if checks.status.as_ref() == Some(&status) {
+        let known = entry
+            .checks
+            .as_mut()
+            .and_then(|checks| checks.statuses.get_mut(usize::from(index)));
+        let Some(known) = known.filter(|known| **known != status) else {
             return;
-        }
-        checks.status = Some(status);
+        };
+        *known = status;
         self.record_checks(turn, task);
-        self.tell_status(turn, task, status);
+        self.tell_status(turn, task, (index == 0).then_some(status));
     }
 
-    fn tell_health(&mut self, turn: &mut Turn<'_>, task: TaskKey, healthy: bool) {
+    fn tell_health(&mut self, turn: &mut Turn<'_>, task: TaskKey, healthy: Option<bool>) {
         let reason = Reason::TaskHealthCheckStatusUpdated;
-        self.tell(turn, task, reason, |status| status.healthy = Some(healthy));
+        self.tell(turn, task, reason, |status| status.healthy = healthy);
     }
 
-    fn tell_status(&mut self, turn: &mut Turn<'_>, task: TaskKey, check: CheckStatusInfo) {
+    /// A status has room for what the first check found; labels tell of the others.
+    fn tell_status(&mut self, turn: &mut Turn<'_>, task: TaskKey, first: Option<CheckStatusInfo>) {
         let reason = Reason::TaskCheckStatusUpdated;
         self.tell(turn, task, reason, |status| {
-            status.check_status = Some(check);
+            status.check_status = first.or(status.check_status);
         });
     }
 
@@ -100,14 +112,19 @@ impl AgentCore {
         reason: Reason,
         change: impl FnOnce(&mut TaskStatus),
     ) {
-        let last = self.tasks.get(task).and_then(|entry| entry.history.last());
+        let Some(entry) = self.tasks.get(task) else {
+            return;
+        };
+        let last = entry.history.last();
         let Some(last) = last.filter(|last| state_of(last) == TaskState::TaskRunning) else {
             return;
         };
+        let labels = entry.checks.as_ref().and_then(|checks| checks.labels());
         let mut status = TaskStatus {
             uuid: None,
             timestamp: None,
             reason: Some(reason.into()),
+            labels: labels.or_else(|| last.labels.clone()),
             ..TaskStatus::clone(last)
         };
         change(&mut status);
@@ -132,26 +149,50 @@ impl AgentCore {
 }
 
 impl Checks {
+    /// What each check has found, where a status has not room enough for all.
+    fn labels(&self) -> Option<Labels> {
+        let mut labels = Vec::new();
+        if self.health.len() > 1 {
+            for (index, watch) in self.health.iter().enumerate() {
+                let told = watch.health.told().map(|alive| HealthFound {
+                    alive,
+                    failures: watch.health.failures,
+                });
+                labels.push(check_labels::of_health(index, told));
+            }
+        }
+        for (index, status) in self.statuses.iter().enumerate().skip(1) {
+            labels.extend(check_labels::of_check(index, status));
+        }
+        (self.health.len() > 1 || self.statuses.len() > 1).then_some(Labels { labels })
+    }
+
     /// What the next life must know.
     pub(crate) fn state(&self) -> CheckState {
+        let health = self.health.iter().map(|watch| HealthState {
+            ever_healthy: watch.health.ever_healthy,
+            failures: watch.health.failures,
+        });
         CheckState {
             started_wall_ns: self.started_wall_ns,
-            ever_healthy: self.health.ever_healthy,
-            failures: self.health.failures,
-            status: self.status,
+            health: health.collect(),
+            statuses: self.statuses.clone(),
         }
     }
 
     /// As an earlier life left it; [`AgentCore::resume_checks`] sets the clocks.
     pub(crate) fn recovered(state: CheckState) -> Self {
+        let health = state.health.iter().map(|known| Watch {
+            health: Health {
+                ever_healthy: known.ever_healthy,
+                failures: known.failures,
+            },
+            grace_ends_ns: 0,
+        });
         Self {
             started_wall_ns: state.started_wall_ns,
-            grace_ends_ns: 0,
-            health: Health {
-                ever_healthy: state.ever_healthy,
-                failures: state.failures,
-            },
-            status: state.status,
+            health: health.collect(),
+            statuses: state.statuses,
             under_way: BTreeMap::new(),
         }
     }

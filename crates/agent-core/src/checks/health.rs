@@ -9,6 +9,23 @@ pub(crate) struct Health {
     pub(crate) failures: u32,
 }
 
+/// A health check, and until when its failures do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Watch {
+    pub(crate) health: Health,
+    /// On the monotonic clock of this life.
+    pub(crate) grace_ends_ns: u64,
+}
+
+/// What several health checks mean together: all must pass, and one that fails is enough.
+pub(crate) fn verdict(all: &[Watch]) -> Option<bool> {
+    let mut told = all.iter().map(|watch| watch.health.told());
+    if told.clone().any(|told| told == Some(false)) {
+        return Some(false);
+    }
+    told.all(|told| told == Some(true)).then_some(true)
+}
+
 /// When failures count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grace {
@@ -30,6 +47,14 @@ pub(crate) enum Verdict {
 }
 
 impl Health {
+    /// What is known: nothing until a probe passed, or failed when that counts.
+    pub(crate) fn told(self) -> Option<bool> {
+        match self.failures {
+            0 => self.ever_healthy.then_some(true),
+            _ => Some(false),
+        }
+    }
+
     /// Counts one probe. A limit of zero kills at the first failure, as in Mesos.
     pub(crate) fn judge(&mut self, passed: bool, grace: Grace, limit: u32) -> Verdict {
         if passed {
@@ -95,6 +120,22 @@ mod tests {
         assert_eq!(health.judge(false, Grace::Running, 1), Verdict::Silent);
         assert_eq!(health.judge(true, Grace::Running, 2), Verdict::Healthy);
         assert_eq!(health.judge(false, Grace::Running, 2), Verdict::Unhealthy);
+    }
+
+    #[test]
+    fn several_are_healthy_when_all_have_passed_and_not_when_one_fails() {
+        let of = |ever_healthy, failures| Watch {
+            health: Health {
+                ever_healthy,
+                failures,
+            },
+            grace_ends_ns: 0,
+        };
+        let (unknown, good, bad) = (of(false, 0), of(true, 0), of(true, 1));
+        assert_eq!(verdict(&[good, good]), Some(true));
+        assert_eq!(verdict(&[good, unknown]), None);
+        assert_eq!(verdict(&[bad, unknown]), Some(false));
+        assert_eq!(verdict(&[good, bad]), Some(false));
     }
 
     #[test]

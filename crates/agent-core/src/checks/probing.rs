@@ -1,8 +1,8 @@
 //! The course of a task's checks: begun when it runs, paused for good when it is to end.
 
-use super::health::Health;
-use super::terms::{Found, Pace, Target, completion_ns, grace_ns, is_watched};
-use super::{Checks, Purpose, empty_status};
+use super::health::{Health, Watch};
+use super::terms::{Found, Target, completion_ns};
+use super::{Asked, Checks, Purpose, empty_status};
 use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
 use crate::environment::{probe_environment, secret_variables};
@@ -14,7 +14,6 @@ use crate::probe::{Probe, ProbeOutcome};
 use crate::timers::TimerKey;
 use mezz_proto::v1::CommandInfo;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 impl AgentCore {
     /// The task runs from now on.
@@ -22,25 +21,31 @@ impl AgentCore {
         let Some(entry) = self.tasks.get_mut(task) else {
             return;
         };
-        if !is_watched(&entry.info) {
+        let asked = Asked::of(entry);
+        if !asked.is_watched() {
             return;
         }
-        let grace = entry.info.health_check.as_deref().map_or(0, grace_ns);
-        entry.checks = Some(Box::new(Checks {
-            started_wall_ns: turn.now.wall_ns,
-            grace_ends_ns: turn.now.mono_ns.saturating_add(grace),
+        let health = asked.graces_ns().map(|grace| Watch {
             health: Health::default(),
-            status: entry.info.check.as_deref().map(empty_status),
+            grace_ends_ns: turn.now.mono_ns.saturating_add(grace),
+        });
+        let checks = Checks {
+            started_wall_ns: turn.now.wall_ns,
+            health: health.collect(),
+            statuses: asked.checks().map(empty_status).collect(),
             under_way: BTreeMap::new(),
-        }));
-        let info = Arc::clone(&entry.info);
+        };
+        let waits: Vec<(Purpose, u64)> = asked
+            .purposes()
+            .filter_map(|purpose| Some((purpose, asked.pace(purpose)?.delay)))
+            .collect();
+        let limit = completion_ns(&entry.info);
+        entry.checks = Some(Box::new(checks));
         self.record_checks(turn, task);
-        for purpose in Purpose::ALL {
-            if let Some(pace) = Pace::of(&info, purpose) {
-                self.probe_after(turn, task, purpose, pace.delay);
-            }
+        for (purpose, wait) in waits {
+            self.probe_after(turn, task, purpose, wait);
         }
-        if let Some(limit) = completion_ns(&info) {
+        if let Some(limit) = limit {
             self.complete_after(turn, task, limit);
         }
     }
@@ -50,37 +55,50 @@ impl AgentCore {
         let Some(entry) = self.tasks.get_mut(task) else {
             return;
         };
-        let Some(checks) = &mut entry.checks else {
+        let Some(mut checks) = entry.checks.take() else {
             return self.begin_checks(turn, task);
         };
+        let asked = Asked::of(entry);
         let age = turn.now.wall_ns.saturating_sub(checks.started_wall_ns);
-        let grace = entry.info.health_check.as_deref().map_or(0, grace_ns);
-        checks.grace_ends_ns = turn.now.mono_ns.saturating_add(grace.saturating_sub(age));
-        let info = Arc::clone(&entry.info);
-        for purpose in Purpose::ALL {
-            if let Some(pace) = Pace::of(&info, purpose) {
+        let graces: Vec<u64> = asked.graces_ns().collect();
+        checks.health.resize(graces.len(), Watch::default());
+        for (watch, grace) in checks.health.iter_mut().zip(graces) {
+            let left = grace.saturating_sub(age);
+            watch.grace_ends_ns = turn.now.mono_ns.saturating_add(left);
+        }
+        let known = checks.statuses.len();
+        checks
+            .statuses
+            .extend(asked.checks().skip(known).map(empty_status));
+        let waits: Vec<(Purpose, u64)> = asked
+            .purposes()
+            .filter_map(|purpose| {
+                let pace = asked.pace(purpose)?;
                 let delay = pace.delay.saturating_sub(age);
                 // All tasks come back at once; what was due must not all be done at once.
-                let wait = if delay > 0 { delay } else { pace.interval };
-                self.probe_after(turn, task, purpose, wait);
-            }
+                Some((purpose, if delay > 0 { delay } else { pace.interval }))
+            })
+            .collect();
+        let limit = completion_ns(&entry.info);
+        entry.checks = Some(checks);
+        for (purpose, wait) in waits {
+            self.probe_after(turn, task, purpose, wait);
         }
-        if let Some(limit) = completion_ns(&info) {
+        if let Some(limit) = limit {
             self.complete_after(turn, task, limit.saturating_sub(age));
         }
     }
 
     /// The task is to end, or has ended: nothing is probed any more.
     pub(crate) fn end_checks(&mut self, turn: &mut Turn<'_>, task: TaskKey) {
-        let Some(checks) = self
-            .tasks
-            .get_mut(task)
-            .and_then(|entry| entry.checks.as_mut())
-        else {
+        let Some(entry) = self.tasks.get_mut(task) else {
+            return;
+        };
+        let Some(checks) = &mut entry.checks else {
             return;
         };
         let under_way = std::mem::take(&mut checks.under_way);
-        for purpose in Purpose::ALL {
+        for purpose in Asked::of(entry).purposes() {
             self.timers.cancel(TimerKey::Probe(task, purpose));
         }
         self.timers.cancel(TimerKey::Completion(task));
@@ -118,14 +136,13 @@ impl AgentCore {
     }
 
     fn start_probe(&mut self, turn: &mut Turn<'_>, task: TaskKey, purpose: Purpose) {
-        let Some(info) = self.tasks.get(task).map(|entry| Arc::clone(&entry.info)) else {
-            return;
-        };
-        let (Some(target), Some(pace)) = (Target::of(&info, purpose), Pace::of(&info, purpose))
-        else {
-            return;
-        };
         let id = self.rng.probe_id();
+        let Some(asked) = self.tasks.get(task).map(Asked::of) else {
+            return;
+        };
+        let (Some(target), Some(pace)) = (asked.target(purpose), asked.pace(purpose)) else {
+            return;
+        };
         let by = match target {
             Target::Network(target) => {
                 turn.push(Effect::Probe(Box::new(Probe { id, target })));
@@ -214,10 +231,9 @@ impl AgentCore {
         let Some((task, purpose)) = self.end_probe(id) else {
             return;
         };
-        let Some(info) = self.tasks.get(task).map(|entry| Arc::clone(&entry.info)) else {
-            return;
-        };
-        let found = Found::by_network(Target::of(&info, purpose).as_ref(), outcome);
+        let asked = self.tasks.get(task).map(Asked::of);
+        let target = asked.and_then(|asked| asked.target(purpose));
+        let found = Found::by_network(target.as_ref(), outcome);
         self.on_found(turn, task, purpose, found);
     }
 
@@ -280,7 +296,7 @@ impl AgentCore {
         let pace = self
             .tasks
             .get(task)
-            .and_then(|entry| Pace::of(&entry.info, purpose));
+            .and_then(|entry| Asked::of(entry).pace(purpose));
         if let Some(pace) = pace {
             self.probe_after(turn, task, purpose, pace.interval);
         }

@@ -8,19 +8,6 @@ use mezz_proto::v1::{
     health_check,
 };
 
-/// What a probe is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Purpose {
-    /// `TaskInfo.health_check`: interpreted here.
-    Health,
-    /// `TaskInfo.check`: interpreted by the framework.
-    Status,
-}
-
-impl Purpose {
-    pub(crate) const ALL: [Self; 2] = [Self::Health, Self::Status];
-}
-
 /// Between two probes lies at least this: an interval of zero must not keep the agent busy.
 const SHORTEST_INTERVAL_NS: u64 = 50_000_000;
 
@@ -36,28 +23,13 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn of(info: &TaskInfo, purpose: Purpose) -> Option<Self> {
-        let (delay, interval, timeout) = match purpose {
-            Purpose::Health => info.health_check.as_ref().map(|check| {
-                (
-                    check.delay_seconds(),
-                    check.interval_seconds(),
-                    check.timeout_seconds(),
-                )
-            })?,
-            Purpose::Status => info.check.as_ref().map(|check| {
-                (
-                    check.delay_seconds(),
-                    check.interval_seconds(),
-                    check.timeout_seconds(),
-                )
-            })?,
-        };
-        Some(Self {
+    /// From what checks on the wire say, in seconds.
+    pub(super) fn of(delay: f64, interval: f64, timeout: f64) -> Self {
+        Self {
             delay: nanoseconds(delay),
             interval: nanoseconds(interval).max(SHORTEST_INTERVAL_NS),
             timeout: Some(nanoseconds(timeout)).filter(|timeout| *timeout > 0),
-        })
+        }
     }
 }
 
@@ -72,11 +44,6 @@ pub(crate) fn completion_ns(info: &TaskInfo) -> Option<u64> {
     u64::try_from(limit).ok().filter(|limit| *limit > 0)
 }
 
-/// Whether there is anything about this task that needs a clock.
-pub(crate) fn is_watched(info: &TaskInfo) -> bool {
-    info.health_check.is_some() || info.check.is_some() || completion_ns(info).is_some()
-}
-
 /// What a probe tries.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Target<'a> {
@@ -88,14 +55,7 @@ pub(crate) enum Target<'a> {
 
 impl<'a> Target<'a> {
     /// None for a check that says no kind or lacks its content, which masters refuse.
-    pub(crate) fn of(info: &'a TaskInfo, purpose: Purpose) -> Option<Self> {
-        match purpose {
-            Purpose::Health => Self::of_health_check(info.health_check.as_ref()?),
-            Purpose::Status => Self::of_check(info.check.as_ref()?),
-        }
-    }
-
-    fn of_health_check(check: &'a HealthCheck) -> Option<Self> {
+    pub(super) fn of_health_check(check: &'a HealthCheck) -> Option<Self> {
         use health_check::Type;
         match check.r#type() {
             Type::Command => check.command.as_ref().map(Self::Command),
@@ -113,7 +73,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    fn of_check(check: &'a CheckInfo) -> Option<Self> {
+    pub(super) fn of_check(check: &'a CheckInfo, scheme: &str) -> Option<Self> {
         use check_info::Type;
         match check.r#type() {
             Type::Command => check
@@ -122,7 +82,7 @@ impl<'a> Target<'a> {
                 .map(|command| Self::Command(&command.command)),
             Type::Http => {
                 let http = check.http.as_ref()?;
-                Some(get("http", IPV4_LOOPBACK, http.port, http.path()))
+                Some(get(scheme, IPV4_LOOPBACK, http.port, http.path()))
             }
             Type::Tcp => Some(connect(IPV4_LOOPBACK, check.tcp.as_ref()?.port)),
             Type::Unknown => None,

@@ -1,6 +1,6 @@
 //! The binary form of the journal's records: one union of all fields, of which each kind fills some.
 
-use super::{CheckState, ExecutorKind, KillCause, Record, RecordError};
+use super::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
 use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
 use bytes::Bytes;
 use mezz_proto::agent_protocol::InstanceTerms;
@@ -59,6 +59,19 @@ struct Line {
     check_status: Option<CheckStatusInfo>,
     #[prost(message, optional, boxed, tag = "23")]
     terms: Option<Box<InstanceTerms>>,
+    #[prost(message, repeated, tag = "24")]
+    more_health: Vec<HealthLine>,
+    #[prost(message, repeated, tag = "25")]
+    more_statuses: Vec<CheckStatusInfo>,
+}
+
+/// A health check beyond the first.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct HealthLine {
+    #[prost(bool, tag = "1")]
+    ever_healthy: bool,
+    #[prost(uint32, tag = "2")]
+    failures: u32,
 }
 
 impl Record {
@@ -145,11 +158,7 @@ impl Record {
             Self::Checked { serial, state } => {
                 uint64::encode(3, &serial.0, out);
                 uint64::encode(19, &state.started_wall_ns, out);
-                prost::encoding::bool::encode(20, &state.ever_healthy, out);
-                uint32::encode(21, &state.failures, out);
-                if let Some(status) = &state.status {
-                    message::encode(22, status, out);
-                }
+                encode_checks(state, out);
             }
             Self::Update { serial, status } => {
                 uint64::encode(3, &serial.0, out);
@@ -256,9 +265,12 @@ impl Record {
                 serial,
                 state: CheckState {
                     started_wall_ns: line.started_wall_ns.ok_or(missing("started_wall_ns"))?,
-                    ever_healthy: line.ever_healthy.unwrap_or_default(),
-                    failures: line.failures.unwrap_or_default(),
-                    status: line.check_status,
+                    health: line.health(),
+                    statuses: line
+                        .check_status
+                        .into_iter()
+                        .chain(line.more_statuses)
+                        .collect(),
                 },
             },
             other => return Err(RecordError::UnknownKind(other)),
@@ -267,6 +279,19 @@ impl Record {
 }
 
 impl Line {
+    /// The first has fields of its own, as long as there was one at most.
+    fn health(&self) -> Vec<HealthState> {
+        let first = self.ever_healthy.map(|ever_healthy| HealthState {
+            ever_healthy,
+            failures: self.failures.unwrap_or_default(),
+        });
+        let more = self.more_health.iter().map(|line| HealthState {
+            ever_healthy: line.ever_healthy,
+            failures: line.failures,
+        });
+        first.into_iter().chain(more).collect()
+    }
+
     fn missing(&self, field: &'static str) -> RecordError {
         let kind = self.kind;
         RecordError::MissingField { kind, field }
@@ -285,6 +310,27 @@ impl Line {
     fn needed_container_id(&self) -> Result<ContainerId, RecordError> {
         let id = self.container_id.as_deref().and_then(decode_container);
         id.ok_or_else(|| self.missing("container_id"))
+    }
+}
+
+fn encode_checks(state: &CheckState, out: &mut Vec<u8>) {
+    use prost::encoding::{message, uint32};
+    if let Some((first, more)) = state.health.split_first() {
+        prost::encoding::bool::encode(20, &first.ever_healthy, out);
+        uint32::encode(21, &first.failures, out);
+        for health in more {
+            let line = HealthLine {
+                ever_healthy: health.ever_healthy,
+                failures: health.failures,
+            };
+            message::encode(24, &line, out);
+        }
+    }
+    if let Some((first, more)) = state.statuses.split_first() {
+        message::encode(22, first, out);
+        for status in more {
+            message::encode(25, status, out);
+        }
     }
 }
 

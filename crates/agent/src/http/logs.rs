@@ -65,6 +65,21 @@ struct Found {
     message: Option<String>,
 }
 
+impl Found {
+    /// Refuses a task that has ended, and whose sandbox was collected since then.
+    async fn check(&self, task: &str) -> Result<(), Response> {
+        let is_there = tokio::fs::try_exists(&self.sandbox).await;
+        if !shown::is_terminal(self.state) || is_there.unwrap_or(true) {
+            return Ok(());
+        }
+        Err(problem(
+            StatusCode::GONE,
+            "No output any more",
+            format!("the sandbox of task {task} is not here any more"),
+        ))
+    }
+}
+
 pub(super) async fn answer(
     agent: &AgentHttp,
     request: &Request,
@@ -104,6 +119,9 @@ pub(super) async fn answer(
             format!("this agent knows no task {framework}/{task}"),
         )
     })?;
+    if !wanted.follow {
+        found.check(task).await?;
+    }
     let (sender, reader) = stream(StreamLimits {
         max_records: 64,
         max_bytes: 1 << 20,

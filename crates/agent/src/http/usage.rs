@@ -3,19 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
-use mezz_agent_core::LaunchId;
+use mezz_agent_core::{AgentRecords, ExecutorRecord, FrameworkRecord, LaunchId};
 use mezz_http::{Request, Response, respond};
 use serde::Deserialize;
 use serde_json::{Map, json};
 
 use super::{AgentHttp, shown};
 use crate::clock;
+use crate::connections::{self, Listener};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
     framework_id: String,
     tasks: BTreeSet<String>,
+    /// Of tasks whose connections are to be counted: the ports that they listen on.
+    #[serde(default)]
+    ports: BTreeMap<String, BTreeSet<u16>>,
 }
 
 /// Tasks that do not run are left out. `at_us` is of a clock that only this life of the agent has.
@@ -25,26 +29,53 @@ pub(super) async fn answer(agent: &AgentHttp, mut request: Request) -> Result<Re
     let asked: Asked = serde_json::from_slice(&body)
         .map_err(|error| respond::bad_request(format!("the body: {error}")))?;
     let records = agent.view().await?;
-    let launches: BTreeMap<LaunchId, String> = shown::executors(&records)
-        .filter(|(framework, executor)| {
-            shown::framework_id(framework) == asked.framework_id && executor.pid.is_some()
-        })
-        .filter(|(_, executor)| asked.tasks.contains(executor.id()))
+    let launches: BTreeMap<LaunchId, String> = wanted(&records, &asked)
         .map(|(_, executor)| (executor.launch_id, executor.id().to_owned()))
         .collect();
     let used = agent.inbox.usage(launches.keys().copied().collect()).await;
+    let connections = connections(&records, &asked).await;
     let at_us = clock::now().mono_ns / 1_000;
     let tasks: Map<_, _> = used
         .into_iter()
         .filter_map(|(launch_id, usage)| {
-            let entry = json!({
+            let id = launches.get(&launch_id)?;
+            let mut entry = json!({
                 "cpu_us": usage.user_us + usage.system_us,
                 "rss_bytes": usage.rss_bytes,
             });
-            Some((launches.get(&launch_id)?.clone(), entry))
+            if let Some(count) = connections.get(id) {
+                entry["connections"] = (*count).into();
+            }
+            Some((id.clone(), entry))
         })
         .collect();
     Ok(respond::json(
         json!({ "at_us": at_us, "tasks": tasks }).to_string(),
     ))
+}
+
+fn wanted<'a>(
+    records: &'a AgentRecords,
+    asked: &'a Asked,
+) -> impl Iterator<Item = (&'a FrameworkRecord, &'a ExecutorRecord)> {
+    shown::executors(records)
+        .filter(|(framework, executor)| {
+            shown::framework_id(framework) == asked.framework_id && executor.pid.is_some()
+        })
+        .filter(|(_, executor)| asked.tasks.contains(executor.id()))
+}
+
+async fn connections(records: &AgentRecords, asked: &Asked) -> BTreeMap<String, u64> {
+    let listeners: BTreeMap<String, Listener> = wanted(records, asked)
+        .filter_map(|(_, executor)| {
+            let ports = asked.ports.get(executor.id())?.clone();
+            let pid = executor.pid?;
+            Some((executor.id().to_owned(), Listener { pid, ports }))
+        })
+        .collect();
+    if listeners.is_empty() {
+        return BTreeMap::new();
+    }
+    let counted = tokio::task::spawn_blocking(|| connections::count(listeners)).await;
+    counted.unwrap_or_default()
 }

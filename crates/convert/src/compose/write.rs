@@ -181,8 +181,12 @@ fn container(mut fields: Fields<'_>, ours: &mut Value, notes: &mut Notes) {
         ours["ports"] = ports.into();
     }
     if let Some(mut checks) = fields.inner("checks") {
-        if let Some(health) = checks.inner("health") {
+        let mut all = checks.inners("health").into_iter();
+        if let Some(health) = all.next() {
             healthcheck(health, ours, notes);
+        }
+        for other in all {
+            notes.drop(other.path_of_all(), "a container has one health check");
         }
         checks.finish(notes);
     }

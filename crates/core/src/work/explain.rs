@@ -31,16 +31,7 @@ impl Master {
     /// Why a run or a rollout is as it is.
     pub(crate) fn explain_act(&self, id: &str) -> Option<Vec<String>> {
         let work = &self.records.work;
-        let (name, run_id) = id
-            .rsplit_once('/')
-            .map_or((None, id), |(name, id)| (Some(name), id));
-        let name = name.map(|name| Name::new(name).ok());
-        let of_run = |run: &RunRecord| {
-            let object = work.objects.get(run.object.index());
-            let is_of = |name: &Option<Name>| object.map(|one| &one.name) == name.as_ref();
-            *run.id == *run_id && name.as_ref().is_none_or(is_of)
-        };
-        if let Some((_, run)) = work.runs.iter().find(|(_, run)| of_run(run)) {
+        if let Some(run) = work.run_called(id).next() {
             return Some(self.words_of_run(run));
         }
         let mut rollouts = work.rollouts.iter();

@@ -4,21 +4,22 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use mezz_proto::agent_protocol as agent;
-use mezz_proto::v1;
+use mezz_proto::{check_labels, v1};
 use mezz_resource::Resources;
 use mezz_sched::{Demand as Wanted, DemandKey, InstanceHandle, RunningInstance};
+use mezz_workload::demand_key::Demander;
 use mezz_workload::effect::Launch;
-use mezz_workload::event::{CheckFound, Event, Placed, Status};
+use mezz_workload::event::{CheckFound, Event, FoundByMany, Placed, Status};
 use prost::Message;
 
 use crate::accounts::agent_sched_key;
 use crate::effect::Effects;
 use crate::frameworks::sched_key;
-use crate::key::{AgentKey, TaskKey};
+use crate::key::{AgentKey, FrameworkKey, TaskKey};
 use crate::launch::Demand;
 use crate::master::Master;
 use crate::records::{AgentState, TaskList};
-use crate::reported::NewTask;
+use crate::reported::{NewTask, moment};
 use crate::wire;
 use crate::work::{LastUpdate, Unheard};
 
@@ -42,6 +43,7 @@ impl Master {
     pub(crate) fn place_instances(&mut self, effects: &mut Effects) {
         loop {
             let (mut events, mut places) = (Vec::new(), VecDeque::new());
+            let mut tasks = Vec::new();
             while let Some(placed) = self.sched.take_placement() {
                 let role = placed.resources.allocation_role().cloned();
                 let place = Place {
@@ -50,6 +52,10 @@ impl Master {
                     handle: placed.instance,
                     resources: placed.resources,
                 };
+                if let Demander::Task { number } = Demander::of(placed.demand) {
+                    tasks.push((number, place));
+                    continue;
+                }
                 events.push(Event::Placed(Placed {
                     demand: placed.demand,
                     agent: self.work_agent(place.agent),
@@ -58,6 +64,7 @@ impl Master {
                 }));
                 places.push_back(place);
             }
+            self.launch_placed(tasks, effects);
             if events.is_empty() {
                 return;
             }
@@ -82,7 +89,7 @@ impl Master {
         self.tell_work_all(events, VecDeque::new(), effects);
     }
 
-    pub(super) fn give_back(&mut self, place: Place) {
+    pub(crate) fn give_back(&mut self, place: Place) {
         let Some(framework) = self.native.framework else {
             return;
         };
@@ -109,11 +116,16 @@ impl Master {
             instance: launch.terms,
             ..self.admit_task(framework, place.agent, &place.role, task, demand, effects)
         };
-        if let Some(key) = self.task_key(framework, &id) {
-            self.work.handles.insert(key, place.handle);
-        }
+        self.count_task(framework, &id, place.handle);
         let after = self.last_token();
         self.send_launches(framework, place.agent, vec![run], after, effects);
+    }
+
+    /// The ledger counts a task that it has placed.
+    pub(crate) fn count_task(&mut self, framework: FrameworkKey, id: &str, handle: InstanceHandle) {
+        if let Some(key) = self.task_key(framework, id) {
+            self.work.handles.insert(key, handle);
+        }
     }
 
     /// A task that the store knows: its resources are held until its agent reports it, or has nothing of it.
@@ -135,10 +147,12 @@ impl Master {
         let (Some(agent), false) = (agent, lost) else {
             let status = Status {
                 state: v1::TaskState::TaskGone,
+                at: None,
                 reason: Some(v1::task_status::Reason::AgentRemoved as i32),
                 message: "The agent is gone".into(),
                 healthy: None,
                 check: None,
+                findings: None,
                 exit_status: None,
                 addresses: Vec::new(),
             };
@@ -293,13 +307,30 @@ fn told(status: &v1::TaskStatus) -> Status {
         .filter_map(|address| address.ip_address.as_deref().map(Into::into));
     Status {
         state: status.state(),
+        at: moment(status.timestamp),
         reason: status.reason,
         message: status.message().into(),
         healthy: status.healthy,
         check,
+        findings: status.labels.as_ref().and_then(findings).map(Box::new),
         exit_status: exit_status(status.message()),
         addresses: addresses.collect(),
     }
+}
+
+/// What each of several checks found, which the labels of a status tell.
+fn findings(labels: &v1::Labels) -> Option<FoundByMany> {
+    let health = check_labels::health(labels).into_iter();
+    let checks = check_labels::checks(labels).into_iter();
+    let many = FoundByMany {
+        health: health
+            .map(|told| told.map(|told| (told.alive, told.failures)))
+            .collect(),
+        checks: checks
+            .map(|status| status.as_ref().and_then(found))
+            .collect(),
+    };
+    (many != FoundByMany::default()).then_some(many)
 }
 
 fn found(check: &v1::CheckStatusInfo) -> Option<CheckFound> {

@@ -16,7 +16,7 @@ use work::records::{Cause, InstanceRecord, Owner, Phase, Records, RolloutState, 
 use crate::effect::{Effect, Effects, Reply};
 use crate::key::RequestKey;
 use crate::master::Master;
-use crate::time::Wall;
+use crate::time::{Now, Wall};
 
 /// Cycles of the ledger at most, until nothing more is placed.
 const CYCLES: usize = 16;
@@ -33,15 +33,22 @@ impl Master {
         conflict: Conflict,
         effects: &mut Effects,
     ) {
-        let reply = match self.plan(objects, conflict) {
-            Ok(plan) => Reply::Planned(Box::new(plan)),
-            Err(refused) => Reply::Work(Box::new(refused)),
-        };
+        let reply = self.clone().into_plan(self.now, objects, conflict);
         effects.reply(request, reply);
     }
 
-    fn plan(&self, objects: Vec<Object>, conflict: Conflict) -> Result<Plan, WorkReply> {
-        let mut trial = self.clone();
+    /// What an apply would do, tried in this copy of a master, which is of no further use: whoever wants to know it
+    /// without holding up the master makes the copy there, and asks it elsewhere.
+    pub fn into_plan(mut self, now: Now, objects: Vec<Object>, conflict: Conflict) -> Reply {
+        self.now = now;
+        match self.plan(objects, conflict) {
+            Ok(plan) => Reply::Planned(Box::new(plan)),
+            Err(refused) => Reply::Work(Box::new(refused)),
+        }
+    }
+
+    fn plan(mut self, objects: Vec<Object>, conflict: Conflict) -> Result<Plan, WorkReply> {
+        let trial = &mut self;
         // What waits already has its turn first, so that it is not taken for a consequence.
         trial.settle_trial();
         let before = trial.records.work.clone();
@@ -79,7 +86,7 @@ impl Master {
     /// Does a call here; in a copy, so its effects reach nobody.
     fn try_call(&mut self, call: Call) -> WorkReply {
         let mut effects = Effects::default();
-        self.on_work(RequestKey(0), call, &mut effects);
+        self.on_work(RequestKey(0), call, None, &mut effects);
         self.settle_work(&mut effects);
         let reply = effects.list.into_iter().find_map(|effect| match effect {
             Effect::Reply {
@@ -303,7 +310,7 @@ fn cause_of_run(work: &Records, mut run: RunKey) -> Option<ObjectKey> {
     loop {
         let record = work.runs.get(run.index())?;
         match record.cause {
-            Cause::Cron { object, .. } => return Some(object),
+            Cause::Cron { object, .. } | Cause::Fired { object, .. } => return Some(object),
             Cause::Node { run: above, .. } => run = above,
             Cause::Applied | Cause::User | Cause::After => return Some(record.object),
         }

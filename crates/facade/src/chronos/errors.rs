@@ -36,10 +36,6 @@ pub(super) fn no_method(request: &Request, methods: &[&str]) -> Answer {
     of(405, "Method Not Allowed", message).header("allow", methods.join(", "))
 }
 
-pub(super) fn not_built(message: &str) -> Answer {
-    of(501, "Not Implemented", message)
-}
-
 pub(super) fn faults(faults: &[Fault]) -> Answer {
     let told: Vec<String> = faults
         .iter()
@@ -53,7 +49,10 @@ pub(super) fn faults(faults: &[Fault]) -> Answer {
 
 pub(super) fn refused(refusal: &Refusal) -> Answer {
     match refusal {
-        Refusal::Invalid { message, path, .. } => bad(format!("{path}: {message}")),
+        Refusal::Invalid { message, path, .. } => {
+            let path = path.replacen("/spec/after", "/parents", 1);
+            bad(format!("{path}: {message}"))
+        }
         other => bad(other.to_string()),
     }
 }

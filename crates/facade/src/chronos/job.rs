@@ -23,7 +23,7 @@ const URGENT: i32 = 10;
 const LATEST_DAYS: u64 = 30;
 
 /// Members that Chronos answers and clients send back, and what only versions before 3 knew.
-const PASSED: [&str; 13] = [
+const PASSED: [&str; 8] = [
     "name",
     "successCount",
     "errorCount",
@@ -31,12 +31,7 @@ const PASSED: [&str; 13] = [
     "lastError",
     "errorsSinceLastSuccess",
     "invocationCount",
-    "async",
     "jobType",
-    "owner",
-    "ownerName",
-    "description",
-    "dataProcessingJobType",
 ];
 const NUMBERS: [&str; 5] = ["cpus", "mem", "disk", "retries", "maxCompletionTime"];
 const FLAGS: [&str; 7] = [
@@ -251,7 +246,14 @@ fn cron(name: &Name, times: &Times, rules: &Rules) -> Cron {
 fn read(written: &Written, faults: &Faults) -> Option<(Job, Rules)> {
     let members = Members::new(&written.body, "", faults)?;
     members.pass(&PASSED);
-    members.pass(&["schedule", "scheduleTimeZone", "parents"]);
+    members.pass(&["schedule", "parents"]);
+    // These mean nothing here, but are answered.
+    for key in ["owner", "ownerName", "description", "scheduleTimeZone"] {
+        members.text(key);
+    }
+    for key in ["async", "dataProcessingJobType"] {
+        members.flag(key);
+    }
     let rules = rules(&members);
     let is_after = rules.enabled && !written.parents.is_empty();
     let after = is_after.then(|| After {

@@ -164,9 +164,7 @@ pub(super) fn progress(
             "JobSchedule '{name}' is not enabled to track data"
         )));
     }
-    Err(errors::not_built(
-        "counting processed elements is not built yet",
-    ))
+    Err(errors::bad("counting processed elements is not built yet"))
 }
 
 /// Counters of all jobs.

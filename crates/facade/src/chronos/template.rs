@@ -25,12 +25,10 @@ pub(super) fn read(members: &Members<'_>, written: &Written) -> Template {
     };
     image(members);
     let user = members.text("runAsUser").filter(|user| !user.is_empty());
-    for (key, what) in [
-        ("executor", "executors of jobs are"),
-        ("executorFlags", "executors of jobs are"),
-        ("taskInfoData", "executors of jobs are"),
-    ] {
-        members.not_built(key, what);
+    for key in ["executor", "executorFlags", "taskInfoData"] {
+        if members.text(key).is_some_and(|text| !text.is_empty()) {
+            members.tell(key, "executors of jobs are not built yet; leave it out");
+        }
     }
     Template {
         containers: vec![container],

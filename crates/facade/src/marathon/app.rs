@@ -163,11 +163,17 @@ fn unsupported(members: &Members<'_>) {
     }
 }
 
-/// What an app calls its readiness check.
-pub(crate) fn check_name(record: &ObjectRecord) -> String {
+/// What an app calls its readiness checks, in order.
+pub(crate) fn check_names(record: &ObjectRecord) -> Vec<String> {
     let app = shown(&record.name, &record.spec).unwrap_or_default();
-    let name = app["readinessChecks"][0]["name"].as_str();
-    name.unwrap_or("readinessCheck").to_owned()
+    let checks = app["readinessChecks"].as_array();
+    let name = |check: &Value| {
+        check["name"]
+            .as_str()
+            .unwrap_or("readinessCheck")
+            .to_owned()
+    };
+    checks.into_iter().flatten().map(name).collect()
 }
 
 /// A member of a map that is sure to be an object.

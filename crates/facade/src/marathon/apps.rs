@@ -10,7 +10,7 @@ use super::app::{ServicePorts, Written, object_of, resolve, shown};
 use super::info::{Embed, full, with_defaults};
 use super::selectors::Selectors;
 use super::standing::Standing;
-use super::{allow, deployments, errors, tasks};
+use super::{allow, deployments, errors, groups, roles, tasks};
 use crate::answer::Answer;
 use crate::instant::zulu;
 use crate::outcome::Outcome;
@@ -133,12 +133,13 @@ fn create(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
     let written = written(request)?;
     let id = written.id.as_deref().unwrap_or_default();
     let name = Name::new(id).map_err(|error| errors::invalid_at("/id", error.to_string()))?;
-    if world.object(Kind::Service, &name).is_some() || world.object(Kind::Group, &name).is_some() {
+    if world.object(Kind::Service, &name).is_some() || groups::exists(world, Some(&name)) {
         let message = format!("An app with id [{name}] already exists.");
         return Err(Answer::message(409, message));
     }
     let mut ports = ServicePorts::new(world);
-    let mut object = make(&name, &written, None, &mut ports)?;
+    let enforced = roles::enforced(world, &name);
+    let mut object = make(&name, &written, None, enforced, &mut ports)?;
     // Not there before, and not there by the time that this is done either.
     object.generation = Some(0);
     Ok(apply(vec![object], conflict, move |world, id, _| {
@@ -156,11 +157,13 @@ fn create(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> {
     }))
 }
 
-/// The object of an app, over the one that is there when only some members are told.
+/// The object of an app, over the one that is there when only some members are told; `enforced` is what its group says
+/// about its role.
 pub(super) fn make(
     name: &Name,
     written: &Written,
     present: Option<&ObjectRecord>,
+    enforced: Option<bool>,
     ports: &mut ServicePorts,
 ) -> Result<Object, Answer> {
     let present =
@@ -172,6 +175,7 @@ pub(super) fn make(
     {
         app.insert("labels".into(), json!(record.labels));
     }
+    roles::settle(name, &mut app, enforced)?;
     absolute(name, &mut app);
     ports.give(&mut app, present.as_ref().map(|(_, app)| app));
     object_of(name, &Value::Object(app)).map_err(|faults| errors::invalid(&faults))
@@ -274,7 +278,13 @@ fn change(request: &Request, world: &World<'_>, id: &[&str]) -> Result<Outcome, 
         }
         (_, present) => {
             let base = present.filter(|_| is_partial);
-            make(&name, &written, base, &mut ports)?
+            make(
+                &name,
+                &written,
+                base,
+                roles::enforced(world, &name),
+                &mut ports,
+            )?
         }
     };
     Ok(apply(vec![object], conflict, move |_, id, version| {
@@ -304,6 +314,7 @@ fn change_many(request: &Request, world: &World<'_>) -> Result<Outcome, Answer> 
             &name,
             &written,
             present.filter(|_| is_partial),
+            roles::enforced(world, &name),
             &mut ports,
         )?);
     }

@@ -39,7 +39,10 @@ fn refused(refusal: &Refusal, world: &World<'_>) -> Answer {
             path,
             message,
             ..
-        } => invalid_at(path, format!("{name}: {message}")),
+        } => {
+            let path = path.replacen("/spec/after", "/dependencies", 1);
+            invalid_at(&path, format!("{name}: {message}"))
+        }
         Refusal::NotFound { name, .. } => no_app(name),
         Refusal::Conflict { rollouts, .. } if !rollouts.is_empty() => {
             let mut ids: Vec<String> = rollouts

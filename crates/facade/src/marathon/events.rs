@@ -90,8 +90,8 @@ impl Feed {
     /// What a fact about users' objects is for the reader.
     pub fn of_fact(&mut self, fact: &Fact, world: &World<'_>, at: Wall) -> Vec<Event> {
         let events = match fact {
-            Fact::ObjectApplied { kind, name, .. } if *kind == Kind::Service => {
-                applied(world, name)
+            Fact::ObjectApplied { kind, name, by, .. } if *kind == Kind::Service => {
+                applied(world, name, by.as_deref())
             }
             Fact::ObjectDeleted { kind, name } if *kind == Kind::Service => {
                 self.deleted(world, name, at)
@@ -124,14 +124,14 @@ impl Feed {
 }
 
 /// An app that is new or changed, and what became of its health checks.
-fn applied(world: &World<'_>, name: &Name) -> Vec<Event> {
+fn applied(world: &World<'_>, name: &Name, by: Option<&str>) -> Vec<Event> {
     let uri = format!("/v2/apps{name}");
     let Some(record) = world.object(Kind::Service, name) else {
         let definition = json!({ "id": name.as_str() });
-        return vec![("api_post_event", post(&uri, &definition))];
+        return vec![("api_post_event", post(&uri, &definition, by))];
     };
     let definition = info::plain(record).unwrap_or_default();
-    let mut events = vec![("api_post_event", post(&uri, &definition))];
+    let mut events = vec![("api_post_event", post(&uri, &definition, by))];
     let before = record.former.last();
     let old = before.map_or_else(Vec::new, |former| {
         health_checks(&shown(name, &former.spec).unwrap_or_default())
@@ -149,17 +149,19 @@ fn applied(world: &World<'_>, name: &Name) -> Vec<Event> {
     events
 }
 
-/// Who wrote is not in the facts: an address that is nobody's stands for it.
-fn post(uri: &str, definition: &Value) -> Value {
-    json!({ "clientIp": "0.0.0.0", "uri": uri, "appDefinition": definition })
+/// What nobody asked for, such as the end of a rollout that failed, comes from an address that is nobody's.
+fn post(uri: &str, definition: &Value, by: Option<&str>) -> Value {
+    let client = by.unwrap_or("0.0.0.0");
+    json!({ "clientIp": client, "uri": uri, "appDefinition": definition })
 }
 
 fn health_checks(app: &Value) -> Vec<Value> {
     app["healthChecks"].as_array().cloned().unwrap_or_default()
 }
 
-/// The health check of an app, as it was given.
-fn health_check(record: &ObjectRecord) -> Value {
+/// A health check of an app, as it was given.
+fn health_check(record: &ObjectRecord, index: usize) -> Value {
     let app = shown(&record.name, &record.spec).unwrap_or_default();
-    health_checks(&app).into_iter().next().unwrap_or_default()
+    let all = health_checks(&app);
+    all.into_iter().nth(index).unwrap_or_default()
 }

@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 
 use super::info::{Embed, full, with_defaults};
 use super::standing::Standing;
-use super::{allow, apps, deployments, errors};
+use super::{allow, apps, deployments, errors, roles};
 use crate::answer::Answer;
 use crate::instant::zulu;
 use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::world::World;
 use written::Plan;
+pub use written::unknown_members as unknown_members_of_group;
 
 /// What comes after `/v2/groups`.
 pub(super) fn handle(
@@ -94,10 +95,7 @@ fn one(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<Outc
     match request.method.as_str() {
         "POST" | "PUT" => put(request, world, group.as_ref()),
         "DELETE" => delete(request, world, group),
-        "PATCH" => Err(Answer::message(
-            501,
-            "enforceRole is not built: give each app its role",
-        )),
+        "PATCH" if exists(world, group.as_ref()) => roles::patch(request, world, group.as_ref()),
         _ => {
             allow(request, &["GET", "POST", "PUT", "PATCH", "DELETE"])?;
             if !exists(world, group.as_ref()) {
@@ -110,7 +108,8 @@ fn one(request: &Request, world: &World<'_>, group: Option<Name>) -> Result<Outc
     }
 }
 
-fn exists(world: &World<'_>, group: Option<&Name>) -> bool {
+/// Whether there is a group, if only in the names of apps.
+pub(super) fn exists(world: &World<'_>, group: Option<&Name>) -> bool {
     let Some(group) = group else {
         return true;
     };
@@ -130,6 +129,10 @@ fn tree(world: &World<'_>, standing: &Standing<'_>, group: Option<&Name>, embed:
         "version": zulu(versions(world, group).first().copied().unwrap_or(world.now)),
         "dependencies": dependencies(world, group),
     });
+    let outermost = group.filter(|group| group.components().count() == 1);
+    if let Some(enforced) = outermost.and_then(|group| roles::enforced(world, group)) {
+        tree["enforceRole"] = enforced.into();
+    }
     if embed.group_apps() {
         tree["apps"] = apps_of(world, group, shown);
     }

@@ -218,9 +218,5 @@ fn last_failure(record: &ObjectRecord, failure: &Failure) -> Value {
 
 /// When a generation came to be.
 pub(super) fn version_of(record: &ObjectRecord, generation: u64) -> mezz_state::time::Wall {
-    record
-        .former
-        .iter()
-        .find(|former| former.generation == generation)
-        .map_or(record.changed_at, |former| former.changed_at)
+    record.changed_at_generation(generation)
 }

@@ -1,8 +1,11 @@
 //! What Marathon says of itself: ping, leader, info, plugins, metrics.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::events::EventFilter;
+use super::paths::PATHS;
 use super::{allow, nothing_here};
 use crate::answer::Answer;
 use crate::outcome::Outcome;
@@ -81,10 +84,10 @@ fn pods(request: &Request, parts: &[&str]) -> Result<Outcome, Answer> {
             let id = id.trim_matches('/');
             Err(Answer::message(404, format!("Pod '/{id}' does not exist")))
         }
-        _ => Err(Answer::message(
-            501,
-            "pods are not built yet: use apps, which have one container each",
-        )),
+        _ => {
+            let message = "pods are not built yet: use apps, which have one container each";
+            Err(Answer::message(405, message).header("allow", "GET"))
+        }
     }
 }
 
@@ -114,37 +117,14 @@ pub(super) fn outside(
 
 /// What there is, one path to a line.
 fn help() -> Answer {
-    let paths = [
-        "GET POST PUT PATCH /v2/apps",
-        "GET PUT PATCH DELETE /v2/apps/{id}",
-        "POST /v2/apps/{id}/restart",
-        "GET DELETE /v2/apps/{id}/tasks",
-        "DELETE /v2/apps/{id}/tasks/{task}",
-        "GET /v2/apps/{id}/versions",
-        "GET /v2/apps/{id}/versions/{version}",
-        "GET POST PUT DELETE /v2/groups/{id}",
-        "GET /v2/groups/{id}/apps",
-        "GET /v2/groups/{id}/versions",
-        "GET PUT /v2/groups/{id}/versions/{version}",
-        "GET /v2/tasks",
-        "POST /v2/tasks/delete",
-        "GET /v2/deployments",
-        "DELETE /v2/deployments/{id}",
-        "GET /v2/queue",
-        "DELETE /v2/queue/{id}/delay",
-        "GET /v2/events",
-        "GET /v2/info",
-        "GET DELETE /v2/leader",
-        "GET /v2/plugins",
-        "GET /v2/pods",
-        "GET /ping",
-        "GET /metrics",
-        "GET /metrics/prometheus",
-        "GET /config",
-        "GET /help",
-        "",
-    ];
-    Answer::text("text/plain", paths.join("\n"))
+    let mut lines = String::new();
+    for path in PATHS.iter().filter(|path| !path.operations.is_empty()) {
+        let methods: Vec<&str> = path.operations.iter().map(|one| one.method).collect();
+        let template = path.template.replace("{+", "{");
+        writeln!(lines, "{} {template}", methods.join(" "))
+            .expect("a string takes all that is written");
+    }
+    Answer::text("text/plain", lines)
 }
 
 /// In quotes for who asks for JSON: one deployment tool insists on them.

@@ -6,7 +6,7 @@ use mezz_proto::v1::TaskState;
 use mezz_spec::{Kind, Name};
 use mezz_workload::call::{Call, Reply};
 use mezz_workload::event::CheckFound;
-use mezz_workload::records::{InstanceRecord, ObjectRecord, Owner};
+use mezz_workload::records::{HealthVerdict, InstanceRecord, ObjectRecord, Owner};
 use serde_json::{Value, json};
 
 use super::info::version_of;
@@ -74,11 +74,12 @@ pub(super) fn task(world: &World<'_>, record: &ObjectRecord, instance: &Instance
     if let Some(at) = instance.started_at {
         task["startedAt"] = zulu(at).into();
     }
-    if let Some(alive) = instance.healthy {
-        task["healthCheckResults"] = json!([health(instance, alive, world)]);
+    let results = health_results(instance, world);
+    if !results.is_empty() {
+        task["healthCheckResults"] = results.into();
     }
-    // What a readiness check found is shown with the app, for as long as it is deployed.
-    if let Some(found) = instance.check.filter(|_| is_reported(record)) {
+    // What readiness checks found is shown with the app, for as long as it is deployed.
+    if let Some(found) = reported(record).and_then(|index| instance.found(index)) {
         task["checkResult"] = match found {
             CheckFound::Http(status) => json!({ "http": { "statusCode": status } }),
             CheckFound::Tcp(succeeded) => json!({ "tcp": { "succeeded": succeeded } }),
@@ -96,28 +97,47 @@ pub(super) fn task(world: &World<'_>, record: &ObjectRecord, instance: &Instance
     task
 }
 
-/// Whether the app has a check whose result is only shown.
-fn is_reported(record: &ObjectRecord) -> bool {
-    let containers = as_service(record).map(|service| &service.template.containers);
-    containers
+/// Which check of the app is the one whose result is only shown, when it has one: it comes after the readiness checks.
+fn reported(record: &ObjectRecord) -> Option<usize> {
+    let service = as_service(record)?;
+    let mut containers = service.template.containers.iter();
+    let container = containers.find(|container| container.checks.report.is_some())?;
+    Some(container.checks.ready().len())
+}
+
+/// One result for each health check, as soon as one of them has spoken. Those that have not are not alive: clients such as
+/// marathon-lb look whether all are.
+fn health_results(instance: &InstanceRecord, world: &World<'_>) -> Vec<Value> {
+    let many = instance.findings.as_ref().map(|found| &found.health);
+    if let Some(many) = many.filter(|many| !many.is_empty()) {
+        return many.iter().map(|told| health(instance, *told)).collect();
+    }
+    let told = instance.healthy.map(|alive| HealthVerdict {
+        alive,
+        failures: u32::from(!alive),
+        changed_at: instance.health_changed_at.unwrap_or(world.now),
+    });
+    told.map(|told| health(instance, Some(told)))
         .into_iter()
-        .flatten()
-        .any(|container| container.checks.report.is_some())
+        .collect()
 }
 
 /// The agent tells verdicts only when they change, so that times are those of the last change.
-fn health(instance: &InstanceRecord, alive: bool, world: &World<'_>) -> Value {
-    let at = zulu(instance.health_changed_at.unwrap_or(world.now));
+fn health(instance: &InstanceRecord, told: Option<HealthVerdict>) -> Value {
     let id = instance
         .id
         .rsplit_once("._app")
         .map_or(&*instance.id, |(id, _)| id);
     let mut result = json!({
-        "alive": alive,
-        "consecutiveFailures": u32::from(!alive),
+        "alive": told.is_some_and(|told| told.alive),
+        "consecutiveFailures": told.map_or(0, |told| told.failures),
         "instanceId": id,
     });
-    if alive {
+    let Some(told) = told else {
+        return result;
+    };
+    let at = zulu(told.changed_at);
+    if told.alive {
         result["firstSuccess"] = at.clone().into();
         result["lastSuccess"] = at.into();
     } else {
@@ -261,6 +281,12 @@ pub(super) fn of_app(
         [group @ .., "*"] => (group, true),
         id => (id, false),
     };
+    let allowed: &[&str] = if task.is_some() {
+        &["DELETE"]
+    } else {
+        &["GET", "DELETE"]
+    };
+    allow(request, allowed)?;
     let path = format!("/{}", id.join("/"));
     let name = Name::new(&path).map_err(|_| errors::no_app(&path))?;
     if !below && world.object(Kind::Service, &name).is_none() {
@@ -273,12 +299,6 @@ pub(super) fn of_app(
             *own == name
         }
     };
-    let allowed: &[&str] = if task.is_some() {
-        &["DELETE"]
-    } else {
-        &["GET", "DELETE"]
-    };
-    allow(request, allowed)?;
     if request.method == "DELETE" {
         let host = request.parameter("host").filter(|host| *host != "*");
         let picks = |instance: &InstanceRecord| {

@@ -130,6 +130,22 @@ pub fn converted(body: Value) -> Result<Vec<Object>, Vec<Fault>> {
     Ok(objects)
 }
 
+/// The members that Metronome drops, which are some of its schedules, for those who want to tell of them. Of a job that
+/// cannot be read: none.
+pub fn unknown_members(body: Value) -> Vec<Fault> {
+    let Ok(written) = Written::new(body) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (index, schedule) in written.schedules.iter().enumerate() {
+        for mut fault in schedule::unknown_members(schedule) {
+            fault.path = format!("/schedules/{index}{}", fault.path);
+            found.push(fault);
+        }
+    }
+    found
+}
+
 fn read(name: &Name, job: &Value, faults: &Faults) -> Option<Object> {
     let members = Members::new(job, "", faults)?;
     let labels = members.pairs("labels").unwrap_or_default();

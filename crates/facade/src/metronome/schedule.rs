@@ -44,6 +44,14 @@ pub(super) fn read(job: &Name, value: &Value, id: Option<&str>) -> Result<Writte
     }
 }
 
+/// The members of a schedule that Metronome drops.
+pub(super) fn unknown_members(value: &Value) -> Vec<Fault> {
+    let faults = Faults::default();
+    let name = Name::new("/job").expect("it is a name");
+    members(&name, value, None, &faults);
+    faults.into_unknown()
+}
+
 fn members(job: &Name, value: &Value, id: Option<&str>, faults: &Faults) -> Option<Written> {
     let members = Members::new(value, "", faults)?;
     members.pass(&["nextRunAt"]);

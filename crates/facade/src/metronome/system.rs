@@ -12,7 +12,7 @@ use crate::request::Request;
 use crate::world::World;
 
 /// The version whose API this is.
-const VERSION: &str = "0.6.62";
+pub(super) const VERSION: &str = "0.6.62";
 /// Of the Marathon that it is built on.
 const LIBRARY: &str = "1.11.0";
 

@@ -10,6 +10,7 @@ use mezz_facade::{Answer, Body, Outcome, Request, World};
 use serde_json::Value;
 
 use cluster::Cluster;
+use mezz_workload::placing::NoPlaces;
 
 /// A facade's way in.
 pub(crate) type Facade = fn(&Request, &World<'_>) -> Outcome;
@@ -50,12 +51,16 @@ impl Server {
         let mut outcome = self.step(|world| facade(&request, world));
         loop {
             outcome = match outcome {
-                Outcome::Answer(answer) => return answer,
+                Outcome::Answer(answer) | Outcome::StepDown(answer) => return answer,
                 Outcome::Call(call, then) => {
                     let reply = self.cluster.call(call);
                     self.step(|world| then(&reply, world))
                 }
-                other => panic!("{other:?}"),
+                Outcome::NoPlaces(names, then) => {
+                    let none = names.iter().map(|_| NoPlaces::default()).collect();
+                    self.step(|world| then(none, world))
+                }
+                Outcome::Events(_) => return Answer::empty(200),
             };
         }
     }
@@ -72,7 +77,12 @@ impl Server {
         } else {
             body.to_string()
         };
-        parted(self.ask(method, path, &text))
+        self.parted(method, path, &text)
+    }
+
+    /// Status and JSON, or text, of a request with any body.
+    pub(crate) fn parted(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        parted(self.ask(method, path, body))
     }
 }
 

@@ -1,16 +1,16 @@
 //! Where figures come from: agents, and URLs that answer a number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use mezz_http::client::Client;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// Who does not answer by then is left out.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_BYTES_OF_USAGE: usize = 64 << 20;
 const MOST_BYTES_OF_NUMBER: usize = 4 << 10;
 
@@ -20,9 +20,24 @@ pub(super) struct Sample {
     at_us: u64,
     cpu_us: u64,
     rss_bytes: u64,
+    connections: Option<u64>,
+}
+
+/// What an agent is asked.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Question {
+    pub(super) tasks: BTreeSet<String>,
+    /// Ports whose connections are counted, by task.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) ports: BTreeMap<String, BTreeSet<u16>>,
 }
 
 impl Sample {
+    /// Established connections, in thousandths.
+    pub(super) fn connections(&self) -> Option<u64> {
+        self.connections?.checked_mul(1_000)
+    }
+
     /// Percent of `cpus` (in thousandths of a cpu) since an earlier sample, in thousandths.
     pub(super) fn cpu_since(&self, earlier: &Self, cpus: u64) -> Option<u64> {
         let span_us = self.at_us.checked_sub(earlier.at_us)?;
@@ -49,12 +64,15 @@ struct Answer {
 struct Used {
     cpu_us: u64,
     rss_bytes: u64,
+    connections: Option<u64>,
 }
 
 pub(super) struct Sources {
     agents: Client,
     /// Made when a URL is asked for the first time.
     urls: std::sync::OnceLock<Option<reqwest::Client>>,
+    /// Made when an instance is asked for the first time.
+    pub(super) instances: std::sync::OnceLock<Option<reqwest::Client>>,
 }
 
 impl Sources {
@@ -62,6 +80,7 @@ impl Sources {
         Self {
             agents,
             urls: std::sync::OnceLock::new(),
+            instances: std::sync::OnceLock::new(),
         }
     }
 
@@ -69,12 +88,14 @@ impl Sources {
     pub(super) async fn usage(
         &self,
         framework_id: &str,
-        agents: Vec<(String, Vec<String>)>,
+        agents: Vec<(String, Question)>,
     ) -> BTreeMap<Arc<str>, Sample> {
         let mut questions = tokio::task::JoinSet::new();
-        for (authority, tasks) in agents {
+        for (authority, question) in agents {
             let client = self.agents.clone();
-            let body = json!({ "framework_id": framework_id, "tasks": tasks }).to_string();
+            let mut body = json!(question);
+            body["framework_id"] = framework_id.into();
+            let body = body.to_string();
             questions.spawn(async move {
                 let answer = tokio::time::timeout(PATIENCE, ask(&client, &authority, body)).await;
                 let answer = answer.unwrap_or_else(|_| Err("no answer in time".into()));
@@ -92,6 +113,7 @@ impl Sources {
                 at_us,
                 cpu_us: used.cpu_us,
                 rss_bytes: used.rss_bytes,
+                connections: used.connections,
             };
             all.extend(tasks.into_iter().map(|(id, used)| (id, sample(used))));
         }
@@ -126,6 +148,16 @@ async fn ask(client: &Client, authority: &str, body: String) -> Result<Answer, S
 }
 
 async fn fetch(client: &reqwest::Client, url: &str) -> Result<u64, String> {
+    let text = read(client, url, MOST_BYTES_OF_NUMBER).await?;
+    thousandths(text.trim()).ok_or_else(|| "the answer is not a number of 0 or more".to_owned())
+}
+
+/// The text that a URL answers.
+pub(super) async fn read(
+    client: &reqwest::Client,
+    url: &str,
+    most: usize,
+) -> Result<String, String> {
     let answer = client.get(url).send().await;
     let mut answer = answer
         .and_then(reqwest::Response::error_for_status)
@@ -133,17 +165,15 @@ async fn fetch(client: &reqwest::Client, url: &str) -> Result<u64, String> {
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(|error| error.to_string())? {
         body.extend_from_slice(&piece);
-        if body.len() > MOST_BYTES_OF_NUMBER {
-            return Err(format!(
-                "the answer has more than {MOST_BYTES_OF_NUMBER} bytes"
-            ));
+        if body.len() > most {
+            return Err(format!("the answer has more than {most} bytes"));
         }
     }
-    let text = String::from_utf8_lossy(&body);
-    thousandths(text.trim()).ok_or_else(|| "the answer is not a number of 0 or more".to_owned())
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-fn thousandths(text: &str) -> Option<u64> {
+/// A number of 0 or more.
+pub(super) fn thousandths(text: &str) -> Option<u64> {
     let number: f64 = text.parse().ok()?;
     let scaled = (number * 1_000.0).round();
     #[expect(
@@ -164,11 +194,13 @@ mod tests {
             at_us: 1_000_000,
             cpu_us: 500_000,
             rss_bytes: 0,
+            connections: None,
         };
         let now = Sample {
             at_us: 3_000_000,
             cpu_us: 1_500_000,
             rss_bytes: 48 << 20,
+            connections: Some(3),
         };
         // Half a cpu of two.
         assert_eq!(now.cpu_since(&before, 2_000), Some(25_000));
@@ -180,6 +212,8 @@ mod tests {
         assert_eq!(now.cpu_since(&now, 2_000), None);
         assert_eq!(now.memory(64 << 20), Some(75_000));
         assert_eq!(now.memory(0), None);
+        assert_eq!(now.connections(), Some(3_000));
+        assert_eq!(before.connections(), None);
     }
 
     #[test]

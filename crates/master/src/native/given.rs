@@ -143,6 +143,15 @@ fn check_value(shape: Shape, value: &str) -> Result<(), String> {
             !value.is_empty() && !value.starts_with('='),
             "is neither KEY nor KEY=VALUE",
         ),
+        Shape::Truth(words) => {
+            let (word, truth) = value.split_once('=').unwrap_or((value, "true"));
+            let holds = words.contains(&word) && matches!(truth, "true" | "false");
+            let words = words.join(", ");
+            require(
+                holds,
+                &format!("is none of {words}, alone or with =true or =false"),
+            )
+        }
         Shape::Name => require(
             mezz_spec::Name::new(value).is_ok(),
             "is no name such as /team/app",

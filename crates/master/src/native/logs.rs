@@ -114,6 +114,7 @@ pub(super) async fn logs(
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
+            Ok(answer) if answer.status == StatusCode::GONE => return Err(collected(id)),
             Ok(answer) => return Err(agent_refused(&source, answer).await),
             Err(error) => return Err(unreachable_agent(&source, &error)),
         }
@@ -127,6 +128,16 @@ pub(super) async fn logs(
         &detail,
         Some("its sandbox may have been collected already"),
     ))
+}
+
+fn collected(id: &str) -> Response {
+    problem(
+        StatusCode::NOT_FOUND,
+        &format!("the output of task '{id}' is there no more: its sandbox was collected"),
+        Some(
+            "agents keep sandboxes for --gc-delay, and less long when their disk has no --gc-disk-headroom",
+        ),
+    )
 }
 
 /// Waits until the task has an agent. Facts tell when to look again.

@@ -63,6 +63,10 @@ async fn answer(
     match parts.as_slice() {
         ["version"] => return get(shared, request, &[], |_| Subject::Version).await,
         ["openapi.json"] => return get(shared, request, &[], |_| Subject::OpenApi).await,
+        ["openapi", file] => {
+            let facade = openapi::facade_named(file).ok_or_else(|| nothing_at(request))?;
+            return get(shared, request, &[], |_| Subject::FacadeOpenApi(facade)).await;
+        }
         ["schema"] => return get(shared, request, &[], |_| Subject::Schema(None)).await,
         ["schema", word] => {
             let kind = objects::kind_named(word)?;
@@ -129,7 +133,7 @@ async fn of_object(
         allow(request, &[Method::GET])?;
         let all: Vec<&[Parameter]> = tables.into_iter().chain([parameters::POLL]).collect();
         let wanted = Wanted::new(&Given::check(&request.query(), &all)?)?;
-        let subject = Subject::Work(WorkSubject::Objects { kind, wanted });
+        let subject = Subject::Work(Box::new(WorkSubject::Objects { kind, wanted }));
         return get(shared, request, &tables, |_| subject).await;
     };
     // No name has a colon: what is neither a POST nor a verb is told so by the check of the name.
@@ -146,7 +150,7 @@ async fn of_object(
         return objects::delete(shared, request, kind, name).await;
     }
     allow(request, &[Method::GET, Method::DELETE])?;
-    let subject = Subject::Work(WorkSubject::Object { kind, name });
+    let subject = Subject::Work(Box::new(WorkSubject::Object { kind, name }));
     get(shared, request, &[], |_| subject).await
 }
 
@@ -183,11 +187,11 @@ async fn of_work(
                 "runs" => WorkSubject::Runs(wanted),
                 _ => WorkSubject::Instances(wanted),
             };
-            return get(shared, request, &own, |_| Subject::Work(subject)).await;
+            return get(shared, request, &own, |_| Subject::Work(Box::new(subject))).await;
         }
         _ => return Err(nothing_at(request)),
     };
-    get(shared, request, &[], |_| Subject::Work(subject)).await
+    get(shared, request, &[], |_| Subject::Work(Box::new(subject))).await
 }
 
 /// What follows `/v1/tasks`: an id, or a framework and an id, and perhaps what is wanted of the task.

@@ -10,6 +10,7 @@ const KEYS: &[&str] = &[
     "name",
     "id",
     "role",
+    "priority",
     "cpus",
     "mem",
     "disk",
@@ -76,6 +77,7 @@ pub(super) fn parse(body: &[u8]) -> Result<NativeTask, String> {
         name,
         id,
         role: text(&map, "role")?.unwrap_or_else(|| "*".into()),
+        priority: priority(&map)?,
         resources,
         port_count: port_count(&map)?,
         command,
@@ -93,6 +95,28 @@ fn scalar(name: &str, value: f64) -> v1::Resource {
         r#type: v1::value::Type::Scalar as i32,
         scalar: Some(v1::value::Scalar { value }),
         ..v1::Resource::default()
+    }
+}
+
+fn priority(map: &Map<String, Value>) -> Result<i32, String> {
+    match map.get("priority") {
+        None | Some(Value::Null) => Ok(0),
+        Some(value) => value
+            .as_f64()
+            .filter(|number| number.fract() == 0.0)
+            .filter(|number| (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(number))
+            .map(|number| {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "a whole number within bounds"
+                )]
+                let number = number as i32;
+                number
+            })
+            .ok_or_else(|| {
+                let (least, most) = (i32::MIN, i32::MAX);
+                format!("priority: {value} is not a whole number from {least} to {most}")
+            }),
     }
 }
 

@@ -83,6 +83,7 @@ fn status(record: &ObjectRecord, work: &Records) -> Value {
             "missed": own.missed,
         }),
     };
+    status["role"] = json!(*work.role_of(record));
     status["conditions"] = record.conditions.iter().map(condition).collect();
     status
 }
@@ -167,7 +168,7 @@ pub(super) fn run(record: &RunRecord, work: &Records) -> Value {
 pub(super) fn cause_word(cause: &Cause) -> &'static str {
     match cause {
         Cause::Applied => "apply",
-        Cause::User => "user",
+        Cause::User | Cause::Fired { .. } => "user",
         Cause::After => "after",
         Cause::Cron { .. } => "cron",
         Cause::Node { .. } => "dag",
@@ -180,6 +181,9 @@ fn cause(cause: &Cause, work: &Records) -> Value {
         Cause::Applied | Cause::User | Cause::After => json!({ "by": by }),
         Cause::Cron { object, fire_at } => {
             json!({ "by": by, "cron": name_of(work, *object), "fire_at": rfc3339(*fire_at) })
+        }
+        Cause::Fired { object, at } => {
+            json!({ "by": by, "cron": name_of(work, *object), "at": rfc3339(*at) })
         }
         Cause::Node { run, node, attempt } => json!({
             "by": by,

@@ -37,6 +37,7 @@ pub(super) async fn ask(shared: &Shared, call: Call) -> Result<WorkReply, Respon
         .call(|request| Event::Work {
             request,
             call: Box::new(call),
+            by: None,
         })
         .await;
     match reply {

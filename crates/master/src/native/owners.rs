@@ -138,7 +138,7 @@ fn causes(work: &Records, run: &RunRecord) -> Vec<ObjectKey> {
     let mut cause = &run.cause;
     loop {
         match cause {
-            Cause::Cron { object, .. } => {
+            Cause::Cron { object, .. } | Cause::Fired { object, .. } => {
                 objects.push(*object);
                 return objects;
             }

@@ -22,6 +22,8 @@ pub(super) enum Shape {
     Since,
     /// `KEY` or `KEY=VALUE`.
     Pair,
+    /// One of these words alone, or with `=true` or `=false`.
+    Truth(&'static [&'static str]),
     /// What a page before this one gave.
     Cursor,
     /// The name of an object, with or without its first slash.
@@ -215,6 +217,12 @@ pub(super) const OBJECTS: &[Parameter] = &[
         Shape::Name,
         "Only objects with this name, or below it.",
     ),
+    ROLE,
+    many(
+        "condition",
+        Shape::Truth(&["ready", "progressing", "crash_looping", "blocked"]),
+        "Only objects of which this condition holds, or does not with =false; all that are given have to be so.",
+    ),
     LABEL,
 ];
 const UNDER: Parameter = one(
@@ -247,9 +255,10 @@ pub(super) const RUNS: &[Parameter] = &[
     ),
     many(
         "cause",
-        Shape::Word(&["apply", "user", "cron", "dag"]),
+        Shape::Word(&["apply", "user", "after", "cron", "dag"]),
         "Only runs that were begun so.",
     ),
+    ROLE,
     LABEL,
 ];
 pub(super) const ROLLOUTS: &[Parameter] = &[
@@ -270,6 +279,7 @@ pub(super) const ROLLOUTS: &[Parameter] = &[
         ]),
         "Only rollouts in this state.",
     ),
+    ROLE,
     LABEL,
 ];
 pub(super) const END_INSTANCE: &[Parameter] = &[one(

@@ -13,6 +13,7 @@ use super::selection::Selection;
 use super::tasks;
 use super::why;
 use super::work::WorkSubject;
+use crate::facades::Facade;
 use crate::options::VERSION;
 use crate::shared::Shared;
 use crate::view::View;
@@ -38,10 +39,11 @@ pub(super) enum Subject {
         id: String,
     },
     /// Users' objects and what became of them.
-    Work(WorkSubject),
+    Work(Box<WorkSubject>),
     Why(String),
     Version,
     OpenApi,
+    FacadeOpenApi(Facade),
     /// The JSON Schema of a kind, or of all kinds.
     Schema(Option<mezz_spec::Kind>),
 }
@@ -89,7 +91,9 @@ impl Subject {
             Self::Task { .. } => indexes.tasks,
             Self::Work(_) => indexes.work,
             Self::Why(_) => indexes.newest,
-            Self::Version | Self::OpenApi | Self::Schema(_) => crate::indexes::base(&view.records),
+            Self::Version | Self::OpenApi | Self::FacadeOpenApi(_) | Self::Schema(_) => {
+                crate::indexes::base(&view.records)
+            }
         }
     }
 
@@ -111,6 +115,7 @@ impl Subject {
                 json!({ "mezz_version": env!("CARGO_PKG_VERSION"), "version": VERSION })
             }
             Self::OpenApi => openapi::document(),
+            Self::FacadeOpenApi(facade) => facade.openapi(),
             Self::Schema(Some(kind)) => mezz_spec::schema(*kind).clone(),
             Self::Schema(None) => mezz_spec::schema::any_schema(),
         };

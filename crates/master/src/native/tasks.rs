@@ -94,7 +94,7 @@ pub(super) async fn details(
     id: &str,
 ) -> Result<Value, Response> {
     let (mut shown, staged) = match find(view, framework, id)? {
-        Found::Pending(pending) => (pending_details(pending), false),
+        Found::Pending(pending) => (pending_details(pending), true),
         Found::Task(task) => (
             task_details(view, task),
             task.state == v1::TaskState::TaskStaging,
@@ -156,7 +156,7 @@ fn pending_details(pending: &PendingRecord) -> Value {
     shown["command"] = command_json(&pending.task.command);
     shown["labels"] = labels_json(pending.task.labels.as_ref());
     shown["statuses"] = json!([]);
-    shown["why"] = pending.why.iter().map(String::as_str).collect();
+    shown["why"] = json!([]);
     for absent in [
         "message",
         "reason",

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use mezz_core::effect::Reply;
 use mezz_core::event::Event;
 use mezz_core::records::{AgentState, PendingRecord};
@@ -22,6 +23,12 @@ const NAMED: usize = 5;
 pub(super) async fn document(shared: &Shared, view: &View, id: &str) -> Result<Value, Response> {
     let asked = id.to_owned();
     let kind = kind(view, id);
+    if kind.is_none()
+        && let Err(several) = super::work::run_of(view, id)
+        && several.status() == StatusCode::CONFLICT
+    {
+        return Err(several);
+    }
     let mut reasons = match shared
         .call(|request| Event::Explain { request, id: asked })
         .await
@@ -73,10 +80,7 @@ fn kind(view: &View, id: &str) -> Option<&'static str> {
             _ => "task",
         });
     }
-    if records.roles.contains_key(id) {
-        return Some("role");
-    }
-    work
+    work.or_else(|| records.roles.contains_key(id).then_some("role"))
 }
 
 fn find_task<'a>(view: &'a View, id: &str) -> Result<Found<'a>, Response> {
@@ -89,9 +93,8 @@ fn find_task<'a>(view: &'a View, id: &str) -> Result<Found<'a>, Response> {
 /// What the last update of a placed task says.
 fn task_reasons(view: &View, id: &str) -> Vec<String> {
     match find_task(view, id) {
-        Ok(Found::Pending(pending)) => pending.why.to_vec(),
         Ok(Found::Task(task)) => vec![format!("it is {}", task.state.as_str_name())],
-        Err(_) => Vec::new(),
+        Ok(Found::Pending(_)) | Err(_) => Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use http::StatusCode;
 use mezz_http::Response;
 use mezz_proto::v1::TaskInfo;
 use mezz_spec::{Kind, Name};
-use mezz_workload::records::{InstanceRecord, RolloutRecord, RunRecord};
+use mezz_workload::records::{InstanceRecord, ObjectRecord, Records, RolloutRecord, RunRecord};
 use prost::Message as _;
 use serde_json::Value;
 
@@ -49,6 +49,7 @@ pub(super) struct Wanted {
     causes: Vec<String>,
     roles: Vec<String>,
     agents: Vec<String>,
+    conditions: Vec<(String, bool)>,
 }
 
 impl Wanted {
@@ -71,14 +72,18 @@ impl Wanted {
             causes: texts("cause"),
             roles: texts("role"),
             agents: texts("agent"),
+            conditions: given.all("condition").map(condition).collect(),
         })
     }
 
     fn has_rollout(&self, view: &View, rollout: &RolloutRecord) -> bool {
         let object = view.records.work.objects.get(rollout.object.index());
         any(&self.states, rollout_word(rollout.state))
-            && object
-                .is_some_and(|object| self.has(object) && self.owners.has_service(&object.name))
+            && object.is_some_and(|object| {
+                self.has(object)
+                    && self.has_role(&view.records.work, object)
+                    && self.owners.has_service(&object.name)
+            })
     }
 
     fn has_run(&self, view: &View, run: &RunRecord) -> bool {
@@ -86,6 +91,25 @@ impl Wanted {
             && any(&self.causes, object_json::cause_word(&run.cause))
             && self.has_key(view, run.object)
             && self.owners.has_run(&view.records.work, run)
+            && (self.roles.is_empty() || {
+                let work = &view.records.work;
+                let object = work.objects.get(run.object.index());
+                object.is_some_and(|object| self.has_role(work, object))
+            })
+    }
+
+    fn has_role(&self, work: &Records, object: &ObjectRecord) -> bool {
+        self.roles.is_empty() || any(&self.roles, &work.role_of(object))
+    }
+
+    /// Whether an object of a list of objects is wanted.
+    fn has_object(&self, work: &Records, object: &ObjectRecord) -> bool {
+        let holds = |(name, is_true): &(String, bool)| {
+            let mut known = object.conditions.iter();
+            // What was never said of an object is not true of it.
+            known.any(|one| *one.kind == **name && one.is_true) == *is_true
+        };
+        self.has(object) && self.has_role(work, object) && self.conditions.iter().all(holds)
     }
 
     fn instances(&self, view: &View) -> Value {
@@ -114,7 +138,7 @@ impl Wanted {
             .is_none_or(|under| name.is_within(under))
     }
 
-    fn has(&self, object: &mezz_workload::records::ObjectRecord) -> bool {
+    fn has(&self, object: &ObjectRecord) -> bool {
         self.has_name(&object.name)
             && self.labels.iter().all(|(key, value)| {
                 object
@@ -136,7 +160,7 @@ impl WorkSubject {
         let work = &view.records.work;
         Ok(match self {
             Self::Objects { kind, wanted } => object_json::of_kind(view, *kind)
-                .filter(|object| wanted.has(object))
+                .filter(|object| wanted.has_object(work, object))
                 .map(|object| object_json::object(object, work))
                 .collect(),
             Self::Object { kind, name } => {
@@ -171,6 +195,14 @@ impl WorkSubject {
     }
 }
 
+/// `NAME` or `NAME=true|false`, as the check of the query left it.
+fn condition(given: &str) -> (String, bool) {
+    match given.split_once('=') {
+        Some((name, value)) => (name.to_owned(), value == "true"),
+        None => (given.to_owned(), true),
+    }
+}
+
 /// Whether no value is given, or this one among others.
 fn any(values: &[String], own: &str) -> bool {
     values.is_empty() || values.iter().any(|value| value == own)
@@ -187,29 +219,25 @@ fn role_of(record: &InstanceRecord) -> String {
     role.unwrap_or_else(|| "*".to_owned())
 }
 
-/// The run that is meant by an id alone, or by the name of its object and the id: ids are made for each object alone.
-fn run_of<'v>(view: &'v View, given: &str) -> Result<&'v RunRecord, Response> {
+/// The run that is meant by an id alone, as NAME/ID or as KIND/NAME/ID: ids are made for each object alone.
+pub(super) fn run_of<'v>(view: &'v View, given: &str) -> Result<&'v RunRecord, Response> {
     let work = &view.records.work;
-    let (name, id) = match given.rsplit_once('/') {
-        Some((name, id)) => (Some(super::objects::name_of(&[name])?), id),
-        None => (None, given),
-    };
-    let name_of = |run: &RunRecord| Some(&work.objects.get(run.object.index())?.name);
-    let mut found = work.runs.iter().map(|(_, run)| &**run).filter(|run| {
-        let is_of = name.as_ref().is_none_or(|name| name_of(run) == Some(name));
-        is_of && *run.id == *id
-    });
+    let mut found = work.run_called(given);
     let run = found.next().ok_or_else(|| missing("run", given))?;
     let others: Vec<&RunRecord> = found.collect();
     if others.is_empty() {
         return Ok(run);
     }
-    let all = std::iter::once(run).chain(others).filter_map(name_of);
-    let all: Vec<String> = all.map(|name| format!("{name}/{id}")).collect();
+    let full = |run: &RunRecord| {
+        let object = work.objects.get(run.object.index())?;
+        Some(format!("{}{}/{}", object.spec.kind(), object.name, run.id))
+    };
+    let all = std::iter::once(run).chain(others).filter_map(full);
+    let all: Vec<String> = all.collect();
     Err(problem(
         StatusCode::CONFLICT,
-        &format!("several objects have a run '{id}'"),
-        Some(&format!("name one as NAME/ID: {}", all.join(", "))),
+        &format!("several objects have a run '{}'", run.id),
+        Some(&format!("name one as KIND/NAME/ID: {}", all.join(", "))),
     ))
 }
 

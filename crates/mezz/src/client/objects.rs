@@ -33,6 +33,14 @@ pub(crate) fn split(text: &str) -> (Option<Kind>, &str) {
     }
 }
 
+/// `KINDS/NAME` as the API knows it: with the kind in the singular.
+pub(crate) fn singular(text: &str) -> String {
+    match split(text) {
+        (Some(kind), rest) => format!("{kind}/{}", rest.trim_start_matches('/')),
+        (None, text) => text.to_owned(),
+    }
+}
+
 /// A name, checked.
 pub(crate) fn name(text: &str) -> Result<Name, ClientError> {
     Name::new(text).map_err(|error| ClientError::Usage(error.to_string()))

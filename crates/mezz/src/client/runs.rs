@@ -41,19 +41,17 @@ impl Run {
 
 /// The run that is meant.
 pub(crate) fn find(api: &mut Api, given: &str) -> Result<Run, ClientError> {
-    // `job/team/x/ID` is the same as `/team/x/ID`.
-    let bare = match objects::split(given) {
-        (Some(_), rest) if rest.contains('/') => rest,
-        _ => given,
-    };
     let unknown = || ClientError::NotFound {
         what: format!("there is no run '{given}'"),
         hint: "`mezz runs` lists them; name one by its id, or as NAME/ID".to_owned(),
     };
-    if bare.is_empty() || bare.ends_with('/') {
+    if given.is_empty() || given.ends_with('/') {
         return Err(unknown());
     }
-    let answer = match api.value(&format!("/v1/runs/{}", percent_encoded(bare))) {
+    let answer = match api.value(&format!(
+        "/v1/runs/{}",
+        percent_encoded(&objects::singular(given))
+    )) {
         Err(ClientError::Refused(problem)) if matches!(problem.status, 400 | 404) => {
             return Err(unknown());
         }

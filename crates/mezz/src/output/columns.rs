@@ -219,11 +219,19 @@ fn pairs(value: &Value) -> String {
 pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => whole_seconds(text),
         Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), quantity),
         Value::Bool(switch) => if *switch { "yes" } else { "no" }.to_owned(),
         Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(","),
         Value::Object(_) => pairs(value),
+    }
+}
+
+/// A time without decimals that say nothing.
+fn whole_seconds(text: &str) -> String {
+    match text.strip_suffix(".000000Z") {
+        Some(time) if time.len() == "2026-11-22T09:24:00".len() => format!("{time}Z"),
+        _ => text.to_owned(),
     }
 }
 

@@ -27,6 +27,7 @@ static SERVICES: Listing = Listing {
         wide(right("UNHEALTHY", Cell::At("status.unhealthy"))),
         wide(right("STABLE", Cell::At("status.stable_generation"))),
         wide(right("FAILURES", Cell::At("status.failures"))),
+        wide(left("ROLE", Cell::At("status.role"))),
         wide(left("LABELS", Cell::Pairs("labels"))),
     ],
     empty: "no services; `mezz init service` prints one to begin with",
@@ -43,6 +44,7 @@ static JOBS: Listing = Listing {
         right("AGE", Cell::Since("created_at")),
         wide(right("LAST-SUCCESS", Cell::Since("status.last_success_at"))),
         wide(right("LAST-FAILURE", Cell::Since("status.last_failure_at"))),
+        wide(left("ROLE", Cell::At("status.role"))),
         wide(left("LABELS", Cell::Pairs("labels"))),
     ],
     empty: "none; `mezz init job` and `mezz init dag` print one to begin with",
@@ -59,6 +61,7 @@ static CRONS: Listing = Listing {
         right("AGE", Cell::Since("created_at")),
         wide(right("MISSED", Cell::At("status.missed"))),
         wide(right("GENERATION", Cell::At("generation"))),
+        wide(left("ROLE", Cell::At("status.role"))),
         wide(left("LABELS", Cell::Pairs("labels"))),
     ],
     empty: "no crons; `mezz init cron` prints one to begin with",
@@ -71,6 +74,7 @@ static OTHERS: Listing = Listing {
         right("GENERATION", Cell::At("generation")),
         right("AGE", Cell::Since("created_at")),
         wide(right("CHANGED", Cell::Since("changed_at"))),
+        wide(left("ROLE", Cell::At("status.role"))),
         wide(left("LABELS", Cell::Pairs("labels"))),
     ],
     empty: "none of this kind",
@@ -96,7 +100,8 @@ pub(crate) static ROLLOUTS: Listing = Listing {
 };
 
 pub(crate) static RUNS: Listing = Listing {
-    key: "id",
+    // Ids are made for each object alone.
+    key: "name/id",
     columns: &[
         left("ID", Cell::At("id")),
         left("OF", Cell::At("name")),
@@ -113,7 +118,7 @@ pub(crate) static RUNS: Listing = Listing {
         wide(left("PARAMETERS", Cell::Pairs("parameters"))),
         wide(left("MESSAGE", Cell::At("message"))),
     ],
-    empty: "no runs; `mezz run NAME` begins one of a job or a dag",
+    empty: "no runs; `mezz run NAME` begins one of a job, a dag or a cron",
 };
 
 pub(crate) static INSTANCES: Listing = Listing {

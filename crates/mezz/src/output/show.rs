@@ -69,11 +69,12 @@ pub(crate) fn as_lines(answer: &[u8]) -> String {
 }
 
 fn name(listing: &Listing, element: &Value) -> String {
-    element
-        .get(listing.key)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    let part = |key: &str| {
+        let value = element.get(key).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    let parts: Vec<String> = listing.key.split('/').map(part).collect();
+    parts.join("/")
 }
 
 fn rows(listing: &Listing, elements: &[Value], width: Width, now: Timestamp) -> String {

@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Shows the last events, or what happens until it is interrupted.
-pub(crate) fn events(args: &EventsArgs) -> Result<Exit, ClientError> {
-    let mut api = Api::new(&args.cluster.master)?;
+pub(crate) fn events(master: &str, args: &EventsArgs) -> Result<Exit, ClientError> {
+    let mut api = Api::new(master)?;
     if args.follow {
         return follow(&mut api, args);
     }

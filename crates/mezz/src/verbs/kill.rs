@@ -10,14 +10,14 @@ use crate::flags::value;
 use crate::output::{show, talk};
 
 /// Kills tasks; goes on after one that cannot be killed, and ends with the first failure's exit code.
-pub(crate) fn kill(args: &KillArgs) -> Result<Exit, ClientError> {
+pub(crate) fn kill(master: &str, args: &KillArgs) -> Result<Exit, ClientError> {
     let grace = args
         .grace_period
         .as_deref()
         .map(value::duration)
         .transpose();
     let grace = grace.map_err(|error| ClientError::Usage(format!("--grace-period: {error}")))?;
-    let mut api = Api::new(&args.cluster.master)?;
+    let mut api = Api::new(master)?;
     let mut exit = Exit::Ok;
     for given in &args.tasks {
         let killed = task_id(&mut api, given).and_then(|id| {

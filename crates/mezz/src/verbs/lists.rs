@@ -1,8 +1,10 @@
 //! `mezz ps` and the other lists, once or again at every change.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 
-use crate::args::{Format, PsArgs};
+use crate::args::{Format, ListArgs, PsArgs};
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::client::http::percent_encoded;
@@ -11,27 +13,9 @@ use crate::output::columns::{self, Listing};
 use crate::output::show::{self, Reader};
 use crate::output::terminal;
 
-/// How often a list is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watch {
-    Once,
-    OnChange,
-}
-
 /// Lists tasks.
-pub(crate) fn tasks(args: &PsArgs) -> Result<Exit, ClientError> {
-    let watch = if args.watch {
-        Watch::OnChange
-    } else {
-        Watch::Once
-    };
-    show_list(
-        &args.cluster.master,
-        &target(args),
-        &columns::TASKS,
-        args.output.output,
-        watch,
-    )
+pub(crate) fn tasks(master: &str, args: &PsArgs) -> Result<Exit, ClientError> {
+    show_list(master, &target(args), &columns::TASKS, &args.list)
 }
 
 /// Shows a list; a watched one until it is interrupted or its reader has gone.
@@ -39,12 +23,12 @@ pub(crate) fn show_list(
     master: &str,
     target: &str,
     listing: &Listing,
-    format: Format,
-    watch: Watch,
+    args: &ListArgs,
 ) -> Result<Exit, ClientError> {
+    let format = args.output.output;
     let mut api = Api::new(master)?;
     let (mut answer, mut index) = api.get_with_index(target)?;
-    if watch == Watch::Once {
+    if !args.watch {
         show::list(listing, &answer, format, Timestamp::now())?;
         return Ok(Exit::Ok);
     }
@@ -70,34 +54,26 @@ pub(crate) fn show_list(
 }
 
 fn target(args: &PsArgs) -> String {
-    let mut query = Vec::new();
-    for (name, value) in [
-        ("framework", &args.framework),
-        ("role", &args.role),
-        ("agent", &args.agent),
-        ("service", &args.service),
-        ("job", &args.job),
-        ("run", &args.run),
-    ] {
-        if let Some(value) = value {
-            query.push(format!("{name}={}", percent_encoded(value)));
-        }
-    }
-    for label in &args.label {
-        query.push(format!("label={}", percent_encoded(label)));
-    }
-    if let Some(state) = &args.state {
-        query.push(format!("state={}", percent_encoded(&task_state(state))));
-    }
+    let frameworks = args.framework.iter();
+    let mut pairs: Vec<_> = frameworks.map(|one| ("framework", one.clone())).collect();
+    pairs.extend(args.place.pairs());
+    pairs.extend(args.owners.pairs());
+    pairs.extend(args.label.iter().map(|label| ("label", label.clone())));
+    pairs.extend(args.state.iter().map(|state| ("state", task_state(state))));
     // Whoever asks for a state wants those that have ended in it, too.
-    if args.all || args.state.is_some() {
-        query.push("all=true".to_owned());
+    if args.all || !args.state.is_empty() {
+        pairs.push(("all", "true".to_owned()));
     }
-    if query.is_empty() {
-        "/v1/tasks".to_owned()
-    } else {
-        format!("/v1/tasks?{}", query.join("&"))
+    with_query("/v1/tasks".to_owned(), pairs)
+}
+
+/// A target with more of a query.
+pub(super) fn with_query(mut target: String, pairs: Vec<(&'static str, String)>) -> String {
+    for (key, value) in pairs {
+        let joint = if target.contains('?') { '&' } else { '?' };
+        let _ = write!(target, "{joint}{key}={}", percent_encoded(&value));
     }
+    target
 }
 
 /// The name of a task's state from what people write: `running` is `TASK_RUNNING`.

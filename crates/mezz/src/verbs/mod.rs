@@ -14,70 +14,74 @@ mod status;
 mod version;
 mod why;
 
-use crate::args::{ClientVerb, ListArgs};
+use crate::args::{ClientVerb, Cluster, ExecArgs, ListArgs};
 use crate::client::error::ClientError;
 use crate::exit::Exit;
 use crate::output::columns::{self, Listing};
 use crate::output::talk;
-use lists::Watch;
 
-/// Does what a verb asks.
-pub(crate) fn client(verb: ClientVerb) -> Exit {
+/// Does what a verb asks of a cluster.
+pub(crate) fn client(cluster: &Cluster, verb: ClientVerb) -> Exit {
+    let master = cluster.master.as_str();
     let outcome = match verb {
-        ClientVerb::Apply(args) => objects::apply::apply(&args),
-        ClientVerb::Plan(args) => objects::plan(&args),
+        ClientVerb::Apply(args) => objects::apply::apply(master, &args),
+        ClientVerb::Plan(args) => objects::plan(master, &args),
         ClientVerb::Convert(args) => objects::convert(&args),
-        ClientVerb::Get(args) => objects::get(&args),
-        ClientVerb::Delete(args) => objects::delete(&args),
-        ClientVerb::Scale(args) => objects::scale(&args),
-        ClientVerb::Restart(args) => objects::restart(&args),
-        ClientVerb::Rollback(args) => objects::rollback(&args),
-        ClientVerb::Pause(args) => objects::pause(&args),
-        ClientVerb::Resume(args) => objects::resume(&args),
-        ClientVerb::Runs(args) => objects::runs(&args),
-        ClientVerb::Wait(args) => objects::wait(&args),
-        ClientVerb::Export(args) => objects::export(&args),
+        ClientVerb::Get(args) => objects::get(master, &args),
+        ClientVerb::Delete(args) => objects::delete(master, &args),
+        ClientVerb::Scale(args) => objects::scale(master, &args),
+        ClientVerb::Restart(args) => objects::restart(master, &args),
+        ClientVerb::Rollback(args) => objects::rollback(master, &args),
+        ClientVerb::Pause(args) => objects::pause(master, &args),
+        ClientVerb::Resume(args) => objects::resume(master, &args),
+        ClientVerb::Runs(args) => objects::runs(master, &args),
+        ClientVerb::Wait(args) => objects::wait(master, &args),
+        ClientVerb::Export(args) => objects::export(master, &args),
         ClientVerb::Init(args) => objects::init(&args),
         ClientVerb::Explain(args) => objects::explain(&args),
         ClientVerb::Run(args) => match &args.target {
-            Some(name) => objects::run(&args, name),
-            None if objects::is_quick(&args) => objects::quick(&args),
-            None => run::run(&args),
+            Some(name) => objects::run(master, &args, name),
+            None if objects::is_quick(&args) => objects::quick(master, &args),
+            None => run::run(master, &args),
         },
-        ClientVerb::Stop(args) => objects::stop(&args),
-        ClientVerb::MarkSucceeded(args) => objects::mark_succeeded(&args),
-        ClientVerb::Rollout(args) => objects::rollout(&args),
-        ClientVerb::Abort(args) => objects::abort(&args),
-        ClientVerb::ResetBackoff(args) => objects::reset(&args),
+        ClientVerb::Stop(args) => objects::stop(master, &args),
+        ClientVerb::MarkSucceeded(args) => objects::mark_succeeded(master, &args),
+        ClientVerb::Rollout(args) => objects::rollout(master, &args),
+        ClientVerb::Abort(args) => objects::abort(master, &args),
+        ClientVerb::ResetBackoff(args) => objects::reset(master, &args),
         ClientVerb::Schema(args) => objects::schema(&args),
-        ClientVerb::Ps(args) => lists::tasks(&args),
-        ClientVerb::Logs(args) => logs::logs(&args),
-        ClientVerb::Kill(args) => kill::kill(&args),
-        ClientVerb::Agents(args) => list(&args, "/v1/agents", &columns::AGENTS),
-        ClientVerb::Frameworks(args) => list(&args, "/v1/frameworks", &columns::FRAMEWORKS),
-        ClientVerb::Roles(args) => list(&args, "/v1/roles", &columns::ROLES),
-        ClientVerb::Offers(args) => list(&args, "/v1/offers", &columns::OFFERS),
-        ClientVerb::Why(args) => why::why(&args),
-        ClientVerb::Events(args) => events::events(&args),
+        ClientVerb::Ps(args) => lists::tasks(master, &args),
+        ClientVerb::Logs(args) => logs::logs(master, &args),
+        ClientVerb::Exec(args) => Err(not_built(&args)),
+        ClientVerb::Kill(args) => kill::kill(master, &args),
+        ClientVerb::Agents(args) => list(master, &args, "/v1/agents", &columns::AGENTS),
+        ClientVerb::Frameworks(args) => list(master, &args, "/v1/frameworks", &columns::FRAMEWORKS),
+        ClientVerb::Roles(args) => list(master, &args, "/v1/roles", &columns::ROLES),
+        ClientVerb::Offers(args) => list(master, &args, "/v1/offers", &columns::OFFERS),
+        ClientVerb::Why(args) => why::why(master, &args),
+        ClientVerb::Events(args) => events::events(master, &args),
         ClientVerb::Replay(args) => return replay::replay(&args),
-        ClientVerb::Status(args) => status::status(&args),
+        ClientVerb::Status(args) => status::status(master, &args),
         ClientVerb::Completions(args) => completions::completions(&args),
-        ClientVerb::Version(args) => version::version(&args),
+        ClientVerb::Version(args) => version::version(master, &args),
     };
     outcome.unwrap_or_else(|error| talk::client_error(&error))
 }
 
-fn list(args: &ListArgs, target: &str, listing: &Listing) -> Result<Exit, ClientError> {
-    let watch = if args.watch {
-        Watch::OnChange
-    } else {
-        Watch::Once
-    };
-    lists::show_list(
-        &args.cluster.master,
-        target,
-        listing,
-        args.output.output,
-        watch,
-    )
+/// What `exec` answers as long as there are no containers to enter.
+fn not_built(args: &ExecArgs) -> ClientError {
+    let (task, command) = (&args.task, args.command.join(" "));
+    ClientError::NotBuilt {
+        what: format!("`{command}` cannot be run inside '{task}': exec is not built yet, it comes with containers"),
+        hint: "`mezz logs` shows what it writes, `mezz run -- COMMAND` runs a command as a task of its own".to_owned(),
+    }
+}
+
+fn list(
+    master: &str,
+    args: &ListArgs,
+    target: &str,
+    listing: &Listing,
+) -> Result<Exit, ClientError> {
+    lists::show_list(master, target, listing, args)
 }

@@ -16,17 +16,17 @@ use crate::task_spec::TaskSpec;
 const READER_GONE: Exit = Exit::Task(141);
 
 /// Runs a command on the cluster as if it ran here.
-pub(crate) fn run(args: &RunArgs) -> Result<Exit, ClientError> {
+pub(crate) fn run(master: &str, args: &RunArgs) -> Result<Exit, ClientError> {
     let task = TaskSpec::of_arguments(args, |name| std::env::var(name).ok())
         .map_err(|error| ClientError::Usage(error.to_string()))?
         .to_json();
-    let mut api = Api::new(&args.cluster.master)?;
+    let mut api = Api::new(master)?;
     if args.detach {
         let id = api.create_task(&task)?;
         show::write(&format!("{id}\n"))?;
         return Ok(Exit::Ok);
     }
-    let interrupts = Interrupts::listen(&args.cluster.master)
+    let interrupts = Interrupts::listen(master)
         .map_err(|error| {
             talk::warning(&format!(
                 "signals cannot be heard, so Ctrl-C will leave the task running: {error}"

@@ -13,11 +13,11 @@ use crate::output::columns::plain;
 use crate::output::{show, yaml};
 
 /// Tells in a few lines how the cluster is.
-pub(crate) fn status(args: &StandingArgs) -> Result<Exit, ClientError> {
+pub(crate) fn status(master: &str, args: &StandingArgs) -> Result<Exit, ClientError> {
     if let Some(what) = &args.what {
-        return objects::standing(&args.cluster.master, what, &args.output);
+        return objects::standing(master, what, &args.output);
     }
-    let mut api = Api::new(&args.cluster.master)?;
+    let mut api = Api::new(master)?;
     let version: Value = serde_json::from_slice(&api.get("/v1/version")?)?;
     let agents = api.list("/v1/agents")?;
     let frameworks = api.list("/v1/frameworks")?;

@@ -9,8 +9,8 @@ use crate::exit::Exit;
 use crate::output::{show, yaml};
 
 /// Prints our version and that of the master; a master that is away is no error.
-pub(crate) fn version(args: &StatusArgs) -> Result<Exit, ClientError> {
-    let mut api = Api::new(&args.cluster.master)?;
+pub(crate) fn version(master: &str, args: &StatusArgs) -> Result<Exit, ClientError> {
+    let mut api = Api::new(master)?;
     let master: Value = match api.get("/v1/version") {
         Ok(answer) => serde_json::from_slice(&answer)?,
         Err(ClientError::NoMaster { .. }) => Value::Null,

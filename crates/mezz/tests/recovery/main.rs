@@ -5,6 +5,7 @@
 )]
 
 mod agents;
+mod arrays;
 mod crash_points;
 mod dev;
 mod lab;

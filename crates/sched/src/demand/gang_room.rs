@@ -10,6 +10,7 @@ use mezz_resource::Resources;
 
 use super::candidates::Candidates;
 use super::give_way::{Given, Giver, Yield, Yields};
+use super::recall::RECALL_HOLD_NS;
 use super::shapes::{Shape, ShapeIndex};
 use super::{DemandKey, Eviction, InstanceHandle, Preemption};
 use crate::agent::Agent;
@@ -20,6 +21,9 @@ use crate::scheduler::Scheduler;
 
 /// So many times at most it is tried whether a gang fits with less.
 const MOST_TRIALS: usize = 64;
+
+/// So much longer the room is kept for each instance that has to end: they are told a few at a time.
+const VICTIM_NS: u64 = 20_000_000;
 
 /// Offers by agent, by their positions, the oldest first.
 pub(super) type OffersByAgent = BTreeMap<AgentIndex, Vec<usize>>;
@@ -193,9 +197,18 @@ impl Scheduler {
         index: ShapeIndex,
         demand: DemandKey,
         room: GangRoom,
-        until_ns: u64,
+        now_ns: u64,
     ) {
         let leaf = self.queue.shapes.get(index).key.leaf;
+        let victims: usize = room.victims.values().map(Vec::len).sum();
+        let hold_ns = match u64::try_from(victims).unwrap_or(u64::MAX) {
+            0 => RECALL_HOLD_NS,
+            victims => {
+                let longer_ns = victims.saturating_mul(VICTIM_NS);
+                self.config.eviction_hold_ns.saturating_add(longer_ns)
+            }
+        };
+        let until_ns = now_ns.saturating_add(hold_ns);
         for agent in room.agents {
             let earmark = Earmark {
                 leaf,
@@ -212,13 +225,6 @@ impl Scheduler {
                 victims,
             });
         }
-    }
-}
-
-impl GangRoom {
-    /// Whether work has to end for it.
-    pub(super) fn has_victims(&self) -> bool {
-        !self.victims.is_empty()
     }
 }
 

@@ -12,7 +12,13 @@ use crate::scheduler::Scheduler;
 use mezz_resource::Resources;
 
 /// How long the room of offers that are taken back is kept for the demand.
-const HOLD_NS: u64 = 1_000_000_000;
+pub(super) const RECALL_HOLD_NS: u64 = 1_000_000_000;
+
+/// On so many agents at most offers are taken back for one shape at a time.
+const MOST_RECALLS: usize = 64;
+
+/// So many instances are counted on an agent at most.
+const MOST_ROOM: u64 = 64;
 
 impl Scheduler {
     /// Whether a demand waits for agents, so that offers may be in its way.
@@ -42,30 +48,71 @@ impl Scheduler {
             if block == Block::Quota || !self.has_quota(shape) {
                 continue;
             }
-            let Some(demand) = self.first_of(shape) else {
-                continue;
-            };
-            if self.queue.shapes.get(shape).key.gang.is_some() {
+            let gang = self.queue.shapes.get(shape).key.gang;
+            if let Some(demand) = gang {
                 recalled.extend(self.recall_for_gang(
                     now_ns,
                     (shape, demand),
                     offers,
                     &mut by_agent,
                 ));
-            } else if let Some((agent, list)) =
-                self.fewest_in_the_way(shape, demand, offers, &by_agent)
-            {
-                by_agent.remove(&agent);
-                recalled.extend(list);
-                let earmark = Earmark {
-                    leaf: self.queue.shapes.get(shape).key.leaf,
-                    keep: Keep::Room(demand),
-                    until_ns: now_ns.saturating_add(HOLD_NS),
-                };
-                self.earmarks.insert(agent, earmark);
+            } else {
+                recalled.extend(self.recall_for_each(now_ns, shape, offers, &mut by_agent));
             }
         }
         recalled
+    }
+
+    /// The offers that are in the way of single instances, as long as some of a shape have no place.
+    fn recall_for_each(
+        &mut self,
+        now_ns: u64,
+        index: ShapeIndex,
+        offers: &[Outstanding<'_>],
+        by_agent: &mut OffersByAgent,
+    ) -> Vec<usize> {
+        let shape = self.queue.shapes.get(index);
+        let leaf = shape.key.leaf;
+        let demands = shape.turns.iter().map(|turn| turn.demand);
+        let demands: Vec<DemandKey> = demands.take(MOST_RECALLS).collect();
+        let (mut quota, mut spare) = (self.quota_left(index), 0);
+        let (mut recalled, mut agents) = (Vec::new(), 0);
+        for demand in demands {
+            let wanted = self.wanted(demand).min(quota);
+            quota -= wanted;
+            while wanted > spare {
+                let found = self.fewest_in_the_way(index, demand, offers, by_agent);
+                let Some((agent, list)) = found.filter(|_| agents < MOST_RECALLS) else {
+                    return recalled;
+                };
+                agents += 1;
+                spare += self.room_once_back(index, agent, list.iter().map(|nth| &offers[*nth]));
+                by_agent.remove(&agent);
+                recalled.extend(list);
+                let earmark = Earmark {
+                    leaf,
+                    keep: Keep::Room(demand),
+                    until_ns: now_ns.saturating_add(RECALL_HOLD_NS),
+                };
+                self.earmarks.insert(agent, earmark);
+            }
+            spare -= wanted;
+        }
+        recalled
+    }
+
+    /// How many instances of a shape fit on an agent without some of the offers there: one at least.
+    fn room_once_back<'o>(
+        &self,
+        index: ShapeIndex,
+        agent: AgentIndex,
+        offers: impl Iterator<Item = &'o Outstanding<'o>>,
+    ) -> u64 {
+        let freed = offers.map(|offer| offer.resources.unallocated());
+        let freed = freed.fold(Resources::new(), |sum, own| sum + own);
+        let free = self.agent(agent).map(|own| &own.available + &freed);
+        let shape = self.queue.shapes.get(index);
+        free.map_or(1, |free| self.room_in(shape, &free, MOST_ROOM).max(1))
     }
 
     /// The offers that are in the way of a gang, if it fits without them.
@@ -83,16 +130,11 @@ impl Scheduler {
             // Work alone ends at a cycle.
             return Vec::new();
         }
-        let hold_ns = if room.has_victims() {
-            self.config.eviction_hold_ns
-        } else {
-            HOLD_NS
-        };
         let recalled = room.offers.clone();
         for nth in &recalled {
             by_agent.remove(&offers[*nth].agent);
         }
-        self.make_room(index, demand, room, now_ns.saturating_add(hold_ns));
+        self.make_room(index, demand, room, now_ns);
         recalled
     }
 

@@ -109,15 +109,18 @@ impl Scheduler {
 
     /// Whether the role may take one more, or all of a gang.
     pub(super) fn has_quota(&self, index: ShapeIndex) -> bool {
+        let gang = self.queue.shapes.get(index).key.gang;
+        let wanted = gang.map_or(1, |demand| self.wanted(demand));
+        wanted <= self.quota_left(index)
+    }
+
+    /// How many more instances of a shape its role may take.
+    pub(super) fn quota_left(&self, index: ShapeIndex) -> u64 {
         let shape = self.queue.shapes.get(index);
-        let Some(room) = self.room(shape.key.leaf.role, self.lacking_total().as_ref()) else {
-            return true;
-        };
-        let gang = shape.key.gang.map_or(1, |demand| self.wanted(demand));
-        let times = i64::try_from(gang).unwrap_or(i64::MAX);
-        shape.needs.iter().all(|(place, need)| {
-            let wanted = need.saturating_mul(times);
-            wanted <= room.limit.get(*place).min(room.all.get(*place))
+        let room = self.room(shape.key.leaf.role, self.lacking_total().as_ref());
+        let left = |room: &Room, place| room.limit.get(place).min(room.all.get(place));
+        room.map_or(u64::MAX, |room| {
+            Self::times(shape, |place| left(&room, place))
         })
     }
 

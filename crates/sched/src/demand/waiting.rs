@@ -54,9 +54,6 @@ impl Scheduler {
     /// Sees whether room can be made, or kept, for a shape that nothing fits.
     pub(super) fn wait_longer(&mut self, index: ShapeIndex, now_ns: u64) {
         let leaf = self.queue.shapes.get(index).key.leaf;
-        if self.is_resting(leaf, now_ns) {
-            return;
-        }
         let Some(demand) = self.first_of(index) else {
             return;
         };
@@ -73,7 +70,9 @@ impl Scheduler {
                 self.preempt(index, leaf, demand, now_ns);
             }
         }
-        self.consider_keeping(index, demand, now_ns);
+        if !self.is_resting(leaf, now_ns) {
+            self.consider_keeping(index, demand, now_ns);
+        }
     }
 
     /// When work that could end for a demand may next be looked for. For a gang offers that stand are to be recalled
@@ -88,7 +87,8 @@ impl Scheduler {
         let later = since
             .filter(|_| yielding)
             .map(|at| at.saturating_add(RECALL_NS));
-        again.max(later).unwrap_or(0)
+        let rested = self.earmark_rests.get(&shape.key.leaf).copied();
+        again.max(later).max(rested).unwrap_or(0)
     }
 
     pub(super) fn first_of(&self, index: ShapeIndex) -> Option<DemandKey> {
@@ -204,7 +204,7 @@ impl Scheduler {
             let room = self.room_for_gang(index, demand, &[], &OffersByAgent::new());
             return room
                 .into_iter()
-                .for_each(|room| self.make_room(index, demand, room, until_ns));
+                .for_each(|room| self.make_room(index, demand, room, now_ns));
         }
         if !self.has_quota(index) {
             return;

@@ -5,9 +5,9 @@ use mezz_resource::{Quantities, Resources, parse};
 use mezz_sched::{
     AgentIndex, AgentSpec, Capability, Config, Demand, DemandKey, DemandPlacement, FaultDomain,
     FrameworkIndex, FrameworkSpec, Grant, GroupKey, PlaceKey, PlaceTest, PortsWanted, Preemption,
-    Rule, Rules, Scheduler,
+    Refusals, Rule, Rules, Scheduler,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -171,6 +171,32 @@ impl Lab {
     /// What was placed and not yet taken.
     pub fn placed(&mut self) -> Vec<DemandPlacement> {
         std::iter::from_fn(|| self.sched.take_placement()).collect()
+    }
+
+    /// One instance gets its place in a cycle, or does not wait for it.
+    pub fn one(
+        &mut self,
+        framework: FrameworkIndex,
+        role: &str,
+        request: &Resources,
+        ports: u32,
+    ) -> Result<DemandPlacement, Refusals> {
+        let key = DemandKey(u64::MAX);
+        let wanted = Demand {
+            request: Arc::new(request.clone()),
+            ports: PortsWanted {
+                any: ports,
+                fixed: BTreeSet::new(),
+            },
+            ..demand(role, "", 1)
+        };
+        self.sched.set_demand(framework, key, wanted);
+        let placed = self.place().pop();
+        placed.ok_or_else(|| {
+            let refusals = self.sched.why_demand(key).unwrap();
+            self.sched.withdraw(key);
+            refusals
+        })
     }
 
     /// One cycle in the short form `demand@agent`.

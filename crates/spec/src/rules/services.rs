@@ -1,13 +1,12 @@
 //! Services: how many, how they are replaced, what happens when something fails.
 
 use super::templates::{Readiness, positive};
-use super::{Faults, placements, templates, texts};
+use super::{Faults, placements, scaling, templates, texts};
 use crate::fault::below;
 use crate::object::Object;
 use crate::quantity::Share;
 use crate::service::{
-    Autoscale, Backoff, Canary, MetricSource, Replicas, Rolling, Service, Strategy, Unreachable,
-    Wait,
+    Autoscale, Backoff, Canary, Replicas, Rolling, Service, Strategy, Unreachable, Wait,
 };
 
 /// The most instances of one service.
@@ -18,7 +17,7 @@ pub(super) fn check(object: &Object, service: &Service, out: &mut Faults) {
     placements::check(&service.placement, "/spec/placement", out);
     texts::role(service.role.as_deref(), "/spec/role", out);
     super::check_after(object, &service.after, out);
-    replicas(&service.replicas, out);
+    replicas(service, out);
     positive(service.update.deadline, "/spec/update/deadline", out);
     strategy(&service.update.strategy, "/spec/update/strategy", out);
     backoff(&service.restart, "/spec/restart", out);
@@ -36,19 +35,25 @@ pub(super) fn check(object: &Object, service: &Service, out: &mut Faults) {
     }
 }
 
-fn replicas(replicas: &Replicas, out: &mut Faults) {
+fn replicas(service: &Service, out: &mut Faults) {
     let path = "/spec/replicas";
-    match replicas {
+    match &service.replicas {
         Replicas::Count(count) if *count > MAX_REPLICAS => {
             let message = format!("{count} replicas; {MAX_REPLICAS} are allowed");
             out.tell(path, message, "split the service");
         }
         Replicas::Count(_) | Replicas::PerNode(_) => {}
-        Replicas::Autoscale(scale) => autoscale(scale, path, out),
+        Replicas::Autoscale(scale) => {
+            bounds(scale, path, out);
+            for (index, metric) in scale.metrics.iter().enumerate() {
+                let path = format!("{path}/metrics/{index}");
+                scaling::metric(metric, &service.template, &path, out);
+            }
+        }
     }
 }
 
-fn autoscale(scale: &Autoscale, path: &str, out: &mut Faults) {
+fn bounds(scale: &Autoscale, path: &str, out: &mut Faults) {
     if scale.min > scale.max {
         let message = format!("min {} is more than max {}", scale.min, scale.max);
         out.tell(below(path, "min"), message, "lower min, or raise max");
@@ -71,39 +76,6 @@ fn autoscale(scale: &Autoscale, path: &str, out: &mut Faults) {
             "there is nothing to scale by",
             "write metrics: [{of: cpu, target: 70}]",
         );
-    }
-    for (index, metric) in scale.metrics.iter().enumerate() {
-        let path = format!("{path}/metrics/{index}");
-        if metric.target.0 == 0 {
-            out.tell(
-                below(&path, "target"),
-                "the target must be more than 0",
-                "write what is wanted of each instance",
-            );
-        }
-        match &metric.of {
-            MetricSource::Cpu | MetricSource::Memory => {}
-            MetricSource::RequestsInFlight => {
-                out.missing(
-                    below(&path, "of"),
-                    "scaling by requests in flight is",
-                    "use cpu, memory or url",
-                );
-            }
-            MetricSource::Url(url) => {
-                let rest = url
-                    .strip_prefix("http://")
-                    .or_else(|| url.strip_prefix("https://"));
-                if rest.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
-                    let message = format!("'{url}' is no URL of HTTP");
-                    out.tell(
-                        format!("{path}/of/url"),
-                        message,
-                        "write http://… or https://…",
-                    );
-                }
-            }
-        }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Faults, counted, texts};
+use super::{Faults, checks, counted, texts};
 use crate::fault::below;
 use crate::quantity::{Size, Span};
 use crate::template::{
-    Artifact, Check, Command, Container, EnvValue, Limit, MaterialFile, PortRef, PreStop, Protocol,
-    Resources, Template,
+    Artifact, Command, Container, EnvValue, Limit, MaterialFile, PreStop, Protocol, Resources,
+    Template,
 };
 
 const MAX_PORTS: usize = 100;
@@ -81,16 +81,7 @@ fn container(container: &Container, path: &str, out: &mut Faults) {
     files(&container.files, &container.artifacts, path, out);
     resources(&container.resources, &below(path, "resources"), out);
     ports(container, &below(path, "ports"), out);
-    let checks = [
-        ("health", &container.checks.health),
-        ("ready", &container.checks.ready),
-        ("report", &container.checks.report),
-    ];
-    for (word, check) in checks {
-        if let Some(check) = check {
-            self::probe(check, container, &format!("{path}/checks/{word}"), out);
-        }
-    }
+    checks::check(container, &below(path, "checks"), out);
     if let Some(stop) = &container.pre_stop {
         let path = below(path, "pre_stop");
         pre_stop(stop, container, &path, out);
@@ -111,7 +102,7 @@ fn pre_stop(stop: &PreStop, container: &Container, path: &str, out: &mut Faults)
         (Some(own), None) => command(own, &below(path, "command"), out),
         (None, Some(http)) => {
             let path = below(path, "http");
-            port_of_probe(&http.port, container, &below(&path, "port"), out);
+            checks::port_of_probe(&http.port, container, &below(&path, "port"), out);
             url_path(&http.path, &below(&path, "path"), out);
         }
         _ => out.tell(
@@ -123,7 +114,7 @@ fn pre_stop(stop: &PreStop, container: &Container, path: &str, out: &mut Faults)
     positive(stop.timeout, &below(path, "timeout"), out);
 }
 
-fn url_path(text: &str, path: &str, out: &mut Faults) {
+pub(super) fn url_path(text: &str, path: &str, out: &mut Faults) {
     if !text.starts_with('/') || text.contains(char::is_whitespace) {
         let message = format!("'{text}' is no path of a URL");
         out.tell(path, message, "begin it with a slash");
@@ -146,7 +137,7 @@ pub(super) fn positive(span: Span, path: &str, out: &mut Faults) {
     }
 }
 
-fn command(command: &Command, path: &str, out: &mut Faults) {
+pub(super) fn command(command: &Command, path: &str, out: &mut Faults) {
     match command {
         Command::Shell(text) if text.trim().is_empty() => {
             out.tell(path, "the command is empty", "write what runs");
@@ -340,74 +331,4 @@ fn ports(container: &Container, path: &str, out: &mut Faults) {
 
 fn overlap(one: Protocol, other: Protocol) -> bool {
     one == other || one == Protocol::TcpUdp || other == Protocol::TcpUdp
-}
-
-fn probe(check: &Check, container: &Container, path: &str, out: &mut Faults) {
-    let count = [
-        check.http.is_some(),
-        check.tcp.is_some(),
-        check.command.is_some(),
-    ];
-    let count = count.into_iter().filter(|is_there| *is_there).count();
-    if count != 1 {
-        let message = format!("a check has exactly one of http, tcp and command, not {count}");
-        out.tell(path, message, "keep one of them");
-    }
-    positive(check.interval, &below(path, "interval"), out);
-    positive(check.timeout, &below(path, "timeout"), out);
-    if let Some(http) = &check.http {
-        let path = below(path, "http");
-        port_of_probe(&http.port, container, &below(&path, "port"), out);
-        url_path(&http.path, &below(&path, "path"), out);
-        for (index, status) in http.statuses.iter().enumerate() {
-            if !(100..=599).contains(status) {
-                let path = format!("{path}/statuses/{index}");
-                out.tell(
-                    path,
-                    format!("{status} is no status of HTTP"),
-                    "write one from 100 to 599",
-                );
-            }
-        }
-    }
-    if let Some(tcp) = &check.tcp {
-        port_of_probe(&tcp.port, container, &format!("{path}/tcp/port"), out);
-    }
-    if let Some(command) = &check.command {
-        self::command(command, &below(path, "command"), out);
-    }
-}
-
-fn port_of_probe(port: &PortRef, container: &Container, path: &str, out: &mut Faults) {
-    match port {
-        PortRef::Number(0) => out.tell(path, "0 is no port", "write one from 1 to 65535"),
-        PortRef::Number(_) => {}
-        PortRef::Name(name) => {
-            let known = container.ports.iter().find(|port| port.name == *name);
-            match known {
-                None if container.ports.is_empty() => {
-                    let message = format!("there is no port '{name}'");
-                    out.tell(
-                        path,
-                        message,
-                        "write it under ports, or write a number here",
-                    );
-                }
-                None => {
-                    let names: Vec<&str> = container
-                        .ports
-                        .iter()
-                        .map(|port| port.name.as_str())
-                        .collect();
-                    let message = format!("there is no port '{name}'");
-                    out.tell(path, message, format!("the ports are {}", names.join(", ")));
-                }
-                Some(port) if port.protocol == Protocol::Udp => {
-                    let message = format!("the port '{name}' is UDP only");
-                    out.tell(path, message, "name a TCP port, or use a command");
-                }
-                Some(_) => {}
-            }
-        }
-    }
 }

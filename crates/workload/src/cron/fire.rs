@@ -7,6 +7,7 @@ use mezz_state::time::{MILLISECOND_NS, Wall};
 
 use super::due::{Decision, Missed, Rule, decide};
 use super::times;
+use crate::call::Refusal;
 use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
 use crate::fact::Fact;
@@ -14,7 +15,7 @@ use crate::job::{self, Stop, begin_stop};
 use crate::key::{ObjectKey, RunKey};
 use crate::records::{Cause, CronStatus, Status};
 use crate::runs::parameters::{Extra, Values};
-use crate::runs::targets::Opening;
+use crate::runs::targets::{Found, Opening};
 use crate::runs::{Begins, ids};
 use crate::workloads::{Stage, Workloads};
 
@@ -153,6 +154,51 @@ fn fire(w: &mut Workloads, key: ObjectKey, cron: &Cron, fire_at: Wall, effects: 
     });
 }
 
+/// Begins a run outside of the schedule, which the cron's overlap has to let begin as well.
+pub(super) fn fire_now(
+    w: &mut Workloads,
+    key: ObjectKey,
+    (cron, found): (&Cron, Found),
+    id: Option<String>,
+    effects: &mut Effects,
+) -> Result<RunKey, Refusal> {
+    let before = active(w, key);
+    let begins = make_room(w, key, cron.overlap, effects);
+    let begins = begins.ok_or_else(|| in_the_way(w, key, cron.overlap, &before))?;
+    let opening = Opening {
+        id,
+        cause: Cause::Fired {
+            object: key,
+            at: w.wall(),
+        },
+        begins,
+    };
+    let run = w.start_target(found, opening, effects);
+    let id = w.run(run).map(|run| run.id.clone());
+    change(w, key, |status| status.last_run = id);
+    w.write_status(key, effects);
+    Ok(run)
+}
+
+fn in_the_way(w: &Workloads, key: ObjectKey, overlap: Overlap, runs: &[RunKey]) -> Refusal {
+    let name = w.object_at(key).map(|object| object.name.to_string());
+    let name = name.unwrap_or_default();
+    let ids = runs.iter().filter_map(|run| Some(w.run(*run)?.id.as_ref()));
+    let message = if overlap == Overlap::Queue {
+        format!("{QUEUE_LIMIT} runs of cron {name} wait already; more are not queued")
+    } else {
+        let ids: Vec<&str> = ids.collect();
+        format!(
+            "run {} of cron {name} goes on, and its overlap is forbid: wait for its end, or stop it",
+            ids.join(", ")
+        )
+    };
+    Refusal::Conflict {
+        message,
+        rollouts: Vec::new(),
+    }
+}
+
 /// What earlier runs mean for the next one: it begins now, later, or, with none, never.
 fn make_room(
     w: &mut Workloads,
@@ -188,9 +234,9 @@ pub(super) fn active(w: &Workloads, key: ObjectKey) -> Vec<RunKey> {
         .into_iter()
         .flatten()
         .flat_map(|object| w.active_runs(object))
-        .filter_map(|run| match w.run(run)?.cause {
-            Cause::Cron { object, fire_at } if object == key => Some((fire_at, run)),
-            _ => None,
+        .filter_map(|run| {
+            let (object, at) = w.run(run)?.cause.of_cron()?;
+            (object == key).then_some((at, run))
         })
         .collect();
     runs.sort_unstable();

@@ -1,23 +1,35 @@
 //! Checks of a container as its agent runs them, and what its findings mean.
 
 use mezz_proto::v1;
-use mezz_spec::template::{Check, Container, HttpProbe, Scheme};
+use mezz_spec::template::{Check, Checks, Container, HttpProbe, Scheme};
 use v1::check_info;
 use v1::health_check::{self, HttpCheckInfo, TcpCheckInfo};
 
 use crate::event::CheckFound;
 use crate::instances::environment::command_info;
 use crate::instances::ports;
+use crate::records::InstanceRecord;
 
-/// The health check, when there is one.
-pub(crate) fn health(container: &Container, numbers: &[u16]) -> Option<v1::HealthCheck> {
-    let check = container.checks.health.as_ref()?;
+/// The health checks.
+pub(crate) fn health(container: &Container, numbers: &[u16]) -> Vec<v1::HealthCheck> {
+    let checks = container.checks.health().iter();
+    checks
+        .map(|check| health_check(check, container, numbers))
+        .collect()
+}
+
+fn health_check(check: &Check, container: &Container, numbers: &[u16]) -> v1::HealthCheck {
     let port = |port| ports::number(port, &container.ports, numbers);
+    // An agent ends a task at its first failure when none is allowed.
+    let failures = match check.failures {
+        0 => u32::MAX,
+        failures => failures,
+    };
     let mut info = v1::HealthCheck {
         delay_seconds: Some(seconds(check.delay.0)),
         interval_seconds: Some(seconds(check.interval.0)),
         timeout_seconds: Some(seconds(check.timeout.0)),
-        consecutive_failures: Some(check.failures),
+        consecutive_failures: Some(failures),
         grace_period_seconds: Some(seconds(check.grace.0)),
         ..v1::HealthCheck::default()
     };
@@ -40,13 +52,34 @@ pub(crate) fn health(container: &Container, numbers: &[u16]) -> Option<v1::Healt
         info.r#type = Some(health_check::Type::Command as i32);
         info.command = Some(command_info(command));
     }
-    Some(info)
+    info
 }
 
-/// The ready check or, without one, the check that is only reported.
-pub(crate) fn check(container: &Container, numbers: &[u16]) -> Option<v1::CheckInfo> {
-    let checks = &container.checks;
-    let check = checks.ready.as_ref().or(checks.report.as_ref())?;
+/// The ready checks, then the one that is only reported.
+fn judged_here(checks: &Checks) -> impl Iterator<Item = &Check> {
+    checks.ready().iter().chain(&checks.report)
+}
+
+/// The checks that the agent does not judge.
+pub(crate) fn checks(container: &Container, numbers: &[u16]) -> Vec<v1::CheckInfo> {
+    judged_here(&container.checks)
+        .map(|check| check_info(check, container, numbers))
+        .collect()
+}
+
+/// Which of these ask over HTTPS.
+pub(crate) fn https(container: &Container) -> Vec<u32> {
+    let checks = (0..).zip(judged_here(&container.checks));
+    let is_https = |check: &Check| {
+        let http = check.http.as_ref();
+        http.is_some_and(|http| http.scheme == Scheme::Https)
+    };
+    checks
+        .filter_map(|(index, check)| is_https(check).then_some(index))
+        .collect()
+}
+
+fn check_info(check: &Check, container: &Container, numbers: &[u16]) -> v1::CheckInfo {
     let port = |port| ports::number(port, &container.ports, numbers);
     let mut info = v1::CheckInfo {
         delay_seconds: Some(seconds(check.delay.0)),
@@ -71,18 +104,33 @@ pub(crate) fn check(container: &Container, numbers: &[u16]) -> Option<v1::CheckI
             command: command_info(command),
         });
     }
-    Some(info)
+    info
 }
 
-/// Whether what a ready check found is good.
-pub(crate) fn passes(check: &Check, found: CheckFound) -> bool {
-    match found {
-        CheckFound::Http(status) => check
-            .http
-            .as_ref()
-            .is_some_and(|http| is_accepted(http, status)),
-        CheckFound::Tcp(is_open) => is_open,
-        CheckFound::Command(status) => status == 0,
+/// The ready checks that have not passed yet, or do not pass any more, with what they found.
+pub(crate) fn failing<'a>(
+    checks: &'a Checks,
+    record: &'a InstanceRecord,
+) -> impl Iterator<Item = (usize, Option<CheckFound>)> + 'a {
+    let all = checks.ready().iter().enumerate();
+    all.filter_map(|(index, check)| {
+        let found = record.found(index);
+        let is_good = found.is_some_and(|found| found.passes(check));
+        (!is_good).then_some((index, found))
+    })
+}
+
+impl CheckFound {
+    /// Whether this is good, of this ready check.
+    pub fn passes(self, check: &Check) -> bool {
+        match self {
+            Self::Http(status) => check
+                .http
+                .as_ref()
+                .is_some_and(|http| is_accepted(http, status)),
+            Self::Tcp(is_open) => is_open,
+            Self::Command(status) => status == 0,
+        }
     }
 }
 

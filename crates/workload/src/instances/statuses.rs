@@ -43,10 +43,12 @@ pub(crate) const fn is_infrastructure(state: TaskState) -> bool {
 fn bare(state: TaskState, message: &str) -> Status {
     Status {
         state,
+        at: None,
         reason: None,
         message: message.into(),
         healthy: None,
         check: None,
+        findings: None,
         exit_status: None,
         addresses: Vec::new(),
     }
@@ -77,6 +79,10 @@ impl Workloads {
         }
         instance.confirmed = true;
         instance.check = status.check.or(instance.check);
+        if let Some(found) = &status.findings {
+            let before = instance.findings.take().unwrap_or_default();
+            instance.findings = Some(Box::new(before.followed_by(found, now)));
+        }
         instance.unreachable_since = None;
         if instance.healthy != status.healthy {
             instance.healthy = status.healthy;
@@ -84,7 +90,9 @@ impl Workloads {
         }
         let was_started = instance.started_at.is_some();
         if status.state == TaskState::TaskRunning && !was_started {
-            instance.started_at = Some(now);
+            // By the agent's clock, which says the same to the next master; it may be wrong, but not by so much.
+            let at = status.at.unwrap_or(now);
+            instance.started_at = Some(at.max(instance.created_at).min(now));
         }
         let phase = instance.phase;
         let is_back = phase == Phase::Unreachable;

@@ -59,8 +59,8 @@ impl Workloads {
                 value: plan.id.to_owned(),
             },
             command: Some(command),
-            health_check: checks::health(container, plan.ports).map(Box::new),
-            check: checks::check(container, plan.ports).map(Box::new),
+            health_check: first(checks::health(container, plan.ports)),
+            check: first(checks::checks(container, plan.ports)),
             kill_policy: Some(kill_policy(&plan.template.kill)),
             labels: wire_labels(plan.labels),
             discovery: (!plan.ports.is_empty()).then(|| {
@@ -84,8 +84,8 @@ impl Workloads {
         numbers: &[u16],
     ) -> Result<Option<Box<InstanceTerms>>, StartError> {
         let files = container.files.iter().map(|file| self.file(file));
-        let checks = &container.checks;
-        let http = checks.health.as_ref().and_then(|check| check.http.as_ref());
+        let health = container.checks.health().iter();
+        let mut http = health.filter_map(|check| check.http.as_ref());
         let terms = InstanceTerms {
             files: files.collect::<Result<_, StartError>>()?,
             secrets: Vec::new(),
@@ -98,9 +98,10 @@ impl Workloads {
                 }),
                 timeout_ns: own.timeout.nanoseconds(),
             }),
-            exact_statuses: http
-                .is_some_and(|http| !http.statuses.is_empty())
-                .then_some(true),
+            exact_statuses: http.any(|http| !http.statuses.is_empty()).then_some(true),
+            health_checks: others(checks::health(container, numbers)),
+            checks: others(checks::checks(container, numbers)),
+            https_checks: checks::https(container),
         };
         let has_secrets = container
             .env
@@ -127,6 +128,16 @@ impl Workloads {
 pub(crate) fn host_name(name: &Name) -> String {
     let parts: Vec<&str> = name.components().rev().collect();
     parts.join(".")
+}
+
+/// What a task has room for.
+fn first<T>(checks: Vec<T>) -> Option<Box<T>> {
+    checks.into_iter().next().map(Box::new)
+}
+
+/// What it has no room for.
+fn others<T>(checks: Vec<T>) -> Vec<T> {
+    checks.into_iter().skip(1).collect()
 }
 
 fn uri(artifact: &Artifact) -> v1::command_info::Uri {

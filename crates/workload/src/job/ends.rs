@@ -110,6 +110,7 @@ pub(super) fn close(w: &mut Workloads, run: RunKey, record: &InstanceRecord, sta
     };
     indices.ended(now, index, attempt, end, retry);
     active.forget_attempt(record, index, attempt);
+    active.has_ends = true;
     w.jobs.dirty.insert(run);
     note_end(w, run, record, index, attempt, status);
 }

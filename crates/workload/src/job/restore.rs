@@ -158,6 +158,7 @@ fn instance_record(
         passing_since: None,
         unreachable_since: None,
         check: None,
+        findings: None,
         parked: false,
         ending: None,
         confirmed: false,
@@ -180,6 +181,9 @@ fn agent_info(assignment: &Assignment) -> AgentInfo {
 fn finish_restore(w: &mut Workloads, effects: &mut Effects) {
     let now = w.wall();
     for (key, active) in &mut w.jobs.active {
+        let run = w.records.runs.get(key.index());
+        let retried = run.map_or(0, |run| run.counts.retried);
+        active.indices.restore_retried(retried);
         active.indices.restore_gaps(now);
         w.jobs.dirty.insert(*key);
     }

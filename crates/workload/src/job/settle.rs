@@ -56,7 +56,7 @@ fn settle(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
     demand::state(w, key, effects);
     arm(w, key, effects);
     write_blocks(w, key, effects);
-    count(w, key);
+    count(w, key, effects);
 }
 
 fn look_for_obstacles(w: &mut Workloads, key: RunKey) {
@@ -123,10 +123,12 @@ fn give_up(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
         };
         let status = Status {
             state: TaskState::TaskLost,
+            at: None,
             reason: None,
             message: message.into(),
             healthy: None,
             check: None,
+            findings: None,
             exit_status: None,
             addresses: Vec::new(),
         };
@@ -252,19 +254,29 @@ fn write_blocks(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
     }
 }
 
-fn count(w: &mut Workloads, key: RunKey) {
-    let Some(active) = w.jobs.active.get(&key) else {
+/// What an end has changed is written with the blocks, which cannot tell it: how often was retried, and the ends
+/// themselves. How many run and wait follows from the blocks, and may wait.
+fn count(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
+    let Some(active) = w.jobs.active.get_mut(&key) else {
         return;
     };
     let counts = active.indices.counts();
-    if w.run(key).is_some_and(|run| run.counts != counts) {
+    let has_ends = std::mem::take(&mut active.has_ends);
+    let Some(before) = w.run(key).map(|run| run.counts) else {
+        return;
+    };
+    if before != counts {
         w.run_mut(key).expect("just seen").counts = counts;
+    }
+    if has_ends || before.retried != counts.retried {
+        w.write_run(key, effects);
+    } else if before != counts {
         w.note_run(key);
     }
 }
 
 fn finish(w: &mut Workloads, key: RunKey, stop: Stop, effects: &mut Effects) {
-    count(w, key);
+    count(w, key, effects);
     let Some(active) = w.jobs.active.remove(&key) else {
         return;
     };

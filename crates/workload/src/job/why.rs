@@ -1,7 +1,7 @@
 //! Why a job or a run stands where it does, in words.
 
 use mezz_spec::Spec;
-use mezz_state::time::{SECOND_NS, Wall};
+use mezz_state::time::Wall;
 
 use super::{ActiveRun, after, settle, stop};
 use crate::key::{ObjectKey, RunKey};
@@ -43,6 +43,7 @@ pub(crate) fn last_end(w: &Workloads, key: ObjectKey) -> Option<String> {
     let last = w
         .runs_of(key)
         .filter_map(|run| w.run(run))
+        .filter(|run| run.state.is_over())
         .max_by_key(|run| run.ended_at)?;
     Some(ended(last))
 }
@@ -65,7 +66,7 @@ fn past(state: RunState) -> &'static str {
 
 /// A moment in words.
 pub(crate) fn moment(at: Wall) -> String {
-    format!("{}Z", ids::stamp(Wall(at.0 / SECOND_NS * SECOND_NS)))
+    ids::written(at)
 }
 
 /// Why a run of a job stands where it does.

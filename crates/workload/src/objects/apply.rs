@@ -224,6 +224,7 @@ impl Workloads {
             name: one.object.name.clone(),
             generation: one.generation,
             is_new: one.change == Change::Created,
+            by: self.caller.clone(),
         });
         key
     }

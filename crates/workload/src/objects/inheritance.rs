@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mezz_spec::cron::Target;
 use mezz_spec::{Kind, Name, Spec};
 use serde::{Deserialize, Serialize};
 
 use crate::objects::staged::Staged;
+use crate::records::{ObjectRecord, Records};
 use crate::workloads::Workloads;
 
 /// What the groups above a name give.
@@ -72,6 +74,28 @@ impl Workloads {
         Inherited::of(name, |group| {
             self.object(Kind::Group, group).map(|object| &*object.spec)
         })
+    }
+}
+
+impl Records {
+    /// The role whose share an object uses; of a group the one of what lies in it.
+    pub fn role_of(&self, object: &ObjectRecord) -> Arc<str> {
+        let name = &object.name;
+        let own = match &*object.spec {
+            Spec::Service(service) => service.role.as_deref(),
+            Spec::Job(job) => job.role.as_deref(),
+            Spec::Cron(cron) => match &cron.run {
+                Target::Job(job) => job.role.as_deref(),
+                Target::JobRef(_) | Target::DagRef(_) => None,
+            },
+            Spec::Group(group) => Some(group.role.as_deref().unwrap_or(&name.as_str()[1..])),
+            Spec::Dag(_) | Spec::Secret(_) | Spec::Config(_) => None,
+        };
+        let inherited = Inherited::of(name, |group| {
+            let key = self.index.get(&(Kind::Group, group.clone()))?;
+            self.objects.get(key.index()).map(|group| &*group.spec)
+        });
+        inherited.role_of(own, name)
     }
 }
 

@@ -24,6 +24,15 @@ pub(crate) fn stamp(at: Wall) -> String {
     }
 }
 
+/// A moment as people read it, to the second: `2026-11-22T09:24:00Z`.
+pub(crate) fn written(at: Wall) -> String {
+    let seconds = at.0 / SECOND_NS;
+    let (year, month, day) = civil(seconds / 86_400);
+    let second = seconds % 86_400;
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// Year, month and day of a day since 1970: the years are counted from March, so that leap days come last.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;

@@ -212,6 +212,7 @@ impl Workloads {
             name,
             generation,
             is_new: false,
+            by: self.caller.clone(),
         });
         if let Some(state) = self.service_mut(service) {
             state.durable.target = stable.revision;

@@ -9,7 +9,7 @@ use crate::demand_key::Demander;
 use crate::effect::{Effect, Effects};
 use crate::event::Placed;
 use crate::instances::task::TaskPlan;
-use crate::instances::{self, NewInstance, ports, rules};
+use crate::instances::{self, NewInstance, marathon, ports, rules};
 use crate::key::ObjectKey;
 use crate::naming;
 use crate::records::{Owner, RolloutState};
@@ -189,13 +189,21 @@ impl Workloads {
             self.wall(),
         );
         let labels = self.inherited(&object.name).labels_with(&object.labels);
-        let extra = [
+        let mut extra = vec![
             ("MEZZ_ORDINAL".to_owned(), ordinal.to_string()),
             (
                 "MEZZ_GENERATION".to_owned(),
                 revision.generation.to_string(),
             ),
         ];
+        if container.env.contains_key(marathon::APP_ID) {
+            let version = object.changed_at_generation(revision.generation);
+            extra.extend(marathon::told_at_the_start(
+                &container.ports,
+                &numbers,
+                version,
+            ));
+        }
         let plan = TaskPlan {
             id: &id,
             name: &object.name,

@@ -32,7 +32,15 @@ pub(crate) fn on_status(
     if before == after {
         return;
     }
-    w.note_instance(key);
+    let started = |record: &Option<std::sync::Arc<InstanceRecord>>| {
+        record.as_ref().and_then(|record| record.started_at)
+    };
+    if started(&before) == started(&after) {
+        w.note_instance(key);
+    } else {
+        // Whoever is told of the start is told the same by the next master.
+        w.write_instance(key, effects);
+    }
     w.tell_change(key, effects);
     let is_away = after.is_some_and(|after| after.phase == Phase::Unreachable)
         || !w.take_back(object, key, effects);
@@ -89,18 +97,17 @@ impl Workloads {
         }
     }
 
-    /// Whether it passes all that makes it ready: its ready check, or without one its health check, or that it runs.
+    /// Whether it passes all that makes it ready: its ready checks, or without one its health checks, or that it runs.
     fn passes(&self, record: &InstanceRecord) -> bool {
         let revision = self.revision(record.object, record.revision);
         let Some(container) = revision.and_then(|revision| revision.container()) else {
             return false;
         };
-        match (&container.checks.ready, &container.checks.health) {
-            (Some(check), _) => record
-                .check
-                .is_some_and(|found| checks::passes(check, found)),
-            (None, Some(_)) => record.healthy == Some(true),
-            (None, None) => true,
+        let checks = &container.checks;
+        match (checks.ready(), checks.health()) {
+            ([_, ..], _) => checks::failing(checks, record).next().is_none(),
+            ([], [_, ..]) => record.healthy == Some(true),
+            ([], []) => true,
         }
     }
 

@@ -1,8 +1,10 @@
 //! Why a service, one of its rollouts or instances stands as it does, in words.
 
 use mezz_spec::service::{Replicas, Wait};
+use mezz_spec::template::Checks;
 use mezz_state::time::Wall;
 
+use crate::instances::checks;
 use crate::key::ObjectKey;
 use crate::records::{InstanceRecord, Pause, Phase, RolloutRecord, RolloutState};
 use crate::service::revisions::as_service;
@@ -253,14 +255,57 @@ fn why_unready(w: &Workloads, record: &InstanceRecord, now: Wall) -> String {
     }
     let container = revision.and_then(|revision| revision.container());
     match container.map(|container| &container.checks) {
-        Some(checks) if checks.ready.is_some() => match record.check {
-            Some(found) => format!("its ready check does not pass: {found:?}"),
-            None => "its ready check has not spoken yet".into(),
+        Some(own) => match (own.ready(), own.health()) {
+            ([_, ..], _) => why_not_passing(own, record),
+            ([], [_, ..]) => why_unhealthy(own, record),
+            ([], []) => "it is not ready yet".into(),
         },
-        Some(checks) if checks.health.is_some() => match record.healthy {
-            Some(false) => "its health check fails".into(),
-            _ => "its health check has not spoken yet".into(),
-        },
-        _ => "it is not ready yet".into(),
+        None => "it is not ready yet".into(),
     }
+}
+
+/// A check by its place, where there are several.
+fn which(word: &str, index: usize, all: usize) -> String {
+    match all {
+        1 => format!("its {word} check"),
+        _ => format!("its {word} check {} of {all}", index + 1),
+    }
+}
+
+fn why_not_passing(own: &Checks, record: &InstanceRecord) -> String {
+    let all = own.ready().len();
+    match checks::failing(own, record).next() {
+        Some((index, Some(found))) => {
+            let check = which("ready", index, all);
+            format!("{check} does not pass: {found:?}")
+        }
+        Some((index, None)) => format!("{} has not spoken yet", which("ready", index, all)),
+        None => "it is not ready yet".into(),
+    }
+}
+
+fn why_unhealthy(own: &Checks, record: &InstanceRecord) -> String {
+    let all = own.health().len();
+    if all == 1 {
+        let check = which("health", 0, all);
+        return match record.healthy {
+            Some(false) => format!("{check} fails"),
+            _ => format!("{check} has not spoken yet"),
+        };
+    }
+    let known = |index: usize| record.findings.as_deref()?.health.get(index).copied()?;
+    let mut silent = None;
+    for index in 0..all {
+        match known(index) {
+            Some(verdict) if !verdict.alive => {
+                return format!("{} fails", which("health", index, all));
+            }
+            Some(_) => {}
+            None => silent = silent.or(Some(index)),
+        }
+    }
+    format!(
+        "{} has not spoken yet",
+        which("health", silent.unwrap_or(0), all)
+    )
 }

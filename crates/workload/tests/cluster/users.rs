@@ -20,6 +20,7 @@ impl Cluster {
         self.send(Event::Call {
             request: RequestKey(request),
             call: Box::new(call),
+            by: None,
         });
         self.replies
             .remove(&request)

@@ -23,10 +23,12 @@ pub(crate) fn status(id: &str, state: TaskState, exit_status: Option<i32>, messa
         instance: id.into(),
         status: Status {
             state,
+            at: None,
             reason: None,
             message: message.into(),
             healthy: None,
             check: None,
+            findings: None,
             exit_status,
             addresses: Vec::new(),
         },

@@ -2,7 +2,7 @@
 
 use mezz_proto::v1::TaskState;
 use mezz_workload::effect::Effect;
-use mezz_workload::event::{CheckFound, Event, Placed, Status};
+use mezz_workload::event::{CheckFound, Event, FoundByMany, Placed, Status};
 
 use super::{Kernel, Task};
 
@@ -29,6 +29,8 @@ impl Kernel {
             }
             Effect::Launch(launch) => {
                 let placed = placed.expect("launches answer places");
+                let id = launch.task.task_id.value.clone();
+                self.terms.insert(id, launch.terms);
                 self.start(launch.task, placed);
             }
             Effect::Expect { task, .. } => {
@@ -67,6 +69,7 @@ impl Kernel {
             state: TaskState::TaskStaging,
             healthy: None,
             check: None,
+            findings: None,
             launched_at: self.now,
             told_to_end: false,
         };
@@ -85,10 +88,12 @@ impl Kernel {
         let task = &self.tasks[id];
         Status {
             state: task.state,
+            at: None,
             reason: None,
             message: "".into(),
             healthy: task.healthy,
             check: task.check,
+            findings: task.findings.clone(),
             exit_status: None,
             addresses: Vec::new(),
         }
@@ -128,6 +133,13 @@ impl Kernel {
     /// What the task's check found.
     pub fn set_check(&mut self, id: &str, found: CheckFound) {
         self.tasks.get_mut(id).unwrap().check = Some(found);
+        self.tell(id);
+        self.settle();
+    }
+
+    /// What several checks of the task found.
+    pub fn set_findings(&mut self, id: &str, found: FoundByMany) {
+        self.tasks.get_mut(id).unwrap().findings = Some(Box::new(found));
         self.tell(id);
         self.settle();
     }

@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::{self, TaskState};
 use mezz_sched::{Demand, DemandKey};
 use mezz_state::time::{Mono, Now, Wall};
 use mezz_workload::Workloads;
 use mezz_workload::call::Reply;
-use mezz_workload::event::{AgentInfo, CheckFound, Event, TimerKey};
+use mezz_workload::event::{AgentInfo, CheckFound, Event, FoundByMany, TimerKey};
 use mezz_workload::fact::Fact;
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -49,11 +50,14 @@ pub struct Task {
     pub state: TaskState,
     pub healthy: Option<bool>,
     pub check: Option<CheckFound>,
+    pub findings: Option<Box<FoundByMany>>,
     pub launched_at: u64,
     pub told_to_end: bool,
 }
 
 pub struct Kernel {
+    /// What launches said besides their tasks.
+    pub terms: BTreeMap<String, Option<Box<InstanceTerms>>>,
     pub workloads: Workloads,
     pub now: u64,
     pub agents: BTreeMap<Arc<str>, Agent>,
@@ -102,6 +106,7 @@ impl Kernel {
     /// Agents of 100 cpus each, all up, and nothing in the store.
     pub fn new(agents: usize) -> Self {
         let mut kernel = Self {
+            terms: BTreeMap::new(),
             workloads: Workloads::new(),
             now: 1_000_000 * SECOND,
             agents: BTreeMap::new(),

@@ -57,6 +57,7 @@ impl Kernel {
         self.send(Event::Call {
             request: RequestKey(request),
             call: Box::new(call),
+            by: None,
         });
         self.settle();
         self.replies.remove(&request).expect("a call is answered")

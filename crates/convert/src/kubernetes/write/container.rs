@@ -66,8 +66,15 @@ pub(super) fn container(mut fields: Fields<'_>, notes: &mut Notes) -> Value {
     }
     if let Some(mut checks) = fields.inner("checks") {
         for (word, key) in [("health", "livenessProbe"), ("ready", "readinessProbe")] {
-            if let Some(check) = checks.inner(word) {
+            let mut all = checks.inners(word).into_iter();
+            if let Some(check) = all.next() {
                 theirs[key] = probe(check, notes);
+            }
+            for other in all {
+                notes.drop(
+                    other.path_of_all(),
+                    "a container has one probe of each kind",
+                );
             }
         }
         checks.finish(notes);

@@ -1,37 +1,30 @@
 //! Health, readiness and reported checks of an app. All are run by the agent: HTTP and TCP ones see the task from its own
 //! host, which is where it serves.
 
-use mezz_spec::template::{Check, Checks, Command, HttpProbe, Port, PortRef, Scheme, TcpProbe};
+use mezz_spec::template::{
+    Check, CheckList, Checks, Command, HttpProbe, Port, PortRef, Scheme, TcpProbe,
+};
 
 use super::template::seconds;
 use crate::reading::Members;
 
 pub(super) fn read(members: &Members<'_>, ports: &[Port]) -> Checks {
-    let health = one(members, "healthChecks").map(|check| self::health(&check, ports));
-    let ready = one(members, "readinessChecks").and_then(|check| readiness(&check, ports));
+    let health = members.objects("healthChecks").unwrap_or_default();
+    let health = health.iter().map(|check| self::health(check, ports));
+    let ready = members.objects("readinessChecks").unwrap_or_default();
+    let ready = ready.iter().filter_map(|check| readiness(check, ports));
     let report = members
         .object("check")
         .and_then(|check| reported(&check, ports));
-    if ready.is_some() && report.is_some() {
-        let message = "a task has one check: a readiness check, or one that is only reported";
-        members.tell("check", message);
-    }
     Checks {
-        health,
-        ready,
+        health: list(health.collect()),
+        ready: list(ready.collect()),
         report,
     }
 }
 
-fn one<'a>(members: &Members<'a>, key: &'static str) -> Option<Members<'a>> {
-    let mut all = members.objects(key)?;
-    if all.len() > 1 {
-        members.tell(
-            key,
-            "an app has at most one of them here; keep the strictest",
-        );
-    }
-    (!all.is_empty()).then(|| all.remove(0))
+fn list(checks: Vec<Check>) -> Option<CheckList> {
+    (!checks.is_empty()).then(|| checks.into())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -171,8 +171,15 @@ fn of_container(container: &Container, app: &mut Map<String, Value>) {
     if container.ports.iter().any(|port| port.host_port.is_some()) {
         app.insert("requirePorts".into(), true.into());
     }
-    if let Some(check) = &container.checks.health {
-        app.insert("healthChecks".into(), json!([health(check, container)]));
+    let checks = &container.checks;
+    let shown = checks.health().iter().map(|check| health(check, container));
+    let shown: Vec<Value> = shown.collect();
+    if !shown.is_empty() {
+        app.insert("healthChecks".into(), shown.into());
+    }
+    let shown: Vec<Value> = checks.ready().iter().filter_map(readiness).collect();
+    if !shown.is_empty() {
+        app.insert("readinessChecks".into(), shown.into());
     }
 }
 
@@ -223,6 +230,29 @@ fn health(check: &Check, container: &Container) -> Value {
     };
     shown["protocol"] = protocol.into();
     shown
+}
+
+/// Marathon knows readiness checks over HTTP and of named ports.
+fn readiness(check: &Check) -> Option<Value> {
+    let http = check.http.as_ref()?;
+    let PortRef::Name(port) = &http.port else {
+        return None;
+    };
+    let protocol = match http.scheme {
+        Scheme::Http => "HTTP",
+        Scheme::Https => "HTTPS",
+    };
+    let mut shown = json!({
+        "protocol": protocol,
+        "path": http.path,
+        "portName": port,
+        "intervalSeconds": seconds(check.interval),
+        "timeoutSeconds": seconds(check.timeout),
+    });
+    if !http.statuses.is_empty() {
+        shown["httpStatusCodesForReady"] = json!(http.statuses);
+    }
+    Some(shown)
 }
 
 fn constraints(placement: &Placement) -> Vec<Value> {

@@ -13,7 +13,8 @@ use serde_json::Value;
 use crate::reading::{Members, thousandths, whole};
 
 /// Marathon tells an app's labels in its environment, unless they are very long.
-const LONGEST_LABEL: usize = 512;
+const LONGEST: usize = 512;
+const LABEL: &str = "MARATHON_APP_LABEL_";
 
 pub(super) fn template(members: &Members<'_>, container: Container) -> Template {
     let grace = members.number("taskKillGracePeriodSeconds");
@@ -142,9 +143,9 @@ fn told_of_the_app(
     ];
     let mut names = Vec::new();
     for (key, value) in labels {
-        if value.len() <= LONGEST_LABEL && !key.is_empty() {
+        if value.len() < LONGEST && key.len() < LONGEST - LABEL.len() && !key.is_empty() {
             let variable = variable(key);
-            told.push((format!("MARATHON_APP_LABEL_{variable}"), value.clone()));
+            told.push((format!("{LABEL}{variable}"), value.clone()));
             names.push(variable);
         }
     }
@@ -154,15 +155,20 @@ fn told_of_the_app(
         .collect()
 }
 
+/// What is no letter or digit becomes one underscore, however much it is.
 fn variable(text: &str) -> String {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_uppercase()
-        } else {
-            '_'
+    let mut variable = String::new();
+    let mut was_plain = true;
+    for c in text.chars() {
+        let is_plain = c.is_ascii_alphanumeric() || c == '_';
+        if is_plain {
+            variable.push(c.to_ascii_uppercase());
+        } else if was_plain {
+            variable.push('_');
         }
-    };
-    text.chars().map(plain).collect()
+        was_plain = is_plain;
+    }
+    variable
 }
 
 fn secret(

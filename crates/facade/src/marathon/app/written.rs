@@ -25,11 +25,12 @@ impl Written {
     /// Reads a body.
     pub(crate) fn new(value: Value) -> Result<Self, Vec<Fault>> {
         let faults = Faults::dropping();
-        if Members::new(&value, "", &faults).is_none() {
+        let members = Members::new(&value, "", &faults);
+        let text = |key| members.as_ref()?.text(key).map(str::to_owned);
+        let (id, version) = (text("id"), text("version"));
+        if !faults.is_empty() {
             return Err(faults.into_list());
         }
-        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-        let (id, version) = (text("id"), text("version"));
         let app = clean(value)?;
         Ok(Self { id, version, app })
     }

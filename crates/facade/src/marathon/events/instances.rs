@@ -109,6 +109,8 @@ impl Feed {
             let changed = changed(app, instance, instance.state, &version);
             events.push(("instance_changed_event", changed));
         }
+        let before = before.as_deref();
+        events.extend(newly_failed(record, before, instance));
         let verdict = before.and_then(|before| before.healthy);
         if let Some(alive) = instance.healthy
             && verdict != Some(alive)
@@ -131,6 +133,42 @@ impl Feed {
     }
 }
 
+/// Whether a health check of an instance fails.
+fn fails(instance: &InstanceRecord, index: usize) -> bool {
+    let many = instance.findings.as_ref().map(|found| &found.health);
+    match many.filter(|many| !many.is_empty()) {
+        Some(many) => {
+            let told = many.get(index).copied().flatten();
+            told.is_some_and(|told| !told.alive)
+        }
+        None => index == 0 && instance.healthy == Some(false),
+    }
+}
+
+/// The health checks that have begun to fail.
+fn newly_failed(
+    record: &ObjectRecord,
+    before: Option<&InstanceRecord>,
+    instance: &InstanceRecord,
+) -> Vec<Event> {
+    let all = instance.findings.as_ref();
+    let all = all.map_or(1, |found| found.health.len().max(1));
+    let failed = (0..all).filter(|index| {
+        let failed_before = before.is_some_and(|before| fails(before, *index));
+        fails(instance, *index) && !failed_before
+    });
+    let event = |index| {
+        let failed = json!({
+            "appId": record.name.as_str(),
+            "taskId": &*instance.id,
+            "instanceId": short(&instance.id),
+            "healthCheck": health_check(record, index),
+        });
+        ("failed_health_check_event", failed)
+    };
+    failed.map(event).collect()
+}
+
 fn verdict_changed(
     record: &ObjectRecord,
     instance: &InstanceRecord,
@@ -139,15 +177,6 @@ fn verdict_changed(
 ) -> Vec<Event> {
     let (app, id) = (record.name.as_str(), &*instance.id);
     let mut events = Vec::new();
-    if !alive {
-        let failed = json!({
-            "appId": app,
-            "taskId": id,
-            "instanceId": short(id),
-            "healthCheck": health_check(record),
-        });
-        events.push(("failed_health_check_event", failed));
-    }
     events.push((
         "health_status_changed_event",
         json!({

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::instant::zulu;
 use crate::marathon::app::{ServicePorts, Written, instances_of};
-use crate::marathon::{apps, errors};
-use crate::reading::{Faults, Members};
+use crate::marathon::{apps, errors, roles};
+use crate::reading::{Fault, Faults, Members};
 use crate::world::World;
 
 /// How deep groups may lie in each other.
@@ -31,20 +31,26 @@ impl Plan {
         body: &Value,
         is_new: bool,
     ) -> Result<Self, Answer> {
-        if let Some(factor) = body.get("scaleBy").and_then(Value::as_f64) {
-            return scaled(world, group, factor);
+        let head = Head::read(body)?;
+        let is_alone = head.apps.is_none() && head.groups.is_none();
+        if let Some(factor) = head.factor {
+            if is_alone {
+                return scaled(world, group, factor);
+            }
+            let message = "it stands alone: leave apps and groups out";
+            return Err(errors::invalid_at("/scaleBy", message));
         }
-        if let Some(version) = body.get("version").and_then(Value::as_str)
-            && body.get("apps").is_none()
-            && body.get("groups").is_none()
+        if let Some(version) = head.version
+            && is_alone
         {
-            return Self::back(world, group, version);
+            return Self::back(world, group, &version);
         }
         let mut reader = Reader {
             world,
             plan: Self::default(),
             ports: ServicePorts::new(world),
             is_new,
+            enforced: None,
         };
         reader.group(group, body, 0)?;
         Ok(reader.plan)
@@ -69,8 +75,13 @@ impl Plan {
                 continue;
             };
             let (_, app) = apps::at_version(record, &then)?;
-            plan.objects
-                .push(apps::make(&record.name, &one(app)?, None, &mut ports)?);
+            plan.objects.push(apps::make(
+                &record.name,
+                &one(app)?,
+                None,
+                None,
+                &mut ports,
+            )?);
         }
         if is_known {
             Ok(plan)
@@ -110,6 +121,7 @@ fn scaled(world: &World<'_>, group: Option<&Name>, factor: f64) -> Result<Plan, 
             &record.name,
             &written,
             Some(record),
+            None,
             &mut ports,
         )?);
     }
@@ -126,11 +138,64 @@ pub(super) fn no_version(group: Option<&Name>, version: &str) -> Answer {
     Answer::message(404, format!("Group '{path}' has no version {version}"))
 }
 
+/// The members of a group itself.
+struct Head<'a> {
+    id: Option<String>,
+    version: Option<String>,
+    factor: Option<f64>,
+    /// Whether its apps must have its role.
+    enforced: Option<bool>,
+    after: Vec<String>,
+    apps: Option<&'a [Value]>,
+    groups: Option<&'a [Value]>,
+}
+
+impl<'a> Head<'a> {
+    fn read(body: &'a Value) -> Result<Self, Answer> {
+        let faults = Faults::dropping();
+        let head = Self::members(body, &faults);
+        match head {
+            Some(head) if faults.is_empty() => Ok(head),
+            _ => Err(errors::invalid(&faults.into_list())),
+        }
+    }
+
+    fn members(body: &'a Value, faults: &Faults) -> Option<Self> {
+        let members = Members::new(body, "", faults)?;
+        members.pass(&["versionInfo"]);
+        members.not_built("pods", "pods are");
+        let list = |key| {
+            members.list(key)?;
+            body.get(key)?.as_array().map(Vec::as_slice)
+        };
+        let head = Self {
+            id: members.text("id").map(str::to_owned),
+            version: members.text("version").map(str::to_owned),
+            factor: members.number("scaleBy"),
+            enforced: members.flag("enforceRole"),
+            after: members.texts("dependencies").unwrap_or_default(),
+            apps: list("apps"),
+            groups: list("groups"),
+        };
+        members.finish();
+        Some(head)
+    }
+}
+
+/// The members of a group itself that Marathon drops, for those who want to tell of them.
+pub fn unknown_members(group: &Value) -> Vec<Fault> {
+    let faults = Faults::default();
+    Head::members(group, &faults);
+    faults.into_unknown()
+}
+
 struct Reader<'w> {
     world: &'w World<'w>,
     plan: Plan,
     ports: ServicePorts,
     is_new: bool,
+    /// What the outermost group that is being read says of roles.
+    enforced: Option<bool>,
 }
 
 impl Reader<'_> {
@@ -142,32 +207,24 @@ impl Reader<'_> {
                 "groups lie too deep in each other",
             ));
         }
-        let faults = Faults::dropping();
-        let Some(members) = Members::new(body, "", &faults) else {
-            return Err(errors::invalid(&faults.into_list()));
-        };
-        members.pass(&["version", "versionInfo"]);
-        if members.flag("enforceRole") == Some(false) {
-            let message =
-                "apps have the role of their outermost group; give an app another by its role";
-            members.tell("enforceRole", message);
-        }
-        members.not_built("pods", "pods are");
-        let own = match members.text("id") {
+        let head = Head::read(body)?;
+        let own = match head.id.as_deref() {
             // Of the outermost the path has the say, when it says something.
             Some("/") => None,
             Some(id) if depth > 0 || outer.is_none() => Some(resolve(id, outer)?),
             _ => outer.cloned(),
         };
-        let after = members.texts("dependencies").unwrap_or_default();
-        let apps = members.list("apps");
-        let groups = members.list("groups");
-        members.finish();
-        if !faults.is_empty() {
-            return Err(errors::invalid(&faults.into_list()));
+        let (apps, groups) = (head.apps, head.groups);
+        let is_outermost = own
+            .as_ref()
+            .is_some_and(|name| name.components().count() == 1);
+        if is_outermost {
+            self.enforced = head.enforced;
+        } else if head.enforced.is_some() {
+            roles::check_place(own.as_ref())?;
         }
         if let Some(name) = &own {
-            self.own(name, &after)?;
+            self.own(name, &head.after, head.enforced)?;
         }
         for app in apps.unwrap_or_default() {
             self.app(own.as_ref(), app)?;
@@ -179,9 +236,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn own(&mut self, name: &Name, after: &[String]) -> Result<(), Answer> {
+    fn own(&mut self, name: &Name, after: &[String], enforced: Option<bool>) -> Result<(), Answer> {
         let present = self.world.object(Kind::Group, name);
-        if self.is_new && (present.is_some() || self.world.object(Kind::Service, name).is_some()) {
+        let is_service = self.world.object(Kind::Service, name).is_some();
+        if self.is_new && (is_service || super::exists(self.world, Some(name))) {
             return Err(Answer::message(
                 409,
                 format!("Group or app '{name}' already exists"),
@@ -191,6 +249,8 @@ impl Reader<'_> {
             Some(Spec::Group(group)) => (**group).clone(),
             _ => Group::default(),
         };
+        let enforced = enforced.or_else(|| roles::of_group(&group));
+        roles::set(&mut group, enforced);
         let parent = name.parent();
         group.after = after
             .iter()
@@ -223,7 +283,8 @@ impl Reader<'_> {
                 written.app.insert("portDefinitions".into(), ports);
             }
         }
-        let object = apps::make(&name, &written, None, &mut self.ports)?;
+        let enforced = self.enforced.or_else(|| roles::enforced(self.world, &name));
+        let object = apps::make(&name, &written, None, enforced, &mut self.ports)?;
         self.plan.objects.push(object);
         Ok(())
     }

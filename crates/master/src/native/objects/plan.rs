@@ -8,6 +8,7 @@ use mezz_spec::diff;
 use mezz_workload::call::{ApplyMode, Reply as WorkReply};
 use mezz_workload::plan::{Fires, Place, Placing, Plan, Planned};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::super::given::Given;
 use super::super::parameters;
@@ -15,6 +16,9 @@ use super::super::problems::{allow, refused};
 use super::super::values::rfc3339;
 use super::{answers, conflict, objects, secrets};
 use crate::shared::Shared;
+
+/// Each plan is tried in a copy of the master's state: more at once would only take its memory.
+static PLANS: Semaphore = Semaphore::const_new(2);
 
 /// Asks the core to try it.
 pub(in super::super) async fn plan(
@@ -26,6 +30,8 @@ pub(in super::super) async fn plan(
     let conflict = conflict(&given);
     let mut objects = objects(request).await?;
     let kept = secrets::take_values(shared, &mut objects, ApplyMode::DryRun).await?;
+    let room = PLANS.acquire().await;
+    let _room = room.expect("nobody closes what is static");
     let reply = shared
         .call(|request| Event::Plan {
             request,

@@ -6,7 +6,8 @@ use http::Method;
 use mezz_http::{Request, Response, respond};
 use mezz_spec::service::Replicas;
 use mezz_spec::{Kind, Name};
-use mezz_workload::call::{Call, Conflict};
+use mezz_workload::call::{Call, Conflict, Reply as WorkReply};
+use mezz_workload::key::ObjectKey;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -35,6 +36,13 @@ struct Run {
     parameters: BTreeMap<String, String>,
     id: Option<String>,
     arguments: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Fire {
+    parameters: BTreeMap<String, String>,
+    id: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -77,9 +85,30 @@ pub(in super::super) async fn act(
         .read_body()
         .await
         .map_err(|refused| unreadable(&refused))?;
+    let of = name.clone();
     let call = call(kind, name, verb, conflict, &body)?;
     let reply = ask(shared, call).await?;
-    Ok(respond::json(answers::reply(&reply).to_string()))
+    let mut answer = answers::reply(&reply);
+    if let WorkReply::Started { run, .. } = &reply {
+        answer["name"] = match kind {
+            Kind::Cron => owner_of(shared, &of, run),
+            _ => of.as_str().into(),
+        };
+    }
+    Ok(respond::json(answer.to_string()))
+}
+
+/// Whose run it is that a cron began: its own, or that of what it refers to.
+fn owner_of(shared: &Shared, cron: &Name, run: &str) -> Value {
+    let view = shared.view();
+    let work = &view.records.work;
+    let name_of = |key: ObjectKey| work.objects.get(key.index()).map(|one| &one.name);
+    let mut found = work.run_called(run).filter(|run| {
+        let of_cron = run.cause.of_cron().and_then(|(object, _)| name_of(object));
+        of_cron == Some(cron)
+    });
+    let name = found.next().and_then(|run| name_of(run.object));
+    Value::from(name.unwrap_or(cron).as_str())
 }
 
 fn call(
@@ -120,6 +149,14 @@ fn call(
                 arguments,
             }
         }
+        (Kind::Cron, "run") => {
+            let Fire { parameters, id } = optional(body)?;
+            Call::Fire {
+                name,
+                parameters,
+                id,
+            }
+        }
         (Kind::Job | Kind::Dag | Kind::Cron, verb) if verb.contains(':') || kind != Kind::Cron => {
             return of_run(name, verb, body);
         }
@@ -145,7 +182,7 @@ fn of_run(name: Name, verb: &str, body: &[u8]) -> Result<Call, Response> {
 fn unknown(kind: Kind, verb: &str) -> Response {
     let verbs = match kind {
         Kind::Service => "scale, restart, rollback, pause, resume, abort, reset-backoff",
-        Kind::Cron => "pause, resume, stop:RUN, mark-succeeded:RUN",
+        Kind::Cron => "run, pause, resume, stop:RUN, mark-succeeded:RUN",
         Kind::Job | Kind::Dag => "run, stop:RUN, resume:RUN, mark-succeeded:RUN",
         Kind::Group | Kind::Secret | Kind::Config => "none",
     };

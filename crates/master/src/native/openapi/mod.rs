@@ -5,6 +5,14 @@ mod paths;
 
 use serde_json::{Value, json};
 
+use crate::facades::Facade;
+
+/// The facade whose description a file is.
+pub(super) fn facade_named(file: &str) -> Option<Facade> {
+    let word = file.strip_suffix(".json")?;
+    Facade::ALL.into_iter().find(|facade| facade.word() == word)
+}
+
 /// The OpenAPI document.
 pub(super) fn document() -> Value {
     let schemas: Value = serde_json::from_str(include_str!("schemas.json"))

@@ -126,6 +126,10 @@ fn add_verbs(paths: &mut Map<String, Value>) {
     } });
     let to =
         json!({ "to": { "type": ["integer", "null"], "minimum": 1, "maximum": parameters::MOST } });
+    let fire = json!({
+        "parameters": { "type": "object", "additionalProperties": { "type": "string" } },
+        "id": { "type": ["string", "null"] },
+    });
     let run = json!({
         "parameters": { "type": "object", "additionalProperties": { "type": "string" } },
         "id": { "type": ["string", "null"] },
@@ -174,6 +178,13 @@ fn add_verbs(paths: &mut Map<String, Value>) {
             "Forgets failures, so that instances start at once.",
             None,
             &done,
+        ),
+        (
+            "crons",
+            "run",
+            "Begins a run outside of the schedule, if the overlap of the cron lets it; `name` says whose run it is.",
+            Some(body(&fire, &[])),
+            &started,
         ),
         ("crons", "pause", "Holds the cron.", None, &done),
         ("crons", "resume", "Lets the cron go on.", None, &done),

@@ -101,6 +101,21 @@ fn add_others(paths: &mut Map<String, Value>) {
         ("/v1/version", "Tells the version.", reference("Version")),
         ("/v1/openapi.json", "This document.", document.clone()),
         (
+            "/v1/openapi/marathon.json",
+            "The description of the API below /service/marathon.",
+            document.clone(),
+        ),
+        (
+            "/v1/openapi/metronome.json",
+            "The description of the API below /service/metronome.",
+            document.clone(),
+        ),
+        (
+            "/v1/openapi/chronos.json",
+            "The description of the API below /service/chronos.",
+            document.clone(),
+        ),
+        (
             "/v1/schema",
             "The JSON Schema of objects of all kinds, for editors.",
             document.clone(),
@@ -236,6 +251,10 @@ fn schema_of(shape: Shape) -> Value {
         Shape::Duration => duration,
         Shape::Since => json!({ "anyOf": [duration, { "type": "string", "format": "date-time" }] }),
         Shape::Pair => json!({ "type": "string", "pattern": "^[^=]", "minLength": 1 }),
+        Shape::Truth(words) => {
+            let pattern = format!("^({})(=(true|false))?$", words.join("|"));
+            json!({ "type": "string", "pattern": pattern })
+        }
         Shape::Name => json!({
             "type": "string",
             "maxLength": 200,

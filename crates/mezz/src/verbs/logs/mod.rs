@@ -16,8 +16,8 @@ use crate::output::talk;
 use sources::{Meant, Source};
 
 /// Shows output: what went to stdout on stdout, what went to stderr on stderr.
-pub(crate) fn logs(args: &LogsArgs) -> Result<Exit, ClientError> {
-    let mut api = Api::new(&args.cluster.master)?;
+pub(crate) fn logs(master: &str, args: &LogsArgs) -> Result<Exit, ClientError> {
+    let mut api = Api::new(master)?;
     let stream = match args.stream {
         StreamChoice::Stdout => "stdout",
         StreamChoice::Stderr => "stderr",
@@ -47,7 +47,7 @@ pub(crate) fn logs(args: &LogsArgs) -> Result<Exit, ClientError> {
         return alone(&mut api, one, query);
     }
     if args.follow {
-        return merged::follow(&args.cluster.master, &meant, sources, query, args.no_prefix);
+        return merged::follow(master, &meant, sources, query, args.no_prefix);
     }
     match sources.as_slice() {
         [] => {

@@ -11,11 +11,11 @@ use crate::client::http::percent_encoded;
 use crate::client::objects::{self, path, split};
 use crate::client::runs;
 use crate::exit::Exit;
-use crate::object_args::{PauseArgs, ResumeArgs, RollbackArgs, ScaleArgs, ServiceArgs, Waiting};
+use crate::object_args::{PauseArgs, ResumeArgs, RollbackArgs, ScaleArgs, ServiceArgs};
 use crate::output::show;
 
 /// Changes the number of instances.
-pub(in super::super) fn scale(args: &ScaleArgs) -> Result<Exit, ClientError> {
+pub(in super::super) fn scale(master: &str, args: &ScaleArgs) -> Result<Exit, ClientError> {
     let replicas = match (args.replicas.as_str(), args.replicas.parse::<u32>()) {
         ("per_node", _) => json!("per_node"),
         (_, Ok(count)) => json!(count),
@@ -25,36 +25,22 @@ pub(in super::super) fn scale(args: &ScaleArgs) -> Result<Exit, ClientError> {
         }
     };
     let body = json!({ "replicas": replicas });
-    roll(
-        &args.cluster.master,
-        &args.service,
-        "scale",
-        &body,
-        args.waiting,
-    )
+    roll(master, &args.of, "scale", &body)
 }
 
 /// Replaces all instances by new ones of the same kind.
-pub(in super::super) fn restart(args: &ServiceArgs) -> Result<Exit, ClientError> {
-    let master = &args.cluster.master;
-    roll(master, &args.service, "restart", &json!({}), args.waiting)
+pub(in super::super) fn restart(master: &str, args: &ServiceArgs) -> Result<Exit, ClientError> {
+    roll(master, args, "restart", &json!({}))
 }
 
 /// Goes back to an earlier generation.
-pub(in super::super) fn rollback(args: &RollbackArgs) -> Result<Exit, ClientError> {
-    let of = &args.of;
+pub(in super::super) fn rollback(master: &str, args: &RollbackArgs) -> Result<Exit, ClientError> {
     let body = json!({ "to": args.to });
-    let master = &of.cluster.master;
-    roll(master, &of.service, "rollback", &body, of.waiting)
+    roll(master, &args.of, "rollback", &body)
 }
 
-fn roll(
-    master: &str,
-    service: &str,
-    verb: &str,
-    body: &Value,
-    waiting: Waiting,
-) -> Result<Exit, ClientError> {
+fn roll(master: &str, args: &ServiceArgs, verb: &str, body: &Value) -> Result<Exit, ClientError> {
+    let service = args.of.service.as_str();
     let (kind, name) = split(service);
     if let Some(kind) = kind.filter(|kind| *kind != Kind::Service) {
         let message = format!("{verb} is for services, and '{service}' is a {kind}");
@@ -68,28 +54,33 @@ fn roll(
         Value::Array(applied) => applied,
         _ => Vec::new(),
     };
-    let lines = applied.iter().map(|one| line(one) + "\n");
+    // A restart keeps the generation: nothing of the object is changed.
+    let done = |one: &Value| match verb {
+        "restart" => line(one).replacen(" updated", " restarts", 1) + "\n",
+        _ => line(one) + "\n",
+    };
+    let lines = applied.iter().map(done);
     show::write(&lines.collect::<String>())?;
-    if !Stay::of(waiting).is_wanted() {
+    if !Stay::of(args.waiting).is_wanted() {
         return Ok(Exit::Ok);
     }
     progress::follow(&mut api, &rollouts(&applied))
 }
 
 /// Holds a rollout or a cron.
-pub(in super::super) fn pause(args: &PauseArgs) -> Result<Exit, ClientError> {
-    hold(args, "pause", "paused")
+pub(in super::super) fn pause(master: &str, args: &PauseArgs) -> Result<Exit, ClientError> {
+    hold(master, args, "pause", "paused")
 }
 
 /// Lets a rollout or a cron go on, or runs again what of a dag's run did not succeed.
-pub(in super::super) fn resume(args: &ResumeArgs) -> Result<Exit, ClientError> {
+pub(in super::super) fn resume(master: &str, args: &ResumeArgs) -> Result<Exit, ClientError> {
     if args.from.is_none() {
-        match hold(&args.of, "resume", "resumed") {
+        match hold(master, &args.of, "resume", "resumed") {
             Err(error) if error.exit() == Exit::NotFound => {}
             done => return done,
         }
     }
-    let mut api = Api::new(&args.of.cluster.master)?;
+    let mut api = Api::new(master)?;
     let run = runs::find(&mut api, &args.of.name).map_err(|error| match error {
         ClientError::NotFound { .. } => ClientError::NotFound {
             what: format!("there is no service, cron or run '{}'", args.of.name),
@@ -104,8 +95,13 @@ pub(in super::super) fn resume(args: &ResumeArgs) -> Result<Exit, ClientError> {
     Ok(Exit::Ok)
 }
 
-pub(super) fn hold(args: &PauseArgs, verb: &str, done: &str) -> Result<Exit, ClientError> {
-    let mut api = Api::new(&args.cluster.master)?;
+pub(super) fn hold(
+    master: &str,
+    args: &PauseArgs,
+    verb: &str,
+    done: &str,
+) -> Result<Exit, ClientError> {
+    let mut api = Api::new(master)?;
     let (kind, name) = split(&args.name);
     let name = objects::name(name)?;
     let kind = match kind {
@@ -127,8 +123,28 @@ pub(super) fn first_of(api: &mut Api, kinds: &[Kind], name: &Name) -> Result<Kin
         }
     }
     let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+    let hint = match longer(api, kinds, name)?.as_slice() {
+        [] => "`mezz get all` lists what there is".to_owned(),
+        names => format!("did you mean {}?", names.join(" or ")),
+    };
     Err(ClientError::NotFound {
         what: format!("there is no {} '{name}'", words.join(" or ")),
-        hint: "`mezz get all` lists what there is".to_owned(),
+        hint,
     })
+}
+
+/// Objects whose names end so.
+pub(super) fn longer(
+    api: &mut Api,
+    kinds: &[Kind],
+    name: &Name,
+) -> Result<Vec<String>, ClientError> {
+    let mut found = Vec::new();
+    for kind in kinds {
+        let list = api.list(&format!("/v1/{}", kind.plural()))?;
+        let names = list.iter().filter_map(|one| one.get("name")?.as_str());
+        let names = names.filter(|longer| longer.ends_with(name.as_str()));
+        found.extend(names.map(|name| format!("{kind}{name}")).take(3));
+    }
+    Ok(found)
 }

@@ -12,11 +12,11 @@ use crate::object_args::ApplyArgs;
 use crate::output::{show, talk};
 
 /// Applies all objects of all files at once.
-pub(in super::super) fn apply(args: &ApplyArgs) -> Result<Exit, ClientError> {
-    let Some(batch) = Batch::of_files(&args.files, args.under.as_deref())? else {
+pub(in super::super) fn apply(master: &str, args: &ApplyArgs) -> Result<Exit, ClientError> {
+    let Some(batch) = Batch::of_files(&args.from)? else {
         return Ok(Exit::Refused);
     };
-    let mut api = Api::new(&args.cluster.master)?;
+    let mut api = Api::new(master)?;
     let Some(applied) = send(&mut api, &batch, args.dry_run)? else {
         return Ok(Exit::Refused);
     };

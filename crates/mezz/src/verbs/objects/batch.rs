@@ -1,7 +1,5 @@
 //! Objects on their way to the master: of one file as it is, of several or of other systems' files as one text.
 
-use std::path::PathBuf;
-
 use mezz_spec::{Fault, Name, Object};
 use serde_json::Value;
 
@@ -11,6 +9,7 @@ use super::foreign::{self, Origin};
 use crate::client::error::ClientError;
 use crate::client::http::Content;
 use crate::client::objects;
+use crate::object_args::FilesArgs;
 use crate::output::talk;
 
 /// A body for the master.
@@ -24,12 +23,10 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// What stands in files; none when one of them is wrong, which has been told.
-    pub(crate) fn of_files(
-        files: &[PathBuf],
-        under: Option<&str>,
-    ) -> Result<Option<Self>, ClientError> {
+    pub(crate) fn of_files(from: &FilesArgs) -> Result<Option<Self>, ClientError> {
+        let under = from.foreign.under.as_deref();
         let under = under.map(objects::name).transpose()?;
-        Ok(Self::of(&files::sources(files)?, under.as_ref()))
+        Ok(Self::of(&files::sources(&from.files)?, under.as_ref()))
     }
 
     /// What stands in texts; none when one of them is wrong, which has been told.

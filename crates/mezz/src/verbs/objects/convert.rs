@@ -14,7 +14,12 @@ use crate::output::{show, talk, yaml};
 
 /// Prints the objects of files as another system, or we, would write them.
 pub(in super::super) fn convert(args: &ConvertArgs) -> Result<Exit, ClientError> {
-    let under = args.under.as_deref().map(objects::name).transpose()?;
+    let under = args
+        .foreign
+        .under
+        .as_deref()
+        .map(objects::name)
+        .transpose()?;
     let mut found = Vec::new();
     let mut all_well = true;
     for source in files::sources(&args.files)? {

@@ -12,7 +12,7 @@ use crate::object_args::DeleteArgs;
 use crate::output::{show, talk};
 
 /// Deletes objects; goes on after one that cannot be deleted, and ends with the first failure's exit code.
-pub(in super::super) fn delete(args: &DeleteArgs) -> Result<Exit, ClientError> {
+pub(in super::super) fn delete(master: &str, args: &DeleteArgs) -> Result<Exit, ClientError> {
     let wanted = match &args.kind {
         Some(word) => vec![one(word, args.name.as_deref())?],
         None => match of_files(args)? {
@@ -20,7 +20,7 @@ pub(in super::super) fn delete(args: &DeleteArgs) -> Result<Exit, ClientError> {
             None => return Ok(Exit::Refused),
         },
     };
-    let mut api = Api::new(&args.cluster.master)?;
+    let mut api = Api::new(master)?;
     let query = args
         .generation
         .map_or_else(String::new, |number| format!("?generation={number}"));

@@ -11,8 +11,8 @@ use crate::object_args::ExportArgs;
 use crate::output::{show, talk, yaml};
 
 /// Prints objects as YAML documents.
-pub(in super::super) fn export(args: &ExportArgs) -> Result<Exit, ClientError> {
-    let mut api = Api::new(&args.cluster.master)?;
+pub(in super::super) fn export(master: &str, args: &ExportArgs) -> Result<Exit, ClientError> {
+    let mut api = Api::new(master)?;
     let under = args.under.as_deref();
     let mut found = Vec::new();
     match args.what.as_deref().map(split) {

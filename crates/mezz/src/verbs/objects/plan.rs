@@ -11,11 +11,11 @@ use crate::output::plan_text;
 use crate::output::{show, yaml};
 
 /// Shows what would become of each object; the exit code says whether anything would.
-pub(in super::super) fn plan(args: &PlanArgs) -> Result<Exit, ClientError> {
-    let Some(batch) = Batch::of_files(&args.files, args.under.as_deref())? else {
+pub(in super::super) fn plan(master: &str, args: &PlanArgs) -> Result<Exit, ClientError> {
+    let Some(batch) = Batch::of_files(&args.from)? else {
         return Ok(Exit::Refused);
     };
-    let mut api = Api::new(&args.cluster.master)?;
+    let mut api = Api::new(master)?;
     let plan = match api.post("/v1/plan", batch.content()) {
         Err(ClientError::Refused(problem)) if !problem.errors.is_empty() => {
             tell(batch.name(), &problem.errors);

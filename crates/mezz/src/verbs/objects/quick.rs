@@ -49,7 +49,7 @@ pub(in super::super) fn is_wanted(args: &RunArgs) -> bool {
 }
 
 /// Applies the object, or prints it; a job is run, and a service waited for.
-pub(in super::super) fn quick(args: &RunArgs) -> Result<Exit, ClientError> {
+pub(in super::super) fn quick(master: &str, args: &RunArgs) -> Result<Exit, ClientError> {
     let Some(shape) = Shape::of(&args.quick) else {
         let message = "no kind of object is asked for".to_owned();
         return Err(ClientError::Usage(message));
@@ -59,7 +59,7 @@ pub(in super::super) fn quick(args: &RunArgs) -> Result<Exit, ClientError> {
         show::write(&yaml::yaml(&object))?;
         return Ok(Exit::Ok);
     }
-    let mut api = Api::new(&args.cluster.master)?;
+    let mut api = Api::new(master)?;
     let Some(applied) = apply::send(&mut api, &Batch::of_value(&object), false)? else {
         return Ok(Exit::Refused);
     };
@@ -123,6 +123,7 @@ fn spec(shape: Shape<'_>, task: &TaskSpec, quick: &QuickArgs) -> Value {
         }
     };
     put("role", task.role.as_ref().map(|role| json!(role)));
+    put("priority", task.priority.map(|number| json!(number)));
     match shape {
         Shape::Service => put("replicas", quick.replicas.map(|count| json!(count))),
         Shape::Job | Shape::Cron(_) => {

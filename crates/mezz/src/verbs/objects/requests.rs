@@ -62,8 +62,10 @@ fn unknown_members(origin: Origin, document: &Value) -> Vec<mezz_facade::reading
             let apps = apps.flat_map(mezz_facade::marathon::unknown_members);
             let groups = list("groups").flatten();
             let below = groups.flat_map(|group| unknown_members(origin, group));
-            apps.chain(below).collect()
+            let own = mezz_facade::marathon::unknown_members_of_group(document);
+            own.into_iter().chain(apps).chain(below).collect()
         }
+        Origin::Metronome => mezz_facade::metronome::unknown_members(document.clone()),
         _ => Vec::new(),
     }
 }
@@ -274,6 +276,26 @@ mod tests {
             let told: Vec<&str> = dropped.iter().map(|one| one.path.as_str()).collect();
             assert_eq!(told, ["/reviewed-by-us"], "{origin:?}");
         }
+    }
+
+    #[test]
+    fn members_of_groups_and_of_schedules_that_nobody_knows_are_left_out_and_told() {
+        let app = json!({ "id": "a", "cmd": "true", "reviewed-by-us": "us" });
+        let inner = json!({ "id": "g", "apps": [app], "reviewed-by-us": 1 });
+        let outer = json!({ "id": "/", "reviewed-by-us": {}, "groups": [inner] });
+        let (_, dropped) = objects(Origin::MarathonGroup, outer).expect("objects");
+        let told: Vec<&str> = dropped.iter().map(|one| one.object.as_str()).collect();
+        assert_eq!(told, ["/", "g", "a"]);
+        assert!(dropped.iter().all(|one| one.path == "/reviewed-by-us"));
+
+        let schedule = json!({ "id": "s", "cron": "0 3 * * *", "reviewed-by-us": "us" });
+        let job = json!({ "id": "a", "run": { "cmd": "true" }, "schedules": [schedule] });
+        let (read, dropped) = objects(Origin::Metronome, job).expect("a job and a cron");
+        assert_eq!(read.len(), 2);
+        assert_eq!(
+            (dropped[0].object.as_str(), dropped[0].path.as_str()),
+            ("a", "/schedules/0/reviewed-by-us")
+        );
     }
 
     #[test]

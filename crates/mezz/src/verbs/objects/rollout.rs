@@ -1,7 +1,5 @@
 //! `mezz rollout`: how the rollouts of a service go, and the verbs that steer them under the names that others use.
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 use mezz_spec::{Kind, Name};
 use serde_json::Value;
@@ -12,7 +10,6 @@ use crate::client::error::ClientError;
 use crate::client::http::percent_encoded;
 use crate::client::objects::{self, path, split};
 use crate::exit::Exit;
-use crate::flags::value;
 use crate::object_args::{
     HistoryArgs, PauseArgs, RolloutAct, RolloutArgs, ServiceName, WatchedService,
 };
@@ -20,15 +17,15 @@ use crate::output::object_columns::ROLLOUTS;
 use crate::output::{show, talk};
 
 /// Does what is asked about a rollout.
-pub(in super::super) fn rollout(args: &RolloutArgs) -> Result<Exit, ClientError> {
+pub(in super::super) fn rollout(master: &str, args: &RolloutArgs) -> Result<Exit, ClientError> {
     match &args.act {
-        RolloutAct::Status(args) => status(args),
-        RolloutAct::History(args) => history(args),
-        RolloutAct::Pause(of) => act::pause(&paused(of)?),
-        RolloutAct::Resume(of) => act::hold(&paused(of)?, "resume", "resumed"),
-        RolloutAct::Abort(of) => steer::abort(of),
-        RolloutAct::Undo(args) => act::rollback(args),
-        RolloutAct::Restart(args) => act::restart(args),
+        RolloutAct::Status(args) => status(master, args),
+        RolloutAct::History(args) => history(master, args),
+        RolloutAct::Pause(of) => act::pause(master, &paused(of)?),
+        RolloutAct::Resume(of) => act::hold(master, &paused(of)?, "resume", "resumed"),
+        RolloutAct::Abort(of) => steer::abort(master, of),
+        RolloutAct::Undo(args) => act::rollback(master, args),
+        RolloutAct::Restart(args) => act::restart(master, args),
     }
 }
 
@@ -46,16 +43,14 @@ pub(super) fn service(given: &str) -> Result<Name, ClientError> {
 
 fn paused(of: &ServiceName) -> Result<PauseArgs, ClientError> {
     Ok(PauseArgs {
-        cluster: of.cluster.clone(),
         name: format!("service{}", service(&of.service)?),
     })
 }
 
-fn status(args: &WatchedService) -> Result<Exit, ClientError> {
-    let timeout = args.timeout.as_deref().map(value::duration).transpose();
-    let timeout = timeout.map_err(|error| ClientError::Usage(format!("--timeout: {error}")))?;
+fn status(master: &str, args: &WatchedService) -> Result<Exit, ClientError> {
+    let deadline = args.patience.deadline()?;
     let name = service(&args.of.service)?;
-    let mut api = Api::new(&args.of.cluster.master)?;
+    let mut api = Api::new(master)?;
     let object = api.value(&path(Kind::Service, &name))?;
     let active = object.pointer("/status/rollout").and_then(Value::as_str);
     let id = match active {
@@ -73,7 +68,6 @@ fn status(args: &WatchedService) -> Result<Exit, ClientError> {
         let went_well = matches!(went_well, Some("succeeded" | "superseded")) || active.is_some();
         return Ok(if went_well { Exit::Ok } else { Exit::Refused });
     }
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let end = progress::one(&mut api, &id, deadline)?;
     if end.is_none() {
         talk::error("it took longer than --timeout says");
@@ -100,9 +94,9 @@ fn newest(api: &mut Api, name: &Name) -> Result<Option<String>, ClientError> {
     Ok(id.map(str::to_owned))
 }
 
-fn history(args: &HistoryArgs) -> Result<Exit, ClientError> {
+fn history(master: &str, args: &HistoryArgs) -> Result<Exit, ClientError> {
     let name = service(&args.of.service)?;
-    let mut api = Api::new(&args.of.cluster.master)?;
+    let mut api = Api::new(master)?;
     api.get(&path(Kind::Service, &name))?;
     let list = serde_json::to_vec(&of_service(&mut api, &name)?)?;
     show::list(&ROLLOUTS, &list, args.output.output, Timestamp::now())?;

@@ -1,4 +1,4 @@
-//! `mezz run NAME`: a run of a job or a dag.
+//! `mezz run NAME`: a run of a job, a dag or a cron.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,11 @@ use crate::output::show;
 use crate::run_args::RunArgs;
 
 /// Begins a run and waits for its end.
-pub(in super::super) fn run(args: &RunArgs, given: &str) -> Result<Exit, ClientError> {
+pub(in super::super) fn run(
+    master: &str,
+    args: &RunArgs,
+    given: &str,
+) -> Result<Exit, ClientError> {
     let mut parameters = BTreeMap::new();
     for pair in &args.param {
         let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
@@ -29,12 +33,12 @@ pub(in super::super) fn run(args: &RunArgs, given: &str) -> Result<Exit, ClientE
             return Err(ClientError::Usage(message));
         }
     }
-    let mut api = Api::new(&args.cluster.master)?;
+    let mut api = Api::new(master)?;
     let (kind, name) = split(given);
     let name = objects::name(name)?;
     let kind = match kind {
         Some(kind) => kind,
-        None => first_of(&mut api, &[Kind::Job, Kind::Dag], &name)?,
+        None => first_of(&mut api, &[Kind::Job, Kind::Dag, Kind::Cron], &name)?,
     };
     let body = json!({ "parameters": parameters, "id": args.id });
     let waiting = Waiting {
@@ -53,8 +57,10 @@ pub(super) fn begin(
     waiting: Waiting,
 ) -> Result<Exit, ClientError> {
     let answer = api.post_json(&format!("{}:run", path(kind, name)), body)?;
-    let id = answer.get("run").and_then(Value::as_str);
-    let id = id.unwrap_or_default().to_owned();
+    let text = |key: &str| answer.get(key).and_then(Value::as_str);
+    let id = text("run").unwrap_or_default();
+    // Of a cron that runs a job of another name, the run is the job's.
+    let name = text("name").unwrap_or(name.as_str());
     show::write(&format!("{id}\n"))?;
     if !Stay::of(waiting).is_wanted() {
         return Ok(Exit::Ok);

@@ -54,7 +54,10 @@ pub(in super::super) fn standing(
     of_run(&mut api, &run, output)
 }
 
-fn first(api: &mut Api, name: &Name) -> Result<Option<(Kind, Name, Value)>, ClientError> {
+pub(super) fn first(
+    api: &mut Api,
+    name: &Name,
+) -> Result<Option<(Kind, Name, Value)>, ClientError> {
     for kind in Kind::ALL {
         match api.value(&path(kind, name)) {
             Ok(object) => return Ok(Some((kind, name.clone(), object))),

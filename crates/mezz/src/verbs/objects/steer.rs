@@ -15,8 +15,8 @@ use crate::object_args::{MarkArgs, ResetArgs, ServiceName, StopArgs};
 use crate::output::{show, talk};
 
 /// Ends runs; goes on after one that cannot be ended, and ends with the first failure's exit code.
-pub(in super::super) fn stop(args: &StopArgs) -> Result<Exit, ClientError> {
-    let mut api = Api::new(&args.cluster.master)?;
+pub(in super::super) fn stop(master: &str, args: &StopArgs) -> Result<Exit, ClientError> {
+    let mut api = Api::new(master)?;
     let mut exit = Exit::Ok;
     for given in &args.runs {
         if let Err(error) = stop_one(&mut api, given, args.wait) {
@@ -45,8 +45,8 @@ fn stop_one(api: &mut Api, given: &str, wait: bool) -> Result<(), ClientError> {
 }
 
 /// Takes a run, or a node of it, as succeeded.
-pub(in super::super) fn mark_succeeded(args: &MarkArgs) -> Result<Exit, ClientError> {
-    let mut api = Api::new(&args.cluster.master)?;
+pub(in super::super) fn mark_succeeded(master: &str, args: &MarkArgs) -> Result<Exit, ClientError> {
+    let mut api = Api::new(master)?;
     let run = runs::find(&mut api, &args.run)?;
     let target = path(run.kind, &run.name);
     let target = format!("{target}:mark-succeeded:{}", percent_encoded(&run.id));
@@ -60,8 +60,8 @@ pub(in super::super) fn mark_succeeded(args: &MarkArgs) -> Result<Exit, ClientEr
 }
 
 /// Ends a rollout where it is.
-pub(in super::super) fn abort(args: &ServiceName) -> Result<Exit, ClientError> {
-    let mut api = Api::new(&args.cluster.master)?;
+pub(in super::super) fn abort(master: &str, args: &ServiceName) -> Result<Exit, ClientError> {
+    let mut api = Api::new(master)?;
     let name = super::rollout::service(&args.service)?;
     api.post_json(&format!("{}:abort", path(Kind::Service, &name)), &json!({}))?;
     show::write(&format!("service {name}: rollout aborted\n"))?;
@@ -70,8 +70,8 @@ pub(in super::super) fn abort(args: &ServiceName) -> Result<Exit, ClientError> {
 }
 
 /// Forgets failures, so that nothing waits because of them.
-pub(in super::super) fn reset(args: &ResetArgs) -> Result<Exit, ClientError> {
-    let mut api = Api::new(&args.cluster.master)?;
+pub(in super::super) fn reset(master: &str, args: &ResetArgs) -> Result<Exit, ClientError> {
+    let mut api = Api::new(master)?;
     let (kind, name) = split(&args.name);
     let name = objects::name(name)?;
     let kind = match kind {

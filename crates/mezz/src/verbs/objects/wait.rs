@@ -8,6 +8,7 @@ use mezz_spec::{Kind, Name};
 use serde_json::Value;
 
 use super::progress::{self, Line, watch};
+use super::standing;
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::client::http::percent_encoded;
@@ -15,35 +16,40 @@ use crate::client::identify::task_id;
 use crate::client::objects::{path, split};
 use crate::client::runs::{self, Named};
 use crate::exit::Exit;
-use crate::flags::value;
 use crate::object_args::WaitArgs;
 use crate::output::talk;
 use conditions::Condition;
 
 /// Waits until something is as wanted.
-pub(in super::super) fn wait(args: &WaitArgs) -> Result<Exit, ClientError> {
-    let timeout = args.timeout.as_deref().map(value::duration).transpose();
-    let timeout = timeout.map_err(|error| ClientError::Usage(format!("--timeout: {error}")))?;
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+pub(in super::super) fn wait(master: &str, args: &WaitArgs) -> Result<Exit, ClientError> {
+    let deadline = args.patience.deadline()?;
     let condition = args.condition.as_deref().map(Condition::parse).transpose();
     let condition = condition.map_err(ClientError::Usage)?;
-    let mut api = Api::new(&args.cluster.master)?;
-    let end = match split(&args.what) {
-        (Some(kind), name) => match runs::named(&mut api, kind, name, false)? {
-            Named::Run(run) => of_id(&mut api, &run.full(), condition.as_ref(), deadline)?,
-            Named::Object(kind, name) => match condition {
-                Some(condition) => {
-                    conditions::of_object(&mut api, kind, &name, &condition, deadline)?
-                }
-                None => usual(&mut api, kind, &name, deadline)?,
-            },
+    let mut api = Api::new(master)?;
+    let end = match meant(&mut api, &args.what)? {
+        Some(Named::Run(run)) => of_id(&mut api, &run.full(), condition.as_ref(), deadline)?,
+        Some(Named::Object(kind, name)) => match condition {
+            Some(condition) => conditions::of_object(&mut api, kind, &name, &condition, deadline)?,
+            None => usual(&mut api, kind, &name, deadline)?,
         },
-        (None, id) => of_id(&mut api, id, condition.as_ref(), deadline)?,
+        None => of_id(&mut api, &args.what, condition.as_ref(), deadline)?,
     };
     if end.is_none() {
         talk::error("it took longer than --timeout says");
     }
     Ok(end.unwrap_or(Exit::Failed))
+}
+
+/// The object or run of a KIND/NAME, or the object of a name alone; none where only an id can be meant.
+fn meant(api: &mut Api, given: &str) -> Result<Option<Named>, ClientError> {
+    if let (Some(kind), name) = split(given) {
+        return runs::named(api, kind, name, false).map(Some);
+    }
+    let Ok(name) = Name::new(given) else {
+        return Ok(None);
+    };
+    let found = standing::first(api, &name)?;
+    Ok(found.map(|(kind, name, _)| Named::Object(kind, name)))
 }
 
 /// What is waited for when nothing is said.
@@ -95,8 +101,9 @@ fn of_id(
     }
     let id = task_id(api, id).map_err(|error| match error {
         ClientError::NotFound { .. } => ClientError::NotFound {
-            what: format!("there is no run, no rollout and no task '{id}'"),
-            hint: "`mezz runs`, `mezz get rollouts` and `mezz ps` list them; objects are named as KIND/NAME".to_owned(),
+            what: format!("there is no object, run, rollout or task '{id}'"),
+            hint: "`mezz get all`, `mezz runs`, `mezz get rollouts` and `mezz ps` list them"
+                .to_owned(),
         },
         error => error,
     })?;

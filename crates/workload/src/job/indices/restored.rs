@@ -56,7 +56,6 @@ impl Indices {
     pub(in crate::job) fn restore_running(&mut self, index: u32, running: Running) {
         if index < self.total {
             self.running.insert(index, running);
-            self.retried += running.past.failures;
             self.fresh = self.fresh.max(index + 1);
         }
     }
@@ -65,9 +64,13 @@ impl Indices {
     pub(in crate::job) fn restore_waiting(&mut self, index: u32, waiting: Waiting, now: Wall) {
         if index < self.total {
             self.wait(index, waiting, now);
-            self.retried += waiting.past.failures.saturating_sub(1);
             self.fresh = self.fresh.max(index + 1);
         }
+    }
+
+    /// Puts back how many were retried, of which the blocks of ended indices tell nothing.
+    pub(in crate::job) fn restore_retried(&mut self, retried: u32) {
+        self.retried = retried;
     }
 
     /// After all blocks: what no block tells of, below the highest that one does, was never started.
