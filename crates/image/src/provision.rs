@@ -69,6 +69,16 @@ fn copy_attributes(from: impl AsFd, to: impl AsFd, privilege: Privilege) -> Resu
     Ok(())
 }
 
+/// Whether a directory hides all that is below it.
+pub(crate) fn is_opaque(directory: impl AsFd, privilege: Privilege) -> Result<bool, Errno> {
+    let mut value = [0];
+    match rustix::fs::fgetxattr(directory, privilege.opaque_attribute(), &mut value[..]) {
+        Ok(_) => Ok(value == *b"y"),
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn attribute_names(file: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
     let length = match rustix::fs::flistxattr_query(&file) {
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
@@ -91,7 +101,7 @@ fn owner(stat: &rustix::fs::Stat) -> (rustix::fs::Uid, rustix::fs::Gid) {
     )
 }
 
-fn times(stat: &rustix::fs::Stat) -> Timestamps {
+pub(crate) fn times(stat: &rustix::fs::Stat) -> Timestamps {
     let time = |seconds, nanoseconds: u64| Timespec {
         tv_sec: seconds,
         tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),

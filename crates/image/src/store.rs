@@ -7,6 +7,7 @@
 mod blobs;
 mod collect;
 mod containers;
+mod fitting;
 mod folders;
 mod images;
 mod layers;

@@ -149,6 +149,8 @@ pub struct Unpacked {
     pub opaque_root: bool,
     /// Directories that the layer goes through without saying what they are: they are as in the layers below.
     pub implied: Vec<std::path::PathBuf>,
+    /// Marks for names that are gone.
+    pub whiteouts: Vec<std::path::PathBuf>,
     /// What was left out.
     pub left_out: LeftOut,
 }

@@ -53,7 +53,7 @@ fn mounted(rootfs: &Rootfs, by_short_names: bool, at: &Path) -> Option<Vec<Strin
     } else {
         data.into_string().unwrap()
     };
-    let script = "mount -t overlay overlay -o \"$1\" \"$2\" && cp -a \"$2/.\" \"$3\"";
+    let script = "mount -t overlay overlay -o \"$1\" \"$2\" || exit 99; cp -a \"$2/.\" \"$3\"";
     let copy = at.join("seen");
     std::fs::create_dir(&copy).unwrap();
     let point = at.join("point");
@@ -64,10 +64,12 @@ fn mounted(rootfs: &Rootfs, by_short_names: bool, at: &Path) -> Option<Vec<Strin
         .args([&point, &copy])
         .current_dir(&overlay.stack.links);
     let output = command.output().unwrap();
-    if !output.status.success() {
-        eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.code() == Some(99) {
+        eprintln!("{said}");
         return None;
     }
+    assert!(output.status.success(), "{said}");
     Some(tree(&copy))
 }
 
@@ -105,6 +107,7 @@ fn middle() -> Tar {
         .file("tmp/made", "10")
         .file(".wh..wh.plnk", "")
         .file(".wh.never-there", "")
+        .file("cache/.wh.hides-nothing", "")
 }
 
 fn top() -> Tar {

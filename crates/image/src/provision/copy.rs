@@ -15,7 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Stack, attribute_names, copy_attributes, copy_directory_attributes, owner, times};
+use super::{Stack, copy_attributes, copy_directory_attributes, is_opaque, owner, times};
 use crate::beneath::{
     Root, empty, is_overlay_whiteout, kind, look, make_directory, names, os, remove,
 };
@@ -73,8 +73,7 @@ impl Layer<'_> {
     }
 
     fn open(&self, path: PathBuf, from: OwnedFd, to: OwnedFd) -> io::Result<Open> {
-        let mark = self.privilege.opaque_attribute().as_bytes();
-        if attribute_names(&from)?.iter().any(|name| name == mark) {
+        if is_opaque(&from, self.privilege)? {
             empty(&to)?;
         }
         let left = names(&from)?.into_iter();

@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folders::{LAYER_RECORD, ROOT, SETTLED, digest_of, link_name};
 use super::{Inside, Store, StoreError, at};
-use crate::beneath::Root;
 use crate::digest::Digest;
-use crate::provision::copy_directory_attributes;
 use crate::unpack::Unpacked;
 
 /// What is known of an unpacked layer.
@@ -87,7 +85,7 @@ impl Store {
         diff_id: &Digest,
         unpacked: &Unpacked,
     ) -> Result<(), StoreError> {
-        self.take_over(&draft.root(), below, unpacked)?;
+        self.fit(&draft.root(), below, unpacked)?;
         let mut inside = self.lock();
         if inside.layers.contains_key(chain) {
             return Ok(());
@@ -108,34 +106,6 @@ impl Store {
         let place = self.folders.layer(chain);
         fs::rename(&draft.folder, &place).map_err(at("rename", &place))?;
         inside.layers.insert(chain.clone(), record);
-        Ok(())
-    }
-
-    /// Directories that the layer does not describe are what they are below.
-    fn take_over(
-        &self,
-        root: &Path,
-        below: &[Digest],
-        unpacked: &Unpacked,
-    ) -> Result<(), StoreError> {
-        if unpacked.opaque_root || unpacked.implied.is_empty() {
-            return Ok(());
-        }
-        let open = |path: &Path| Root::open(path).map_err(at("open", path));
-        let to = open(root)?;
-        let below: Vec<Root> = below
-            .iter()
-            .rev()
-            .map(|chain| open(&self.layer_root(chain)))
-            .collect::<Result<_, _>>()?;
-        for path in &unpacked.implied {
-            let lower = below.iter().find_map(|lower| lower.directory(path).ok());
-            let (Some(lower), Ok(upper)) = (lower, to.directory(path)) else {
-                continue;
-            };
-            copy_directory_attributes(&lower, &upper, self.privilege())
-                .map_err(|error| at("set attributes of", &root.join(path))(error.into()))?;
-        }
         Ok(())
     }
 

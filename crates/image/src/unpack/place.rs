@@ -28,6 +28,7 @@ pub(super) struct Placing<'a> {
     /// What directories become when everything is in them.
     directories: BTreeMap<LayerPath, Attributes>,
     implied: BTreeSet<LayerPath>,
+    whiteouts: BTreeSet<LayerPath>,
     /// Entries come by directory, mostly.
     present: Option<(LayerPath, Rc<OwnedFd>)>,
     buffer: Vec<u8>,
@@ -52,6 +53,7 @@ impl<'a> Placing<'a> {
             directories: BTreeMap::new(),
             // The root itself, until the layer says what it is.
             implied: BTreeSet::from([LayerPath::default()]),
+            whiteouts: BTreeSet::new(),
             present: None,
             buffer: vec![0; BUFFER],
             bytes: 0,
@@ -181,6 +183,7 @@ impl<'a> Placing<'a> {
                 continue;
             }
             if was_gone {
+                self.whiteouts.remove(&here);
                 remove(&directory, part).map_err(files(&here, "remove"))?;
             } else {
                 self.implied.insert(here.clone());
@@ -201,6 +204,7 @@ impl<'a> Placing<'a> {
             remove(parent, name).map_err(files(&path, "remove"))?;
         }
         make_directory(parent, name).map_err(files(&path, "make a directory"))?;
+        self.whiteouts.remove(&path);
         if was_gone {
             self.hide_below(&path)?;
         }
@@ -289,6 +293,7 @@ impl<'a> Placing<'a> {
         let found = look(parent, name).map_err(files(path, "look"))?;
         let Some(found) = found else { return Ok(()) };
         remove(parent, name).map_err(files(path, "remove"))?;
+        self.whiteouts.remove(path);
         if kind(&found) == FileType::Directory {
             self.forget(path);
         }
@@ -300,6 +305,7 @@ impl<'a> Placing<'a> {
         let beneath = |other: &LayerPath| other.as_path().starts_with(path.as_path());
         self.directories.retain(|other, _| !beneath(other));
         self.implied.retain(|other| !beneath(other));
+        self.whiteouts.retain(|other| !beneath(other));
         self.present = None;
     }
 
@@ -313,7 +319,9 @@ impl<'a> Placing<'a> {
             None => {
                 let (kind, mode) = (FileType::CharacterDevice, Mode::empty());
                 mknodat(&*directory, name, kind, mode, makedev(0, 0))
-                    .map_err(files(path, "make a whiteout"))
+                    .map_err(files(path, "make a whiteout"))?;
+                self.whiteouts.insert(place);
+                Ok(())
             }
         }
     }
@@ -343,12 +351,16 @@ impl<'a> Placing<'a> {
             let directory = self.resolve(path)?;
             self.apply(path, directory, attributes)?;
         }
-        let implied = self.implied.into_iter();
+        let plain = |paths: BTreeSet<LayerPath>| {
+            let paths = paths.iter();
+            paths.map(|path| path.as_path().to_owned()).collect()
+        };
         Ok(Unpacked {
             bytes: self.bytes,
             entries: self.entries,
             opaque_root: self.opaque_root,
-            implied: implied.map(|path| path.as_path().to_owned()).collect(),
+            implied: plain(self.implied),
+            whiteouts: plain(self.whiteouts),
             left_out: self.left_out,
         })
     }
