@@ -46,7 +46,7 @@ impl Scene<'_> {
                 self.new.staying().min(self.wanted)
             }
             Some(RolloutRecord {
-                pause: Some(Pause::Asked { new, until: None }),
+                pause: Some(Pause::Asked { new, .. }),
                 ..
             }) => *new,
             _ => self.hold.unwrap_or(self.wanted).min(self.wanted),
