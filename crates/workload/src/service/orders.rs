@@ -83,21 +83,17 @@ pub(crate) fn pause(
             "in progress, so there is nothing to pause",
         ));
     };
-    match rollout.state {
-        RolloutState::RollingBack => {
-            return Err(not_rolling(
-                &name,
-                "that can be paused: it is on its way back already",
-            ));
-        }
-        _ => {
-            rollout.state = RolloutState::Paused;
-            rollout.message = match until {
-                Some(until) => format!("somebody paused it until {}", moment(until)).into(),
-                None => "somebody paused it".into(),
-            };
-        }
+    if rollout.state == RolloutState::RollingBack {
+        return Err(not_rolling(
+            &name,
+            "that can be paused: it is on its way back already",
+        ));
     }
+    rollout.state = RolloutState::Paused;
+    rollout.message = match until {
+        Some(until) => format!("somebody paused it until {}", moment(until)).into(),
+        None => "somebody paused it".into(),
+    };
     rollout.pause = Some(Pause::Asked { new, until });
     let key = rollout.key;
     w.write_rollout(key, effects);
