@@ -202,7 +202,7 @@ pub struct Throttle {
 pub struct Io {
     /// 1 to 10,000; 100 is the kernel's own.
     pub weight: Option<u16>,
-    /// What each device may be used.
+    /// What each device may be used; one without any bound lifts those that were.
     pub throttles: BTreeMap<DeviceNumber, Throttle>,
 }
 

@@ -168,8 +168,9 @@ fn merged(held: &Limits, wanted: &Limits, lowering: Lowering) -> Limits {
             .iter()
             .map(|(size, most)| (size.clone(), *most)),
     );
-    let mut io = wanted.io.clone();
-    io.weight = io.weight.or(held.io.weight);
+    let mut io = held.io.clone();
+    io.weight = wanted.io.weight.or(io.weight);
+    io.throttles.extend(&wanted.io.throttles);
     Limits {
         cpu: wanted.cpu.or(held.cpu),
         cpuset: wanted.cpuset.clone().or_else(|| held.cpuset.clone()),

@@ -2,15 +2,15 @@
 //!
 //! Pure. Owns the names of files and the forms of their texts.
 
+mod io;
+mod memory;
+
 use crate::controller::Controller;
 use crate::devices::DeviceList;
 use crate::layout::{GroupName, Layout};
-use crate::limits::{
-    Bytes, Ceiling, Cpu, Cpuset, Io, Limits, Memory, OomScope, PERIOD_US, Swap, Throttle,
-};
+use crate::limits::{Bytes, Ceiling, Cpu, Cpuset, Limits, PERIOD_US};
 use crate::plan::PlanError;
 use crate::write::{DeviceGate, Missing, Text, Write};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Where a controller's files of a group are.
@@ -216,125 +216,6 @@ impl<'a> Settings<'a> {
         }
     }
 
-    fn memory(&mut self, held: Option<&Memory>, wanted: &Memory) -> Result<(), PlanError> {
-        match self.place("memory", Controller::Memory)? {
-            Place::V1(directory) => self.memory_v1(&directory, held, wanted),
-            Place::V2(directory) => self.memory_v2(&directory, held, wanted),
-        }
-        Ok(())
-    }
-
-    fn memory_v1(&mut self, directory: &PathBuf, held: Option<&Memory>, wanted: &Memory) {
-        let file = "memory.soft_limit_in_bytes";
-        let without = Missing::Skip("this kernel has no soft limits of memory");
-        self.put(directory, file, wanted.soft.0.to_string(), without);
-        let minus = |most: Ceiling<Bytes>| match most {
-            Ceiling::At(most) => most.0.to_string(),
-            Ceiling::Infinite => "-1".to_owned(),
-        };
-        let alone = ("memory.limit_in_bytes", minus(wanted.hard));
-        let had_swap = held.is_some_and(|held| held.swap != Swap::Free);
-        let together = wanted
-            .with_swap()
-            .or_else(|| had_swap.then_some(Ceiling::Infinite))
-            .map(|most| ("memory.memsw.limit_in_bytes", minus(most)));
-        // At every moment memory alone must be at most memory with swap.
-        let raised = held.is_some_and(|held| wanted.hard > held.hard);
-        let (first, second) = if raised {
-            (together, Some(alone))
-        } else {
-            (Some(alone), together)
-        };
-        for (file, text) in first.into_iter().chain(second) {
-            self.put(directory, file, text, Missing::Fail);
-        }
-        if wanted.oom == OomScope::Group {
-            // Version 1 has no such file: the write says so by its note.
-            let note = Missing::Skip("version 1 cannot kill a whole group when memory runs out");
-            self.put(directory, "memory.oom.group", "1".to_owned(), note);
-        }
-    }
-
-    fn memory_v2(&mut self, directory: &PathBuf, held: Option<&Memory>, wanted: &Memory) {
-        self.put(
-            directory,
-            "memory.low",
-            wanted.soft.0.to_string(),
-            Missing::Fail,
-        );
-        self.put(
-            directory,
-            "memory.max",
-            max(wanted.hard, |most| most.0),
-            Missing::Fail,
-        );
-        let had_swap = held.is_some_and(|held| held.swap != Swap::Free);
-        let swap = match wanted.swap {
-            Swap::AtMost(most) => Some(most.0.to_string()),
-            Swap::Free => had_swap.then(|| "max".to_owned()),
-        };
-        if let Some(swap) = swap {
-            self.put(directory, "memory.swap.max", swap, Missing::Fail);
-        }
-        let old = held.map(|held| held.oom).unwrap_or_default();
-        if wanted.oom != old {
-            let text = if wanted.oom == OomScope::Group {
-                "1"
-            } else {
-                "0"
-            };
-            let note = Missing::Skip("this kernel cannot kill a whole group when memory runs out");
-            self.put(directory, "memory.oom.group", text.to_owned(), note);
-        }
-    }
-
-    fn io(&mut self, held: &Io, wanted: &Io) -> Result<(), PlanError> {
-        let place = self.place("io", Controller::Io)?;
-        if let Some(weight) = wanted.weight.filter(|_| held.weight != wanted.weight) {
-            let note = Missing::Skip("the scheduler of the block devices knows no weights");
-            match &place {
-                Place::V1(directory) => {
-                    self.put(
-                        directory,
-                        "blkio.bfq.weight",
-                        weight.min(1000).to_string(),
-                        note,
-                    );
-                }
-                Place::V2(directory) => {
-                    self.put(directory, "io.weight", format!("default {weight}"), note);
-                }
-            }
-        }
-        let devices: BTreeSet<_> = held
-            .throttles
-            .keys()
-            .chain(wanted.throttles.keys())
-            .collect();
-        for device in devices {
-            let old = held.throttles.get(device).copied().unwrap_or_default();
-            let new = wanted.throttles.get(device).copied().unwrap_or_default();
-            if old == new {
-                continue;
-            }
-            match &place {
-                Place::V1(directory) => {
-                    for (file, old, new) in throttles_v1(&old, &new) {
-                        if old != new {
-                            let text = format!("{device} {}", new.unwrap_or(0));
-                            self.put(directory, file, text, Missing::Fail);
-                        }
-                    }
-                }
-                Place::V2(directory) => {
-                    let text = format!("{device} {}", throttle_v2(&new));
-                    self.put(directory, "io.max", text, Missing::Fail);
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn devices(&mut self, held: Option<&DeviceList>, wanted: &DeviceList) -> Result<(), PlanError> {
         let directory = match self.place("devices", Controller::Devices)? {
             Place::V1(directory) => directory,
@@ -391,42 +272,4 @@ fn max<T>(most: Ceiling<T>, number: impl FnOnce(T) -> u64) -> String {
         Ceiling::At(most) => number(most).to_string(),
         Ceiling::Infinite => "max".to_owned(),
     }
-}
-
-type Pair = (&'static str, Option<u64>, Option<u64>);
-
-fn throttles_v1(old: &Throttle, new: &Throttle) -> [Pair; 4] {
-    [
-        (
-            "blkio.throttle.read_bps_device",
-            old.read_bytes,
-            new.read_bytes,
-        ),
-        (
-            "blkio.throttle.write_bps_device",
-            old.write_bytes,
-            new.write_bytes,
-        ),
-        (
-            "blkio.throttle.read_iops_device",
-            old.read_operations,
-            new.read_operations,
-        ),
-        (
-            "blkio.throttle.write_iops_device",
-            old.write_operations,
-            new.write_operations,
-        ),
-    ]
-}
-
-fn throttle_v2(new: &Throttle) -> String {
-    let number = |value: Option<u64>| value.map_or("max".to_owned(), |value| value.to_string());
-    format!(
-        "rbps={} wbps={} riops={} wiops={}",
-        number(new.read_bytes),
-        number(new.write_bytes),
-        number(new.read_operations),
-        number(new.write_operations)
-    )
 }
