@@ -191,8 +191,8 @@ fn parse_rule(rule: &str) -> Result<(DeviceSelector, Access), &'static str> {
     };
     let selector = DeviceSelector {
         kind,
-        major: parse_number(major, 0xfff).ok_or("its major number is not 0 to 4095")?,
-        minor: parse_number(minor, 0xf_ffff).ok_or("its minor number is not 0 to 1048575")?,
+        major: parse_number(major, 0xfff, "its major number is not 0 to 4095")?,
+        minor: parse_number(minor, 0xf_ffff, "its minor number is not 0 to 1048575")?,
     };
     let mut all = Access::default();
     for letter in access.chars() {
@@ -209,10 +209,13 @@ fn parse_rule(rule: &str) -> Result<(DeviceSelector, Access), &'static str> {
     Ok((selector, all))
 }
 
-fn parse_number(text: &str, most: u32) -> Option<Option<u32>> {
+/// `None` for `*`.
+fn parse_number(text: &str, most: u32, problem: &'static str) -> Result<Option<u32>, &'static str> {
     if text == "*" {
-        return Some(None);
+        return Ok(None);
     }
-    let number = text.parse().ok()?;
-    (number <= most).then_some(Some(number))
+    match text.parse() {
+        Ok(number) if number <= most => Ok(Some(number)),
+        _ => Err(problem),
+    }
 }

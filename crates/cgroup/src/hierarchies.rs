@@ -117,7 +117,7 @@ impl Hierarchies {
         match mount.kind {
             "cgroup2" if self.v2.is_none() => {
                 self.v2 = Some(HierarchyV2 {
-                    own: mount.below(own_path(texts.own, |names| names.is_empty())),
+                    own: mount.below(own_path(texts.own, str::is_empty)),
                     mount: mount.point.clone(),
                     controllers: texts
                         .v2_controllers

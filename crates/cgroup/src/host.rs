@@ -28,6 +28,7 @@ pub fn hierarchies() -> io::Result<Hierarchies> {
 /// Moves whoever is in a group of version 2 into a group within it: the kernel enables controllers only for groups
 /// without processes of their own. Says how many went.
 pub fn vacate(group: &Path, into: &str) -> io::Result<usize> {
+    const ROUNDS: usize = 16;
     let inner = group.join(into);
     match fs::create_dir(&inner) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -35,7 +36,6 @@ pub fn vacate(group: &Path, into: &str) -> io::Result<usize> {
     }
     let mut moved = 0;
     // Whoever was forked meanwhile is found in the next round; a process that has ended is none to move.
-    const ROUNDS: usize = 16;
     for _ in 0..ROUNDS {
         let procs = fs::read_to_string(group.join("cgroup.procs"))?;
         if procs.trim().is_empty() {

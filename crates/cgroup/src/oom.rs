@@ -68,15 +68,15 @@ pub struct OomReport {
 impl OomReport {
     /// The text that Mesos puts into the status.
     pub fn message(&self) -> String {
-        let mut message = "Memory limit exceeded: ".to_owned();
-        if let Ceiling::At(limit) = self.limit {
-            message.push_str(&format!("Requested: {} ", size(limit)));
-        }
-        if let Some(peak) = self.peak {
-            message.push_str(&format!("Maximum Used: {}\n", size(peak)));
-        }
-        message.push_str(&format!("\nMEMORY STATISTICS: \n{}\n", self.stat));
-        message
+        let requested = match self.limit {
+            Ceiling::At(limit) => format!("Requested: {} ", size(limit)),
+            Ceiling::Infinite => String::new(),
+        };
+        let used = self.peak.map_or(String::new(), |peak| {
+            format!("Maximum Used: {}\n", size(peak))
+        });
+        let stat = &self.stat;
+        format!("Memory limit exceeded: {requested}{used}\nMEMORY STATISTICS: \n{stat}\n")
     }
 
     /// The quantity of `mem` of the limitation, in megabytes: what was used at most, else the limit.

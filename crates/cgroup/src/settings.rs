@@ -11,7 +11,7 @@ use crate::layout::{GroupName, Layout};
 use crate::limits::{Bytes, Ceiling, Cpu, Cpuset, Limits, PERIOD_US};
 use crate::plan::PlanError;
 use crate::write::{DeviceGate, Missing, Text, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a controller's files of a group are.
 enum Place {
@@ -102,9 +102,9 @@ impl<'a> Settings<'a> {
         }
     }
 
-    fn put(&mut self, directory: &PathBuf, file: &str, text: String, missing: Missing) {
+    fn put(&mut self, directory: &Path, file: &str, text: String, missing: Missing) {
         self.writes.push(Write {
-            directory: directory.clone(),
+            directory: directory.to_owned(),
             file: file.to_owned(),
             text: Text::Literal(text),
             missing,
@@ -198,7 +198,7 @@ impl<'a> Settings<'a> {
         Ok(())
     }
 
-    fn cpuset(&mut self, directory: &PathBuf, wanted: Cpuset, empty: Option<Text>) {
+    fn cpuset(&mut self, directory: &Path, wanted: Cpuset, empty: Option<Text>) {
         for (file, list) in [("cpuset.cpus", wanted.cpus), ("cpuset.mems", wanted.mems)] {
             let text = if list.is_empty() {
                 empty.clone()
@@ -207,7 +207,7 @@ impl<'a> Settings<'a> {
             };
             if let Some(text) = text {
                 self.writes.push(Write {
-                    directory: directory.clone(),
+                    directory: directory.to_owned(),
                     file: file.to_owned(),
                     text,
                     missing: Missing::Fail,

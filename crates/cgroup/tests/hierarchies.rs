@@ -63,9 +63,8 @@ fn version_one_two_and_both_are_told_apart() {
     assert_eq!(hybrid().version(), Version::Hybrid);
     assert_eq!(unified().version(), Version::V2);
     let v1_only: String = HYBRID_MOUNTS
-        .lines()
+        .split_inclusive('\n')
         .filter(|line| !line.contains("cgroup2"))
-        .map(|line| format!("{line}\n"))
         .collect();
     let texts = HostTexts {
         mountinfo: &v1_only,

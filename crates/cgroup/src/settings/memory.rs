@@ -5,7 +5,7 @@ use crate::controller::Controller;
 use crate::limits::{Bytes, Ceiling, Memory, OomScope, Swap};
 use crate::plan::PlanError;
 use crate::write::Missing;
-use std::path::PathBuf;
+use std::path::Path;
 
 impl Settings<'_> {
     pub(super) fn memory(
@@ -20,7 +20,7 @@ impl Settings<'_> {
         Ok(())
     }
 
-    fn memory_v1(&mut self, directory: &PathBuf, held: Option<&Memory>, wanted: &Memory) {
+    fn memory_v1(&mut self, directory: &Path, held: Option<&Memory>, wanted: &Memory) {
         let file = "memory.soft_limit_in_bytes";
         let without = Missing::Skip("this kernel has no soft limits of memory");
         self.put(directory, file, wanted.soft.0.to_string(), without);
@@ -51,7 +51,7 @@ impl Settings<'_> {
         }
     }
 
-    fn memory_v2(&mut self, directory: &PathBuf, held: Option<&Memory>, wanted: &Memory) {
+    fn memory_v2(&mut self, directory: &Path, held: Option<&Memory>, wanted: &Memory) {
         self.put(
             directory,
             "memory.low",

@@ -1,6 +1,6 @@
 //! Limits hold, and without them the same thing is possible.
 
-use crate::host::{eventually, everywhere};
+use crate::host::{end, eventually, everywhere, run, start};
 use mezz_cgroup::{
     Bytes, Ceiling, Controller, Counted, Cpu, DeviceList, Limits, Lowering, Memory, MilliCpus,
     OomVerdict, OomWatch, Reader, Standing, Swap,
@@ -39,9 +39,9 @@ fn a_memory_hog_is_killed_alone_and_the_kernel_says_why() {
             poll(&mut fds, Some(&wait)).expect("a poll") == 1
         };
         assert!(!readable(0));
-        assert!(lab.run(&great, HOG).success(), "{}", lab.what);
+        assert!(run(&great, HOG).success(), "{}", lab.what);
         assert!(
-            !lab.run(&small, &format!("{HOG}; exit $?")).success(),
+            !run(&small, &format!("{HOG}; exit $?")).success(),
             "{}",
             lab.what
         );
@@ -75,15 +75,12 @@ fn a_raised_limit_of_memory_holds_at_once() {
             .groups
             .change(&group, &memory(32), &memory(256), Lowering::Never);
         let (held, _) = changed.expect("it changes");
-        assert!(lab.run(&group, HOG).success());
+        assert!(run(&group, HOG).success());
         let changed = lab
             .groups
             .change(&group, &held, &memory(32), Lowering::Never);
         let (held, _) = changed.expect("it changes");
-        assert!(
-            lab.run(&group, HOG).success(),
-            "a hard limit is not lowered"
-        );
+        assert!(run(&group, HOG).success(), "a hard limit is not lowered");
         let changed = lab.groups.change(
             &group,
             &held,
@@ -97,7 +94,7 @@ fn a_raised_limit_of_memory_holds_at_once() {
             Lowering::Allowed,
         );
         changed.expect("it changes");
-        assert!(!lab.run(&group, HOG).success());
+        assert!(!run(&group, HOG).success());
     });
 }
 
@@ -137,18 +134,18 @@ fn a_fork_bomb_is_contained() {
             ..Limits::default()
         };
         let free = lab.group("free", &limits(Ceiling::Infinite));
-        let _running = lab.start(&free, forks);
+        let _running = start(&free, forks);
         eventually("all are there", || free.members().len() == 21);
-        lab.end(&free);
+        end(&free);
         let bound = lab.group("bound", &limits(Ceiling::At(8)));
-        let mut shell = lab.start(&bound, forks);
+        let mut shell = start(&bound, forks);
         eventually("some are there", || bound.members().len() >= 7);
         assert!(!shell.wait().success(), "the shell could not fork");
         assert!(bound.members().len() <= 8, "{}", lab.what);
         let reader = Reader::new(&bound, Counted::default()).expect("files");
         let threads = reader.read(&mut Vec::new()).expect("figures").threads;
         assert_eq!(threads, Some(7), "the shell has ended");
-        lab.end(&bound);
+        end(&bound);
     });
 }
 
@@ -169,7 +166,7 @@ fn a_quota_of_processor_time_holds_and_its_throttling_is_counted() {
         let reader = Reader::new(&group, Counted::default()).expect("files");
         let mut buffer = Vec::new();
         let started = Instant::now();
-        let _shell = lab.start(&group, "while :; do :; done");
+        let _shell = start(&group, "while :; do :; done");
         let mut cpu = reader.read(&mut buffer).expect("figures").cpu;
         eventually("it was throttled ten times", || {
             cpu = reader.read(&mut buffer).expect("figures").cpu;
@@ -184,7 +181,7 @@ fn a_quota_of_processor_time_holds_and_its_throttling_is_counted() {
             "{used} of {elapsed} µs"
         );
         assert!(cpu.throttled_us > Some(0) && cpu.periods >= cpu.throttled);
-        lab.end(&group);
+        end(&group);
     });
 }
 
@@ -197,22 +194,22 @@ fn only_listed_devices_can_be_opened_and_the_list_can_change() {
             ..Limits::default()
         };
         let free = lab.group("free", &Limits::default());
-        assert!(lab.run(&free, OPEN).success(), "{}", lab.what);
+        assert!(run(&free, OPEN).success(), "{}", lab.what);
         let standard = limits(DeviceList::standard());
         let group = lab.group("one", &standard);
-        assert!(!lab.run(&group, OPEN).success(), "{}", lab.what);
-        assert!(lab.run(&group, ": < /dev/null && : > /dev/null").success());
+        assert!(!run(&group, OPEN).success(), "{}", lab.what);
+        assert!(run(&group, ": < /dev/null && : > /dev/null").success());
         let mut wider = DeviceList::standard();
         wider.allow_text("c 1:11 r").expect("a rule");
         let changed = lab
             .groups
             .change(&group, &standard, &limits(wider), Lowering::Never);
         let (held, _) = changed.expect("it changes");
-        assert!(lab.run(&group, OPEN).success(), "{}", lab.what);
-        assert!(!lab.run(&group, ": > /dev/kmsg").success(), "only to read");
+        assert!(run(&group, OPEN).success(), "{}", lab.what);
+        assert!(!run(&group, ": > /dev/kmsg").success(), "only to read");
         let changed = lab.groups.change(&group, &held, &standard, Lowering::Never);
         changed.expect("it changes");
-        assert!(!lab.run(&group, OPEN).success(), "{}", lab.what);
+        assert!(!run(&group, OPEN).success(), "{}", lab.what);
     });
 }
 
@@ -221,11 +218,11 @@ fn a_killed_group_is_seen_as_killed_and_not_as_out_of_memory() {
     everywhere(&[Controller::Memory, Controller::Freezer], |lab| {
         let group = lab.group("one", &memory(64));
         let before = group.oom_counters().expect("counters");
-        let mut shell = lab.start(&group, "sleep 1000");
+        let mut shell = start(&group, "sleep 1000");
         group.kill_once();
         assert_eq!(shell.wait().signal(), Some(9));
         let verdict = group.oom_counters().map(|now| now.verdict_since(&before));
         assert_eq!(verdict.unwrap_or(OomVerdict::None), OomVerdict::None);
-        lab.end(&group);
+        end(&group);
     });
 }

@@ -71,30 +71,30 @@ impl Lab {
         made.unwrap_or_else(|error| panic!("{}: {error}", self.what))
             .0
     }
+}
 
-    /// A shell command in the group from its first step on.
-    pub(crate) fn start(&self, group: &Group, command: &str) -> Held {
-        let mut child = Command::new("sh")
-            .args(["-c", &format!("read go; {command}")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell");
-        group.attach(child.id()).expect("it joins");
-        let mut stdin = child.stdin.take().expect("a pipe");
-        stdin.write_all(b"go\n").expect("it waits");
-        Held(child)
-    }
+/// A shell command in the group from its first step on.
+pub(crate) fn start(group: &Group, command: &str) -> Held {
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("read go; {command}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell");
+    group.attach(child.id()).expect("it joins");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(b"go\n").expect("it waits");
+    Held(child)
+}
 
-    pub(crate) fn run(&self, group: &Group, command: &str) -> ExitStatus {
-        self.start(group, command).wait()
-    }
+pub(crate) fn run(group: &Group, command: &str) -> ExitStatus {
+    start(group, command).wait()
+}
 
-    /// Kills and removes the group, however long it takes.
-    pub(crate) fn end(&self, group: &Group) {
-        eventually("the group is gone", || group.kill_once() == Left::Nothing);
-    }
+/// Kills and removes the group, however long it takes.
+pub(crate) fn end(group: &Group) {
+    eventually("the group is gone", || group.kill_once() == Left::Nothing);
 }
 
 impl Drop for Lab {

@@ -1,6 +1,6 @@
 //! Making, joining, stopping, killing, removing.
 
-use crate::host::{eventually, everywhere, stands_still};
+use crate::host::{end, eventually, everywhere, stands_still, start};
 use mezz_cgroup::{
     Controller, Counted, Freezing, GroupName, Inner, Left, Limits, Pool, Reader, sweep,
 };
@@ -16,7 +16,7 @@ const ALL: &[Controller] = &[
 fn a_group_with_its_children_and_grandchildren_is_killed_and_removed() {
     everywhere(ALL, |lab| {
         let group = lab.group("one", &Limits::default());
-        let mut shell = lab.start(
+        let mut shell = start(
             &group,
             "sleep 1000 & (sleep 1000 & setsid sleep 1000 & wait) & wait",
         );
@@ -32,7 +32,7 @@ fn a_group_with_its_children_and_grandchildren_is_killed_and_removed() {
             "zombies are members still"
         );
         shell.wait();
-        lab.end(&group);
+        end(&group);
         assert!(
             group.directories().iter().all(|path| !path.exists()),
             "{}",
@@ -46,9 +46,9 @@ fn a_group_with_its_children_and_grandchildren_is_killed_and_removed() {
 fn a_group_with_somebody_in_it_is_not_removed() {
     everywhere(ALL, |lab| {
         let group = lab.group("one", &Limits::default());
-        let _shell = lab.start(&group, "sleep 1000");
+        let _shell = start(&group, "sleep 1000");
         assert_eq!(group.remove_once(), Left::Something);
-        lab.end(&group);
+        end(&group);
     });
 }
 
@@ -56,7 +56,7 @@ fn a_group_with_somebody_in_it_is_not_removed() {
 fn a_frozen_group_uses_no_processor_and_goes_on_when_thawed() {
     everywhere(ALL, |lab| {
         let group = lab.group("one", &Limits::default());
-        let _shell = lab.start(&group, "while :; do :; done");
+        let _shell = start(&group, "while :; do :; done");
         let reader = Reader::new(&group, Counted::default()).expect("files");
         let mut buffer = Vec::new();
         let mut used = || {
@@ -72,7 +72,7 @@ fn a_frozen_group_uses_no_processor_and_goes_on_when_thawed() {
         group.thaw().expect("it is told");
         eventually("it works again", || used() > before);
         assert_eq!(group.freezing().expect("a state"), Freezing::Thawed);
-        lab.end(&group);
+        end(&group);
     });
 }
 
@@ -80,12 +80,12 @@ fn a_frozen_group_uses_no_processor_and_goes_on_when_thawed() {
 fn a_frozen_group_can_be_killed() {
     everywhere(ALL, |lab| {
         let group = lab.group("one", &Limits::default());
-        let mut shell = lab.start(&group, "sleep 1000");
+        let mut shell = start(&group, "sleep 1000");
         group.freeze().expect("it is told");
         eventually("it stands still", || stands_still(&group));
         group.kill_once();
         assert!(!shell.wait().success());
-        lab.end(&group);
+        end(&group);
     });
 }
 
@@ -98,7 +98,7 @@ fn nested_groups_have_limits_of_their_own_and_go_with_the_outer_one() {
             .groups
             .create(&name, Inner::Groups, &none)
             .expect("a group");
-        let mut first = lab.start(&outer, "sleep 1000");
+        let mut first = start(&outer, "sleep 1000");
         let name = name.nested("inner").expect("a name");
         let few = Limits {
             pids: Some(mezz_cgroup::Ceiling::At(20)),
@@ -108,13 +108,13 @@ fn nested_groups_have_limits_of_their_own_and_go_with_the_outer_one() {
             .groups
             .create(&name, Inner::None, &few)
             .expect("a group");
-        let mut second = lab.start(&inner, "sleep 1000");
+        let mut second = start(&inner, "sleep 1000");
         assert!(outer.members().contains(&second.pid()));
         assert!(!inner.members().contains(&first.pid()));
         outer.kill_once();
         first.wait();
         second.wait();
-        lab.end(&outer);
+        end(&outer);
         assert!(inner.directories().iter().all(|path| !path.exists()));
     });
 }
@@ -125,8 +125,8 @@ fn leftovers_are_swept_by_prefix_and_what_is_kept_lives_on() {
         let none = Limits::default();
         let [lost, kept, other] =
             ["a-lost", "a-kept", "b-other"].map(|name| lab.group(name, &none));
-        let mut shell = lab.start(&lost, "sleep 1000");
-        let _kept = lab.start(&kept, "sleep 1000");
+        let mut shell = start(&lost, "sleep 1000");
+        let _kept = start(&kept, "sleep 1000");
         let swept = || sweep(&lab.groups, "a-", |name| name == kept.name());
         swept();
         assert!(!shell.wait().success());
@@ -134,7 +134,7 @@ fn leftovers_are_swept_by_prefix_and_what_is_kept_lives_on() {
         assert!(!kept.members().is_empty());
         assert!(lost.directories().iter().all(|path| !path.exists()));
         assert!(other.directories().iter().all(|path| path.exists()));
-        lab.end(&kept);
+        end(&kept);
     });
 }
 
@@ -150,7 +150,7 @@ fn groups_are_made_ahead_and_removed_later() {
         let group = pool.take().expect("a group");
         assert_ne!(group.name(), before.name());
         assert_eq!(pool.ready(), 2);
-        let mut shell = lab.start(&group, "sleep 1000");
+        let mut shell = start(&group, "sleep 1000");
         pool.retire(group.clone());
         pool.reap(1);
         shell.wait();

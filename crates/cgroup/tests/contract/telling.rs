@@ -1,6 +1,6 @@
 //! What groups say of themselves, and errors that name what is wrong.
 
-use crate::host::{eventually, everywhere};
+use crate::host::{end, eventually, everywhere, run, start};
 use mezz_cgroup::{
     Bytes, Controller, Counted, Cpuset, GroupName, Inner, Limits, Memory, PressureLevel,
     PressureWatch, Reader, Swap,
@@ -23,7 +23,10 @@ fn statistics_show_what_was_used() {
         };
         let reader = Reader::new(&group, counted).expect("files");
         let mut buffer = Vec::new();
-        let _shell = lab.start(&group, "x=$(head -c 4000000 /dev/zero | tr '\\0' a); while :; do :; done");
+        let _shell = start(
+            &group,
+            "x=$(head -c 4000000 /dev/zero | tr '\\0' a); while :; do :; done",
+        );
         eventually("it has used time and memory, alone", || {
             let found = reader.read(&mut buffer).expect("figures");
             found.cpu.user_us > Some(0)
@@ -39,7 +42,7 @@ fn statistics_show_what_was_used() {
         assert!(wire.cpus_user_time_secs > Some(0.0));
         assert_eq!(wire.mem_rss_bytes, found.memory.anonymous);
         assert_eq!(wire.processes, Some(1));
-        lab.end(&group);
+        end(&group);
         assert!(reader.read(&mut buffer).is_err(), "the group is gone");
     });
 }
@@ -70,7 +73,7 @@ fn a_limit_that_the_kernel_refuses_is_an_error_that_names_the_file_and_leaves_no
 fn processes_can_join_a_processor_set_that_nobody_has_limited() {
     everywhere(&[Controller::Cpuset, Controller::Freezer], |lab| {
         let group = lab.group("one", &Limits::default());
-        assert!(lab.run(&group, "true").success());
+        assert!(run(&group, "true").success());
         let limits = Limits {
             cpuset: Some(Cpuset {
                 cpus: "0".to_owned(),
@@ -80,7 +83,7 @@ fn processes_can_join_a_processor_set_that_nobody_has_limited() {
         };
         let bound = lab.group("two", &limits);
         let one = "grep -q '^Cpus_allowed_list:.0$' /proc/self/status";
-        assert!(lab.run(&bound, one).success());
+        assert!(run(&bound, one).success());
     });
 }
 
@@ -98,7 +101,7 @@ fn shortness_of_memory_is_counted_where_version_one_has_it() {
         assert_eq!(watch.is_some(), in_v1);
         let Some(mut watch) = watch else { return };
         assert_eq!(watch.count().expect("a count"), 0);
-        lab.run(
+        run(
             &group,
             "head -c 50331648 /dev/zero | tail -c 50331647 >/dev/null",
         );
