@@ -34,7 +34,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
     ),
     (
         Layer::Drivers,
-        &["store", "container", "warden", "http", "image"],
+        &["store", "container", "cgroup", "warden", "http", "image"],
     ),
     (
         Layer::Assemblies,
