@@ -34,7 +34,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
     ),
     (
         Layer::Drivers,
-        &["store", "container", "warden", "cni", "http"],
+        &["store", "container", "warden", "cni", "http", "image"],
     ),
     (
         Layer::Assemblies,
