@@ -82,6 +82,17 @@ const WANTED: &[Need] = &[Need {
     ],
 }];
 
+/// Real parts that tests of single crates run; without one, its tests say that they are skipped.
+const PARTS: &[Need] = &[Need {
+    what: "the plugins of the Container Network Interface",
+    packages: &["containernetworking-plugins", "iptables", "iproute2"],
+    check: &[
+        "sh",
+        "-c",
+        "test -x /usr/lib/cni/bridge && command -v iptables && command -v ip",
+    ],
+}];
+
 /// True where a missing program must fail the run instead of shortening it.
 pub(crate) fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false" && value != "0")
@@ -115,6 +126,17 @@ pub(crate) fn ready(root: &Path) -> Result<Readiness> {
         );
     }
     Ok(Readiness::Missing)
+}
+
+/// Installs the real parts that tests of single crates run, where that is possible.
+pub(crate) fn install_parts(root: &Path) -> Result<()> {
+    for need in missing(PARTS) {
+        println!("without {}, its tests are skipped", need.what);
+        if may_install() {
+            install(root, need.packages)?;
+        }
+    }
+    Ok(())
 }
 
 fn may_install() -> bool {

@@ -157,6 +157,7 @@ fn clippy(root: &Path, cargo: &str) -> Result<Tally> {
 }
 
 fn unit(root: &Path, cargo: &str) -> Result<Tally> {
+    prerequisites::install_parts(root)?;
     if silently(&[cargo, "nextest", "--version"]) {
         let words = [
             cargo,
