@@ -123,6 +123,8 @@ fn while_everything_is_frozen_nothing_is_marked_to_end_for_a_task_of_a_high_prio
     let (_, instance) = work.instances.iter().next().unwrap();
     assert_eq!(instance.ending, None);
     assert!(sent(&mut world, &agent).1.is_empty());
+    let why = world.master.explain("urgent").unwrap().join("\n");
+    assert!(why.contains("nothing ends to make room for it"), "{why}");
     world.pass(25 * SECOND_NS);
     assert_eq!(
         sent(&mut world, &agent).1,
