@@ -69,6 +69,11 @@ const NEEDS: &[Need] = &[
         packages: &["npm"],
         check: &["npm", "--version"],
     },
+    Need {
+        what: "docker-registry",
+        packages: &["docker-registry"],
+        check: &["sh", "-c", "command -v docker-registry"],
+    },
 ];
 
 /// What one script needs, which says that it is skipped where this is not to be had.
