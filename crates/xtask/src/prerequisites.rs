@@ -69,11 +69,6 @@ const NEEDS: &[Need] = &[
         packages: &["npm"],
         check: &["npm", "--version"],
     },
-    Need {
-        what: "docker-registry",
-        packages: &["docker-registry"],
-        check: &["sh", "-c", "command -v docker-registry"],
-    },
 ];
 
 /// What one script needs, which says that it is skipped where this is not to be had.
@@ -85,6 +80,13 @@ const WANTED: &[Need] = &[Need {
         "-c",
         "command -v go && test -d /usr/share/gocode/src/github.com/mesos/mesos-go",
     ],
+}];
+
+/// What tests of single crates start, which say that they are skipped where it is not to be had.
+const STARTED_BY_CRATES: &[Need] = &[Need {
+    what: "docker-registry",
+    packages: &["docker-registry"],
+    check: &["sh", "-c", "command -v docker-registry"],
 }];
 
 /// True where a missing program must fail the run instead of shortening it.
@@ -127,8 +129,17 @@ fn may_install() -> bool {
 }
 
 fn install_wanted(root: &Path) -> Result<()> {
-    for need in missing(WANTED) {
-        println!("without {}, a script is skipped", need.what);
+    install_each(root, WANTED, "a script is skipped")
+}
+
+/// As root on Debian installs what tests of single crates start.
+pub(crate) fn install_for_crates(root: &Path) -> Result<()> {
+    install_each(root, STARTED_BY_CRATES, "tests of it are skipped")
+}
+
+fn install_each(root: &Path, needs: &'static [Need], without: &str) -> Result<()> {
+    for need in missing(needs) {
+        println!("without {}, {without}", need.what);
         if may_install() {
             install(root, need.packages)?;
         }

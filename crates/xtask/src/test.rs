@@ -115,7 +115,10 @@ fn run_step(root: &Path, step: Step) -> Result<Tally> {
         ))?)),
         Step::Clippy => clippy(root, &cargo),
         Step::Tidy => Ok(tidy::check(root)?),
-        Step::Unit => unit(root, &cargo),
+        Step::Unit => {
+            prerequisites::install_for_crates(root)?;
+            unit(root, &cargo)
+        }
         Step::Doc => tests(
             Runner::Libtest,
             command(root, &[&cargo, "test", "--workspace", "--doc", "--quiet"]),
