@@ -6,6 +6,7 @@ use crate::environment::{duration, executor_environment};
 use crate::executor_api::event_of;
 use crate::journal::{ExecutorKind, Record};
 use crate::killing::KillOrder;
+use crate::launch::Surroundings;
 use crate::model::{Container, Delivery, ExecutorKey, FrameworkKey, TaskKey, Termination};
 use crate::records::ExecutorState;
 use crate::status::{NewStatus, duration_text, is_terminal};
@@ -83,7 +84,8 @@ impl AgentCore {
             .as_ref()
             .expect("an executor without command was refused");
         let environment = executor_environment(self, executor, command);
-        self.launch(turn, executor, command, environment, None);
+        let surroundings = Surroundings::of(info.container.as_deref());
+        self.launch(turn, executor, command, environment, (None, surroundings));
     }
 
     pub(crate) fn executor_info(&self, executor: ExecutorKey) -> Arc<ExecutorInfo> {

@@ -2,6 +2,7 @@
 
 use crate::ids::{ContainerId, LaunchId};
 use mezz_proto::agent_protocol::{InstanceFile, SecretValue};
+use mezz_proto::v1::ContainerInfo;
 use mezz_proto::v1::command_info::Uri;
 use mezz_proto::v1::secret::Reference;
 
@@ -28,6 +29,44 @@ pub struct Launch {
     pub survival: Survival,
     /// What it needs of secrets and configs, if anything.
     pub materials: Option<Box<Materials>>,
+    /// What sets it apart from the host.
+    pub surroundings: Surroundings,
+}
+
+/// What sets a container apart from the host.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Surroundings {
+    /// What the agent gives every container.
+    Plain,
+    /// What this asks for beside that.
+    Own(Box<ContainerInfo>),
+    /// Those of the container that this launch started, which runs.
+    Of(LaunchId, Box<ContainerInfo>),
+}
+
+impl Surroundings {
+    /// What a container asks for, if it asks for anything.
+    pub(crate) fn of(container: Option<&ContainerInfo>) -> Self {
+        let asks = |container: &&ContainerInfo| {
+            container.linux_info.is_some()
+                || container.rlimit_info.is_some()
+                || container.tty_info.is_some()
+                || container.hostname.is_some()
+                || !container.volumes.is_empty()
+        };
+        match container.filter(asks) {
+            None => Self::Plain,
+            Some(container) => Self::Own(Box::new(container.clone())),
+        }
+    }
+
+    /// For a command that looks after the container that `launch` started.
+    pub(crate) fn within(self, launch: LaunchId) -> Self {
+        match self {
+            Self::Own(container) => Self::Of(launch, container),
+            other => other,
+        }
+    }
 }
 
 /// What a launch needs of secrets and configs. The core passes values on and never looks at them.

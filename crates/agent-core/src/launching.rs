@@ -4,7 +4,7 @@ use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
 use crate::entries::lasting;
 use crate::environment::{command_task_environment, secret_variables};
-use crate::launch::{Command, Fetch, Launch, Materials, Role, Survival};
+use crate::launch::{Command, Fetch, Launch, Materials, Role, Surroundings, Survival};
 use crate::model::{Container, ExecutorKey, TaskKey};
 use crate::status::NewStatus;
 use mezz_proto::v1::{CommandInfo, TaskState};
@@ -55,7 +55,9 @@ impl AgentCore {
         let command = info.command.as_ref().expect("a command task has a command");
         let environment = command_task_environment(self, executor, &info, command);
         let materials = self.take_materials(task, command);
-        self.launch(turn, executor, command, environment, materials);
+        let surroundings = Surroundings::of(info.container.as_deref());
+        let extras = (materials, surroundings);
+        self.launch(turn, executor, command, environment, extras);
     }
 
     /// What the launch of a task needs of secrets and configs; the task keeps none of it.
@@ -83,7 +85,7 @@ impl AgentCore {
         executor: ExecutorKey,
         command: &CommandInfo,
         environment: Vec<(String, String)>,
-        materials: Option<Box<Materials>>,
+        (materials, surroundings): (Option<Box<Materials>>, Surroundings),
     ) {
         let user = self.user_of(executor, command);
         let entry = self
@@ -110,6 +112,7 @@ impl AgentCore {
             fetched: !command.uris.is_empty(),
             survival,
             materials,
+            surroundings,
         })));
     }
 

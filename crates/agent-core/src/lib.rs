@@ -58,7 +58,7 @@ pub use event::{
 };
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
 pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
-pub use launch::{Command, Fetch, Launch, Materials, Role, Survival};
+pub use launch::{Command, Fetch, Launch, Materials, Role, Surroundings, Survival};
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{
     AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState,

@@ -4,7 +4,8 @@ use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::container_info;
 use mezz_proto::v1::environment::variable;
 use mezz_proto::v1::executor_info;
-use mezz_proto::v1::{CommandInfo, ContainerInfo, ExecutorInfo, TaskInfo};
+use mezz_proto::v1::volume;
+use mezz_proto::v1::{CommandInfo, ContainerInfo, ExecutorInfo, TaskInfo, Volume};
 
 /// The first field of a task that is not supported, if any.
 pub(crate) fn unsupported_in_task(
@@ -70,11 +71,9 @@ fn unsupported_parts(
     secrets: Secrets,
 ) -> Option<String> {
     let of_command = |command| unsupported_in_command(command, secrets);
-    let field = command.and_then(of_command).or_else(|| {
-        container
-            .and_then(unsupported_in_container)
-            .map(str::to_owned)
-    })?;
+    let field = command
+        .and_then(of_command)
+        .or_else(|| container.and_then(unsupported_in_container))?;
     Some(format!("{prefix}{field}"))
 }
 
@@ -95,34 +94,51 @@ fn unsupported_in_command(command: &CommandInfo, secrets: Secrets) -> Option<Str
     secret.map(|variable| format!("command.environment.variables[{}].secret", variable.name))
 }
 
-fn unsupported_in_container(container: &ContainerInfo) -> Option<&'static str> {
-    if container.r#type == i32::from(container_info::Type::Docker) || container.docker.is_some() {
-        return Some("container.docker");
-    }
-    match container {
-        ContainerInfo { volumes, .. } if !volumes.is_empty() => Some("container.volumes"),
-        ContainerInfo {
-            hostname: Some(_), ..
-        } => Some("container.hostname"),
+fn unsupported_in_container(container: &ContainerInfo) -> Option<String> {
+    let field = match container {
+        ContainerInfo { docker, .. }
+            if container.r#type == i32::from(container_info::Type::Docker) || docker.is_some() =>
+        {
+            "container.docker"
+        }
         ContainerInfo {
             mesos: Some(mesos), ..
-        } if mesos.image.is_some() => Some("container.mesos.image"),
+        } if mesos.image.is_some() => "container.mesos.image",
         ContainerInfo { network_infos, .. }
             if network_infos.iter().any(|network| network.name.is_some()) =>
         {
-            Some("container.network_infos")
+            "container.network_infos"
         }
         ContainerInfo {
-            linux_info: Some(_),
-            ..
-        } => Some("container.linux_info"),
-        ContainerInfo {
-            rlimit_info: Some(_),
-            ..
-        } => Some("container.rlimit_info"),
-        ContainerInfo {
             tty_info: Some(_), ..
-        } => Some("container.tty_info"),
-        _ => None,
+        } => "container.tty_info",
+        ContainerInfo { volumes, .. } => {
+            return volumes.iter().enumerate().find_map(|(index, volume)| {
+                let field = unsupported_in_volume(volume)?;
+                Some(format!("container.volumes[{index}].{field}"))
+            });
+        }
+    };
+    Some(field.to_owned())
+}
+
+fn unsupported_in_volume(volume: &Volume) -> Option<&'static str> {
+    use volume::source::{Type, sandbox_path};
+    if volume.image.is_some() {
+        return Some("image");
+    }
+    let source = volume.source.as_ref()?;
+    match source.r#type() {
+        Type::HostPath => None,
+        Type::SandboxPath => {
+            let parent =
+                |path: &volume::source::SandboxPath| path.r#type() == sandbox_path::Type::Parent;
+            let of_parent = source.sandbox_path.as_ref().is_some_and(parent);
+            of_parent.then_some("source.sandbox_path.type PARENT")
+        }
+        Type::Secret => Some("source.secret"),
+        Type::DockerVolume => Some("source.docker_volume"),
+        Type::CsiVolume => Some("source.csi_volume"),
+        Type::Unknown => Some("source.type"),
     }
 }

@@ -14,7 +14,8 @@ use mezz_proto::v1::command_info::Uri;
 use mezz_proto::v1::framework_info::capability::Type as Capability;
 use mezz_proto::v1::task_status::{Reason, Source};
 use mezz_proto::v1::{
-    CommandInfo, ContainerInfo, FrameworkId, KillPolicy, TaskInfo, TaskState, container_info,
+    CommandInfo, ContainerInfo, FrameworkId, Image, KillPolicy, TaskInfo, TaskState, Volume,
+    container_info, volume,
 };
 use support::*;
 
@@ -233,7 +234,12 @@ fn a_field_that_is_not_supported_is_named_in_the_refusal() {
         [TaskInfo {
             container: Some(Box::new(ContainerInfo {
                 r#type: container_info::Type::Mesos.into(),
-                hostname: Some("h".to_owned()),
+                volumes: vec![Volume {
+                    mode: volume::Mode::Rw.into(),
+                    container_path: "data".to_owned(),
+                    image: Some(Image::default()),
+                    ..Volume::default()
+                }],
                 ..ContainerInfo::default()
             })),
             ..command_task("t")
@@ -247,7 +253,7 @@ fn a_field_that_is_not_supported_is_named_in_the_refusal() {
             .message
             .as_ref()
             .unwrap()
-            .contains("container.hostname")
+            .contains("container.volumes[0].image")
     );
     assert_eq!(updates[0].reason, Some(Reason::ContainerLaunchFailed));
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
-use mezz_agent_core::{Command, Launch, Role, Survival};
+use mezz_agent_core::{Command, Launch, Role, Surroundings, Survival};
 use mezz_launch_plan::{
     CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan,
     OutputSpec, Place, PlanError, Privilege, SandboxContent,
@@ -16,6 +16,7 @@ use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::io::Errno;
 
 use crate::accounts::Accounts;
+use crate::containers::{self, ContainerError, SeccompSettings};
 use crate::local_disk::{self, LocalDisk};
 use crate::log_rotation::LogRuleError;
 use crate::materials::MaterialError;
@@ -30,6 +31,8 @@ pub(crate) enum LaunchError {
     #[error("{0}")]
     Plan(#[from] PlanError),
     #[error("{0}")]
+    Container(#[from] ContainerError),
+    #[error("{0}")]
     Logs(#[from] LogRuleError),
     #[error("{0}")]
     Materials(#[from] MaterialError),
@@ -42,12 +45,13 @@ pub(crate) struct Launcher {
     accounts: Accounts,
     work_dir: PathBuf,
     local_disk: LocalDisk,
+    seccomp: SeccompSettings,
     /// The folder that the last sandbox was made in, open: the next one is mostly made there too.
     parent: Option<(PathBuf, OwnedFd)>,
 }
 
 impl Launcher {
-    pub(crate) fn new(host: HostFacts, work_dir: PathBuf) -> Self {
+    pub(crate) fn new(host: HostFacts, work_dir: PathBuf, seccomp: SeccompSettings) -> Self {
         let host = HostFacts {
             sandboxes: local_disk::directory(&work_dir),
             ..host
@@ -57,6 +61,7 @@ impl Launcher {
             accounts: Accounts::default(),
             work_dir,
             local_disk: LocalDisk::default(),
+            seccomp,
             parent: None,
         }
     }
@@ -99,7 +104,7 @@ impl Launcher {
                 source,
             })?;
         }
-        let mut spec = spec(launch, sandbox);
+        let mut spec = spec(launch, sandbox, &self.seccomp)?;
         spec.program_place = place;
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
     }
@@ -130,7 +135,11 @@ impl Launcher {
     }
 }
 
-fn spec(launch: Launch, sandbox: PathBuf) -> ContainerSpec {
+fn spec(
+    launch: Launch,
+    sandbox: PathBuf,
+    seccomp: &SeccompSettings,
+) -> Result<ContainerSpec, ContainerError> {
     let command = match launch.command {
         Command::Shell(text) => CommandSpec::Shell(text),
         Command::Argv { program, argv } => CommandSpec::Argv { program, argv },
@@ -150,7 +159,15 @@ fn spec(launch: Launch, sandbox: PathBuf) -> ContainerSpec {
         Survival::Keep => mezz_launch_plan::Survival::Keep,
         Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
     };
-    spec
+    match &launch.surroundings {
+        Surroundings::Plain => {}
+        Surroundings::Own(container) => containers::apply(container, seccomp, &mut spec)?,
+        Surroundings::Of(of, container) => {
+            containers::apply(container, seccomp, &mut spec)?;
+            containers::join(&mut spec, LaunchId(of.0));
+        }
+    }
+    Ok(spec)
 }
 
 /// Whether a quick way led to the sandbox.

@@ -6,6 +6,7 @@
 mod accounts;
 mod clock;
 mod connections;
+mod containers;
 mod driver;
 mod exits;
 mod fetch;

@@ -76,6 +76,10 @@ pub struct AgentOptions {
     pub max_log_bytes: u64,
     /// How many older pieces of an output file are kept.
     pub max_log_files: u32,
+    /// Where profiles of system calls are.
+    pub seccomp_config_dir: Option<PathBuf>,
+    /// The profile of containers that name none; `default` is the built-in one.
+    pub seccomp_profile_name: Option<String>,
     /// Flags as `/flags` shows them, beside those that this struct holds.
     pub flags: BTreeMap<String, String>,
     /// What SET_LOGGING_LEVEL and `/logging/toggle` change.
@@ -128,6 +132,8 @@ impl Default for AgentOptions {
             fetcher_max_bytes: 64 << 30,
             max_log_bytes: 0,
             max_log_files: 2,
+            seccomp_config_dir: None,
+            seccomp_profile_name: None,
             flags: BTreeMap::new(),
             logging: None,
             warden_program: None,

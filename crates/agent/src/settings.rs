@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mezz_agent_core::Config;
 use mezz_proto::v1::AgentInfo;
 
+use crate::containers::SeccompSettings;
 use crate::fetch::{Cache, FetchCounters, FetchSettings};
 use crate::garbage::GarbageSettings;
 use crate::host;
@@ -112,6 +113,14 @@ pub(crate) fn fetch_cache(
         Arc::clone(counters),
     )
     .map_err(|source| StartError::FetcherCache { path, source })
+}
+
+/// Where the profiles of system calls are.
+pub(crate) fn seccomp_settings(options: &AgentOptions) -> SeccompSettings {
+    SeccompSettings {
+        folder: options.seccomp_config_dir.clone(),
+        default_profile: options.seccomp_profile_name.clone(),
+    }
 }
 
 /// How the sandboxes of this agent are collected.

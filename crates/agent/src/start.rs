@@ -24,7 +24,9 @@ use crate::master_link::MasterLink;
 use crate::materials::{self, MaterialStore};
 use crate::options::AgentOptions;
 use crate::probes::Prober;
-use crate::settings::{self, agent_info, config, fetch_cache, fetch_settings, garbage_settings};
+use crate::settings::{
+    self, agent_info, config, fetch_cache, fetch_settings, garbage_settings, seccomp_settings,
+};
 use crate::streams::ExecutorStreams;
 use crate::usage::UsageRequests;
 use crate::warden_link::{WardenLink, WardenLinkError};
@@ -236,7 +238,7 @@ fn prepare(
     let facts = mezz_warden::host::facts(work_dir.scope());
     settings::say_what_is_not_enforced(&facts);
     clear_cgroups(&facts);
-    let launcher = Launcher::new(facts, work_dir.path().to_owned());
+    let launcher = Launcher::new(facts, work_dir.path().to_owned(), seccomp_settings(options));
     let core = AgentCore::new(config(options, agent, parts.advertised, &work_dir));
     let recovery = Recovery {
         records,

@@ -1,6 +1,7 @@
 //! Rules that a call must keep before it changes anything. Texts are those that Mesos's clients and tests match.
 
 mod checks;
+mod containers;
 
 pub(crate) use checks::limits;
 
@@ -227,7 +228,7 @@ pub fn task(task: &v1::TaskInfo) -> Result<(), String> {
         self::command(command)
             .map_err(|error| format!("Task's `CommandInfo` is invalid: {error}"))?;
     }
-    container(task.container.as_deref(), "container")
+    containers::container(task.container.as_deref(), "container")
 }
 
 fn executor_of_task(executor: &v1::ExecutorInfo) -> Result<(), String> {
@@ -247,7 +248,7 @@ fn executor_of_task(executor: &v1::ExecutorInfo) -> Result<(), String> {
     }
     self::command(command)
         .map_err(|error| format!("Executor's `CommandInfo` is invalid: {error}"))?;
-    container(executor.container.as_deref(), "executor.container")
+    containers::container(executor.container.as_deref(), "executor.container")
 }
 
 fn command(command: &v1::CommandInfo) -> Result<(), String> {
@@ -271,52 +272,6 @@ fn command(command: &v1::CommandInfo) -> Result<(), String> {
                 variable.name
             ));
         }
-    }
-    Ok(())
-}
-
-/// `{type: MESOS}` without content is accepted; content waits for its issue.
-fn container(container: Option<&v1::ContainerInfo>, field: &str) -> Result<(), String> {
-    let Some(container) = container else {
-        return Ok(());
-    };
-    let missing = |what: &str| {
-        Err(format!(
-            "'{field}.{what}' is not built yet in this version of Mezzanine"
-        ))
-    };
-    if container.r#type() == v1::container_info::Type::Docker {
-        return missing("docker");
-    }
-    if container
-        .mesos
-        .as_ref()
-        .is_some_and(|mesos| mesos.image.is_some())
-    {
-        return missing("mesos.image");
-    }
-    if !container.volumes.is_empty() {
-        return missing("volumes");
-    }
-    if container
-        .network_infos
-        .iter()
-        .any(|network| network.name.is_some())
-    {
-        // Without a name it is the host's network, on which port mappings mean nothing, as in Mesos.
-        return missing("network_infos");
-    }
-    if container.linux_info.is_some() {
-        return missing("linux_info");
-    }
-    if container.rlimit_info.is_some() {
-        return missing("rlimit_info");
-    }
-    if container.tty_info.is_some() {
-        return missing("tty_info");
-    }
-    if container.hostname.is_some() {
-        return missing("hostname");
     }
     Ok(())
 }

@@ -1,20 +1,29 @@
 //! The plan as bytes: a version, then the fields in their order.
 //!
+//! A plan that needs nothing of a later version is written in the earlier one, which every warden understands.
+//!
 //! Must never change without a new version number: agent and warden are upgraded apart.
 
+use crate::isolation::Isolation;
 use crate::plan::{
     CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit,
     RlimitResource, SessionMode, Survival,
 };
 use crate::wire::{DecodeError, Reader, Writer};
 
-/// The version of the encoding.
-pub const PLAN_VERSION: u8 = 1;
+/// The latest version of the encoding.
+pub const PLAN_VERSION: u8 = 2;
+/// The version that ends before the isolation.
+const WITHOUT_ISOLATION: u8 = 1;
 
 /// Appends the encoded plan to `buffer`.
 pub fn encode_plan(plan: &LaunchPlan, buffer: &mut Vec<u8>) {
     let mut w = Writer::new(buffer);
-    w.u8(PLAN_VERSION);
+    w.u8(if plan.isolation.is_some() {
+        PLAN_VERSION
+    } else {
+        WITHOUT_ISOLATION
+    });
     w.u64(plan.launch_id.0);
     w.u8(match plan.clone {
         CloneMode::Vfork => 0,
@@ -48,13 +57,16 @@ pub fn encode_plan(plan: &LaunchPlan, buffer: &mut Vec<u8>) {
     w.u8(plan.survival.number());
     w.u8(plan.leftovers.number());
     w.u32(plan.step_deadline_ms);
+    if let Some(isolation) = &plan.isolation {
+        isolation.encode(&mut w);
+    }
 }
 
 /// Reads one whole plan.
 pub fn decode_plan(bytes: &[u8]) -> Result<LaunchPlan, DecodeError> {
     let mut r = Reader::new(bytes);
     let version = r.u8("plan.version")?;
-    if version != PLAN_VERSION {
+    if !(WITHOUT_ISOLATION..=PLAN_VERSION).contains(&version) {
         return Err(DecodeError::UnknownValue {
             field: "plan.version",
             value: version.into(),
@@ -92,6 +104,11 @@ pub fn decode_plan(bytes: &[u8]) -> Result<LaunchPlan, DecodeError> {
         survival: Survival::from_number(r.u8("plan.survival")?)?,
         leftovers: Leftovers::from_number(r.u8("plan.leftovers")?)?,
         step_deadline_ms: r.u32("plan.step_deadline_ms")?,
+        isolation: if version > WITHOUT_ISOLATION {
+            Some(Box::new(Isolation::decode(&mut r)?))
+        } else {
+            None
+        },
     };
     r.finish()?;
     Ok(plan)

@@ -2,6 +2,7 @@
 //!
 //! Owns the types only; it must never hold something that the warden would have to look up or decide.
 
+use crate::isolation::Isolation;
 use std::ffi::CString;
 use std::fmt;
 
@@ -56,6 +57,8 @@ pub struct LaunchPlan {
     pub leftovers: Leftovers,
     /// How long one step between clone and exec may take.
     pub step_deadline_ms: u32,
+    /// What sets it apart from the host beyond that; carried out before the user switch.
+    pub isolation: Option<Box<Isolation>>,
 }
 
 /// How the child process is made.

@@ -3,6 +3,9 @@
 //! Must never look at the host itself, nor leave a choice to the warden.
 
 use crate::environment::Environment;
+use crate::isolating::{IsolationError, isolate};
+use crate::isolation_spec::IsolationSpec;
+use crate::mounting::sandbox_in_container;
 use crate::plan::{CloneMode, Input, KillMethod, LaunchId, LaunchPlan, Output, SessionMode};
 use crate::spec::{
     CommandSpec, ContainerSpec, HostFacts, InputSpec, OutputSpec, PidNamespaces, Place, Privilege,
@@ -90,6 +93,9 @@ pub enum PlanError {
         /// The mask.
         umask: u32,
     },
+    /// The container cannot be set apart as it shall be.
+    #[error(transparent)]
+    Isolation(#[from] IsolationError),
 }
 
 /// Computes what the warden is to do for `spec` on this host.
@@ -112,10 +118,12 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
         &spec.environment,
     )?;
     let (programs, argv) = command(&spec.command, environment.path())?;
+    let sandbox = sandbox_in_container(&spec.isolation, &spec.sandbox);
     let directory = match &spec.working_directory {
-        Some(directory) => spec.sandbox.join(directory),
-        None => spec.sandbox.clone(),
+        Some(directory) => sandbox.join(directory),
+        None => sandbox.to_owned(),
     };
+    let isolation = isolate(spec, host, user.as_ref())?;
     let marker = environment.marker.clone();
     Ok(LaunchPlan {
         launch_id: spec.launch_id,
@@ -130,8 +138,8 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
             InputSpec::Null => Input::Null,
             InputSpec::Pipe => Input::Pipe,
         },
-        stdout: output("stdio.stdout", &spec.stdio.stdout, &spec.sandbox)?,
-        stderr: output("stdio.stderr", &spec.stdio.stderr, &spec.sandbox)?,
+        stdout: output("stdio.stdout", &spec.stdio.stdout, sandbox)?,
+        stderr: output("stdio.stderr", &spec.stdio.stderr, sandbox)?,
         directory: c_path("working_directory", &directory)?,
         programs,
         argv,
@@ -140,6 +148,7 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
         survival: spec.survival,
         leftovers: spec.leftovers,
         step_deadline_ms: DEFAULT_STEP_DEADLINE_MS,
+        isolation,
     })
 }
 
@@ -197,7 +206,8 @@ fn clone_mode(
     let no_namespace = host.cgroup_v2.is_some()
         || host.freezer_v1.is_some()
         || host.pid_namespaces == PidNamespaces::Unavailable;
-    if user.is_none() && own_paths && no_namespace && programs.iter().all(trusted) {
+    let plain = spec.isolation == IsolationSpec::default();
+    if plain && user.is_none() && own_paths && no_namespace && programs.iter().all(trusted) {
         CloneMode::Vfork
     } else {
         CloneMode::Fork
@@ -325,13 +335,13 @@ fn output(field: &'static str, output: &OutputSpec, sandbox: &Path) -> Result<Ou
     })
 }
 
-fn c_path(field: &str, path: &Path) -> Result<CString, PlanError> {
+pub(crate) fn c_path(field: &str, path: &Path) -> Result<CString, PlanError> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| PlanError::NulByte {
         field: field.to_owned(),
     })
 }
 
-fn c_string(field: &str, text: &str) -> Result<CString, PlanError> {
+pub(crate) fn c_string(field: &str, text: &str) -> Result<CString, PlanError> {
     CString::new(text).map_err(|_| PlanError::NulByte {
         field: field.to_owned(),
     })

@@ -2,8 +2,11 @@
 //!
 //! Owns the input types; it must never find anything out by itself.
 
+use crate::capability::CapabilitySet;
 use crate::environment::EnvironmentVariable;
+use crate::isolation_spec::IsolationSpec;
 use crate::plan::{Credentials, LaunchId, Leftovers, Rlimit, Survival};
+use crate::seccomp::Architecture;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -36,6 +39,8 @@ pub struct ContainerSpec {
     pub survival: Survival,
     /// What happens to the rest of the tree when the main process exits.
     pub leftovers: Leftovers,
+    /// What sets it apart from the host.
+    pub isolation: IsolationSpec,
 }
 
 impl ContainerSpec {
@@ -55,6 +60,7 @@ impl ContainerSpec {
             umask: None,
             survival: Survival::Keep,
             leftovers: Leftovers::Kill,
+            isolation: IsolationSpec::default(),
         }
     }
 }
@@ -155,6 +161,52 @@ pub struct HostFacts {
     pub trusted_program_dirs: Vec<PathBuf>,
     /// Where the sandboxes lie.
     pub sandboxes: Place,
+    /// What the kernel offers to set containers apart.
+    pub kernel: KernelFacts,
+}
+
+/// What the kernel offers to set containers apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelFacts {
+    /// Its version.
+    pub version: (u32, u32),
+    /// Its machine, if profiles of system calls can be made for it.
+    pub architecture: Option<Architecture>,
+    /// The capabilities that the warden has.
+    pub capabilities: CapabilitySet,
+    /// Whether mounts can be made apart from the tree and attached by descriptor.
+    pub mount_calls: MountCalls,
+    /// Whether the warden can make user namespaces.
+    pub user_namespaces: UserNamespaces,
+}
+
+/// Whether mounts can be made apart from the tree and attached by descriptor (Linux 5.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MountCalls {
+    /// They can.
+    Present,
+    /// They cannot.
+    Missing,
+}
+
+/// Whether user namespaces can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserNamespaces {
+    /// They can.
+    Available,
+    /// They cannot.
+    Unavailable,
+}
+
+impl KernelFacts {
+    /// A kernel of which nothing is known.
+    pub const UNKNOWN: Self = Self {
+        version: (0, 0),
+        architecture: None,
+        capabilities: CapabilitySet::EMPTY,
+        mount_calls: MountCalls::Missing,
+        user_namespaces: UserNamespaces::Unavailable,
+    };
 }
 
 impl HostFacts {
@@ -184,6 +236,7 @@ impl HostFacts {
             .map(PathBuf::from)
             .collect(),
             sandboxes: Place::Unknown,
+            kernel: KernelFacts::UNKNOWN,
         }
     }
 }

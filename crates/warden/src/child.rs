@@ -3,6 +3,8 @@
 //! Everything here is async-signal-safe: no allocation, no locks, no panics, raw system calls only, since the child
 //! may share the warden's memory. It must never touch anything of the warden but its own report slot.
 
+use crate::child_isolation::{ChildIsolation, set_apart};
+use crate::child_privileges::{after_switch, before_switch, restrict};
 use crate::protocol::LaunchStep;
 use std::ffi::c_void;
 use std::os::fd::RawFd;
@@ -16,6 +18,8 @@ pub(crate) struct ReportSlot {
     pub(crate) step: AtomicU32,
     /// Why that step failed; 0 if it did not.
     pub(crate) errno: AtomicU32,
+    /// Which part of the step it is in, from 1; 0 for the step as a whole.
+    pub(crate) detail: AtomicU32,
 }
 
 /// Where one of the standard streams comes from.
@@ -54,6 +58,8 @@ pub(crate) struct ChildPlan {
     pub(crate) env: *const *const libc::c_char,
     /// As pid 1 of a namespace: the descriptor to which the init writes how the program ended; else -1.
     pub(crate) init_status: RawFd,
+    /// What sets it apart; null for nothing.
+    pub(crate) isolation: *const ChildIsolation,
 }
 
 /// The entry of the child.
@@ -64,10 +70,16 @@ pub(crate) unsafe extern "C" fn child_main(plan: *mut c_void) -> ! {
     // SAFETY: by the contract of this function.
     unsafe {
         let plan = &*plan.cast::<ChildPlan>();
-        if plan.init_status >= 0 {
-            crate::pid_namespace::become_init(plan);
+        let mut errno = match plan.isolation.as_ref() {
+            Some(isolation) => set_apart(plan, isolation),
+            None => 0,
+        };
+        if errno == 0 {
+            if plan.init_status >= 0 {
+                crate::pid_namespace::become_init(plan);
+            }
+            errno = prepare_and_execute(plan);
         }
-        let errno = prepare_and_execute(plan);
         (*plan.slot)
             .errno
             .store(errno.unsigned_abs(), Ordering::Release);
@@ -89,6 +101,35 @@ macro_rules! checked {
     };
 }
 
+/// Goes on if an answer is no error number.
+macro_rules! zero {
+    ($call:expr) => {
+        let errno = $call;
+        if errno != 0 {
+            return errno;
+        }
+    };
+}
+
+/// Answers with an error number, or 0.
+///
+/// # Safety
+/// The plan's list of files is valid.
+pub(crate) unsafe fn join_cgroups(plan: &ChildPlan) -> i32 {
+    // SAFETY: by the contract of this function.
+    unsafe {
+        let mut procs = plan.cgroup_procs;
+        while !(*procs).is_null() {
+            let fd = libc::open(*procs, libc::O_WRONLY | libc::O_CLOEXEC);
+            checked!(fd);
+            checked!(libc::write(fd, c"0".as_ptr().cast(), 1));
+            libc::close(fd);
+            procs = procs.add(1);
+        }
+    }
+    0
+}
+
 /// Returns only when a step failed, with its error number.
 unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
     // SAFETY: pointers are valid by the contract of child_main, all calls are async-signal-safe.
@@ -104,14 +145,14 @@ unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
         } else {
             libc::setpgid(0, 0)
         });
-        step(LaunchStep::JoinCgroup);
-        let mut procs = plan.cgroup_procs;
-        while !(*procs).is_null() {
-            let fd = libc::open(*procs, libc::O_WRONLY | libc::O_CLOEXEC);
-            checked!(fd);
-            checked!(libc::write(fd, c"0".as_ptr().cast(), 1));
-            libc::close(fd);
-            procs = procs.add(1);
+        let privileges = plan
+            .isolation
+            .as_ref()
+            .map(|isolation| &(*isolation.plan).privileges);
+        let sets = privileges.and_then(|privileges| privileges.capabilities.as_ref());
+        if privileges.is_none() {
+            step(LaunchStep::JoinCgroup);
+            zero!(join_cgroups(plan));
         }
         step(LaunchStep::Rlimits);
         for index in 0..plan.rlimit_count {
@@ -125,6 +166,10 @@ unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
                 none
             ));
         }
+        if let Some(sets) = sets {
+            step(LaunchStep::Capabilities);
+            zero!(before_switch(sets));
+        }
         if plan.switch_user {
             step(LaunchStep::User);
             // The raw calls: libc's would signal threads that this process does not have.
@@ -136,6 +181,10 @@ unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
             checked!(libc::syscall(libc::SYS_setgid, plan.gid));
             checked!(libc::syscall(libc::SYS_setuid, plan.uid));
         }
+        if let (Some(privileges), Some(sets)) = (privileges, sets) {
+            step(LaunchStep::Capabilities);
+            zero!(after_switch(privileges, sets));
+        }
         step(LaunchStep::Stdio);
         if plan.umask != u32::MAX {
             libc::umask(plan.umask);
@@ -145,7 +194,6 @@ unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
         }
         step(LaunchStep::Directory);
         checked!(libc::chdir(plan.directory));
-        step(LaunchStep::Exec);
         let unblocked: u64 = 0;
         let none = std::ptr::null_mut::<c_void>();
         checked!(libc::syscall(
@@ -155,6 +203,11 @@ unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
             none,
             8
         ));
+        if let Some(privileges) = privileges {
+            step(LaunchStep::Seccomp);
+            zero!(restrict(privileges));
+        }
+        step(LaunchStep::Exec);
         execute(plan)
     }
 }

@@ -329,10 +329,14 @@ impl Warden {
                 Some(pidfd) => pidfd_send_signal(pidfd, signal),
                 None => Err(Errno::SRCH),
             },
-            SignalScope::Tree => match launch.tree.signal(signal) {
-                0 => Err(Errno::SRCH),
-                _ => Ok(()),
-            },
+            SignalScope::Tree => {
+                // The init of a pid namespace passes on what it gets, so that the program would get it twice.
+                let init = launch.init_status.as_ref().map(|_| launch.tree.pid);
+                match launch.tree.signal(signal, init) {
+                    0 => Err(Errno::SRCH),
+                    _ => Ok(()),
+                }
+            }
         };
         if let Err(errno) = sent {
             self.refuse(id, RequestKind::Signal, errno, "cannot signal it");

@@ -2,7 +2,11 @@
 //!
 //! Owns the probes only: which of the means a plan uses is decided by `mezz-launch-plan`.
 
-use mezz_launch_plan::{HostFacts, PidNamespaces};
+use crate::sys;
+use mezz_launch_plan::seccomp::Architecture;
+use mezz_launch_plan::{
+    Capability, CapabilitySet, HostFacts, KernelFacts, MountCalls, PidNamespaces, UserNamespaces,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +29,55 @@ pub fn facts(scope: &str) -> HostFacts {
     } else {
         PidNamespaces::Unavailable
     };
+    facts.kernel = kernel(&status);
     facts
+}
+
+/// What the kernel offers to set containers apart.
+fn kernel(status: &str) -> KernelFacts {
+    let release = rustix::system::uname();
+    let architecture = match release.machine().to_bytes() {
+        b"x86_64" => Some(Architecture::X86_64),
+        b"aarch64" => Some(Architecture::Aarch64),
+        _ => None,
+    };
+    let effective = CapabilitySet(effective_capabilities(status));
+    let mount_calls = if sys::has_mount_calls() {
+        MountCalls::Present
+    } else {
+        MountCalls::Missing
+    };
+    KernelFacts {
+        version: version(&release.release().to_string_lossy()),
+        architecture,
+        capabilities: effective.common(CapabilitySet::ALL),
+        mount_calls,
+        user_namespaces: user_namespaces(has_sys_admin(status)),
+    }
+}
+
+/// The first two numbers of a release such as `6.18.44-amd64`.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release
+        .split(|sign: char| !sign.is_ascii_digit())
+        .map(|digits| digits.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// By the settings of the kernel and of Debian's and Ubuntu's additions to it.
+fn user_namespaces(privileged: bool) -> UserNamespaces {
+    let setting = |path: &str| {
+        let text = fs::read_to_string(path).ok()?;
+        text.trim().parse::<u64>().ok()
+    };
+    let any = setting("/proc/sys/user/max_user_namespaces").is_some_and(|most| most > 0);
+    let closed = setting("/proc/sys/kernel/unprivileged_userns_clone") == Some(0)
+        || setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1);
+    if any && (privileged || !closed) {
+        UserNamespaces::Available
+    } else {
+        UserNamespaces::Unavailable
+    }
 }
 
 /// Removes what dead wardens have left in our directories of the cgroup hierarchies: groups without a process.
@@ -64,12 +116,14 @@ fn is_old(path: &Path, old: Duration) -> bool {
 
 /// Whether the effective capabilities include making namespaces: root in a container mostly has it not.
 fn has_sys_admin(status: &str) -> bool {
-    const CAP_SYS_ADMIN: u32 = 21;
+    CapabilitySet(effective_capabilities(status)).contains(Capability::SYS_ADMIN)
+}
+
+fn effective_capabilities(status: &str) -> u64 {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective
+    effective
         .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
-    effective >> CAP_SYS_ADMIN & 1 == 1
+        .unwrap_or(0)
 }
 
 /// A directory under our own v2 cgroup in which a child directory can be made and has `cgroup.kill`.

@@ -47,8 +47,10 @@ pub(crate) struct Launching {
     pub(crate) report: OwnedFd,
     pub(crate) slot: u32,
     /// The step that the running deadline is for.
-    pub(crate) step: u32,
+    pub(crate) step: (u32, u32),
     pub(crate) step_deadline: Duration,
+    /// What the parts of a step are called.
+    pub(crate) details: Vec<String>,
 }
 
 impl Launch {
@@ -97,6 +99,21 @@ pub(crate) struct ReportSlots {
 pub(crate) struct Report {
     pub(crate) step: u32,
     pub(crate) errno: u32,
+    pub(crate) detail: u32,
+}
+
+impl Report {
+    /// Changes whenever the child comes further.
+    pub(crate) fn progress(self) -> (u32, u32) {
+        (self.step, self.detail)
+    }
+
+    /// What the child was about, by the names of the parts.
+    pub(crate) fn what(self, details: &[String]) -> &str {
+        let index = usize::try_from(self.detail).unwrap_or(0);
+        let name = index.checked_sub(1).and_then(|index| details.get(index));
+        name.map_or("", String::as_str)
+    }
 }
 
 impl ReportSlots {
@@ -118,6 +135,7 @@ impl ReportSlots {
         let slot = self.free.pop()?;
         self.get(slot).step.store(0, Ordering::Release);
         self.get(slot).errno.store(0, Ordering::Release);
+        self.get(slot).detail.store(0, Ordering::Release);
         Some(slot)
     }
 
@@ -140,6 +158,7 @@ impl ReportSlots {
         Report {
             step: slot.step.load(Ordering::Acquire),
             errno: slot.errno.load(Ordering::Acquire),
+            detail: slot.detail.load(Ordering::Acquire),
         }
     }
 }

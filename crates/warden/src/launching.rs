@@ -7,6 +7,7 @@ use crate::clone;
 use crate::crash_point::crash_point;
 use crate::launch::{Launch, Launching, Phase};
 use crate::prepared::{PrepareError, Prepared};
+use crate::prepared_isolation::{PidNamespaceVisit, step_names, write_users};
 use crate::proc_tree;
 use crate::protocol::{LaunchStep, Reply};
 use crate::timers::Timer;
@@ -122,18 +123,26 @@ impl Warden {
 
     fn clone_child(&mut self, plan: &LaunchPlan, slot: u32) -> Result<(), PrepareError> {
         self.note_cgroup_parent(&plan.kill);
-        let mut prepared = Prepared::new(plan, self.setup.open_files)?;
+        let mut prepared = Prepared::new(plan, self.setup.open_files, |id| {
+            let launch = self.launch(id).filter(|launch| launch.is_alive())?;
+            launch.pidfd.as_ref().map(AsRawFd::as_raw_fd)
+        })?;
         let mut child = prepared.child_plan(std::ptr::from_ref(self.slots.get(slot)));
         crash_point("warden.before_clone");
         let cloned = match plan.clone {
             CloneMode::Vfork => self.vfork(&prepared, &mut child),
-            CloneMode::Fork => fork(plan, &prepared, &mut child),
+            CloneMode::Fork => fork(plan, &mut prepared, &mut child),
         };
         let cloned = cloned.map_err(|errno| PrepareError {
             step: LaunchStep::Clone,
             errno,
             what: "cannot make a process".to_owned(),
         })?;
+        if let Err(error) = serve_child(&mut prepared, cloned.pid) {
+            let _ = pidfd_send_signal(&cloned.pidfd, Signal::KILL);
+            self.sweep_soon();
+            return Err(error);
+        }
         crash_point("warden.after_clone");
         prepared.pipes.theirs.clear();
         // A cgroup knows its members by itself.
@@ -161,8 +170,9 @@ impl Warden {
                 Some(report) => Phase::Launching(Launching {
                     report,
                     slot,
-                    step: 0,
+                    step: (0, 0),
                     step_deadline,
+                    details: plan.isolation.as_deref().map_or_else(Vec::new, step_names),
                 }),
             },
             pidfd: Some(cloned.pidfd),
@@ -173,7 +183,7 @@ impl Warden {
         });
         self.watch_launch(place);
         if executed {
-            self.finish_launching(place, slot);
+            self.finish_launching(place, slot, &[]);
         } else {
             self.timers
                 .set(Instant::now() + step_deadline, Timer::Step(plan.launch_id));
@@ -250,10 +260,10 @@ impl Warden {
             return;
         };
         self.unwatch(launching.report.as_fd());
-        self.finish_launching(place, slot);
+        self.finish_launching(place, slot, &launching.details);
     }
 
-    fn finish_launching(&mut self, place: u32, slot: u32) {
+    fn finish_launching(&mut self, place: u32, slot: u32, details: &[String]) {
         let report = self.slots.report(slot);
         self.slots.give_back(slot);
         let step = u8::try_from(report.step)
@@ -265,7 +275,12 @@ impl Warden {
         };
         if report.errno != 0 {
             let errno = Errno::from_raw_os_error(report.errno.cast_signed());
-            self.give_up_launch(place, step, errno, "");
+            let what = if step == LaunchStep::Namespaces && errno == Errno::SRCH {
+                "a container that it shall join has ended"
+            } else {
+                report.what(details)
+            };
+            self.give_up_launch(place, step, errno, what);
         } else if step == LaunchStep::Exec {
             self.log_start(id);
             self.say_started(id);
@@ -307,8 +322,8 @@ impl Warden {
             return;
         };
         let report = self.slots.report(launching.slot);
-        if report.step != launching.step {
-            launching.step = report.step;
+        if report.progress() != launching.step {
+            launching.step = report.progress();
             self.timers
                 .set(Instant::now() + launching.step_deadline, Timer::Step(id));
             return;
@@ -328,7 +343,11 @@ impl Warden {
             .ok()
             .and_then(|step| LaunchStep::from_number(step).ok())
             .unwrap_or(LaunchStep::Clone);
-        self.give_up_launch(place, step, Errno::TIMEDOUT, "the step took too long");
+        let what = match report.what(&launching.details) {
+            "" => "the step took too long".to_owned(),
+            name => format!("{name}: the step took too long"),
+        };
+        self.give_up_launch(place, step, Errno::TIMEDOUT, &what);
     }
 
     /// A child that was given up is gone at last.
@@ -344,28 +363,65 @@ impl Warden {
 
 fn fork(
     plan: &LaunchPlan,
-    prepared: &Prepared<'_>,
+    prepared: &mut Prepared<'_>,
     child: &mut ChildPlan,
 ) -> Result<Cloned, Errno> {
     let (report, reported) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let (mut flags, mut init_status, mut told) = (0, None, None);
+    let (mut flags, mut pid_of, mut gate, mut ends) = (0, None, None, [-1, -1]);
+    if let Some(isolation) = &mut prepared.isolation {
+        (flags, pid_of) = (isolation.clone_flags(), isolation.pid_of);
+        if isolation.plan.users.is_some() {
+            let (waits, opens) = pipe_with(PipeFlags::CLOEXEC)?;
+            ends = [waits.as_raw_fd(), opens.as_raw_fd()];
+            isolation.gate = Some(opens);
+            gate = Some(waits);
+            prepared.join_no_cgroups();
+            *child = prepared.child_plan(child.slot);
+        }
+        child.isolation = prepared.child_isolation(ends);
+    }
     if plan.kill == KillMethod::PidNamespace {
-        flags = u64::from(libc::CLONE_NEWPID.unsigned_abs());
+        flags |= u64::from(libc::CLONE_NEWPID.unsigned_abs());
+    }
+    let (mut init_status, mut told) = (None, None);
+    if flags & u64::from(libc::CLONE_NEWPID.unsigned_abs()) != 0 {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         child.init_status = writer.as_raw_fd();
         (init_status, told) = (Some(reader), Some(writer));
     }
     let cgroup = prepared.cgroup.as_ref().map(AsFd::as_fd);
+    let visit = PidNamespaceVisit::begin(pid_of)?;
     // SAFETY: child_main is async-signal-safe; a plain fork copies everything it needs.
-    let (pid, pidfd) =
-        unsafe { clone::fork(flags, cgroup, child_main, std::ptr::from_mut(child).cast()) }?;
-    drop((reported, told));
+    let made = unsafe { clone::fork(flags, cgroup, child_main, std::ptr::from_mut(child).cast()) };
+    drop(visit);
+    let (pid, pidfd) = made?;
+    drop((reported, told, gate));
     Ok(Cloned {
         pid,
         pidfd,
         report: Some(report),
         init_status,
     })
+}
+
+/// What only the warden can do for a child with users of its own; then it may go on.
+fn serve_child(prepared: &mut Prepared<'_>, pid: u32) -> Result<(), PrepareError> {
+    let Some(isolation) = &mut prepared.isolation else {
+        return Ok(());
+    };
+    let (Some(users), Some(gate)) = (&isolation.plan.users, isolation.gate.take()) else {
+        return Ok(());
+    };
+    write_users(pid, users)?;
+    for file in prepared.cgroup_procs() {
+        std::fs::write(path_of(file), pid.to_string()).map_err(|error| PrepareError {
+            step: LaunchStep::JoinCgroup,
+            errno: Errno::from_io_error(&error).unwrap_or(Errno::INVAL),
+            what: String::new(),
+        })?;
+    }
+    drop(gate);
+    Ok(())
 }
 
 /// Whether all writing ends of a pipe, to which nobody writes, are closed.

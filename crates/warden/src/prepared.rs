@@ -3,13 +3,15 @@
 //! Owns everything that must stay in memory until the child has executed. Must never clone anything itself.
 
 use crate::child::{ChildPlan, ChildStream, ReportSlot};
+use crate::child_isolation::ChildIsolation;
+use crate::prepared_isolation::PreparedIsolation;
 use crate::protocol::LaunchStep;
-use mezz_launch_plan::{CloneMode, Input, KillMethod, LaunchPlan, Output, SessionMode};
+use mezz_launch_plan::{CloneMode, Input, KillMethod, LaunchId, LaunchPlan, Output, SessionMode};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// Why a launch came to nothing before there was a child.
 #[derive(Debug)]
@@ -41,9 +43,11 @@ pub(crate) struct Prepared<'a> {
     cgroup_procs: Vec<CString>,
     cgroup_pointers: Vec<*const libc::c_char>,
     rlimits: Vec<(u32, libc::rlimit64)>,
+    pub(crate) isolation: Option<PreparedIsolation<'a>>,
+    child_isolation: Option<ChildIsolation>,
 }
 
-fn fail(step: LaunchStep, errno: Errno, what: impl Into<String>) -> PrepareError {
+pub(crate) fn fail(step: LaunchStep, errno: Errno, what: impl Into<String>) -> PrepareError {
     PrepareError {
         step,
         errno,
@@ -56,6 +60,7 @@ impl<'a> Prepared<'a> {
     pub(crate) fn new(
         plan: &'a LaunchPlan,
         open_files: libc::rlimit64,
+        main_process: impl Fn(LaunchId) -> Option<RawFd>,
     ) -> Result<Self, PrepareError> {
         if plan.programs.is_empty() || plan.argv.is_empty() {
             return Err(fail(
@@ -65,7 +70,9 @@ impl<'a> Prepared<'a> {
             ));
         }
         if plan.clone == CloneMode::Vfork
-            && (plan.user.is_some() || plan.kill == KillMethod::PidNamespace)
+            && (plan.user.is_some()
+                || plan.kill == KillMethod::PidNamespace
+                || plan.isolation.is_some())
         {
             return Err(fail(
                 LaunchStep::Prepare,
@@ -80,6 +87,10 @@ impl<'a> Prepared<'a> {
                 "the plan's marker is not in its environment",
             ));
         }
+        let isolation = match &plan.isolation {
+            Some(isolation) => Some(PreparedIsolation::new(isolation, main_process)?),
+            None => None,
+        };
         let mut pipes = Pipes::default();
         let streams = [
             match plan.stdin {
@@ -113,16 +124,34 @@ impl<'a> Prepared<'a> {
             cgroup_pointers: pointers(&cgroup_procs),
             cgroup_procs,
             rlimits: rlimits(plan, open_files),
+            isolation,
+            child_isolation: None,
         })
+    }
+
+    /// The files by which the child's cgroups are joined.
+    pub(crate) fn cgroup_procs(&self) -> &[CString] {
+        &self.cgroup_procs
+    }
+
+    /// Leaves joining them to the warden: whoever is root in a user namespace only may not.
+    pub(crate) fn join_no_cgroups(&mut self) {
+        self.cgroup_pointers = vec![std::ptr::null()];
+    }
+
+    /// The child's view of what sets it apart.
+    pub(crate) fn child_isolation(&mut self, gate: [RawFd; 2]) -> *const ChildIsolation {
+        self.child_isolation = self
+            .isolation
+            .as_mut()
+            .map(|isolation| isolation.child(gate));
+        self.child_isolation
+            .as_ref()
+            .map_or(std::ptr::null(), std::ptr::from_ref)
     }
 
     /// The child's view. It borrows from `self` by pointers: `self` must outlive the child's use of it.
     pub(crate) fn child_plan(&mut self, slot: *const ReportSlot) -> ChildPlan {
-        debug_assert_eq!(
-            self.cgroup_pointers.len(),
-            self.cgroup_procs.len() + 1,
-            "one pointer each and the end"
-        );
         let user = self.plan.user.as_ref();
         ChildPlan {
             slot,
@@ -142,6 +171,7 @@ impl<'a> Prepared<'a> {
             argv: self.argv.as_mut_ptr(),
             env: self.env.as_ptr(),
             init_status: -1,
+            isolation: std::ptr::null(),
         }
     }
 }

@@ -313,18 +313,32 @@ numbered! {
         MakeCgroup = 1, "make cgroup";
         /// Making the process.
         Clone = 2, "clone";
-        /// A new session or process group.
-        Session = 3, "session";
+        /// The ids of a user namespace.
+        UserMap = 10, "user map";
         /// Joining cgroups.
         JoinCgroup = 4, "join cgroup";
+        /// Joining namespaces.
+        Namespaces = 11, "namespaces";
+        /// The root file system and what is mounted in it.
+        Mounts = 12, "mounts";
+        /// The host name.
+        Hostname = 13, "hostname";
+        /// The loopback device of a new network.
+        Network = 14, "network";
+        /// A new session or process group.
+        Session = 3, "session";
         /// Resource limits.
         Rlimits = 5, "rlimits";
+        /// Capabilities.
+        Capabilities = 15, "capabilities";
         /// Becoming the user.
         User = 6, "user";
         /// Opening the standard streams.
         Stdio = 7, "stdio";
         /// Entering the working directory.
         Directory = 8, "working directory";
+        /// What it may ask of the kernel.
+        Seccomp = 16, "seccomp";
         /// Executing the program.
         Exec = 9, "exec";
     }

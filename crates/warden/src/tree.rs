@@ -64,9 +64,16 @@ impl TreeId {
         }
     }
 
-    /// Sends a signal to every process that is in the tree now; says how many got it.
-    pub(crate) fn signal(&self, signal: Signal) -> usize {
-        signal_members(|| self.members(), signal)
+    /// Sends a signal to every process that is in the tree now, but for one; says how many got it.
+    pub(crate) fn signal(&self, signal: Signal, except: Option<u32>) -> usize {
+        let members = || {
+            let mut members = self.members();
+            if let Some(except) = except {
+                members.remove(&except);
+            }
+            members
+        };
+        signal_members(members, signal)
     }
 }
 
@@ -268,7 +275,7 @@ mod tests {
         let group = Group::new();
         let (mut inside, mut outside) = (sleeper(), sleeper());
         fs::write(group.path.join("cgroup.procs"), inside.id().to_string()).expect("a file");
-        assert_eq!(group.tree().signal(Signal::TERM), 1);
+        assert_eq!(group.tree().signal(Signal::TERM, None), 1);
         assert!(!inside.wait().expect("a child").success());
         assert!(matches!(outside.try_wait(), Ok(None)));
         outside.kill().expect("it runs");

@@ -8,7 +8,7 @@ use crate::effect::Effect;
 use crate::environment::{probe_environment, secret_variables};
 use crate::event::KnownContainerState;
 use crate::ids::{LaunchId, ProbeId};
-use crate::launch::{Launch, Materials, Role, Survival};
+use crate::launch::{Launch, Materials, Role, Surroundings, Survival};
 use crate::model::{Begun, Container, ProbedBy, TaskKey};
 use crate::probe::{Probe, ProbeOutcome};
 use crate::timers::TimerKey;
@@ -202,6 +202,8 @@ impl AgentCore {
             fetched: true,
             survival: Survival::EndWithAgent,
             materials: materials.map(Box::new),
+            surroundings: Surroundings::of(entry.info.container.as_deref())
+                .within(running.launch_id),
         })
     }
 

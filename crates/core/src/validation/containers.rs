@@ -1,0 +1,106 @@
+//! What of a container is refused before it goes to an agent: what is contradictory, and what is not built.
+//!
+//! Must never let pass in silence what no agent does.
+
+use mezz_proto::v1::volume::source::{self, Type};
+use mezz_proto::v1::{self, ContainerInfo, LinuxInfo, Volume};
+
+/// What of a container cannot be had, if anything.
+pub(super) fn container(container: Option<&ContainerInfo>, field: &str) -> Result<(), String> {
+    let Some(container) = container else {
+        return Ok(());
+    };
+    let missing = |what: &str| {
+        Err(format!(
+            "'{field}.{what}' is not built yet in this version of Mezzanine"
+        ))
+    };
+    for (index, volume) in container.volumes.iter().enumerate() {
+        self::volume(volume).map_err(|error| format!("Invalid volume: {error}"))?;
+        if let Some(part) = not_built_in_volume(volume) {
+            return missing(&format!("volumes[{index}].{part}"));
+        }
+    }
+    if container.r#type() == v1::container_info::Type::Docker {
+        return missing("docker");
+    }
+    let image = container
+        .mesos
+        .as_ref()
+        .and_then(|mesos| mesos.image.as_ref());
+    if image.is_some() {
+        return missing("mesos.image");
+    }
+    let mut networks = container.network_infos.iter();
+    if networks.any(|network| network.name.is_some()) {
+        // Without a name it is the host's network, on which port mappings mean nothing, as in Mesos.
+        return missing("network_infos");
+    }
+    if container.tty_info.is_some() {
+        return missing("tty_info");
+    }
+    container.linux_info.as_ref().map_or(Ok(()), linux)
+}
+
+fn linux(info: &LinuxInfo) -> Result<(), String> {
+    if info.capability_info.is_some() && info.effective_capabilities.is_some() {
+        return Err(
+            "Only one of 'capability_info' or 'effective_capabilities' is allowed".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// What no volume can be.
+fn volume(volume: &Volume) -> Result<(), String> {
+    let given = [
+        volume.host_path.is_some(),
+        volume.image.is_some(),
+        volume.source.is_some(),
+    ];
+    if given.into_iter().filter(|given| *given).count() != 1 {
+        return Err("Only one of them should be set: 'host_path', 'image' and 'source'".to_owned());
+    }
+    let Some(source) = &volume.source else {
+        return Ok(());
+    };
+    let (name, kind, set) = match source.r#type() {
+        Type::Unknown => return Err("'source.type' is unknown".to_owned()),
+        Type::DockerVolume => (
+            "docker_volume",
+            "DOCKER_VOLUME",
+            source.docker_volume.is_some(),
+        ),
+        Type::HostPath => ("host_path", "HOST_PATH", source.host_path.is_some()),
+        Type::SandboxPath => (
+            "sandbox_path",
+            "SANDBOX_PATH",
+            source.sandbox_path.is_some(),
+        ),
+        Type::Secret => ("secret", "SECRET", source.secret.is_some()),
+        Type::CsiVolume => ("csi_volume", "CSI", source.csi_volume.is_some()),
+    };
+    if set {
+        Ok(())
+    } else {
+        Err(format!("'source.{name}' is not set for {kind} volume"))
+    }
+}
+
+fn not_built_in_volume(volume: &Volume) -> Option<&'static str> {
+    if volume.image.is_some() {
+        return Some("image");
+    }
+    let source = volume.source.as_ref()?;
+    let of_parent =
+        |path: &source::SandboxPath| path.r#type() == source::sandbox_path::Type::Parent;
+    match source.r#type() {
+        Type::DockerVolume => Some("source.docker_volume"),
+        Type::Secret => Some("source.secret"),
+        Type::CsiVolume => Some("source.csi_volume"),
+        Type::SandboxPath if source.sandbox_path.as_ref().is_some_and(of_parent) => {
+            Some("source.sandbox_path.type PARENT")
+        }
+        Type::SandboxPath | Type::HostPath | Type::Unknown => None,
+    }
+}
