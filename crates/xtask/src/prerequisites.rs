@@ -82,12 +82,23 @@ const WANTED: &[Need] = &[Need {
     ],
 }];
 
-/// What tests of single crates start, which say that they are skipped where it is not to be had.
-const STARTED_BY_CRATES: &[Need] = &[Need {
-    what: "docker-registry",
-    packages: &["docker-registry"],
-    check: &["sh", "-c", "command -v docker-registry"],
-}];
+/// Real parts that tests of single crates run; without one, its tests say that they are skipped.
+const PARTS: &[Need] = &[
+    Need {
+        what: "the plugins of the Container Network Interface",
+        packages: &["containernetworking-plugins", "iptables", "iproute2"],
+        check: &[
+            "sh",
+            "-c",
+            "test -x /usr/lib/cni/bridge && command -v iptables && command -v ip",
+        ],
+    },
+    Need {
+        what: "docker-registry",
+        packages: &["docker-registry"],
+        check: &["sh", "-c", "command -v docker-registry"],
+    },
+];
 
 /// True where a missing program must fail the run instead of shortening it.
 pub(crate) fn in_ci() -> bool {
@@ -124,22 +135,24 @@ pub(crate) fn ready(root: &Path) -> Result<Readiness> {
     Ok(Readiness::Missing)
 }
 
+/// Installs the real parts that tests of single crates run, where that is possible.
+pub(crate) fn install_parts(root: &Path) -> Result<()> {
+    for need in missing(PARTS) {
+        println!("without {}, its tests are skipped", need.what);
+        if may_install() {
+            install(root, need.packages)?;
+        }
+    }
+    Ok(())
+}
+
 fn may_install() -> bool {
     silently(&["sh", "-c", "test \"$(id -u)\" = 0 && command -v apt-get"])
 }
 
 fn install_wanted(root: &Path) -> Result<()> {
-    install_each(root, WANTED, "a script is skipped")
-}
-
-/// As root on Debian installs what tests of single crates start.
-pub(crate) fn install_for_crates(root: &Path) -> Result<()> {
-    install_each(root, STARTED_BY_CRATES, "tests of it are skipped")
-}
-
-fn install_each(root: &Path, needs: &'static [Need], without: &str) -> Result<()> {
-    for need in missing(needs) {
-        println!("without {}, {without}", need.what);
+    for need in missing(WANTED) {
+        println!("without {}, a script is skipped", need.what);
         if may_install() {
             install(root, need.packages)?;
         }

@@ -115,10 +115,7 @@ fn run_step(root: &Path, step: Step) -> Result<Tally> {
         ))?)),
         Step::Clippy => clippy(root, &cargo),
         Step::Tidy => Ok(tidy::check(root)?),
-        Step::Unit => {
-            prerequisites::install_for_crates(root)?;
-            unit(root, &cargo)
-        }
+        Step::Unit => unit(root, &cargo),
         Step::Doc => tests(
             Runner::Libtest,
             command(root, &[&cargo, "test", "--workspace", "--doc", "--quiet"]),
@@ -160,6 +157,7 @@ fn clippy(root: &Path, cargo: &str) -> Result<Tally> {
 }
 
 fn unit(root: &Path, cargo: &str) -> Result<Tally> {
+    prerequisites::install_parts(root)?;
     if silently(&[cargo, "nextest", "--version"]) {
         let words = [
             cargo,
