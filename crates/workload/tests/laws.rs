@@ -347,6 +347,25 @@ fn a_service_held_back_by_an_abort_is_kept_up_after_failures_and_restarts() {
     for step in &steps {
         take(&mut kernel, step, &mut spec);
     }
+    for _ in 0..60 {
+        drop(kernel.call(Call::Resume { name: name("/web") }));
+        let ids: Vec<String> = kernel.tasks.keys().cloned().collect();
+        for id in ids {
+            kernel.set_check(&id, CheckFound::Command(0));
+        }
+        kernel.pass(40);
+    }
+    eprintln!(
+        "END {:?}",
+        kernel
+            .instances("/web")
+            .iter()
+            .map(|one| (one.revision, one.key.0, one.parked))
+            .collect::<Vec<_>>()
+    );
+    for r in kernel.rollouts("/web").iter() {
+        eprintln!("{r:?}");
+    }
     check_convergence(&mut kernel);
 }
 
@@ -370,6 +389,62 @@ fn what_an_abort_leaves_of_two_colours_comes_down_to_what_is_wanted() {
         apply(1, 1, 0),
         Step::Abort,
     ];
+    for step in &steps {
+        take(&mut kernel, step, &mut spec);
+    }
+    for _ in 0..60 {
+        drop(kernel.call(Call::Resume { name: name("/web") }));
+        let ids: Vec<String> = kernel.tasks.keys().cloned().collect();
+        for id in ids {
+            kernel.set_check(&id, CheckFound::Command(0));
+        }
+        kernel.pass(40);
+    }
+    eprintln!(
+        "END {:?}",
+        kernel
+            .instances("/web")
+            .iter()
+            .map(|one| (one.revision, one.key.0, one.parked))
+            .collect::<Vec<_>>()
+    );
+    for r in kernel.rollouts("/web").iter() {
+        eprintln!("{r:?}");
+    }
+    check_convergence(&mut kernel);
+}
+
+#[test]
+fn a_master_that_dies_right_after_traffic_moved_leaves_no_colour_parked() {
+    use Step::{Apply, Drop, Pass, Ready, Restart, Rollback, Vanish};
+    let (blue_green, rolling) = (4, 0);
+    let steps = [
+        Apply {
+            version: 1,
+            replicas: 2,
+            strategy: blue_green,
+        },
+        Ready(6),
+        Restart,
+        Pass(150),
+        Drop(1),
+        Pass(69),
+        Rollback,
+        Pass(196),
+        Rollback,
+        Apply {
+            version: 2,
+            replicas: 3,
+            strategy: rolling,
+        },
+        Rollback,
+        Ready(4),
+        Ready(3),
+        Vanish(0),
+    ];
+    let mut kernel = Kernel::new(4);
+    let mut spec = (1, 3, 0);
+    kernel.apply(web(1, 3, 0));
     for step in &steps {
         take(&mut kernel, step, &mut spec);
     }

@@ -327,7 +327,8 @@ impl Workloads {
                 if let Some(instance) = self.instance_mut(key) {
                     instance.parked = is_parked;
                 }
-                self.note_instance(key);
+                // With the move itself: a master that dies between the two would leave a colour parked for good.
+                self.write_instance(key, effects);
                 self.tell_change(key, effects);
                 super::recount(self, key);
             }
