@@ -83,6 +83,9 @@ pub(super) fn patch(
 ) -> Result<Outcome, Answer> {
     check_place(name)?;
     let body = request.json().map_err(|error| errors::no_json(&error))?;
+    if !body.as_ref().is_some_and(Value::is_object) {
+        return Err(errors::invalid_at("", "an object is wanted"));
+    }
     let wanted = match body.as_ref().and_then(|body| body.get("enforceRole")) {
         None | Some(Value::Null) => None,
         Some(Value::Bool(wanted)) => Some(*wanted),

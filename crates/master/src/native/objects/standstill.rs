@@ -22,6 +22,12 @@ struct Lasts {
 
 /// How long a body says that something is to stand still.
 pub(super) fn lasting(body: &[u8]) -> Result<Lasting, Response> {
+    // A list would be read as the members in their order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(bad_request(
+            "the body: an object with `for` or `until` is wanted",
+        ));
+    }
     let lasts: Lasts = optional(body)?;
     match (lasts.r#for, lasts.until) {
         (None, None) => Ok(Lasting::UntilLetGo),
