@@ -347,25 +347,6 @@ fn a_service_held_back_by_an_abort_is_kept_up_after_failures_and_restarts() {
     for step in &steps {
         take(&mut kernel, step, &mut spec);
     }
-    for _ in 0..60 {
-        drop(kernel.call(Call::Resume { name: name("/web") }));
-        let ids: Vec<String> = kernel.tasks.keys().cloned().collect();
-        for id in ids {
-            kernel.set_check(&id, CheckFound::Command(0));
-        }
-        kernel.pass(40);
-    }
-    eprintln!(
-        "END {:?}",
-        kernel
-            .instances("/web")
-            .iter()
-            .map(|one| (one.revision, one.key.0, one.parked))
-            .collect::<Vec<_>>()
-    );
-    for r in kernel.rollouts("/web").iter() {
-        eprintln!("{r:?}");
-    }
     check_convergence(&mut kernel);
 }
 
@@ -391,25 +372,6 @@ fn what_an_abort_leaves_of_two_colours_comes_down_to_what_is_wanted() {
     ];
     for step in &steps {
         take(&mut kernel, step, &mut spec);
-    }
-    for _ in 0..60 {
-        drop(kernel.call(Call::Resume { name: name("/web") }));
-        let ids: Vec<String> = kernel.tasks.keys().cloned().collect();
-        for id in ids {
-            kernel.set_check(&id, CheckFound::Command(0));
-        }
-        kernel.pass(40);
-    }
-    eprintln!(
-        "END {:?}",
-        kernel
-            .instances("/web")
-            .iter()
-            .map(|one| (one.revision, one.key.0, one.parked))
-            .collect::<Vec<_>>()
-    );
-    for r in kernel.rollouts("/web").iter() {
-        eprintln!("{r:?}");
     }
     check_convergence(&mut kernel);
 }
