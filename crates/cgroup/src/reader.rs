@@ -1,6 +1,7 @@
 //! Reads what a group has used, from files that stay open.
 //!
-//! Owns which files those are. One `pread` for each file and reading; what the texts mean is decided in `statistics`.
+//! Owns which files those are. One `pread` for each file and reading, but for the list of processes, which is opened
+//! anew; what the texts mean is decided in `statistics`.
 
 use crate::controller::Controller;
 use crate::directory::Directory;
@@ -37,7 +38,6 @@ enum Source {
     Kernel,
     Tcp,
     Pids,
-    Processes,
     BlkioOperations,
     BlkioBytes,
     IoStat,
@@ -50,6 +50,9 @@ enum Source {
 #[derive(Debug)]
 pub struct Reader {
     files: Vec<(Source, File)>,
+    /// Version 1 keeps the list that an open file has been given for as long as it is read more than once a second,
+    /// so that this one is opened for each reading.
+    processes: Option<Directory>,
     ticks: u64,
 }
 
@@ -70,13 +73,21 @@ impl Reader {
             }
         }
         files.shrink_to_fit();
+        let processes = match group.joined().into_iter().next_back() {
+            Some(path) if counted.processes => Some(Directory::open(&path)?),
+            _ => None,
+        };
         let ticks = rustix::param::clock_ticks_per_second();
-        Ok(Self { files, ticks })
+        Ok(Self {
+            files,
+            processes,
+            ticks,
+        })
     }
 
-    /// How many files it keeps open, and reads each time.
+    /// How many descriptors it keeps.
     pub fn open_files(&self) -> usize {
-        self.files.len()
+        self.files.len() + usize::from(self.processes.is_some())
     }
 
     /// What the group has used by now. The buffer is the caller's, so that all groups share one.
@@ -92,6 +103,11 @@ impl Reader {
                 Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(directory) = &self.processes {
+            let length = read_whole(&directory.open_to_read("cgroup.procs")?, buffer)?;
+            let lines = buffer[..length].iter().filter(|byte| **byte == b'\n');
+            statistics.processes = u64::try_from(lines.count()).ok();
         }
         Ok(statistics)
     }
@@ -134,9 +150,6 @@ fn take(statistics: &mut Statistics, source: Source, text: &str, ticks: u64) {
         Source::Kernel => statistics.memory.kernel = number(text),
         Source::Tcp => statistics.memory.tcp = number(text),
         Source::Pids => statistics.threads = number(text),
-        Source::Processes => {
-            statistics.processes = u64::try_from(text.lines().count()).ok();
-        }
         Source::BlkioOperations => statistics.blkio(IoCount::Operations, text),
         Source::BlkioBytes => statistics.blkio(IoCount::Bytes, text),
         Source::IoStat => statistics.io_stat(text),
@@ -164,11 +177,6 @@ fn wanted(group: &Group, counted: Counted) -> Vec<(PathBuf, Sources)> {
             sources.extend(v2(*controller, counted));
         }
         all.push((root.path.join(name), sources));
-    }
-    if counted.processes
-        && let Some(path) = group.joined().into_iter().next_back()
-    {
-        all.push((path, vec![(Source::Processes, "cgroup.procs")]));
     }
     all.retain(|(_, sources)| !sources.is_empty());
     all

@@ -31,10 +31,9 @@ fn statistics_show_what_was_used() {
             let found = reader.read(&mut buffer).expect("figures");
             found.cpu.user_us > Some(0)
                 && found.memory.anonymous > Some(1_000_000)
-                && found.processes == Some(1)
+                && (found.processes, found.threads) == (Some(1), Some(1))
         });
         let found = reader.read(&mut buffer).expect("figures");
-        assert_eq!((found.processes, found.threads), (Some(1), Some(1)));
         assert!(found.memory.total > Some(0));
         assert!(found.memory.file.is_some());
         let mut wire = mezz_proto::v1::ResourceStatistics::default();
@@ -44,6 +43,26 @@ fn statistics_show_what_was_used() {
         assert_eq!(wire.processes, Some(1));
         end(&group);
         assert!(reader.read(&mut buffer).is_err(), "the group is gone");
+    });
+}
+
+#[test]
+fn a_process_that_ended_is_not_counted_any_more_however_often_one_looks() {
+    everywhere(&[Controller::Cpuacct, Controller::Freezer], |lab| {
+        let group = lab.group("one", &Limits::default());
+        let counted = Counted {
+            processes: true,
+            ..Counted::default()
+        };
+        let reader = Reader::new(&group, counted).expect("files");
+        let mut buffer = Vec::new();
+        let _stays = start(&group, "exec sleep 100");
+        let ends = start(&group, "exec sleep 100");
+        let mut processes = || reader.read(&mut buffer).expect("figures").processes;
+        assert_eq!(processes(), Some(2));
+        drop(ends);
+        eventually("only the sleeper is left", || processes() == Some(1));
+        end(&group);
     });
 }
 
