@@ -99,12 +99,14 @@ pub(crate) fn end_readers_of(input: &Path) -> usize {
             continue;
         };
         let reads = std::fs::read_link(process.path().join("fd/0")).is_ok_and(|file| file == input);
+        if !reads {
+            continue;
+        }
         // Every plugin leads a group of its own, so this can never be the agent's.
-        match getpgid(Some(pid)) {
-            Ok(group) if reads && group != getpgrp() => {
-                ended += usize::from(kill_process_group(group, Signal::KILL).is_ok());
-            }
-            _ => {}
+        if let Ok(group) = getpgid(Some(pid))
+            && group != getpgrp()
+        {
+            ended += usize::from(kill_process_group(group, Signal::KILL).is_ok());
         }
     }
     ended
