@@ -128,6 +128,18 @@ pub const TARGETS: &[Target] = &[
         form: Form::Bytes,
     },
     Target {
+        name: "image_documents",
+        check: targets::images::documents,
+        seeds: targets::images::document_seeds,
+        form: Form::Bytes,
+    },
+    Target {
+        name: "image_layers",
+        check: targets::images::layers,
+        seeds: targets::images::layer_seeds,
+        form: Form::Bytes,
+    },
+    Target {
         name: "master_events",
         check: targets::master_events::check,
         seeds: targets::master_events::seeds,

@@ -89,6 +89,8 @@ targets! {
     schedules_go_forward = "schedules",
     frames_of_agents_end_a_session_at_worst = "agent_frames",
     frames_for_the_warden_survive_a_round = "warden_frames",
+    documents_of_images_are_refused_or_within_their_caps = "image_documents",
+    layers_of_images_stay_in_their_folder = "image_layers",
     no_events_break_the_master = "master_events",
     no_events_break_the_agent = "agent_events",
 }

@@ -91,7 +91,19 @@ impl Master {
     pub(crate) fn explain_pending(&self, arrival: u64) -> Vec<String> {
         let refusals = self.sched.why_demand(demand_key(arrival));
         let reasons = refusals.into_iter().flat_map(|refusals| refusals.0);
-        reasons.map(|reason| reason.to_string()).collect()
+        let mut reasons: Vec<String> = reasons.map(|reason| reason.to_string()).collect();
+        if self.records.work.is_frozen() && self.has_others_end(arrival) {
+            let text = "everything is frozen: nothing ends to make room for it until all is thawed";
+            reasons.push(text.to_owned());
+        }
+        reasons
+    }
+
+    /// Whether a waiting task may have work of lower priority end.
+    fn has_others_end(&self, arrival: u64) -> bool {
+        let slot = self.native.pending.get(&arrival);
+        let pending = slot.and_then(|slot| self.records.pending.get(*slot as usize));
+        pending.is_some_and(|pending| pending.task.priority > 0)
     }
 
     /// Launches the tasks that the ledger has placed.

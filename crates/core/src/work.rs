@@ -119,6 +119,9 @@ impl Master {
         let all = heard.chain(events);
         self.work.controllers.handle_all(self.now, all, &mut wanted);
         self.work.changed = true;
+        // What is frozen does not end for the sake of tasks of which the controllers know nothing either.
+        let is_frozen = self.work.controllers.records().is_frozen();
+        self.sched.let_evict(!is_frozen);
         for effect in wanted.list {
             self.do_work(effect, &mut places, effects);
         }

@@ -29,7 +29,7 @@ fn host() -> HostFacts {
 
 fn spec(isolation: IsolationSpec) -> ContainerSpec {
     let command = CommandSpec::Shell("true".into());
-    let mut spec = ContainerSpec::new(LaunchId(7), command, "/work/sandbox");
+    let mut spec = ContainerSpec::new(LaunchId(7), command, "/run/task/sandbox");
     spec.isolation = isolation;
     spec
 }
@@ -62,9 +62,9 @@ fn everything() -> IsolationSpec {
         uids: vec![range],
         gids: vec![range],
         root: RootSpec::Overlay {
-            at: "/work/root".into(),
+            at: "/run/task/root".into(),
             lower: vec!["/layers/b".into(), "/layers/a".into()],
-            upper: Some(("/work/upper".into(), "/work/work".into())),
+            upper: Some(("/run/task/upper".into(), "/run/task/work".into())),
         },
         hostname: Some("name".into()),
         shared_memory: SharedMemorySpec::Own { bytes: Some(4096) },

@@ -38,7 +38,8 @@ impl Indexes {
             is_same(&records.tasks, &old.tasks) && is_same(&records.pending, &old.pending);
         let own_roles = at(Arc::ptr_eq(&records.roles, &old.roles), since.roles);
         let (work, old_work) = (&records.work, &old.work);
-        let work_same = Arc::ptr_eq(&work.index, &old_work.index)
+        let work_same = work.frozen == old_work.frozen
+            && Arc::ptr_eq(&work.index, &old_work.index)
             && is_same(&work.objects, &old_work.objects)
             && is_same(&work.rollouts, &old_work.rollouts)
             && is_same(&work.runs, &old_work.runs)

@@ -8,10 +8,11 @@ use clap_complete::engine::ArgValueCandidates;
 use crate::complete;
 use crate::object_args::{
     ApplyArgs, ConvertArgs, DeleteArgs, ExplainArgs, ExportArgs, GetArgs, InitArgs, MarkArgs,
-    PauseArgs, PlanArgs, ResetArgs, ResumeArgs, RollbackArgs, RolloutArgs, RunsArgs, ScaleArgs,
-    SchemaArgs, ServiceArgs, ServiceName, StopArgs, WaitArgs,
+    PlanArgs, ResetArgs, ResumeArgs, RollbackArgs, RolloutArgs, RunsArgs, ScaleArgs, SchemaArgs,
+    ServiceArgs, ServiceName, StopArgs, WaitArgs,
 };
 use crate::run_args::RunArgs;
+use crate::standstill_args::{FreezeArgs, PauseArgs};
 
 /// How a client verb reaches the cluster.
 #[derive(Args, Clone, Debug)]
@@ -136,7 +137,7 @@ pub(crate) enum ClientVerb {
     Restart(ServiceArgs),
     /// Take a service back to an earlier generation.
     Rollback(RollbackArgs),
-    /// Hold the rollout of a service, or a cron.
+    /// Hold the rollout of a service, or a cron, also for a time.
     Pause(PauseArgs),
     /// Let a rollout or a cron go on.
     Resume(ResumeArgs),
@@ -180,6 +181,10 @@ pub(crate) enum ClientVerb {
     Roles(ListArgs),
     /// List the offers that frameworks hold.
     Offers(ListArgs),
+    /// Have nothing started, ended or rolled, also for a time.
+    Freeze(FreezeArgs),
+    /// Let everything go on that was frozen.
+    Thaw,
     /// Say why an object, task, framework or agent is in the state it is in.
     Why(WhyArgs),
     /// Show what happens in the cluster, as it happens.

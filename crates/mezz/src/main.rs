@@ -18,6 +18,7 @@ mod ready;
 mod run_args;
 mod serve;
 mod settings;
+mod standstill_args;
 mod task_spec;
 mod topics;
 mod verbs;

@@ -10,6 +10,7 @@ use crate::args::{ListArgs, Output, Owners, Pair, Place, pairs};
 use crate::client::error::ClientError;
 use crate::complete;
 use crate::flags::value;
+use crate::standstill_args::PausedService;
 
 /// Whether a verb stays until the rollout that it began has ended.
 #[derive(Args, Clone, Copy, Debug)]
@@ -253,7 +254,7 @@ pub(crate) enum RolloutAct {
     /// List the rollouts of a service, newest first.
     History(HistoryArgs),
     /// Hold it.
-    Pause(ServiceName),
+    Pause(PausedService),
     /// Let it go on: the next step of a canary, the move of blue-green.
     Resume(ServiceName),
     /// End it where it is.
@@ -310,7 +311,7 @@ pub(crate) struct SchemaArgs {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct PauseArgs {
+pub(crate) struct HeldArgs {
     /// The service whose rollout is meant, or a cron; KIND/NAME where both have the name.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
@@ -319,7 +320,7 @@ pub(crate) struct PauseArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ResumeArgs {
     #[command(flatten)]
-    pub(crate) of: PauseArgs,
+    pub(crate) of: HeldArgs,
     /// Of a dag's run: this node and all that comes after it, also what has succeeded.
     #[arg(long, value_name = "NODE")]
     pub(crate) from: Option<String>,

@@ -33,7 +33,16 @@ const TOPICS: &[(&str, &[&str])] = &[
     ("Tasks", &["ps", "logs", "kill", "exec"]),
     (
         "Cluster",
-        &["why", "events", "agents", "frameworks", "roles", "offers"],
+        &[
+            "why",
+            "events",
+            "agents",
+            "frameworks",
+            "roles",
+            "offers",
+            "freeze",
+            "thaw",
+        ],
     ),
     ("Daemons", &["master", "agent", "replay"]),
     ("This program", &["completions", "version"]),

@@ -40,6 +40,8 @@ fn every_verb_explains_itself() {
         "frameworks",
         "roles",
         "offers",
+        "freeze",
+        "thaw",
         "why",
         "events",
         "replay",

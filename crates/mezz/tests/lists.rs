@@ -269,6 +269,10 @@ fn the_state_of_the_cluster_is_told_in_a_few_lines() {
             r#"[{"state":"TASK_RUNNING"},{"state":"TASK_STAGING"}]"#,
         ),
         ("GET /v1/offers", "[]"),
+        (
+            "GET /v1/freeze",
+            r#"{"frozen":true,"until":"2026-01-31T12:00:00.000000Z"}"#,
+        ),
     ];
     let script = answers.map(|(target, body)| (target, vec![Answer::Json(200, body.to_owned())]));
     let server = Server::new(script.to_vec());
@@ -276,6 +280,7 @@ fn the_state_of_the_cluster_is_told_in_a_few_lines() {
     exit code: 0
     --- stdout
     master      mezz 0.1.0 at MASTER
+    frozen      nothing is started, ended or rolled until 2026-01-31T12:00:00Z, or `mezz thaw`
     agents      2 connected
     frameworks  1 active
     tasks       1 running, 1 staging

@@ -7,7 +7,7 @@ use mezz_core::event::OperatorAction;
 use mezz_core::records::{AgentState, TaskList};
 use mezz_spec::service::Replicas;
 use mezz_spec::{Kind, Spec};
-use mezz_workload::call::Call;
+use mezz_workload::call::{Call, Lasting};
 use mezz_workload::records::{ObjectRecord, Owner, Phase, Records, Status};
 
 use crate::user_specs::sound_service;
@@ -27,7 +27,10 @@ impl World {
                 }
                 Kind::Cron => {
                     let name = crate::users::name(&name);
-                    self.user_calls(Call::Pause { name });
+                    self.user_calls(Call::Pause {
+                        name,
+                        lasts: Lasting::UntilLetGo,
+                    });
                 }
                 _ => {}
             }

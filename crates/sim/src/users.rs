@@ -9,7 +9,7 @@ use mezz_core::records::AgentState;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_spec::service::Replicas;
 use mezz_spec::{Kind, Name, Object, Spec};
-use mezz_workload::call::{ApplyMode, Call, Conflict};
+use mezz_workload::call::{ApplyMode, Call, Conflict, Lasting};
 use mezz_workload::records::Records;
 use serde_json::Value;
 
@@ -131,7 +131,7 @@ impl World {
             .master
             .core
             .as_ref()
-            .is_some_and(|core| core.records().work.frozen);
+            .is_some_and(|core| core.records().work.is_frozen());
         if is_frozen && self.rng.chance(400) {
             return self.user_calls(Call::Thaw);
         }
@@ -146,7 +146,10 @@ impl World {
             70..84 => self.user_runs_something(),
             84..90 => self.user_ends_an_instance(),
             90..94 => self.user_pauses_a_cron(),
-            94 => self.user_calls(Call::Freeze),
+            94 => {
+                let lasts = self.some_time();
+                self.user_calls(Call::Freeze { lasts });
+            }
             _ => {}
         }
     }
@@ -169,7 +172,10 @@ impl World {
                 to: None,
                 conflict,
             },
-            14 => Call::Pause { name },
+            14 => Call::Pause {
+                name,
+                lasts: self.some_time(),
+            },
             15..18 => Call::Resume { name },
             18 => Call::Abort { name },
             _ => Call::ResetBackoff { name },
@@ -177,10 +183,21 @@ impl World {
         self.user_calls(call);
     }
 
+    /// How long something is to stand still: often for ever, unless somebody lets it go on.
+    fn some_time(&mut self) -> Lasting {
+        if self.rng.chance(500) {
+            return Lasting::UntilLetGo;
+        }
+        Lasting::For {
+            ns: self.rng.below(60) * SECOND + 1,
+        }
+    }
+
     fn user_pauses_a_cron(&mut self) {
         let name = name(OBJECTS[7 + self.rng.index(2)].1);
         let call = if self.rng.chance(300) {
-            Call::Pause { name }
+            let lasts = self.some_time();
+            Call::Pause { name, lasts }
         } else {
             Call::Resume { name }
         };

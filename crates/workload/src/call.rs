@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mezz_spec::service::Replicas;
 use mezz_spec::{Kind, Name, Object};
+use mezz_state::time::Wall;
 
 /// A user's call.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -42,6 +43,7 @@ pub enum Call {
     /// Of the rollout of a service, or a cron.
     Pause {
         name: Name,
+        lasts: Lasting,
     },
     /// Of the rollout of a service (the next step of a canary, the move of blue-green), or a cron.
     Resume {
@@ -86,8 +88,10 @@ pub enum Call {
     ResetBackoff {
         name: Name,
     },
-    /// Nothing is started, killed or rolled any more, until `Thaw`.
-    Freeze,
+    /// Nothing is started, killed or rolled any more, until `Thaw` or for a time.
+    Freeze {
+        lasts: Lasting,
+    },
     Thaw,
     /// All of these objects are applied and all of these services deleted, or nothing is.
     Replace {
@@ -102,6 +106,19 @@ pub enum Call {
         /// As of `Run`.
         id: Option<String>,
     },
+}
+
+/// How long what somebody stops stands still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Lasting {
+    /// Until somebody lets it go on.
+    #[default]
+    UntilLetGo,
+    /// From the moment of the call.
+    For {
+        ns: u64,
+    },
+    Until(Wall),
 }
 
 /// Do it, or only say what would be done.

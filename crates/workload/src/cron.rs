@@ -13,7 +13,7 @@ use mezz_spec::{Kind, Name, Object, Spec};
 use mezz_state::time::{SECOND_NS, Wall};
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Change, Refusal, Reply};
+use crate::call::{Change, Lasting, Refusal, Reply};
 use crate::effect::{Effect, Effects};
 use crate::event::TimerKey;
 use crate::job::{self, Stop, begin_stop};
@@ -163,14 +163,15 @@ pub(crate) fn on_run_ended(w: &mut Workloads, key: ObjectKey, effects: &mut Effe
     fire::release(w, key, effects);
 }
 
-/// No fire-time is honoured until `resume`.
-#[expect(clippy::unnecessary_wraps, reason = "one of the calls")]
+/// No fire-time is honoured until `resume`, or until its time is over; a pause takes the place of an earlier one.
 pub(crate) fn pause(
     w: &mut Workloads,
     key: ObjectKey,
+    lasts: Lasting,
     effects: &mut Effects,
 ) -> Result<Reply, Refusal> {
-    fire::change(w, key, |status| status.paused = true);
+    let standstill = lasts.from(w.wall())?;
+    fire::change(w, key, |status| status.paused = Some(standstill));
     w.write_status(key, effects);
     fire::look(w, key, effects);
     Ok(Reply::Done)
@@ -185,7 +186,7 @@ pub(crate) fn resume(
 ) -> Result<Reply, Refusal> {
     let now = w.wall();
     fire::change(w, key, |status| {
-        status.paused = false;
+        status.paused = None;
         status.decided_until = now;
     });
     w.write_status(key, effects);

@@ -71,9 +71,9 @@ impl Workloads {
             } => self.scale(&name, replicas, conflict, effects),
             Call::Rollback { name, to, conflict } => self.rollback(&name, to, conflict, effects),
             Call::Restart { name, conflict } => service::restart(self, &name, conflict, effects),
-            Call::Pause { name } => match self.service_or_cron(&name)? {
-                (Kind::Cron, key) => cron::pause(self, key, effects),
-                (_, key) => service::pause(self, key, effects),
+            Call::Pause { name, lasts } => match self.service_or_cron(&name)? {
+                (Kind::Cron, key) => cron::pause(self, key, lasts, effects),
+                (_, key) => service::pause(self, key, lasts, effects),
             },
             Call::Resume { name } => match self.service_or_cron(&name)? {
                 (Kind::Cron, key) => cron::resume(self, key, effects),
@@ -114,7 +114,7 @@ impl Workloads {
                 Some(key) => Ok(service::reset_backoff(self, key, effects)),
                 None => job::reset_backoff(self, &name, effects),
             },
-            Call::Freeze => Ok(self.freeze(effects)),
+            Call::Freeze { lasts } => self.freeze(lasts, effects),
             Call::Thaw => Ok(self.thaw(effects)),
             Call::Replace {
                 objects,
@@ -140,7 +140,7 @@ impl Workloads {
     }
 
     fn on_placed(&mut self, placed: &Placed, effects: &mut Effects) {
-        if self.records.frozen {
+        if self.records.is_frozen() {
             return effects.push(Effect::Decline);
         }
         match Demander::of(placed.demand) {
@@ -169,6 +169,7 @@ impl Workloads {
             TimerKey::Instance(instance) => self.on_instance_timer(instance, effects),
             TimerKey::Kills => self.release_kills(effects),
             TimerKey::Write => self.write_all(effects),
+            TimerKey::Thaw => self.on_thaw_timer(effects),
         }
     }
 }

@@ -118,13 +118,13 @@ pub enum AgentNews {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 pub enum TimerKey {
-    /// A service looks at itself again: back-off, ready time, drain, canary pause.
+    /// A service looks at itself again: back-off, ready time, drain, the end of a pause.
     Service(ObjectKey),
     /// A rollout has made no progress for its deadline.
     Rollout(RolloutKey),
     /// A run looks at itself again: back-off of an index, deadline, time-out of an attempt.
     Run(RunKey),
-    /// A cron's next fire-time; wall time.
+    /// A cron's next fire-time, or the end of its pause; wall time.
     Cron(ObjectKey),
     /// An instance's drain or unreachable policy.
     Instance(InstanceKey),
@@ -132,4 +132,6 @@ pub enum TimerKey {
     Kills,
     /// Status of objects is written, at most once a second.
     Write,
+    /// Everything was frozen for a time that is over; wall time.
+    Thaw,
 }

@@ -39,6 +39,7 @@ use crate::{cron, dag};
 use indices::Indices;
 
 pub(crate) use after::on_run_ended;
+pub(crate) use demand::standing;
 pub(crate) use ends::on_status;
 pub(crate) use restore::{on_agent, on_reconciled, restore};
 pub(crate) use start::on_placed;

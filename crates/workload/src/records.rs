@@ -11,6 +11,7 @@ use mezz_state::time::Wall;
 pub use crate::cron::due::Missed;
 use crate::event::AgentInfo;
 use crate::key::{ObjectKey, RolloutKey, RunKey};
+use crate::standstill::Standstill;
 
 mod instances;
 
@@ -28,7 +29,15 @@ pub struct Records {
     pub instances: Pages<InstanceRecord>,
     /// By kind and name.
     pub index: Arc<BTreeMap<(Kind, Name), ObjectKey>>,
-    pub frozen: bool,
+    /// Nothing is started, ended or rolled.
+    pub frozen: Option<Standstill>,
+}
+
+impl Records {
+    /// Whether nothing is started, ended or rolled.
+    pub const fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
 }
 
 /// An object with its status.
@@ -146,7 +155,7 @@ pub struct CronStatus {
     pub missed: u64,
     pub last_missed: Option<(Wall, Missed)>,
     /// Somebody paused it.
-    pub paused: bool,
+    pub paused: Option<Standstill>,
     /// Runs of a job of its own.
     pub runs: JobStatus,
 }
@@ -181,12 +190,22 @@ pub struct RolloutRecord {
 /// Why a rollout stands still on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Pause {
-    /// Somebody paused it when so many instances were to be new.
-    Asked { new: u32 },
+    /// Somebody paused it when so many instances were to be new; it goes on then, or when somebody resumes it.
+    Asked { new: u32, until: Option<Wall> },
     /// A step of a canary is reached; it goes on then, or when somebody resumes it.
     Step { until: Option<Wall> },
     /// Blue-green: all new instances are ready, and somebody has to move the traffic.
     Move,
+}
+
+impl Pause {
+    /// When it ends by itself.
+    pub const fn until(self) -> Option<Wall> {
+        match self {
+            Self::Asked { until, .. } | Self::Step { until } => until,
+            Self::Move => None,
+        }
+    }
 }
 
 /// Where a rollout stands.

@@ -25,7 +25,7 @@ pub(crate) const KNOWN_KEY: &str = "work/known";
 impl Workloads {
     pub(crate) fn restore(&mut self, pairs: Vec<(String, Bytes)>, effects: &mut Effects) {
         let sections = sections(pairs);
-        self.records.frozen = sections.contains_key("frozen");
+        self.restore_frozen(&sections, effects);
         self.next_object = u32::from(sections.contains_key(KNOWN));
         let mut by_uid = BTreeMap::new();
         for (_, object) in self.read::<StoredObject>(&sections, "object") {

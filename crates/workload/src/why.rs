@@ -85,11 +85,11 @@ impl Workloads {
     /// What holds for everything.
     fn why_everything(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if self.records.frozen {
-            reasons.push(
-                "everything is frozen: nothing is started, ended or rolled until it is thawed"
-                    .into(),
-            );
+        if let Some(frozen) = self.records.frozen {
+            let end = frozen.end_in_words("thaw");
+            reasons.push(format!(
+                "everything is frozen: nothing is started, ended or rolled {end}"
+            ));
         }
         if self.lost {
             reasons.push(

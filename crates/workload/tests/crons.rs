@@ -7,7 +7,7 @@ mod cluster;
 use cluster::{Cluster, Death, START, job, run};
 use mezz_spec::{Kind, Name};
 use mezz_state::time::{SECOND_NS, Wall};
-use mezz_workload::call::{Call, Conflict, Refusal, Reply};
+use mezz_workload::call::{Call, Conflict, Lasting, Refusal, Reply};
 use mezz_workload::event::{Event, TimerKey};
 use mezz_workload::records::{Cause, CronStatus, Missed, RunState, Status};
 use serde_json::{Value, json};
@@ -228,7 +228,8 @@ fn a_paused_or_disabled_cron_fires_nothing_and_makes_up_for_nothing() {
     c.pass(MINUTE);
     assert_eq!(
         c.call(Call::Pause {
-            name: name("/cron")
+            name: name("/cron"),
+            lasts: Lasting::UntilLetGo,
         }),
         Reply::Done
     );

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use cluster::{Cluster, START, job};
 use mezz_spec::{Kind, Name};
 use mezz_state::time::{SECOND_NS, Wall};
-use mezz_workload::call::{Call, Refusal, Reply};
+use mezz_workload::call::{Call, Lasting, Refusal, Reply};
 use mezz_workload::records::{Cause, RunState, Status};
 use serde_json::json;
 
@@ -113,7 +113,13 @@ fn overlap_replace_ends_the_run_before_it() {
 fn a_paused_cron_may_be_fired() {
     let mut c = fired("allow");
     let name = Name::new("/cron").unwrap();
-    assert_eq!(c.call(Call::Pause { name }), Reply::Done);
+    assert_eq!(
+        c.call(Call::Pause {
+            name,
+            lasts: Lasting::UntilLetGo
+        }),
+        Reply::Done
+    );
     assert_eq!(fire(&mut c, Some("by-hand")), started("by-hand"));
     c.pass(120);
     assert_eq!(c.ids(), ["cron.by-hand.0.0", "cron.first.0.0"]);

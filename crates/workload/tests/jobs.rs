@@ -7,7 +7,7 @@ mod cluster;
 use cluster::{Cluster, job, run, status};
 use mezz_proto::v1::TaskState;
 use mezz_spec::{Kind, Name};
-use mezz_workload::call::{Call, Conflict, Refusal, Reply};
+use mezz_workload::call::{Call, Conflict, Lasting, Refusal, Reply};
 use mezz_workload::event::Event;
 use mezz_workload::records::RunState;
 use serde_json::json;
@@ -227,7 +227,9 @@ fn a_job_waits_for_the_secret_that_it_needs_and_says_so() {
 #[test]
 fn nothing_starts_while_all_is_frozen() {
     let mut c = Cluster::new(1, 4);
-    c.call(Call::Freeze);
+    c.call(Call::Freeze {
+        lasts: Lasting::UntilLetGo,
+    });
     c.apply_job("/job", json!({}));
     assert!(c.ids().is_empty());
     c.restart();

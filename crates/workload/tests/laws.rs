@@ -10,7 +10,7 @@ use mezz_proto::v1::TaskState;
 use mezz_spec::Object;
 use mezz_spec::service::Replicas;
 use mezz_workload::Workloads;
-use mezz_workload::call::{Call, Conflict};
+use mezz_workload::call::{Call, Conflict, Lasting};
 use mezz_workload::event::CheckFound;
 use mezz_workload::records::{Owner, Phase};
 use proptest::prelude::*;
@@ -26,10 +26,10 @@ enum Step {
     Scale(u32),
     Restart,
     Rollback,
-    Pause,
+    Pause(Lasting),
     Resume,
     Abort,
-    Freeze,
+    Freeze(Lasting),
     Thaw,
     Ready(usize),
     Unready(usize),
@@ -43,16 +43,23 @@ enum Step {
     Pass(u64),
 }
 
+fn lasting() -> impl Strategy<Value = Lasting> {
+    prop_oneof![
+        Just(Lasting::UntilLetGo),
+        (1..200_000_000_000u64).prop_map(|ns| Lasting::For { ns }),
+    ]
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (0..3u8, 0..6u32, 0..5u8).prop_map(|(version, replicas, strategy)| Step::Apply { version, replicas, strategy }),
         1 => (0..6u32).prop_map(Step::Scale),
         1 => Just(Step::Restart),
         1 => Just(Step::Rollback),
-        1 => Just(Step::Pause),
+        1 => lasting().prop_map(Step::Pause),
         2 => Just(Step::Resume),
         1 => Just(Step::Abort),
-        1 => Just(Step::Freeze),
+        1 => lasting().prop_map(Step::Freeze),
         2 => Just(Step::Thaw),
         12 => (0..20usize).prop_map(Step::Ready),
         2 => (0..20usize).prop_map(Step::Unready),
@@ -147,10 +154,16 @@ fn take(kernel: &mut Kernel, step: &Step, spec: &mut (u8, u32, u8)) {
                 },
             );
         }
-        Step::Pause => call(kernel, Call::Pause { name: name("/web") }),
+        Step::Pause(lasts) => call(
+            kernel,
+            Call::Pause {
+                name: name("/web"),
+                lasts: *lasts,
+            },
+        ),
         Step::Resume => call(kernel, Call::Resume { name: name("/web") }),
         Step::Abort => call(kernel, Call::Abort { name: name("/web") }),
-        Step::Freeze => call(kernel, Call::Freeze),
+        Step::Freeze(lasts) => call(kernel, Call::Freeze { lasts: *lasts }),
         Step::Thaw => call(kernel, Call::Thaw),
         Step::Ready(which) => {
             if let Some(id) = pick(kernel, *which) {
@@ -353,7 +366,7 @@ fn what_an_abort_leaves_of_two_colours_comes_down_to_what_is_wanted() {
         Step::Lose(1),
         Step::Ready(13),
         apply(0, 2, 4),
-        Step::Freeze,
+        Step::Freeze(Lasting::UntilLetGo),
         apply(1, 1, 0),
         Step::Abort,
     ];

@@ -9,7 +9,7 @@ use mezz_spec::Kind;
 use mezz_spec::service::Replicas;
 use mezz_state::time::Wall;
 use mezz_workload::KillLimits;
-use mezz_workload::call::{Call, Conflict};
+use mezz_workload::call::{Call, Conflict, Lasting};
 use mezz_workload::event::Event;
 use mezz_workload::records::{Phase, RolloutState};
 use serde_json::json;
@@ -197,7 +197,9 @@ fn kills_are_told_a_few_at_a_time() {
 fn while_everything_is_frozen_nothing_starts_ends_or_rolls() {
     let mut kernel = Kernel::new(1);
     kernel.apply(service("/web", "v1", json!({ "replicas": 3 })));
-    kernel.call(Call::Freeze);
+    kernel.call(Call::Freeze {
+        lasts: Lasting::UntilLetGo,
+    });
     kernel.apply(service("/web", "v2", json!({ "replicas": 3 })));
     let id = kernel.ids("/web").remove(0);
     kernel.end(&id, TaskState::TaskFailed, "");
@@ -205,7 +207,7 @@ fn while_everything_is_frozen_nothing_starts_ends_or_rolls() {
     kernel.restart();
     kernel.pass(10_000);
     assert_eq!((kernel.launches.len(), kernel.kills.len()), (3, 0));
-    assert!(kernel.workloads.records().frozen);
+    assert!(kernel.workloads.records().is_frozen());
     kernel.call(Call::Thaw);
     kernel.pass(60);
     assert_eq!(kernel.service_status("/web").ready, 3);

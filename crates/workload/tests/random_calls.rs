@@ -6,7 +6,7 @@ mod cluster;
 
 use cluster::{Cluster, job, run};
 use mezz_spec::{Kind, Name};
-use mezz_workload::call::{Call, Conflict};
+use mezz_workload::call::{Call, Conflict, Lasting};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -134,9 +134,14 @@ fn call(c: &mut Cluster, step: &Step) -> bool {
             run: some_run(c, 4, run),
             node: node.then(|| "b".to_owned()),
         },
-        Step::Pause(true) => Call::Pause { name: name(2) },
+        Step::Pause(true) => Call::Pause {
+            name: name(2),
+            lasts: Lasting::UntilLetGo,
+        },
         Step::Pause(false) => Call::Resume { name: name(2) },
-        Step::Freeze(true) => Call::Freeze,
+        Step::Freeze(true) => Call::Freeze {
+            lasts: Lasting::UntilLetGo,
+        },
         Step::Freeze(false) => Call::Thaw,
         _ => return false,
     };

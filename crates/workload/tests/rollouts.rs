@@ -6,7 +6,7 @@ mod kernel;
 use kernel::{Kernel, name, service};
 use mezz_proto::v1::TaskState;
 use mezz_spec::{Kind, Object};
-use mezz_workload::call::{ApplyMode, Call, Change, Conflict, Refusal, Reply};
+use mezz_workload::call::{ApplyMode, Call, Change, Conflict, Lasting, Refusal, Reply};
 use mezz_workload::event::CheckFound;
 use mezz_workload::records::{Owner, RolloutState};
 use serde_json::{Value, json};
@@ -258,7 +258,10 @@ fn a_rollout_that_may_not_go_back_ends_where_it_is() {
 fn a_paused_rollout_stands_still_until_it_is_resumed() {
     let mut kernel = started(4, json!({}));
     kernel.apply(checked("v2", 4, json!({})));
-    kernel.call(Call::Pause { name: name("/web") });
+    kernel.call(Call::Pause {
+        name: name("/web"),
+        lasts: Lasting::UntilLetGo,
+    });
     for _ in 0..3 {
         make_ready(&mut kernel);
     }

@@ -83,15 +83,22 @@ const WANTED: &[Need] = &[Need {
 }];
 
 /// Real parts that tests of single crates run; without one, its tests say that they are skipped.
-const PARTS: &[Need] = &[Need {
-    what: "the plugins of the Container Network Interface",
-    packages: &["containernetworking-plugins", "iptables", "iproute2"],
-    check: &[
-        "sh",
-        "-c",
-        "test -x /usr/lib/cni/bridge && command -v iptables && command -v ip",
-    ],
-}];
+const PARTS: &[Need] = &[
+    Need {
+        what: "the plugins of the Container Network Interface",
+        packages: &["containernetworking-plugins", "iptables", "iproute2"],
+        check: &[
+            "sh",
+            "-c",
+            "test -x /usr/lib/cni/bridge && command -v iptables && command -v ip",
+        ],
+    },
+    Need {
+        what: "docker-registry",
+        packages: &["docker-registry"],
+        check: &["sh", "-c", "command -v docker-registry"],
+    },
+];
 
 /// True where a missing program must fail the run instead of shortening it.
 pub(crate) fn in_ci() -> bool {

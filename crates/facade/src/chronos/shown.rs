@@ -112,7 +112,7 @@ pub(super) fn standing(world: &World<'_>, kept: &Kept<'_>, activity: &Activity) 
         };
     };
     let is_paused = match &record.status {
-        Status::Cron(status) => status.paused,
+        Status::Cron(status) => status.paused.is_some(),
         _ => false,
     };
     let (schedule, is_over) = coming(kept, cron, record, world.now);

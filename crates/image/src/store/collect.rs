@@ -143,7 +143,7 @@ impl Store {
                 super::blobs::remove_file(&self.image_file(reference))?;
                 inside.images.remove(reference);
             }
-            // A layer never goes before those above it, so that no stack loses its ground.
+            // A crash here leaves layers of no image, or without those below: the next pull brings only what is missing.
             for chain in &plan.layers {
                 let place = self.temporary("trash");
                 let layer = self.folders.layer(chain);

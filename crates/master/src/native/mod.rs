@@ -98,6 +98,7 @@ async fn answer(
             let given = Given::check(&request.query(), &[parameters::EVENTS])?;
             events::answer(shared, request, &given).await
         }
+        ["freeze"] => of_freeze(shared, request).await,
         ["apply"] => objects::apply(shared, request).await,
         ["plan"] => objects::plan(shared, request).await,
         ["rollouts" | "runs" | "instances" | "endpoints", ..] => {
@@ -151,6 +152,16 @@ async fn of_object(
     }
     allow(request, &[Method::GET, Method::DELETE])?;
     let subject = Subject::Work(Box::new(WorkSubject::Object { kind, name }));
+    get(shared, request, &[], |_| subject).await
+}
+
+/// Whether everything is frozen.
+async fn of_freeze(shared: &Arc<Shared>, request: &mut Request) -> Result<Response, Response> {
+    if [Method::POST, Method::DELETE].contains(request.method()) {
+        return objects::freeze(shared, request).await;
+    }
+    allow(request, &[Method::GET, Method::POST, Method::DELETE])?;
+    let subject = Subject::Work(Box::new(WorkSubject::Freeze));
     get(shared, request, &[], |_| subject).await
 }
 

@@ -2,7 +2,7 @@
 
 use mezz_spec::{Kind, Name, Spec};
 use mezz_workload::records::{
-    Cause, Condition, InstanceRecord, NodeState, ObjectRecord, Owner, Phase, Records,
+    Cause, Condition, InstanceRecord, NodeState, ObjectRecord, Owner, Pause, Phase, Records,
     RolloutRecord, RunRecord, Status,
 };
 use serde_json::{Value, json};
@@ -81,6 +81,8 @@ fn status(record: &ObjectRecord, work: &Records) -> Value {
             "next_at": own.next_at.map(rfc3339),
             "last_run": own.last_run,
             "missed": own.missed,
+            "paused": own.paused.is_some(),
+            "paused_until": own.paused.and_then(|paused| paused.until).map(rfc3339),
         }),
     };
     status["role"] = json!(*work.role_of(record));
@@ -104,6 +106,12 @@ fn name_of(work: &Records, object: mezz_workload::key::ObjectKey) -> Value {
         .map_or(Value::Null, |object| object.name.as_str().into())
 }
 
+/// Whether nothing is started, ended or rolled, and until when.
+pub(super) fn freeze(work: &Records) -> Value {
+    let until = work.frozen.and_then(|frozen| frozen.until);
+    json!({ "frozen": work.is_frozen(), "until": until.map(rfc3339) })
+}
+
 /// A rollout.
 pub(super) fn rollout(record: &RolloutRecord, work: &Records) -> Value {
     json!({
@@ -112,6 +120,7 @@ pub(super) fn rollout(record: &RolloutRecord, work: &Records) -> Value {
         "from": record.from,
         "to": record.to,
         "state": rollout_word(record.state),
+        "paused_until": record.pause.and_then(Pause::until).map(rfc3339),
         "step": record.step,
         "wanted": record.wanted,
         "new_ready": record.new_ready,

@@ -3,6 +3,7 @@
 mod answers;
 mod plan;
 mod secrets;
+mod standstill;
 mod verbs;
 
 use http::Method;
@@ -19,6 +20,7 @@ use super::problems::{allow, bad_request, not_found, refused, unreadable};
 use crate::shared::Shared;
 
 pub(super) use plan::plan;
+pub(super) use standstill::freeze;
 pub(super) use verbs::{act, is_verb};
 
 /// The kind whose plural a path names.

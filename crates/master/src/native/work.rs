@@ -35,6 +35,8 @@ pub(super) enum WorkSubject {
     Instance(String),
     /// Where a service is reached.
     Endpoints(Name),
+    /// Whether everything is frozen.
+    Freeze,
 }
 
 /// What a query selects.
@@ -186,6 +188,7 @@ impl WorkSubject {
                 .find(|(_, instance)| *instance.id == **id)
                 .map(|(_, instance)| object_json::instance(instance, work))
                 .ok_or_else(|| missing("instance", id))?,
+            Self::Freeze => object_json::freeze(work),
             Self::Endpoints(name) => {
                 let found = object_json::find(view, Kind::Service, name);
                 let found = found.ok_or_else(|| no_object(Kind::Service, name.as_str()))?;

@@ -59,6 +59,8 @@ static CRONS: Listing = Listing {
         left("NEXT", Cell::At("status.next_at")),
         left("LAST-RUN", Cell::At("status.last_run")),
         right("AGE", Cell::Since("created_at")),
+        wide(left("PAUSED", Cell::At("status.paused"))),
+        wide(left("UNTIL", Cell::At("status.paused_until"))),
         wide(right("MISSED", Cell::At("status.missed"))),
         wide(right("GENERATION", Cell::At("generation"))),
         wide(left("ROLE", Cell::At("status.role"))),

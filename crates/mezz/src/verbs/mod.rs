@@ -3,6 +3,7 @@
 mod completions;
 mod events;
 pub(crate) mod follow;
+mod freeze;
 mod interrupts;
 mod kill;
 mod lists;
@@ -58,6 +59,8 @@ pub(crate) fn client(cluster: &Cluster, verb: ClientVerb) -> Exit {
         ClientVerb::Frameworks(args) => list(master, &args, "/v1/frameworks", &columns::FRAMEWORKS),
         ClientVerb::Roles(args) => list(master, &args, "/v1/roles", &columns::ROLES),
         ClientVerb::Offers(args) => list(master, &args, "/v1/offers", &columns::OFFERS),
+        ClientVerb::Freeze(args) => freeze::freeze(master, &args),
+        ClientVerb::Thaw => freeze::thaw(master),
         ClientVerb::Why(args) => why::why(master, &args),
         ClientVerb::Events(args) => events::events(master, &args),
         ClientVerb::Replay(args) => return replay::replay(&args),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::objects;
+use super::{freeze, objects};
 use crate::args::{Format, StandingArgs};
 use crate::client::api::Api;
 use crate::client::error::ClientError;
@@ -23,11 +23,13 @@ pub(crate) fn status(master: &str, args: &StandingArgs) -> Result<Exit, ClientEr
     let frameworks = api.list("/v1/frameworks")?;
     let tasks = api.list("/v1/tasks")?;
     let offers = api.list("/v1/offers")?;
+    let frozen = freeze::standing(&mut api)?;
     let status = json!({
         "master": { "address": api.address(), "mezz_version": version["mezz_version"], "version": version["version"] },
         "agents": by_state(&agents),
         "frameworks": by_state(&frameworks),
         "tasks": by_state(&tasks),
+        "freeze": frozen,
         "offers": offers.len(),
         "resources": {
             "total": sum(&agents, "total"),
@@ -79,6 +81,9 @@ fn words(status: &Value) -> String {
             plain(&status["master"]["address"])
         ),
     )];
+    if let Some(frozen) = freeze::words(&status["freeze"]) {
+        rows.push(("frozen", frozen));
+    }
     for name in ["agents", "frameworks", "tasks"] {
         rows.push((name, counts(&status[name])));
     }

@@ -55,6 +55,8 @@ pub(crate) struct Queue {
     placed: VecDeque<DemandPlacement>,
     pub(super) evictions: VecDeque<Eviction>,
     pub(super) ending: Ending,
+    /// Nothing is to end for anybody's sake.
+    pub(super) evicts_nothing: bool,
     /// When work that could end for somebody is next to be looked for, though nothing else changes.
     pub(crate) search_ns: Option<u64>,
     /// Those that all agents together could not hold.

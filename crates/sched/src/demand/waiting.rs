@@ -40,6 +40,15 @@ impl Scheduler {
         self.queue.evictions.pop_front()
     }
 
+    /// Whether work may be asked to end for the sake of other work. Once it may again, who waits for that is looked at
+    /// anew.
+    pub fn let_evict(&mut self, may: bool) {
+        if self.queue.evicts_nothing && may {
+            self.queue.search_by(0);
+        }
+        self.queue.evicts_nothing = !may;
+    }
+
     /// No agent fits a shape whose turn it is.
     pub(super) fn wait_for_agents(&mut self, index: ShapeIndex, now_ns: u64) {
         self.queue.block(index, Block::Agents);
@@ -61,7 +70,8 @@ impl Scheduler {
             .queue
             .get(demand)
             .map(|pending| pending.demand.preempts);
-        if stated == Some(Preemption::LowerPriority) && self.queue.instances.has_expendable() {
+        let may_evict = !self.queue.evicts_nothing && self.queue.instances.has_expendable();
+        if stated == Some(Preemption::LowerPriority) && may_evict {
             let due_ns = self.search_due(index, demand);
             if due_ns > now_ns {
                 self.queue.search_by(due_ns);

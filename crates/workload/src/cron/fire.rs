@@ -24,13 +24,18 @@ const QUEUE_LIMIT: usize = 100;
 
 /// Looks whether a cron has something to decide, and arms its timer for the next time.
 pub(super) fn look(w: &mut Workloads, key: ObjectKey, effects: &mut Effects) {
+    if w.records.is_frozen() || w.stage == Stage::Loading {
+        return arm(w, key, None, effects);
+    }
+    end_pause(w, key, effects);
     let Some((cron, status)) = parts(w, key) else {
         return;
     };
-    if w.records.frozen || w.stage == Stage::Loading {
-        return arm(w, key, None, effects);
+    if let Some(paused) = status.paused {
+        arm(w, key, None, effects);
+        return wake_at(w, key, paused.until, effects);
     }
-    if !cron.enabled || status.paused {
+    if !cron.enabled {
         return arm(w, key, None, effects);
     }
     let object = w.object_at(key).expect("its parts were just read");
@@ -45,6 +50,21 @@ pub(super) fn look(w: &mut Workloads, key: ObjectKey, effects: &mut Effects) {
     let decision = decide(w.wall(), status.decided_until, &rule);
     carry_out(w, key, &cron, &decision, effects);
     arm(w, key, decision.next, effects);
+}
+
+/// Ends a pause whose time is over. What has come due since then counts as missed by nobody's wish.
+fn end_pause(w: &mut Workloads, key: ObjectKey, effects: &mut Effects) {
+    let now = w.wall();
+    let paused = parts(w, key).and_then(|(_, status)| status.paused);
+    let until = paused.and_then(|paused| paused.until);
+    let Some(until) = until.filter(|until| *until <= now) else {
+        return;
+    };
+    change(w, key, |status| {
+        status.paused = None;
+        status.decided_until = status.decided_until.max(until);
+    });
+    w.write_status(key, effects);
 }
 
 /// A cron's spec and how it stands; none once it is deleted.
@@ -261,11 +281,15 @@ fn arm(w: &mut Workloads, key: ObjectKey, next: Option<super::due::Next>, effect
     if parts(w, key).is_some_and(|(_, status)| status.next_at != fire_at) {
         change(w, key, |status| status.next_at = fire_at);
     }
-    let start_at = next.map(|next| next.start_at);
-    if w.crons.armed.get(&key).copied() == start_at {
+    wake_at(w, key, next.map(|next| next.start_at), effects);
+}
+
+/// Sets when a cron looks at itself again, or that it does not.
+fn wake_at(w: &mut Workloads, key: ObjectKey, at: Option<Wall>, effects: &mut Effects) {
+    if w.crons.armed.get(&key).copied() == at {
         return;
     }
-    if let Some(at) = start_at {
+    if let Some(at) = at {
         w.crons.armed.insert(key, at);
         effects.push(Effect::SetTimer {
             key: TimerKey::Cron(key),

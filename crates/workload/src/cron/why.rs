@@ -14,12 +14,13 @@ pub(crate) fn why(w: &Workloads, key: ObjectKey) -> Vec<String> {
     if !cron.enabled {
         reasons.push("it does not fire: its spec says enabled: false".to_owned());
     }
-    if status.paused {
-        reasons.push("it does not fire: somebody paused it; resume it".into());
+    if let Some(paused) = status.paused {
+        let end = paused.end_in_words("resume");
+        reasons.push(format!("it does not fire: somebody paused it {end}"));
     }
     match status.next_at {
         Some(at) => reasons.push(format!("it fires next at {}", moment(at))),
-        None if reasons.is_empty() && !w.records.frozen => {
+        None if reasons.is_empty() && !w.records.is_frozen() => {
             reasons.push("it does not fire any more: its schedules have no later time".into());
         }
         None => {}

@@ -30,7 +30,7 @@ fn settle(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
     let is_stopping = active.stop.is_some();
     if is_stopping {
         skip_waiting(w, key);
-    } else if before.begun_at.is_some() && !w.records.frozen {
+    } else if before.begun_at.is_some() && !w.records.is_frozen() {
         advance(w, key, effects);
     }
     count(w, key);

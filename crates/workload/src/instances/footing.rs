@@ -4,6 +4,8 @@ use mezz_sched::GroupKey;
 use mezz_spec::Spec;
 
 use super::rules::group;
+use crate::job;
+use crate::records::Owner;
 use crate::workloads::Workloads;
 
 /// What of an instance bears on the places of others.
@@ -21,6 +23,17 @@ impl Workloads {
     pub fn footing(&self, instance: &str) -> Option<Footing> {
         let record = self.instance(self.instance_named(instance)?)?;
         let object = self.object_at(record.object)?;
+        let group = group(record.object);
+        // A run is what it was when it was made, and those of crons and dags have a job of their own.
+        if let Owner::Run { run, .. } = record.owner
+            && let Some((priority, preemptible)) = job::standing(self, run)
+        {
+            return Some(Footing {
+                group,
+                priority,
+                preemptible,
+            });
+        }
         let (priority, preemptible) = match &*object.spec {
             Spec::Service(service) => (service.priority, false),
             Spec::Job(job) => (job.priority, job.preemptible),
@@ -29,7 +42,7 @@ impl Workloads {
             }
         };
         Some(Footing {
-            group: group(record.object),
+            group,
             priority: self.inherited(&object.name).priority_of(priority),
             preemptible,
         })

@@ -150,7 +150,7 @@ impl Workloads {
     /// Tells as many instances to end as may be now.
     pub(crate) fn release_kills(&mut self, effects: &mut Effects) {
         let now = self.wall();
-        if self.stage != Stage::Live || self.records.frozen {
+        if self.stage != Stage::Live || self.records.is_frozen() {
             return;
         }
         self.kills.is_armed = false;

@@ -170,23 +170,6 @@ impl Workloads {
         cron::on_reconciled(self, effects);
     }
 
-    pub(crate) fn freeze(&mut self, effects: &mut Effects) -> Reply {
-        self.records.frozen = true;
-        effects.put("work/frozen".into(), &true);
-        service::wake_all(self);
-        job::on_freeze(self, effects);
-        Reply::Done
-    }
-
-    pub(crate) fn thaw(&mut self, effects: &mut Effects) -> Reply {
-        self.records.frozen = false;
-        effects.delete("work/frozen".into());
-        self.release_kills(effects);
-        service::on_thaw(self);
-        job::on_thaw(self, effects);
-        Reply::Done
-    }
-
     pub(crate) fn kill_instances(
         &mut self,
         ids: &[String],

@@ -134,7 +134,7 @@ pub(super) fn wake_all(w: &mut Workloads, effects: &mut Effects) {
 
 /// Starts a job when all that it comes after has succeeded.
 fn look(w: &mut Workloads, key: ObjectKey, effects: &mut Effects) {
-    if w.records.frozen || w.stage == Stage::Loading {
+    if w.records.is_frozen() || w.stage == Stage::Loading {
         return;
     }
     let Some(after) = after_of(w, key) else {

@@ -42,7 +42,7 @@ fn wanted(w: &Workloads, key: RunKey) -> u64 {
     };
     let has_begun = w.run(key).is_some_and(|run| run.begun_at.is_some());
     let is_held_up = active.stop.is_some() || active.obstacle.is_some();
-    if !has_begun || is_held_up || w.records.frozen || w.stage == Stage::Loading {
+    if !has_begun || is_held_up || w.records.is_frozen() || w.stage == Stage::Loading {
         return 0;
     }
     let running = active.indices.counts().running;
@@ -76,4 +76,10 @@ fn demand(w: &Workloads, key: RunKey, active: &ActiveRun, count: u64) -> Option<
         },
         preemptible: job.preemptible,
     })
+}
+
+/// The priority of a run that goes on, and whether it may be ended for the sake of others.
+pub(crate) fn standing(w: &Workloads, run: RunKey) -> Option<(i32, bool)> {
+    let plan = &w.jobs.active.get(&run)?.plan;
+    Some((plan.priority, plan.job().preemptible))
 }

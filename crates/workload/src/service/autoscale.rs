@@ -88,7 +88,7 @@ pub(crate) fn on_metrics(
         return;
     };
     // While a rollout goes on, the averages are those of two generations.
-    if w.active_rollout(key).is_some() || w.records.frozen {
+    if w.active_rollout(key).is_some() || w.records.is_frozen() {
         return;
     }
     let Some(state) = w.service_mut(key) else {

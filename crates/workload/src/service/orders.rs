@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use mezz_spec::{Kind, Name};
 
-use crate::call::{Applied, Change, Conflict, Refusal, Reply};
+use crate::call::{Applied, Change, Conflict, Lasting, Refusal, Reply};
 use crate::effect::Effects;
+use crate::job::why::moment;
 use crate::key::ObjectKey;
 use crate::records::{Pause, RolloutState};
 use crate::workloads::Workloads;
@@ -60,12 +61,14 @@ pub(crate) fn restart(
     }]))
 }
 
-/// Nothing more is replaced until `resume`.
+/// Nothing more is replaced until `resume`, or until its time is over; a pause takes the place of an earlier one.
 pub(crate) fn pause(
     w: &mut Workloads,
     service: ObjectKey,
+    lasts: Lasting,
     effects: &mut Effects,
 ) -> Result<Reply, Refusal> {
+    let until = lasts.from(w.wall())?.until;
     let name = w
         .object_at(service)
         .expect("it was just found")
@@ -80,20 +83,18 @@ pub(crate) fn pause(
             "in progress, so there is nothing to pause",
         ));
     };
-    match rollout.state {
-        RolloutState::Paused => {}
-        RolloutState::RollingBack => {
-            return Err(not_rolling(
-                &name,
-                "that can be paused: it is on its way back already",
-            ));
-        }
-        _ => {
-            rollout.state = RolloutState::Paused;
-            rollout.message = "somebody paused it".into();
-        }
+    if rollout.state == RolloutState::RollingBack {
+        return Err(not_rolling(
+            &name,
+            "that can be paused: it is on its way back already",
+        ));
     }
-    rollout.pause = Some(Pause::Asked { new });
+    rollout.state = RolloutState::Paused;
+    rollout.message = match until {
+        Some(until) => format!("somebody paused it until {}", moment(until)).into(),
+        None => "somebody paused it".into(),
+    };
+    rollout.pause = Some(Pause::Asked { new, until });
     let key = rollout.key;
     w.write_rollout(key, effects);
     super::wake(w, service);

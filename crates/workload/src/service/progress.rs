@@ -118,7 +118,7 @@ impl Workloads {
         let pause = self.active_rollout(key).and_then(|rollout| rollout.pause);
         match pause {
             None => false,
-            Some(pause @ Pause::Step { until: Some(until) }) if until <= now => {
+            Some(pause) if pause.until().is_some_and(|until| until <= now) => {
                 self.go_on(key, pause, effects);
                 super::wake(self, key);
                 true
@@ -270,10 +270,7 @@ impl Workloads {
     /// When the rollout has to be looked at again.
     pub(crate) fn next_of_rollout(&self, key: ObjectKey) -> Option<Wall> {
         let rollout: &RolloutRecord = self.active_rollout(key)?;
-        let pause = match rollout.pause {
-            Some(Pause::Step { until }) => until,
-            _ => None,
-        };
+        let pause = rollout.pause.and_then(Pause::until);
         let spec = self.service_spec(key)?;
         let keeps = match (&as_service(&spec).update.strategy, rollout.moved_at) {
             (Strategy::BlueGreen(colours), Some(moved)) => {

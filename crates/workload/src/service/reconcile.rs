@@ -39,7 +39,7 @@ impl Workloads {
         let spec = Arc::clone(&object.spec);
         self.ripen(key, effects);
         self.give_up_unreachable(key, as_service(&spec), effects);
-        if !self.records.frozen && !self.is_unsure(key) {
+        if !self.records.is_frozen() && !self.is_unsure(key) {
             self.advance_rollout(key, effects);
             // It may have become another one.
             let spec = self.service_spec(key).unwrap_or(spec);
@@ -111,7 +111,7 @@ impl Workloads {
         if let Some(spec) = self.service_spec(key) {
             self.give_up_unreachable(key, as_service(&spec), effects);
         }
-        if self.stage == Stage::Live && !self.records.frozen {
+        if self.stage == Stage::Live && !self.records.is_frozen() {
             let staying: Vec<_> = self
                 .all_of(key)
                 .filter(|instance| instance.ending.is_none())
@@ -174,7 +174,7 @@ impl Workloads {
             .filter(|until| *until > now)
             .min();
         let unreachable = self.next_unreachable(key);
-        let may_act = !self.records.frozen && !self.is_unsure(key);
+        let may_act = !self.records.is_frozen() && !self.is_unsure(key);
         let rollout = self.next_of_rollout(key).filter(|_| may_act);
         let due = [ripe, backoff, unreachable, rollout]
             .into_iter()

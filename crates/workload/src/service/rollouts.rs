@@ -291,11 +291,16 @@ impl Workloads {
         rollout.progressed_at = now;
         rollout.message = Box::default();
         match pause {
+            // Nothing of it has begun: it may still have to wait for others.
+            Pause::Asked { new: 0, .. } => rollout.state = RolloutState::Waiting,
             Pause::Asked { .. } => {}
             Pause::Step { .. } => rollout.step += 1,
             Pause::Move => rollout.moved_at = Some(now),
         }
-        let key = rollout.key;
+        let (key, waits) = (rollout.key, rollout.state == RolloutState::Waiting);
+        if waits {
+            self.services.waiting.insert(service);
+        }
         if pause == Pause::Move {
             self.serve_only(service, target, effects);
         }

@@ -46,7 +46,7 @@ impl Scene<'_> {
                 self.new.staying().min(self.wanted)
             }
             Some(RolloutRecord {
-                pause: Some(Pause::Asked { new }),
+                pause: Some(Pause::Asked { new, .. }),
                 ..
             }) => *new,
             _ => self.hold.unwrap_or(self.wanted).min(self.wanted),
@@ -98,7 +98,7 @@ impl Scene<'_> {
         if rollout.state == RolloutState::Waiting {
             return self.new.staying();
         }
-        if let Some(Pause::Asked { new }) = rollout.pause {
+        if let Some(Pause::Asked { new, .. }) = rollout.pause {
             return new;
         }
         match &self.spec.update.strategy {

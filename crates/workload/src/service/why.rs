@@ -5,6 +5,7 @@ use mezz_spec::template::Checks;
 use mezz_state::time::Wall;
 
 use crate::instances::checks;
+use crate::job::why::moment;
 use crate::key::ObjectKey;
 use crate::records::{InstanceRecord, Pause, Phase, RolloutRecord, RolloutState};
 use crate::service::revisions::as_service;
@@ -196,7 +197,14 @@ fn why_paused(rollout: &RolloutRecord, now: Wall) -> String {
         Some(Pause::Move) => format!(
             "all instances of generation {to} are ready beside the old ones; resume the rollout to move the traffic"
         ),
-        Some(Pause::Asked { .. }) | None => {
+        Some(Pause::Asked {
+            until: Some(until), ..
+        }) => format!(
+            "the rollout to generation {to} was paused by somebody until {}, which is in {}; resume it to go on sooner",
+            moment(until),
+            in_words(now, until)
+        ),
+        Some(Pause::Asked { until: None, .. }) | None => {
             format!("the rollout to generation {to} was paused by somebody; resume it to go on")
         }
     }

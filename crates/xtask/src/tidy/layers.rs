@@ -34,7 +34,15 @@ const LAYERS: &[(Layer, &[&str])] = &[
     ),
     (
         Layer::Drivers,
-        &["store", "container", "warden", "cni", "http", "image"],
+        &[
+            "store",
+            "container",
+            "cgroup",
+            "warden",
+            "cni",
+            "http",
+            "image",
+        ],
     ),
     (
         Layer::Assemblies,

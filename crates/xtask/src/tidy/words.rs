@@ -19,7 +19,7 @@ const EMPTY_NAMES: &[&str] = &[
 /// Endings of types that hide what they own.
 const EMPTY_ENDINGS: &[&str] = &["Manager", "Helper", "Util", "Utils"];
 /// The crates in which unsafe code may be allowed.
-const UNSAFE: &[&str] = &["warden", "container", "cni", "libmesos"];
+const UNSAFE: &[&str] = &["warden", "container", "cgroup", "cni", "libmesos"];
 /// Folders that exist on one machine only.
 const MACHINE_PATHS: &[&str] = &[
     concat!("/wo", "rk/"),

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::super::given::Given;
 use super::super::parameters;
 use super::super::problems::{allow, bad_request, not_found, unreadable};
+use super::standstill::lasting;
 use super::{answers, ask, conflict};
 use crate::shared::Shared;
 
@@ -132,7 +133,10 @@ fn call(
             let Rollback { to } = optional(body)?;
             Call::Rollback { name, to, conflict }
         }
-        (Kind::Service | Kind::Cron, "pause") => Call::Pause { name },
+        (Kind::Service | Kind::Cron, "pause") => {
+            let lasts = lasting(body)?;
+            Call::Pause { name, lasts }
+        }
         (Kind::Service | Kind::Cron, "resume") => Call::Resume { name },
         (Kind::Service, "abort") => Call::Abort { name },
         (Kind::Service | Kind::Job, "reset-backoff") => Call::ResetBackoff { name },
@@ -214,7 +218,7 @@ fn make_whole(value: &mut Value) {
     }
 }
 
-fn optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Response> {
+pub(super) fn optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Response> {
     if body.is_empty() {
         return Ok(T::default());
     }

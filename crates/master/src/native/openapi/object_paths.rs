@@ -63,7 +63,38 @@ pub(super) fn add(paths: &mut Map<String, Value>) {
     let refusals = [BAD_QUERY, missing, NOT_ACCEPTABLE, NO_LEADER];
     let get = read(about, &[NAME], &[parameters::POLL], &endpoints, &refusals);
     paths.insert("/v1/endpoints/{name}".to_owned(), json!({ "get": get }));
+    add_freeze(paths);
     add_verbs(paths);
+}
+
+fn add_freeze(paths: &mut Map<String, Value>) {
+    let about = "Tells whether everything is frozen: whether nothing is started, ended or rolled.";
+    let refusals = [BAD_QUERY, NOT_ACCEPTABLE, NO_LEADER];
+    let schema = reference("Freeze");
+    let get = read(about, &[], &[parameters::POLL], &schema, &refusals);
+    let done = json!({ "type": "object" });
+    let about = "Freezes everything: nothing is started, ended or rolled until it is thawed, or for a time.";
+    let post = change(about, &[], &[], Some(standstill()), &done);
+    let about = "Thaws everything.";
+    let delete = change(about, &[], &[], None, &done);
+    let item = json!({ "get": get, "post": post, "delete": delete });
+    paths.insert("/v1/freeze".to_owned(), item);
+}
+
+/// How long something is to stand still: until somebody lets it go on, or one of these.
+fn standstill() -> Value {
+    let properties = json!({
+        "for": {
+            "description": "For so long, such as 2h.",
+            "type": ["string", "null"],
+        },
+        "until": {
+            "description": "Until this time, which has not passed yet.",
+            "type": ["string", "null"],
+            "format": "date-time",
+        },
+    });
+    body(&properties, &[])
 }
 
 fn add_list(paths: &mut Map<String, Value>, what: &str, element: &str, own: &[Parameter]) {
@@ -163,7 +194,13 @@ fn add_verbs(paths: &mut Map<String, Value>) {
             Some(body(&to, &[])),
             &applied,
         ),
-        ("services", "pause", "Holds the rollout.", None, &done),
+        (
+            "services",
+            "pause",
+            "Holds the rollout, until somebody resumes it or for a time; takes the place of an earlier pause.",
+            Some(standstill()),
+            &done,
+        ),
         ("services", "resume", "Lets the rollout go on.", None, &done),
         (
             "services",
@@ -186,7 +223,13 @@ fn add_verbs(paths: &mut Map<String, Value>) {
             Some(body(&fire, &[])),
             &started,
         ),
-        ("crons", "pause", "Holds the cron.", None, &done),
+        (
+            "crons",
+            "pause",
+            "Holds the cron, until somebody resumes it or for a time; takes the place of an earlier pause.",
+            Some(standstill()),
+            &done,
+        ),
         ("crons", "resume", "Lets the cron go on.", None, &done),
         (
             "jobs",

@@ -11,8 +11,9 @@ use crate::client::http::percent_encoded;
 use crate::client::objects::{self, path, split};
 use crate::client::runs;
 use crate::exit::Exit;
-use crate::object_args::{PauseArgs, ResumeArgs, RollbackArgs, ScaleArgs, ServiceArgs};
+use crate::object_args::{HeldArgs, ResumeArgs, RollbackArgs, ScaleArgs, ServiceArgs};
 use crate::output::show;
+use crate::standstill_args::PauseArgs;
 
 /// Changes the number of instances.
 pub(in super::super) fn scale(master: &str, args: &ScaleArgs) -> Result<Exit, ClientError> {
@@ -69,13 +70,14 @@ fn roll(master: &str, args: &ServiceArgs, verb: &str, body: &Value) -> Result<Ex
 
 /// Holds a rollout or a cron.
 pub(in super::super) fn pause(master: &str, args: &PauseArgs) -> Result<Exit, ClientError> {
-    hold(master, args, "pause", "paused")
+    let done = format!("paused{}", args.lasts.words());
+    hold(master, &args.of, ("pause", &args.lasts.body()?), &done)
 }
 
 /// Lets a rollout or a cron go on, or runs again what of a dag's run did not succeed.
 pub(in super::super) fn resume(master: &str, args: &ResumeArgs) -> Result<Exit, ClientError> {
     if args.from.is_none() {
-        match hold(master, &args.of, "resume", "resumed") {
+        match hold(master, &args.of, ("resume", &json!({})), "resumed") {
             Err(error) if error.exit() == Exit::NotFound => {}
             done => return done,
         }
@@ -97,8 +99,8 @@ pub(in super::super) fn resume(master: &str, args: &ResumeArgs) -> Result<Exit, 
 
 pub(super) fn hold(
     master: &str,
-    args: &PauseArgs,
-    verb: &str,
+    args: &HeldArgs,
+    (verb, body): (&str, &Value),
     done: &str,
 ) -> Result<Exit, ClientError> {
     let mut api = Api::new(master)?;
@@ -108,7 +110,7 @@ pub(super) fn hold(
         Some(kind) => kind,
         None => first_of(&mut api, &[Kind::Service, Kind::Cron], &name)?,
     };
-    api.post_json(&format!("{}:{verb}", path(kind, &name)), &json!({}))?;
+    api.post_json(&format!("{}:{verb}", path(kind, &name)), body)?;
     show::write(&format!("{kind} {name} {done}\n"))?;
     Ok(Exit::Ok)
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use mezz_spec::{Kind, Name};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{act, progress, steer};
 use crate::client::api::Api;
@@ -11,7 +11,7 @@ use crate::client::http::percent_encoded;
 use crate::client::objects::{self, path, split};
 use crate::exit::Exit;
 use crate::object_args::{
-    HistoryArgs, PauseArgs, RolloutAct, RolloutArgs, ServiceName, WatchedService,
+    HeldArgs, HistoryArgs, RolloutAct, RolloutArgs, ServiceName, WatchedService,
 };
 use crate::output::object_columns::ROLLOUTS;
 use crate::output::{show, talk};
@@ -21,8 +21,12 @@ pub(in super::super) fn rollout(master: &str, args: &RolloutArgs) -> Result<Exit
     match &args.act {
         RolloutAct::Status(args) => status(master, args),
         RolloutAct::History(args) => history(master, args),
-        RolloutAct::Pause(of) => act::pause(master, &paused(of)?),
-        RolloutAct::Resume(of) => act::hold(master, &paused(of)?, "resume", "resumed"),
+        RolloutAct::Pause(args) => {
+            let done = format!("paused{}", args.lasts.words());
+            let body = args.lasts.body()?;
+            act::hold(master, &held(&args.of)?, ("pause", &body), &done)
+        }
+        RolloutAct::Resume(of) => act::hold(master, &held(of)?, ("resume", &json!({})), "resumed"),
         RolloutAct::Abort(of) => steer::abort(master, of),
         RolloutAct::Undo(args) => act::rollback(master, args),
         RolloutAct::Restart(args) => act::restart(master, args),
@@ -41,8 +45,8 @@ pub(super) fn service(given: &str) -> Result<Name, ClientError> {
     }
 }
 
-fn paused(of: &ServiceName) -> Result<PauseArgs, ClientError> {
-    Ok(PauseArgs {
+fn held(of: &ServiceName) -> Result<HeldArgs, ClientError> {
+    Ok(HeldArgs {
         name: format!("service{}", service(&of.service)?),
     })
 }
