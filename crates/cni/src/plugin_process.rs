@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, getpgid, getpgrp, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
@@ -84,6 +84,32 @@ pub(crate) async fn run(
             Err(PluginFault::Deadline(deadline.as_millis()))
         }
     }
+}
+
+/// Kills the groups of all processes whose standard input is this file, and says how many processes there were.
+pub(crate) fn end_readers_of(input: &Path) -> usize {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return 0;
+    };
+    let mut ended = 0;
+    for process in processes.flatten() {
+        let name = process.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = pid.and_then(Pid::from_raw) else {
+            continue;
+        };
+        let reads = std::fs::read_link(process.path().join("fd/0")).is_ok_and(|file| file == input);
+        if !reads {
+            continue;
+        }
+        // Every plugin leads a group of its own, so this can never be the agent's.
+        if let Ok(group) = getpgid(Some(pid))
+            && group != getpgrp()
+        {
+            ended += usize::from(kill_process_group(group, Signal::KILL).is_ok());
+        }
+    }
+    ended
 }
 
 /// Both outputs are read while the plugin runs, so that it never waits for us.

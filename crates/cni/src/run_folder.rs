@@ -11,6 +11,7 @@ use crate::error::CniError;
 use crate::files::NetworkFiles;
 use crate::ids::ContainerId;
 use crate::namespace;
+use crate::plugin_process;
 use crate::record::ContainerRecord;
 
 const RECORD: &str = "record.json";
@@ -19,6 +20,8 @@ const INPUT: &str = "input";
 const FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 /// How often a lock is asked for.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long plugins of an earlier run may take to die when they were killed.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// The folder of one container.
 #[derive(Clone, Debug)]
@@ -91,22 +94,19 @@ impl ContainerFolder {
         Ok(())
     }
 
-    /// Locks the container's input, for which plugins of an earlier life are waited for. One that outlives the
-    /// deadline has its input taken from it.
+    /// Locks the container's input, for which plugins of an earlier life are waited for; those that outlive the
+    /// deadline are killed.
     pub(crate) async fn input(&self, deadline: Duration) -> Result<Input, CniError> {
         let path = self.path.join(INPUT);
-        let open = || {
-            let options = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path);
-            options.map_err(CniError::io("cannot open", &path))
-        };
         let lock = |file: &File| rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
         let mut waited = Duration::ZERO;
-        let file = open()?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(CniError::io("cannot open", &path))?;
         loop {
             match lock(&file) {
                 Ok(()) => return Ok(Input { file }),
@@ -114,13 +114,17 @@ impl ContainerFolder {
                     tokio::time::sleep(PAUSE).await;
                     waited += PAUSE;
                 }
+                Err(rustix::io::Errno::WOULDBLOCK) if waited < deadline + GRACE => {
+                    let ended = plugin_process::end_readers_of(&path);
+                    tracing::warn!(path = %path.display(), ended, "a plugin of an earlier run was killed");
+                    tokio::time::sleep(PAUSE).await;
+                    waited += PAUSE;
+                }
                 Err(rustix::io::Errno::WOULDBLOCK) => {
-                    tracing::warn!(path = %path.display(), "a plugin of an earlier run has not ended; going on");
-                    std::fs::remove_file(&path).map_err(CniError::io("cannot remove", &path))?;
-                    let file = open()?;
-                    lock(&file)
-                        .map_err(|error| CniError::io("cannot lock", &path)(error.into()))?;
-                    return Ok(Input { file });
+                    let held = io::Error::other(
+                        "a plugin of an earlier run holds it and cannot be killed",
+                    );
+                    return Err(CniError::io("cannot lock", &path)(held));
                 }
                 Err(error) => return Err(CniError::io("cannot lock", &path)(error.into())),
             }

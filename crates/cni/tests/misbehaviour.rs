@@ -249,3 +249,56 @@ fn a_sweep_leaves_the_living_and_tells_what_it_could_not_read() {
         bench.cni.detach(&id("alive")).await.unwrap();
     });
 }
+
+/// Where the process of an agent that is to be killed finds its folders.
+const AGENT: &str = "MEZZ_TEST_CNI_FOLDER";
+
+#[test]
+fn a_plugin_that_a_killed_agent_left_hanging_is_killed_by_the_next() {
+    if !may_make_namespaces() {
+        return;
+    }
+    let deadline = Duration::from_millis(700);
+    if let Some(folder) = std::env::var_os(AGENT) {
+        // This is the agent's process, which waits for its plugin until it is killed.
+        let cni = support::client(
+            folder.as_ref(),
+            Duration::from_mins(10),
+            Resolver::default(),
+        );
+        run(cni.attach(request("c1", &[info("n")]))).unwrap();
+        return;
+    }
+    let bench = bench(deadline, r#"echo $$ > "$here/pid"; exec sleep 600"#);
+    let mut agent = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "a_plugin_that_a_killed_agent_left_hanging_is_killed_by_the_next",
+        ])
+        .env(AGENT, bench.folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = loop {
+        let pid = std::fs::read_to_string(bench.path("plugins/pid")).unwrap_or_default();
+        if pid.ends_with('\n') {
+            break pid.trim().to_owned();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let stat = format!("/proc/{pid}/stat");
+    assert!(
+        std::fs::read_to_string(&stat).is_ok(),
+        "the plugin outlives its agent"
+    );
+    run(async {
+        let swept = bench.restarted().sweep(&nobody()).await.unwrap();
+        assert_eq!(swept.removed, [id("c1")], "{:?}", swept.failed);
+    });
+    let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z"), "{stat}");
+    assert!(bench.left().is_empty());
+    assert_eq!(bench.calls().last().unwrap(), "stub DEL c1 eth0");
+}

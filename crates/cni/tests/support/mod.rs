@@ -122,7 +122,7 @@ impl Drop for Bench {
     }
 }
 
-fn client(folder: &Path, deadline: Duration, resolver: Resolver) -> Cni {
+pub(crate) fn client(folder: &Path, deadline: Duration, resolver: Resolver) -> Cni {
     Cni::new(Settings {
         config_dir: folder.join("config"),
         plugins: PluginFolders::new(vec![folder.join("plugins"), PathBuf::from("/usr/lib/cni")]),
