@@ -253,6 +253,7 @@ fn a_framework_whose_turn_comes_later_is_told_who_was_offered_what_it_waits_for(
 #[test]
 fn a_framework_that_its_constraints_keep_from_all_agents_is_told_so() {
     let lab = Lab::with(&[], &[SMALL]);
+    lab.state_where("the agent", |state| state["activated_slaves"] == 1.0);
     let constraints = json!({"role_constraints": {"dev": {"groups": [{"attribute_constraints": [
         {"selector": {"attribute_name": "rack"}, "predicate": {"exists": {}}},
     ]}]}}});

@@ -117,7 +117,7 @@ struct ActiveRun {
     stop: Option<Stop>,
     /// Why nothing can be started for now, such as a secret that is not there.
     obstacle: Option<Box<str>>,
-    /// An attempt has ended, and its run has not been written since.
+    /// An attempt has ended otherwise than well, and its run has not been written since.
     has_ends: bool,
 }
 

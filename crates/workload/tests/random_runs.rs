@@ -11,7 +11,7 @@ use mezz_proto::v1::TaskState;
 use mezz_spec::{Kind, Name};
 use mezz_state::time::SECOND_NS;
 use mezz_workload::event::{Event, TimerKey};
-use mezz_workload::records::{Cause, Counts, RunState, Status};
+use mezz_workload::records::{AttemptEnd, Cause, Counts, RunState, Status};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -93,8 +93,11 @@ fn take(c: &mut Cluster, step: Step) {
         Step::AgentAway(which) => c.lose_agent(&format!("agent-{which}")),
         Step::AgentBack(which) => c.agent_returns(&format!("agent-{which}")),
         Step::Restart => {
-            let (before, retried) = (books(c), c.run("/array").counts.retried);
+            let (before, failed) = (books(c), failures(c));
+            let retried = c.run("/array").counts.retried;
             c.restart();
+            let after = failures(c);
+            assert!(failed.iter().all(|end| after.contains(end)));
             assert_eq!(books(c), before, "a master that dies takes nothing along");
             assert!(c.run("/array").counts.retried >= retried);
         }
@@ -136,12 +139,21 @@ fn books(c: &Cluster) -> Vec<String> {
         format!("{}: {status:?}", object.name)
     });
     let runs = records.runs.iter().map(|(_, run)| {
-        let (id, ends) = (&run.id, &run.ends);
+        let id = &run.id;
         let state = Some(run.state).filter(|state| state.is_over());
         let (succeeded, failed) = (run.counts.succeeded, run.counts.failed);
+        // While a run goes on, its last successes may be written a second later.
+        let ends = state.map(|_| &run.ends);
         format!("{id}: {state:?} {succeeded} {failed} {ends:?}")
     });
     objects.chain(runs).collect()
+}
+
+/// The last ends of the array's attempts that were no successes.
+fn failures(c: &Cluster) -> Vec<AttemptEnd> {
+    let mut ends = c.run("/array").ends.clone();
+    ends.retain(|end| end.state != TaskState::TaskFinished);
+    ends
 }
 
 fn cluster() -> Cluster {

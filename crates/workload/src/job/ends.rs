@@ -110,7 +110,8 @@ pub(super) fn close(w: &mut Workloads, run: RunKey, record: &InstanceRecord, sta
     };
     indices.ended(now, index, attempt, end, retry);
     active.forget_attempt(record, index, attempt);
-    active.has_ends = true;
+    // Successes are in the blocks. Which of them came last is only shown, and may be written a second later.
+    active.has_ends |= status.state != TaskState::TaskFinished;
     w.jobs.dirty.insert(run);
     note_end(w, run, record, index, attempt, status);
 }

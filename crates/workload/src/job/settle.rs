@@ -254,8 +254,8 @@ fn write_blocks(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
     }
 }
 
-/// What an end has changed is written with the blocks, which cannot tell it: how often was retried, and the ends
-/// themselves. How many run and wait follows from the blocks, and may wait.
+/// What the blocks cannot tell is written with them: how often was retried, and how attempts have failed. The rest of the
+/// counts follows from the blocks, and may wait.
 fn count(w: &mut Workloads, key: RunKey, effects: &mut Effects) {
     let Some(active) = w.jobs.active.get_mut(&key) else {
         return;
