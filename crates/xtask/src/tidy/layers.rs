@@ -32,7 +32,10 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "facade",
         ],
     ),
-    (Layer::Drivers, &["store", "container", "warden", "http"]),
+    (
+        Layer::Drivers,
+        &["store", "container", "warden", "http", "image"],
+    ),
     (
         Layer::Assemblies,
         &["master", "agent", "mezz", "ui", "libmesos"],
