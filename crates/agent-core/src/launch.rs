@@ -33,15 +33,13 @@ pub struct Launch {
     pub surroundings: Surroundings,
 }
 
-/// What sets a container apart from the host.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Surroundings {
-    /// What the agent gives every container.
-    Plain,
-    /// What this asks for beside that.
-    Own(Box<ContainerInfo>),
-    /// Those of the container that this launch started, which runs.
-    Of(LaunchId, Box<ContainerInfo>),
+/// What sets a container apart from the host, beside what the agent gives every container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Surroundings {
+    /// What was asked for, if anything.
+    pub container: Option<Box<ContainerInfo>>,
+    /// The launch whose container this one looks after, and in whose namespaces it is; that one runs.
+    pub within: Option<LaunchId>,
 }
 
 impl Surroundings {
@@ -54,17 +52,17 @@ impl Surroundings {
                 || container.hostname.is_some()
                 || !container.volumes.is_empty()
         };
-        match container.filter(asks) {
-            None => Self::Plain,
-            Some(container) => Self::Own(Box::new(container.clone())),
+        Self {
+            container: container.filter(asks).cloned().map(Box::new),
+            within: None,
         }
     }
 
     /// For a command that looks after the container that `launch` started.
     pub(crate) fn within(self, launch: LaunchId) -> Self {
-        match self {
-            Self::Own(container) => Self::Of(launch, container),
-            other => other,
+        Self {
+            within: Some(launch),
+            ..self
         }
     }
 }

@@ -68,6 +68,16 @@ fn options() -> AgentOptions {
                     Duration::from_millis(value.parse().expect("a number"));
             }
             "--max-log-bytes" => options.max_log_bytes = value.parse().expect("a number"),
+            "--isolation" => {
+                options.isolation =
+                    mezz_agent::Isolator::parse_list(&value).expect("isolators that are built");
+            }
+            "--seccomp-config-dir" => options.seccomp_config_dir = Some(value.into()),
+            "--seccomp-profile-name" => options.seccomp_profile_name = Some(value),
+            "--bounding-capability" => {
+                let one = mezz_agent::Capability::from_name(&value).expect("a capability");
+                options.bounding_capabilities = Some(one.into());
+            }
             "--max-log-files" => options.max_log_files = value.parse().expect("a number"),
             "--fetcher-cache-size" => {
                 options.fetcher_cache_size = value.parse().expect("a number");

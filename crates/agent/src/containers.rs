@@ -5,11 +5,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mezz_launch_plan::isolation::Propagation;
+use mezz_launch_plan::isolation::{PrivilegeGrowth, Propagation};
 use mezz_launch_plan::seccomp::{ProfileError, parse_profile};
 use mezz_launch_plan::{
-    Access, Capability, CapabilitySet, ContainerSpec, IsolationSpec, LaunchId, NamespaceSpec,
-    Rlimit, RlimitResource, SeccompSpec, SharedMemorySpec, VolumeSource, VolumeSpec,
+    Access, Capability, CapabilitySet, CapabilitySpec, ContainerSpec, IsolationSpec, LaunchId,
+    NamespaceSpec, Rlimit, RlimitResource, SeccompSpec, SharedMemorySpec, VolumeSource, VolumeSpec,
 };
 use mezz_proto::v1::linux_info::IpcMode;
 use mezz_proto::v1::r_limit_info::r_limit::Type as LimitType;
@@ -19,11 +19,22 @@ use mezz_proto::v1::{
     volume,
 };
 
+use crate::options::{Isolator, Unshared};
+
 /// Why a container cannot be had as it was asked for. The text becomes the task's message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ContainerError {
     #[error("Only one of 'capability_info' or 'effective_capabilities' is allowed")]
     TwoCapabilities,
+    #[error("Bounding capabilities '{requested}', but only '{allowed}' are allowed")]
+    Bounding {
+        requested: CapabilitySet,
+        allowed: CapabilitySet,
+    },
+    #[error("Sharing agent pid namespace with top-level container is not allowed")]
+    SharedProcessIds,
+    #[error("Sharing agent IPC namespace with top-level container is not allowed")]
+    SharedIpc,
     #[error("container.linux_info: unknown capability {number}")]
     Capability { number: i32 },
     #[error("Only support specifying the size of /dev/shm when the IPC mode is `PRIVATE`")]
@@ -63,29 +74,66 @@ pub(crate) enum ContainerError {
     VolumeSource { index: usize },
 }
 
-/// Where the profiles of system calls are, and which one holds where a container names none.
+/// What the operator gives every container, and allows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SeccompSettings {
-    pub(crate) folder: Option<PathBuf>,
+pub(crate) struct ContainerSettings {
+    pub(crate) isolation: Vec<Isolator>,
+    /// Capabilities of containers that name none; the bounding ones are the most that any can name.
+    pub(crate) effective: Option<CapabilitySet>,
+    pub(crate) bounding: Option<CapabilitySet>,
+    /// The size of `/dev/shm` of containers that have their own and name none.
+    pub(crate) shared_memory_bytes: Option<u64>,
+    /// What containers may not share with the agent.
+    pub(crate) unshared: Vec<Unshared>,
+    /// Where the profiles of system calls are.
+    pub(crate) profiles: Option<PathBuf>,
+    /// The profile of containers that name none.
     pub(crate) default_profile: Option<String>,
+}
+
+impl ContainerSettings {
+    fn gives(&self, isolator: Isolator) -> bool {
+        self.isolation.contains(&isolator)
+    }
 }
 
 /// The name of the profile that is built in, unless the operator has one of that name.
 const BUILT_IN: &str = "default";
 
-/// Adds what a container asks for.
+/// Adds what every container has, and what this one asks for.
 pub(crate) fn apply(
-    container: &ContainerInfo,
-    seccomp: &SeccompSettings,
+    container: Option<&ContainerInfo>,
+    settings: &ContainerSettings,
     spec: &mut ContainerSpec,
 ) -> Result<(), ContainerError> {
     let isolation = &mut spec.isolation;
+    for (isolator, namespace) in [
+        (Isolator::Mounts, &mut isolation.mount),
+        (Isolator::ProcessIds, &mut isolation.pid),
+        (Isolator::Ipc, &mut isolation.ipc),
+    ] {
+        if settings.gives(isolator) {
+            *namespace = NamespaceSpec::Own;
+        }
+    }
+    if settings.gives(Isolator::NoNewPrivileges) {
+        isolation.growth = PrivilegeGrowth::Never;
+    }
+    isolation.capabilities = CapabilitySpec {
+        bounding: settings.bounding,
+        effective: settings.effective,
+    };
+    let asked = container.and_then(|container| container.linux_info.as_ref());
+    let seccomp = asked.and_then(|linux| linux.seccomp.as_ref());
+    if seccomp.is_some() || settings.default_profile.is_some() {
+        isolation.seccomp = profile(seccomp, settings)?;
+    }
+    let Some(container) = container else {
+        return Ok(());
+    };
     isolation.hostname.clone_from(&container.hostname);
     if let Some(linux) = &container.linux_info {
-        self::linux(linux, isolation)?;
-        if let Some(wanted) = &linux.seccomp {
-            isolation.seccomp = profile(wanted, seccomp)?;
-        }
+        self::linux(linux, settings, isolation)?;
     }
     for (index, volume) in container.volumes.iter().enumerate() {
         isolation.volumes.push(self::volume(index, volume)?);
@@ -99,6 +147,9 @@ pub(crate) fn apply(
 /// For a command that looks after a container: in that one's namespaces, with no more privileges.
 pub(crate) fn join(spec: &mut ContainerSpec, launch: LaunchId) {
     let isolation = &mut spec.isolation;
+    if *isolation == IsolationSpec::default() {
+        return;
+    }
     // It finds there what was mounted.
     isolation.volumes.clear();
     isolation.hostname = None;
@@ -111,7 +162,11 @@ pub(crate) fn join(spec: &mut ContainerSpec, launch: LaunchId) {
     }
 }
 
-fn linux(linux: &LinuxInfo, isolation: &mut IsolationSpec) -> Result<(), ContainerError> {
+fn linux(
+    linux: &LinuxInfo,
+    settings: &ContainerSettings,
+    isolation: &mut IsolationSpec,
+) -> Result<(), ContainerError> {
     if linux.capability_info.is_some() && linux.effective_capabilities.is_some() {
         return Err(ContainerError::TwoCapabilities);
     }
@@ -123,9 +178,18 @@ fn linux(linux: &LinuxInfo, isolation: &mut IsolationSpec) -> Result<(), Contain
         isolation.capabilities.effective = Some(capabilities(effective)?);
     }
     if let Some(bounding) = &linux.bounding_capabilities {
-        isolation.capabilities.bounding = Some(capabilities(bounding)?);
+        let requested = capabilities(bounding)?;
+        if let Some(allowed) = settings.bounding
+            && !requested.without(allowed).is_empty()
+        {
+            return Err(ContainerError::Bounding { requested, allowed });
+        }
+        isolation.capabilities.bounding = Some(requested);
     }
     match linux.share_pid_namespace {
+        Some(true) if settings.unshared.contains(&Unshared::ProcessIds) => {
+            return Err(ContainerError::SharedProcessIds);
+        }
         Some(true) => isolation.pid = NamespaceSpec::Host,
         Some(false) => isolation.pid = NamespaceSpec::Own,
         None => {}
@@ -138,8 +202,14 @@ fn linux(linux: &LinuxInfo, isolation: &mut IsolationSpec) -> Result<(), Contain
             IpcMode::Private => {
                 isolation.ipc = NamespaceSpec::Own;
                 isolation.shared_memory = SharedMemorySpec::Own {
-                    bytes: linux.shm_size.map(|mib| u64::from(mib) << 20),
+                    bytes: linux
+                        .shm_size
+                        .map(|mib| u64::from(mib) << 20)
+                        .or(settings.shared_memory_bytes),
                 };
+            }
+            IpcMode::ShareParent if settings.unshared.contains(&Unshared::Ipc) => {
+                return Err(ContainerError::SharedIpc);
             }
             IpcMode::ShareParent => {
                 isolation.ipc = NamespaceSpec::Host;
@@ -164,9 +234,11 @@ fn capabilities(info: &CapabilityInfo) -> Result<CapabilitySet, ContainerError> 
 }
 
 fn profile(
-    wanted: &SeccompInfo,
-    settings: &SeccompSettings,
+    wanted: Option<&SeccompInfo>,
+    settings: &ContainerSettings,
 ) -> Result<SeccompSpec, ContainerError> {
+    let none = SeccompInfo::default();
+    let wanted = wanted.unwrap_or(&none);
     if wanted.unconfined() && wanted.profile_name.is_some() {
         return Err(ContainerError::ProfileAndNone);
     }
@@ -183,12 +255,9 @@ fn profile(
 }
 
 /// The profile of this name, in the operator's folder or built in.
-pub(crate) fn named_profile(
-    name: &str,
-    settings: &SeccompSettings,
-) -> Result<SeccompSpec, ContainerError> {
+fn named_profile(name: &str, settings: &ContainerSettings) -> Result<SeccompSpec, ContainerError> {
     let owned = || name.to_owned();
-    let Some(folder) = &settings.folder else {
+    let Some(folder) = &settings.profiles else {
         return if name == BUILT_IN {
             Ok(SeccompSpec::Default)
         } else {

@@ -16,7 +16,7 @@ use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::io::Errno;
 
 use crate::accounts::Accounts;
-use crate::containers::{self, ContainerError, SeccompSettings};
+use crate::containers::{self, ContainerError, ContainerSettings};
 use crate::local_disk::{self, LocalDisk};
 use crate::log_rotation::LogRuleError;
 use crate::materials::MaterialError;
@@ -45,13 +45,13 @@ pub(crate) struct Launcher {
     accounts: Accounts,
     work_dir: PathBuf,
     local_disk: LocalDisk,
-    seccomp: SeccompSettings,
+    containers: ContainerSettings,
     /// The folder that the last sandbox was made in, open: the next one is mostly made there too.
     parent: Option<(PathBuf, OwnedFd)>,
 }
 
 impl Launcher {
-    pub(crate) fn new(host: HostFacts, work_dir: PathBuf, seccomp: SeccompSettings) -> Self {
+    pub(crate) fn new(host: HostFacts, work_dir: PathBuf, containers: ContainerSettings) -> Self {
         let host = HostFacts {
             sandboxes: local_disk::directory(&work_dir),
             ..host
@@ -61,7 +61,7 @@ impl Launcher {
             accounts: Accounts::default(),
             work_dir,
             local_disk: LocalDisk::default(),
-            seccomp,
+            containers,
             parent: None,
         }
     }
@@ -104,7 +104,7 @@ impl Launcher {
                 source,
             })?;
         }
-        let mut spec = spec(launch, sandbox, &self.seccomp)?;
+        let mut spec = spec(launch, sandbox, &self.containers)?;
         spec.program_place = place;
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
     }
@@ -138,7 +138,7 @@ impl Launcher {
 fn spec(
     launch: Launch,
     sandbox: PathBuf,
-    seccomp: &SeccompSettings,
+    containers: &ContainerSettings,
 ) -> Result<ContainerSpec, ContainerError> {
     let command = match launch.command {
         Command::Shell(text) => CommandSpec::Shell(text),
@@ -159,13 +159,10 @@ fn spec(
         Survival::Keep => mezz_launch_plan::Survival::Keep,
         Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
     };
-    match &launch.surroundings {
-        Surroundings::Plain => {}
-        Surroundings::Own(container) => containers::apply(container, seccomp, &mut spec)?,
-        Surroundings::Of(of, container) => {
-            containers::apply(container, seccomp, &mut spec)?;
-            containers::join(&mut spec, LaunchId(of.0));
-        }
+    let Surroundings { container, within } = &launch.surroundings;
+    containers::apply(container.as_deref(), containers, &mut spec)?;
+    if let Some(within) = within {
+        containers::join(&mut spec, LaunchId(within.0));
     }
     Ok(spec)
 }

@@ -35,7 +35,10 @@ pub use host::ResourceOptionError;
 pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
 pub use mezz_http::logging_level::LoggingControl;
-pub use options::{AgentOptions, ReconfigurationPolicy, RecoverMode};
+pub use mezz_launch_plan::{Capability, CapabilitySet};
+pub use options::{
+    AgentOptions, Isolator, IsolatorError, ReconfigurationPolicy, RecoverMode, Unshared,
+};
 pub use start::{AgentHandle, AgentStopper, StartError, run};
 pub use warden_link::WardenLinkError;
 pub use work_dir::WorkDirError;

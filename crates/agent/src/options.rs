@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mezz_http::logging_level::LoggingControl;
+use mezz_launch_plan::CapabilitySet;
 
 pub use mezz_agent_core::{ReconfigurationPolicy, RecoverMode};
 
@@ -76,6 +77,16 @@ pub struct AgentOptions {
     pub max_log_bytes: u64,
     /// How many older pieces of an output file are kept.
     pub max_log_files: u32,
+    /// What every container has of its own.
+    pub isolation: Vec<Isolator>,
+    /// Capabilities of containers that name none.
+    pub effective_capabilities: Option<CapabilitySet>,
+    /// The most that a container can ever have.
+    pub bounding_capabilities: Option<CapabilitySet>,
+    /// The size of `/dev/shm`, in bytes, of containers that have their own and name none.
+    pub default_container_shm_size: Option<u64>,
+    /// What no container may share with the agent.
+    pub unshared: Vec<Unshared>,
     /// Where profiles of system calls are.
     pub seccomp_config_dir: Option<PathBuf>,
     /// The profile of containers that name none; `default` is the built-in one.
@@ -86,6 +97,72 @@ pub struct AgentOptions {
     pub logging: Option<LoggingControl>,
     /// The binary that serves the hidden verb `warden`; by default the running one.
     pub warden_program: Option<PathBuf>,
+}
+
+/// Something that every container of an agent has of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolator {
+    /// Mounts.
+    Mounts,
+    /// Process ids.
+    ProcessIds,
+    /// System V objects and message queues.
+    Ipc,
+    /// No program gives privileges.
+    NoNewPrivileges,
+}
+
+impl Isolator {
+    /// What these names of Mesos's isolators, separated by commas, mean; some need nothing here.
+    pub fn parse_list(names: &str) -> Result<Vec<Self>, IsolatorError> {
+        let mut isolators = Vec::new();
+        for name in names
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+        {
+            match name {
+                "filesystem/linux" => isolators.push(Self::Mounts),
+                "namespaces/pid" => isolators.push(Self::ProcessIds),
+                "namespaces/ipc" => isolators.push(Self::Ipc),
+                "linux/nnp" => isolators.push(Self::NoNewPrivileges),
+                // What containers ask for of these is always heeded.
+                "filesystem/posix"
+                | "posix/cpu"
+                | "posix/mem"
+                | "posix/rlimits"
+                | "linux/capabilities"
+                | "linux/seccomp"
+                | "volume/host_path"
+                | "volume/sandbox_path" => {}
+                _ => {
+                    return Err(IsolatorError {
+                        name: name.to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(isolators)
+    }
+}
+
+/// An isolator of Mesos that is not built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{name}' is not built; built are filesystem/linux, namespaces/pid, namespaces/ipc, linux/nnp, linux/capabilities, \
+     linux/seccomp, posix/rlimits, volume/host_path, volume/sandbox_path"
+)]
+pub struct IsolatorError {
+    name: String,
+}
+
+/// Something that containers may not share with the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unshared {
+    /// Process ids.
+    ProcessIds,
+    /// System V objects, message queues, `/dev/shm`.
+    Ipc,
 }
 
 impl std::fmt::Debug for AgentOptions {
@@ -132,6 +209,11 @@ impl Default for AgentOptions {
             fetcher_max_bytes: 64 << 30,
             max_log_bytes: 0,
             max_log_files: 2,
+            isolation: Vec::new(),
+            effective_capabilities: None,
+            bounding_capabilities: None,
+            default_container_shm_size: None,
+            unshared: Vec::new(),
             seccomp_config_dir: None,
             seccomp_profile_name: None,
             flags: BTreeMap::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mezz_agent_core::Config;
 use mezz_proto::v1::AgentInfo;
 
-use crate::containers::SeccompSettings;
+use crate::containers::ContainerSettings;
 use crate::fetch::{Cache, FetchCounters, FetchSettings};
 use crate::garbage::GarbageSettings;
 use crate::host;
@@ -115,10 +115,15 @@ pub(crate) fn fetch_cache(
     .map_err(|source| StartError::FetcherCache { path, source })
 }
 
-/// Where the profiles of system calls are.
-pub(crate) fn seccomp_settings(options: &AgentOptions) -> SeccompSettings {
-    SeccompSettings {
-        folder: options.seccomp_config_dir.clone(),
+/// What every container has, and may have.
+pub(crate) fn container_settings(options: &AgentOptions) -> ContainerSettings {
+    ContainerSettings {
+        isolation: options.isolation.clone(),
+        effective: options.effective_capabilities,
+        bounding: options.bounding_capabilities,
+        shared_memory_bytes: options.default_container_shm_size,
+        unshared: options.unshared.clone(),
+        profiles: options.seccomp_config_dir.clone(),
         default_profile: options.seccomp_profile_name.clone(),
     }
 }

@@ -25,7 +25,7 @@ use crate::materials::{self, MaterialStore};
 use crate::options::AgentOptions;
 use crate::probes::Prober;
 use crate::settings::{
-    self, agent_info, config, fetch_cache, fetch_settings, garbage_settings, seccomp_settings,
+    self, agent_info, config, container_settings, fetch_cache, fetch_settings, garbage_settings,
 };
 use crate::streams::ExecutorStreams;
 use crate::usage::UsageRequests;
@@ -238,7 +238,11 @@ fn prepare(
     let facts = mezz_warden::host::facts(work_dir.scope());
     settings::say_what_is_not_enforced(&facts);
     clear_cgroups(&facts);
-    let launcher = Launcher::new(facts, work_dir.path().to_owned(), seccomp_settings(options));
+    let launcher = Launcher::new(
+        facts,
+        work_dir.path().to_owned(),
+        container_settings(options),
+    );
     let core = AgentCore::new(config(options, agent, parts.advertised, &work_dir));
     let recovery = Recovery {
         records,

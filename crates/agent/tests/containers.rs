@@ -299,3 +299,65 @@ async fn what_no_agent_does_is_refused_by_name() {
         last.message()
     );
 }
+
+#[tokio::test]
+async fn what_the_operator_gives_every_container_holds_for_plain_tasks_and_bounds_the_others() {
+    if !is_root() {
+        return;
+    }
+    let profiles = tempfile::tempdir().unwrap();
+    let text = r#"{"defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]}"#;
+    std::fs::write(profiles.path().join("ours.json"), text).unwrap();
+    let mut master = FakeMaster::start().await;
+    let flags = [
+        (
+            "--isolation",
+            "filesystem/linux,namespaces/pid,namespaces/ipc,linux/nnp",
+        ),
+        ("--seccomp-config-dir", profiles.path().to_str().unwrap()),
+        ("--seccomp-profile-name", "ours.json"),
+        ("--bounding-capability", "CHOWN"),
+    ];
+    let agent = Agent::start(&master.address, None, &flags);
+    let mut link = master.accept().await;
+    let command = format!(
+        "kill -0 {} && echo reached; grep -E '^(NoNewPrivs|CapBnd)' /proc/self/status; mkdir new",
+        std::process::id()
+    );
+    let more = linux(LinuxInfo {
+        bounding_capabilities: Some(CapabilityInfo {
+            capabilities: vec![Capability::Chown.into(), Capability::Kill.into()],
+        }),
+        ..LinuxInfo::default()
+    });
+    let free = linux(LinuxInfo {
+        seccomp: Some(SeccompInfo {
+            unconfined: Some(true),
+            ..SeccompInfo::default()
+        }),
+        share_pid_namespace: Some(true),
+        ..LinuxInfo::default()
+    });
+    let tasks = vec![
+        shell("plain", &command),
+        task("more", &command, more),
+        task(
+            "free",
+            "mkdir new && echo made; ls -d /proc/[0-9]* | wc -l",
+            free,
+        ),
+    ];
+    let seen = outputs(&agent, &mut link, tasks).await;
+    assert!(!seen[0].contains("reached"), "{seen:?}");
+    assert!(
+        seen[0].contains("NoNewPrivs:\t1") && seen[0].contains("CapBnd:\t0000000000000001"),
+        "{seen:?}"
+    );
+    assert!(seen[0].contains("No space left"), "{seen:?}");
+    assert!(
+        seen[1].contains("Bounding capabilities 'CHOWN, KILL', but only 'CHOWN' are allowed"),
+        "{seen:?}"
+    );
+    assert!(seen[2].contains("made\n"), "{seen:?}");
+}

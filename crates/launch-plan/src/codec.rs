@@ -7,19 +7,20 @@
 use crate::isolation::Isolation;
 use crate::plan::{
     CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit,
-    RlimitResource, SessionMode, Survival,
+    RlimitResource, SessionMode, Survival, TerminalSize,
 };
 use crate::wire::{DecodeError, Reader, Writer};
 
 /// The latest version of the encoding.
 pub const PLAN_VERSION: u8 = 2;
-/// The version that ends before the isolation.
+/// The version that ends before isolation and terminal.
 const WITHOUT_ISOLATION: u8 = 1;
 
 /// Appends the encoded plan to `buffer`.
 pub fn encode_plan(plan: &LaunchPlan, buffer: &mut Vec<u8>) {
     let mut w = Writer::new(buffer);
-    w.u8(if plan.isolation.is_some() {
+    let needs_latest = plan.isolation.is_some() || plan.terminal.is_some();
+    w.u8(if needs_latest {
         PLAN_VERSION
     } else {
         WITHOUT_ISOLATION
@@ -57,8 +58,16 @@ pub fn encode_plan(plan: &LaunchPlan, buffer: &mut Vec<u8>) {
     w.u8(plan.survival.number());
     w.u8(plan.leftovers.number());
     w.u32(plan.step_deadline_ms);
-    if let Some(isolation) = &plan.isolation {
-        isolation.encode(&mut w);
+    if needs_latest {
+        w.u8(u8::from(plan.isolation.is_some()));
+        if let Some(isolation) = &plan.isolation {
+            isolation.encode(&mut w);
+        }
+        w.u8(u8::from(plan.terminal.is_some()));
+        if let Some(size) = plan.terminal {
+            w.u32(size.rows.into());
+            w.u32(size.columns.into());
+        }
     }
 }
 
@@ -104,14 +113,37 @@ pub fn decode_plan(bytes: &[u8]) -> Result<LaunchPlan, DecodeError> {
         survival: Survival::from_number(r.u8("plan.survival")?)?,
         leftovers: Leftovers::from_number(r.u8("plan.leftovers")?)?,
         step_deadline_ms: r.u32("plan.step_deadline_ms")?,
-        isolation: if version > WITHOUT_ISOLATION {
+        isolation: if version > WITHOUT_ISOLATION && present(&mut r, "plan.isolation")? {
             Some(Box::new(Isolation::decode(&mut r)?))
+        } else {
+            None
+        },
+        terminal: if version > WITHOUT_ISOLATION && present(&mut r, "plan.terminal")? {
+            let mut number = |field: &'static str| {
+                let value = r.u32(field)?;
+                u16::try_from(value).map_err(|_| DecodeError::UnknownValue {
+                    field,
+                    value: value.into(),
+                })
+            };
+            Some(TerminalSize {
+                rows: number("plan.terminal.rows")?,
+                columns: number("plan.terminal.columns")?,
+            })
         } else {
             None
         },
     };
     r.finish()?;
     Ok(plan)
+}
+
+fn present(r: &mut Reader<'_>, field: &'static str) -> Result<bool, DecodeError> {
+    match r.u8(field)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        value => unknown(field, value),
+    }
 }
 
 fn unknown<T>(field: &'static str, value: u8) -> Result<T, DecodeError> {

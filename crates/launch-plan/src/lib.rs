@@ -29,7 +29,7 @@ pub use isolation_spec::{
 pub use mounting::MountError;
 pub use plan::{
     CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Leftovers, Output, Rlimit,
-    RlimitResource, SessionMode, Survival,
+    RlimitResource, SessionMode, Survival, TerminalSize,
 };
 pub use planning::{DEFAULT_STEP_DEADLINE_MS, PlanError, kill_method, marker, plan};
 pub use spec::{

@@ -59,6 +59,17 @@ pub struct LaunchPlan {
     pub step_deadline_ms: u32,
     /// What sets it apart from the host beyond that; carried out before the user switch.
     pub isolation: Option<Box<Isolation>>,
+    /// A terminal that takes the place of all three streams; its other end is handed to the agent.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// The size of a terminal in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
 }
 
 /// How the child process is made.

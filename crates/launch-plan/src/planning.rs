@@ -149,6 +149,7 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
         leftovers: spec.leftovers,
         step_deadline_ms: DEFAULT_STEP_DEADLINE_MS,
         isolation,
+        terminal: spec.terminal,
     })
 }
 

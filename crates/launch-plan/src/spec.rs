@@ -5,7 +5,7 @@
 use crate::capability::CapabilitySet;
 use crate::environment::EnvironmentVariable;
 use crate::isolation_spec::IsolationSpec;
-use crate::plan::{Credentials, LaunchId, Leftovers, Rlimit, Survival};
+use crate::plan::{Credentials, LaunchId, Leftovers, Rlimit, Survival, TerminalSize};
 use crate::seccomp::Architecture;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -41,6 +41,8 @@ pub struct ContainerSpec {
     pub leftovers: Leftovers,
     /// What sets it apart from the host.
     pub isolation: IsolationSpec,
+    /// A terminal instead of `stdio`; the agent gets its other end.
+    pub terminal: Option<TerminalSize>,
 }
 
 impl ContainerSpec {
@@ -61,6 +63,7 @@ impl ContainerSpec {
             survival: Survival::Keep,
             leftovers: Leftovers::Kill,
             isolation: IsolationSpec::default(),
+            terminal: None,
         }
     }
 }

@@ -10,7 +10,8 @@ use mezz_launch_plan::{
     Access, CapabilitySet, CapabilitySpec, CloneMode, CommandSpec, ContainerSpec, Credentials,
     HostFacts, Isolation, IsolationSpec, KernelFacts, LaunchId, MountCalls, NamespaceSpec,
     PLAN_VERSION, Place, PlanError, Privilege, RootSpec, SeccompSpec, SharedMemorySpec,
-    TemporarySpec, UserNamespaces, VolumeSource, VolumeSpec, decode_plan, encode_plan, plan,
+    TemporarySpec, TerminalSize, UserNamespaces, VolumeSource, VolumeSpec, decode_plan,
+    encode_plan, plan,
 };
 
 fn host() -> HostFacts {
@@ -87,7 +88,12 @@ fn everything() -> IsolationSpec {
 #[test]
 fn a_plan_with_isolation_survives_its_encoding_and_one_without_keeps_its_version() {
     for (wanted, version) in [(everything(), PLAN_VERSION), (IsolationSpec::default(), 1)] {
-        let plan = plan(&spec(wanted), &host()).unwrap();
+        let mut spec = spec(wanted);
+        spec.terminal = (version > 1).then_some(TerminalSize {
+            rows: 24,
+            columns: 80,
+        });
+        let plan = plan(&spec, &host()).unwrap();
         let mut bytes = Vec::new();
         encode_plan(&plan, &mut bytes);
         assert_eq!(bytes[0], version);

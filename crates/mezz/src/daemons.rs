@@ -227,6 +227,13 @@ fn agent_options(settings: AgentSettings) -> AgentOptions {
         fetcher_cache_dir: settings.fetcher_cache_dir,
         max_log_bytes: settings.max_log_bytes,
         max_log_files: settings.max_log_files,
+        isolation: settings.containers.isolation,
+        effective_capabilities: settings.containers.effective_capabilities,
+        bounding_capabilities: settings.containers.bounding_capabilities,
+        default_container_shm_size: settings.containers.shared_memory_bytes,
+        unshared: settings.containers.unshared,
+        seccomp_config_dir: settings.containers.seccomp_config_dir,
+        seccomp_profile_name: settings.containers.seccomp_profile_name,
         flags: settings
             .effective_flags
             .into_iter()

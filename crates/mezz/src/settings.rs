@@ -3,6 +3,7 @@
 //! This file owns what both daemons share: where they listen, and how a typed value is taken from the flags.
 
 mod agent;
+mod containers;
 mod master;
 
 use std::net::{IpAddr, SocketAddr};

@@ -58,6 +58,8 @@ pub(crate) struct ChildPlan {
     pub(crate) env: *const *const libc::c_char,
     /// As pid 1 of a namespace: the descriptor to which the init writes how the program ended; else -1.
     pub(crate) init_status: RawFd,
+    /// Whether standard input becomes the terminal of the session.
+    pub(crate) takes_terminal: bool,
     /// What sets it apart; null for nothing.
     pub(crate) isolation: *const ChildIsolation,
 }
@@ -191,6 +193,9 @@ unsafe fn prepare_and_execute(plan: &ChildPlan) -> i32 {
         }
         for (target, stream) in (0..).zip(&plan.streams) {
             checked!(open_stream(*stream, target));
+        }
+        if plan.takes_terminal {
+            checked!(libc::ioctl(0, libc::TIOCSCTTY, 0));
         }
         step(LaunchStep::Directory);
         checked!(libc::chdir(plan.directory));

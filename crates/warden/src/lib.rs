@@ -41,6 +41,7 @@ pub mod scheduling;
 mod spawn;
 mod startup;
 mod sys;
+mod terminal;
 mod timers;
 mod tree;
 mod tree_ending;

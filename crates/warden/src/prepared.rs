@@ -6,7 +6,11 @@ use crate::child::{ChildPlan, ChildStream, ReportSlot};
 use crate::child_isolation::ChildIsolation;
 use crate::prepared_isolation::PreparedIsolation;
 use crate::protocol::LaunchStep;
-use mezz_launch_plan::{CloneMode, Input, KillMethod, LaunchId, LaunchPlan, Output, SessionMode};
+use crate::terminal;
+use mezz_launch_plan::{
+    CloneMode, Credentials, Input, KillMethod, LaunchId, LaunchPlan, Output, SessionMode,
+    TerminalSize,
+};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -92,14 +96,17 @@ impl<'a> Prepared<'a> {
             None => None,
         };
         let mut pipes = Pipes::default();
-        let streams = [
-            match plan.stdin {
-                Input::Null => ChildStream::Null,
-                Input::Pipe => pipes.input()?,
-            },
-            pipes.output(&plan.stdout)?,
-            pipes.output(&plan.stderr)?,
-        ];
+        let streams = match plan.terminal {
+            Some(size) => pipes.terminal(size, plan.user.as_ref())?,
+            None => [
+                match plan.stdin {
+                    Input::Null => ChildStream::Null,
+                    Input::Pipe => pipes.input()?,
+                },
+                pipes.output(&plan.stdout)?,
+                pipes.output(&plan.stderr)?,
+            ],
+        };
         let mut cgroup_procs = Vec::new();
         let cgroup = match &plan.kill {
             KillMethod::CgroupV2 { path } => Some(make_and_open_cgroup(path)?),
@@ -171,6 +178,7 @@ impl<'a> Prepared<'a> {
             argv: self.argv.as_mut_ptr(),
             env: self.env.as_ptr(),
             init_status: -1,
+            takes_terminal: self.plan.terminal.is_some(),
             isolation: std::ptr::null(),
         }
     }
@@ -180,6 +188,23 @@ impl Pipes {
     fn pair() -> Result<(OwnedFd, OwnedFd), PrepareError> {
         pipe_with(PipeFlags::CLOEXEC)
             .map_err(|errno| fail(LaunchStep::Prepare, errno, "cannot make a pipe"))
+    }
+
+    /// All three are one terminal, which belongs to the user; the agent gets its other end.
+    fn terminal(
+        &mut self,
+        size: TerminalSize,
+        user: Option<&Credentials>,
+    ) -> Result<[ChildStream; 3], PrepareError> {
+        let made = terminal::open(size, user);
+        let (ours, theirs) =
+            made.map_err(|errno| fail(LaunchStep::Prepare, errno, "cannot make a terminal"))?;
+        let streams = theirs
+            .each_ref()
+            .map(|end| ChildStream::Descriptor(end.as_raw_fd()));
+        self.theirs.extend(theirs);
+        self.outputs.push(ours);
+        Ok(streams)
     }
 
     fn input(&mut self) -> Result<ChildStream, PrepareError> {

@@ -116,7 +116,8 @@ pub enum Reply {
         /// The generation in control.
         generation: u64,
     },
-    /// The program runs. As many descriptors come along as streams are pipes, in the order stdin, stdout, stderr.
+    /// The program runs. As many descriptors come along as streams are pipes, in the order stdin, stdout, stderr; of a
+    /// terminal its other end.
     Started {
         /// Which launch.
         launch_id: LaunchId,

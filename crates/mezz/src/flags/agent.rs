@@ -175,11 +175,28 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     FlagSpec::refused("docker_mesos_image", Kind::Text, DOCKER),
     FlagSpec::refused("default_container_info", Kind::Text, ISOLATION),
     FlagSpec::refused("default_container_dns", Kind::Text, CNI),
-    FlagSpec::refused("default_container_shm_size", Kind::Bytes, ISOLATION),
-    FlagSpec::refused("isolation", Kind::Text, ISOLATION).default("posix/cpu,posix/mem"),
+    FlagSpec::built(
+        "default_container_shm_size",
+        Kind::Bytes,
+        "Size of /dev/shm of containers that have their own and name none",
+    ),
+    FlagSpec::built(
+        "isolation",
+        Kind::Text,
+        "What every container has of its own: filesystem/linux, namespaces/pid, namespaces/ipc, linux/nnp",
+    )
+    .default("posix/cpu,posix/mem"),
     FlagSpec::inert("launcher", Kind::Text, LAUNCHER).default("posix"),
-    FlagSpec::refused("effective_capabilities", Kind::Text, ISOLATION),
-    FlagSpec::refused("bounding_capabilities", Kind::Text, ISOLATION),
+    FlagSpec::built(
+        "effective_capabilities",
+        Kind::Text,
+        "Capabilities of containers that name none, as JSON or as names separated by commas",
+    ),
+    FlagSpec::built(
+        "bounding_capabilities",
+        Kind::Text,
+        "Capabilities that no container can exceed, as JSON or as names separated by commas",
+    ),
     FlagSpec::refused("allowed_devices", Kind::Text, ISOLATION),
     FlagSpec::refused(
         "nvidia_gpu_devices",
@@ -192,16 +209,16 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "volumes are not built yet",
     ),
     FlagSpec::refused("volume_gid_range", Kind::Text, "volumes are not built yet"),
-    FlagSpec::refused(
+    FlagSpec::built(
         "disallow_sharing_agent_ipc_namespace",
         Kind::Switch,
-        ISOLATION,
+        "Refuse containers that ask to share the agent's System V objects, message queues and /dev/shm",
     )
     .default("false"),
-    FlagSpec::refused(
+    FlagSpec::built(
         "disallow_sharing_agent_pid_namespace",
         Kind::Switch,
-        ISOLATION,
+        "Refuse containers that ask to share the agent's process ids",
     )
     .default("false"),
     FlagSpec::refused("cgroups_enable_cfs", Kind::Switch, CGROUPS).default("false"),
@@ -277,8 +294,16 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         Kind::Path,
         "executors reach the agent over TCP",
     ),
-    FlagSpec::refused("seccomp_config_dir", Kind::Path, ISOLATION),
-    FlagSpec::refused("seccomp_profile_name", Kind::Text, ISOLATION),
+    FlagSpec::built(
+        "seccomp_config_dir",
+        Kind::Path,
+        "Folder with profiles of system calls in Docker's form",
+    ),
+    FlagSpec::built(
+        "seccomp_profile_name",
+        Kind::Text,
+        "Profile of containers that name none; 'default' is built in",
+    ),
     FlagSpec::refused("perf_events", Kind::Text, CGROUPS),
     FlagSpec::refused(
         "strict",

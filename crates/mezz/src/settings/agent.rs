@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::containers::ContainerSettings;
 use super::{Listen, domain, duration, listen, meaning, number, path, size};
 use crate::flags::{FlagError, Flags};
 
@@ -51,6 +52,7 @@ pub(crate) struct AgentSettings {
     pub(crate) reconfiguration: Reconfiguration,
     pub(crate) executor_heartbeat_interval: Duration,
     pub(crate) max_completed_executors_per_framework: usize,
+    pub(crate) containers: ContainerSettings,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -100,6 +102,7 @@ impl AgentSettings {
                 flags,
                 "max_completed_executors_per_framework",
             ),
+            containers: ContainerSettings::from_flags(flags)?,
             effective_flags: flags.effective(),
         })
     }
