@@ -71,7 +71,7 @@ fn isolation(root: RootSpec) -> IsolationSpec {
 }
 
 const LOOK: &str = "pwd; ls /; echo of-the-container > /new; echo kept > kept; \
-                    test -e /root/.profile && echo host-seen; ls /dev | sort | tr '\\n' ' '; \
+                    test -e /etc/passwd && echo host-seen; ls /dev | sort | tr '\\n' ' '; \
                     echo x > /dev/null && head -c 4 /dev/zero | wc -c; cat /proc/kcore | wc -c; \
                     echo 1 > /proc/sys/vm/drop_caches || echo unchangeable; ls /sys/firmware | wc -l; \
                     mount | grep -c ' / '; ls -d /proc/[0-9]* | wc -l";
