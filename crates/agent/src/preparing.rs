@@ -3,6 +3,7 @@
 //! Owns what is being prepared and what was prepared for containers that live, until it is undone. Launches that need
 //! nothing of it never come here. What each runtime does is its own affair; see [`Runtime`].
 
+mod choice;
 #[allow(dead_code, reason = "the runtimes that use all of it come next")]
 mod progress;
 #[allow(dead_code, reason = "the runtimes that use all of it come next")]
@@ -15,7 +16,6 @@ use std::time::Duration;
 
 use mezz_agent_core::{ContainerFacts, ContainerId, Launch, LaunchId, Surroundings};
 use mezz_launch_plan::Credentials;
-use mezz_proto::v1::container_info;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::inbox::{Inbox, Input};
 use crate::log_rotation::LogLimits;
 
+pub(crate) use choice::{Need, Way};
 pub(crate) use progress::ProgressBoard;
 #[allow(unused_imports, reason = "the runtimes that use all of it come next")]
 pub(crate) use runtime::{
@@ -31,25 +32,6 @@ pub(crate) use runtime::{
 
 /// How long the end of the daemon waits for what is being undone; the rest is done at the next start.
 const FINISH: Duration = Duration::from_secs(20);
-
-/// What a launch needs.
-#[derive(Debug)]
-pub(crate) enum Need {
-    /// Nothing: it goes to the warden at once.
-    Nothing,
-    /// To be prepared.
-    Prepared(Way),
-    /// Something that nobody here has; the text says what.
-    Unknown(String),
-}
-
-/// Who prepares a launch, and as what.
-#[derive(Debug)]
-pub(crate) struct Way {
-    runtime: Arc<dyn Runtime>,
-    /// The container that it is to run in, if it looks after another.
-    within: Option<ContainerId>,
-}
 
 /// A launch whose sandbox is there.
 #[derive(Debug)]
@@ -124,44 +106,6 @@ impl Preparer {
             swept: watch::Sender::new(false),
             under_way: JoinSet::new(),
         }
-    }
-
-    /// What a launch needs before it can go to the warden.
-    pub(crate) fn need(&self, launch: &Launch) -> Need {
-        let surroundings = &launch.surroundings;
-        if let Some(held) = surroundings
-            .within
-            .and_then(|within| self.held.get(&within))
-        {
-            return Need::Prepared(Way {
-                runtime: Arc::clone(&held.runtime),
-                within: Some(held.container),
-            });
-        }
-        let plain = surroundings.container.is_none() && surroundings.runtime.is_none();
-        if plain || surroundings.within.is_some() {
-            return Need::Nothing;
-        }
-        match self.taker(surroundings) {
-            Some(runtime) => Need::Prepared(Way {
-                runtime,
-                within: None,
-            }),
-            None => unknown(surroundings).map_or(Need::Nothing, |what| {
-                let names: Vec<_> = self.runtimes.iter().map(|runtime| runtime.name()).collect();
-                let names = names.join(", ");
-                Need::Unknown(format!(
-                    "None of the enabled containerizers ({names}) could create a container for this task: {what}"
-                ))
-            }),
-        }
-    }
-
-    fn taker(&self, surroundings: &Surroundings) -> Option<Arc<dyn Runtime>> {
-        let mut runtimes = self.runtimes.iter();
-        runtimes
-            .find(|runtime| runtime.takes(surroundings))
-            .cloned()
     }
 
     /// Begins to prepare; the end goes to the inbox.
@@ -379,27 +323,4 @@ async fn sweep(runtimes: &[Arc<dyn Runtime>], living: Arc<BTreeSet<ContainerId>>
             );
         }
     }
-}
-
-/// What of a container must not be passed over when no runtime takes it.
-fn unknown(surroundings: &Surroundings) -> Option<String> {
-    if let Some(runtime) = &surroundings.runtime {
-        return Some(format!("it has no runtime named '{runtime}'"));
-    }
-    let container = surroundings.container.as_deref()?;
-    if container.r#type() == container_info::Type::Docker || container.docker.is_some() {
-        return Some("container.docker needs a Docker Engine".to_owned());
-    }
-    if container
-        .mesos
-        .as_ref()
-        .is_some_and(|mesos| mesos.image.is_some())
-    {
-        return Some("container.mesos.image needs --image-providers".to_owned());
-    }
-    let mut networks = container.network_infos.iter();
-    let name = networks.find_map(|network| network.name.as_deref())?;
-    Some(format!(
-        "container.network_infos: the network '{name}' needs --network-cni-config-dir"
-    ))
 }
