@@ -42,6 +42,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "cni",
             "http",
             "image",
+            "docker",
         ],
     ),
     (
