@@ -1,5 +1,6 @@
 //! What of a task or an executor this agent does not do: named, so that it can be refused, never ignored.
 
+use crate::environment::is_of_docker;
 use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::environment::variable;
 use mezz_proto::v1::executor_info;
@@ -69,15 +70,20 @@ fn unsupported_parts(
     container: Option<&ContainerInfo>,
     secrets: Secrets,
 ) -> Option<String> {
-    let of_command = |command| unsupported_in_command(command, secrets);
+    let of_command = |command| unsupported_in_command(command, container, secrets);
     let field = command
         .and_then(of_command)
         .or_else(|| container.and_then(unsupported_in_container))?;
     Some(format!("{prefix}{field}"))
 }
 
-fn unsupported_in_command(command: &CommandInfo, secrets: Secrets) -> Option<String> {
-    if command.value.as_ref().is_none_or(String::is_empty) {
+fn unsupported_in_command(
+    command: &CommandInfo,
+    container: Option<&ContainerInfo>,
+    secrets: Secrets,
+) -> Option<String> {
+    let is_empty = command.value.as_ref().is_none_or(String::is_empty);
+    if is_empty && !may_be_the_images(command, container) {
         return Some("command.value".to_owned());
     }
     if secrets == Secrets::Resolved {
@@ -93,9 +99,16 @@ fn unsupported_in_command(command: &CommandInfo, secrets: Secrets) -> Option<Str
     secret.map(|variable| format!("command.environment.variables[{}].secret", variable.name))
 }
 
+/// Whether an image may say what runs.
+fn may_be_the_images(command: &CommandInfo, container: Option<&ContainerInfo>) -> bool {
+    let has_image = container.is_some_and(|container| container.docker.is_some());
+    has_image && command.shell == Some(false)
+}
+
 fn unsupported_in_container(container: &ContainerInfo) -> Option<String> {
     // Images, named networks and Docker are for the shell: it knows what this host has for them.
     let field = match container {
+        container if is_of_docker(container) => return None,
         ContainerInfo {
             tty_info: Some(_), ..
         } => "container.tty_info",

@@ -214,6 +214,7 @@ impl Driver {
             }
             Input::Prepared { launch_id, outcome } => self.on_prepared(launch_id, outcome),
             Input::Started { launch_id, facts } => self.on_described(launch_id, facts),
+            Input::KillTree { launch_id } => self.kill_tree(launch_id),
             Input::MasterUp { link, sender } => {
                 if self.master.is_current(link) {
                     self.master.on_up(sender);
@@ -316,11 +317,7 @@ impl Driver {
                 let launch_id = LaunchId(exit.launch_id.0);
                 let wait_status = exit.status.raw();
                 self.rotation.forget(launch_id);
-                self.tell_start_before_end(launch_id);
-                self.handle(Event::ContainerExited {
-                    launch_id,
-                    wait_status,
-                });
+                self.on_exited(launch_id, wait_status);
                 // Nobody asks how a check ended, and there are many.
                 if !self.state.checking.remove(&launch_id) {
                     self.exits.ended(launch_id, wait_status);

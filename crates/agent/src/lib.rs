@@ -7,6 +7,7 @@ mod accounts;
 mod clock;
 mod connections;
 mod containers;
+mod docker;
 mod driver;
 mod exits;
 mod fetch;
@@ -25,6 +26,7 @@ mod perform;
 mod prepared_launch;
 mod preparing;
 mod probes;
+mod runtime_verb;
 mod settings;
 mod start;
 mod streams;
@@ -39,8 +41,10 @@ pub use mezz_agent_core::StopRequest;
 pub use mezz_http::logging_level::LoggingControl;
 pub use mezz_launch_plan::{Capability, CapabilitySet};
 pub use options::{
-    AgentOptions, Isolator, IsolatorError, ReconfigurationPolicy, RecoverMode, Unshared,
+    AgentOptions, DockerOptions, Isolator, IsolatorError, ReconfigurationPolicy, RecoverMode,
+    Unshared,
 };
+pub use runtime_verb::{VERB as RUNTIME_VERB, run as run_runtime_verb};
 pub use start::{AgentHandle, AgentStopper, StartError, run};
 pub use warden_link::WardenLinkError;
 pub use work_dir::WorkDirError;

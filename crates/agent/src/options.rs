@@ -91,12 +91,41 @@ pub struct AgentOptions {
     pub seccomp_config_dir: Option<PathBuf>,
     /// The profile of containers that name none; `default` is the built-in one.
     pub seccomp_profile_name: Option<String>,
+    /// How the Docker Engine is used, if containers of type `DOCKER` are run.
+    pub docker: Option<DockerOptions>,
     /// Flags as `/flags` shows them, beside those that this struct holds.
     pub flags: BTreeMap<String, String>,
     /// What SET_LOGGING_LEVEL and `/logging/toggle` change.
     pub logging: Option<LoggingControl>,
     /// The binary that serves the hidden verb `warden`; by default the running one.
     pub warden_program: Option<PathBuf>,
+}
+
+/// How the Docker Engine is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerOptions {
+    /// Where it listens.
+    pub socket: PathBuf,
+    /// The text of a `config.json` with the credentials of registries.
+    pub config: Option<String>,
+    /// How long containers are kept that have ended.
+    pub remove_delay: Duration,
+    /// Whether containers that an earlier life of the agent has left are removed at start.
+    pub kill_orphans: bool,
+    /// Whether requested processors are a limit too.
+    pub quotas: bool,
+}
+
+impl Default for DockerOptions {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from("/var/run/docker.sock"),
+            config: None,
+            remove_delay: Duration::from_hours(6),
+            kill_orphans: true,
+            quotas: false,
+        }
+    }
 }
 
 /// Something that every container of an agent has of its own.
@@ -216,6 +245,7 @@ impl Default for AgentOptions {
             unshared: Vec::new(),
             seccomp_config_dir: None,
             seccomp_profile_name: None,
+            docker: None,
             flags: BTreeMap::new(),
             logging: None,
             warden_program: None,

@@ -12,7 +12,7 @@ use mezz_warden::{Request, crash_point};
 use crate::driver::Driver;
 use crate::launcher::LaunchError;
 use crate::log_rotation::LogLimits;
-use crate::preparing::{Finished, Job, Prepared, Wanted, Way};
+use crate::preparing::{Ending, Finished, Job, Prepared, Wanted, Way};
 
 impl Driver {
     /// Makes the sandbox and what lies in it, then has the rest prepared.
@@ -104,11 +104,26 @@ impl Driver {
         }
     }
 
-    /// A container has ended: that it started is told first.
-    pub(crate) fn tell_start_before_end(&mut self, launch_id: LaunchId) {
-        if let Some(pid) = self.preparer.told(launch_id) {
+    /// A container has ended, or what stood for it: that it started is told first.
+    pub(crate) fn on_exited(&mut self, launch_id: LaunchId, wait_status: i32) {
+        let started = self.preparer.told(launch_id);
+        if let Ending::NotStarted(message) = self.preparer.ending(launch_id) {
+            self.handle(Event::ContainerLaunchFailed { launch_id, message });
+            self.acknowledge_exit(launch_id);
+            return;
+        }
+        if let Some(pid) = started {
+            let facts = self.preparer.known(launch_id);
+            if facts != ContainerFacts::default() {
+                let facts = Box::new(facts);
+                self.handle(Event::ContainerDescribed { launch_id, facts });
+            }
             self.handle(Event::ContainerStarted { launch_id, pid });
         }
+        self.handle(Event::ContainerExited {
+            launch_id,
+            wait_status,
+        });
     }
 
     /// Recovery is complete: what was prepared for those that live is kept.

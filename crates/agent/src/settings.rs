@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mezz_agent_core::Config;
+use mezz_docker::HostRules;
+use mezz_image::credentials::DockerConfig;
 use mezz_proto::v1::AgentInfo;
 
 use crate::containers::ContainerSettings;
+use crate::docker;
 use crate::fetch::{Cache, FetchCounters, FetchSettings};
 use crate::garbage::GarbageSettings;
 use crate::host;
-use crate::options::AgentOptions;
+use crate::options::{AgentOptions, DockerOptions};
 use crate::start::StartError;
 use crate::work_dir::WorkDir;
 
@@ -126,6 +129,36 @@ pub(crate) fn container_settings(options: &AgentOptions) -> ContainerSettings {
         profiles: options.seccomp_config_dir.clone(),
         default_profile: options.seccomp_profile_name.clone(),
     }
+}
+
+/// How the Docker Engine is used.
+pub(crate) fn docker_settings(
+    options: &DockerOptions,
+    work_dir: &WorkDir,
+) -> Result<docker::Settings, StartError> {
+    let config = options.config.as_deref().map(DockerConfig::parse);
+    Ok(docker::Settings {
+        socket: options.socket.clone(),
+        config: config.transpose()?.map(Arc::new),
+        remove_delay: options.remove_delay,
+        kill_orphans: options.kill_orphans,
+        rules: HostRules {
+            quotas: options.quotas,
+            memory_bytes: host::memory_bytes(),
+        },
+        scope: work_dir.scope().to_owned(),
+        folder: work_dir.path().join("docker"),
+        program: own_program(),
+    })
+}
+
+/// What runs now, also when it was replaced on disk meanwhile.
+fn own_program() -> PathBuf {
+    let same = PathBuf::from("/proc/self/exe");
+    std::env::current_exe()
+        .ok()
+        .filter(|program| program.exists())
+        .unwrap_or(same)
 }
 
 /// How the sandboxes of this agent are collected.

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use crate::docker::DockerRuntime;
 use crate::driver::{AgentExit, Driver, TurnState};
 use crate::exits::Exits;
 use crate::fetch::{Cache, FetchCounters, Fetcher};
@@ -67,6 +68,14 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no Engine for the containers that it is to run.
+    #[error(
+        "--containerizers names docker, but {0}; start the Engine, or name its --docker-socket"
+    )]
+    Docker(mezz_docker::EngineError),
+    /// The credentials for the registries of images.
+    #[error("--docker-config: {0}")]
+    DockerConfig(#[from] mezz_image::credentials::CredentialsError),
     /// The system refused something that every agent needs.
     #[error("cannot start: {0}")]
     System(std::io::Error),
@@ -204,6 +213,8 @@ struct Prepared {
     core: AgentCore,
     recovery: Recovery,
     fetch_cache: Cache,
+    /// What runs containers, in the order in which they are asked.
+    runtimes: Vec<Arc<dyn Runtime>>,
 }
 
 /// Off this thread: there may be thousands, and nobody waits for it.
@@ -257,6 +268,7 @@ fn prepare(
         containers,
     };
     let fetch_cache = fetch_cache(options, &work_dir, &parts.fetch_counters)?;
+    let runtimes = runtimes(options, &work_dir, parts)?;
     Ok(Prepared {
         work_dir,
         journal,
@@ -265,7 +277,23 @@ fn prepare(
         core,
         recovery,
         fetch_cache,
+        runtimes,
     })
+}
+
+/// Whatever runs containers beside the warden itself.
+fn runtimes(
+    options: &AgentOptions,
+    work_dir: &WorkDir,
+    parts: &Parts,
+) -> Result<Vec<Arc<dyn Runtime>>, StartError> {
+    let mut runtimes = parts.runtimes.clone();
+    if let Some(docker) = &options.docker {
+        let settings = settings::docker_settings(docker, work_dir)?;
+        let opened = parts.runtime.block_on(DockerRuntime::open(settings));
+        runtimes.push(Arc::new(opened.map_err(StartError::Docker)?));
+    }
+    Ok(runtimes)
 }
 
 impl Prepared {
@@ -285,6 +313,7 @@ impl Prepared {
             core,
             recovery,
             fetch_cache,
+            runtimes,
         } = self;
         let live = recovery
             .containers
@@ -317,7 +346,7 @@ impl Prepared {
                 Arc::clone(&parts.fetch_counters),
             ),
             preparer: Preparer::new(
-                parts.runtimes.clone(),
+                runtimes,
                 Arc::clone(inbox),
                 parts.runtime.clone(),
                 parts.board.clone(),

@@ -83,12 +83,40 @@ pub(crate) trait Runtime: Debug + Send + Sync {
         None
     }
 
+    /// The same, as far as it is known when the container has ended before it was learned.
+    fn known(&self, container: ContainerId) -> ContainerFacts {
+        let _ = container;
+        ContainerFacts::default()
+    }
+
+    /// Ends a container that is elsewhere, before the process that stands for it is killed; that must not take long.
+    /// `None` where all of it ends with that process.
+    fn kill(&self, container: ContainerId) -> Option<Later<'_, ()>> {
+        let _ = container;
+        None
+    }
+
+    /// What the end of the process that stands for a container means; asked when it has ended, on the core's thread.
+    fn ending(&self, container: ContainerId) -> Ending {
+        let _ = container;
+        Ending::Told
+    }
+
     /// Undoes everything that was made for a container, which has ended: may be called more than once, for containers
     /// that were never prepared, and after a restart.
     fn clean_up(&self, container: ContainerId) -> Later<'_, Result<(), Failure>>;
 
     /// Once at start: ends and removes all that is left of containers of this agent which are not among the living.
     fn sweep(&self, living: Arc<BTreeSet<ContainerId>>) -> Later<'_, Result<(), Failure>>;
+}
+
+/// What the end of a process that stands for a container means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// What its wait status says: the container has ended so.
+    Told,
+    /// The container never ran, for this reason.
+    NotStarted(String),
 }
 
 /// A container that is wanted.
