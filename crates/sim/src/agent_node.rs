@@ -96,6 +96,7 @@ impl World {
         match records {
             Ok(records) => {
                 let recovery = Recovery {
+                    limited: Vec::new(),
                     records,
                     boot_id,
                     containers,
