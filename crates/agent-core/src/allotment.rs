@@ -49,17 +49,23 @@ impl Allotment {
     /// Of these tasks, in a container with these resources of its own.
     pub fn of<'a>(own: &[Resource], tasks: impl IntoIterator<Item = &'a TaskInfo>) -> Self {
         let mut sum = Self::default();
-        own.iter().for_each(|resource| sum.add(resource));
+        sum.add_all(own);
         let (mut cpus, mut mem) = (Ceiling::of(sum.cpus), Ceiling::of(sum.mem));
         for task in tasks {
             let (cpus_before, mem_before) = (sum.cpus, sum.mem);
-            task.resources.iter().for_each(|resource| sum.add(resource));
+            sum.add_all(&task.resources);
             cpus.add(&task.limits, "cpus", sum.cpus - cpus_before);
             mem.add(&task.limits, "mem", sum.mem - mem_before);
         }
         sum.cpus_limit = cpus.limit();
         sum.mem_limit = mem.limit();
         sum
+    }
+
+    fn add_all(&mut self, resources: &[Resource]) {
+        for resource in resources {
+            self.add(resource);
+        }
     }
 
     fn add(&mut self, resource: &Resource) {
