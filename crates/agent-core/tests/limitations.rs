@@ -8,7 +8,7 @@ use TaskState::{TaskFailed, TaskKilled, TaskRunning, TaskStarting};
 use mezz_agent_core::{Effect, Event, LaunchId, Limit, Limitation, LimitationCause};
 use mezz_proto::v1::task_status::{Reason, Source};
 use mezz_proto::v1::value::{self, Type};
-use mezz_proto::v1::{Resource, TaskInfo, TaskState};
+use mezz_proto::v1::{Resource, TaskInfo, TaskState, TaskStatus};
 use mezz_resource::Scalar;
 use support::checks::statuses;
 use support::*;
@@ -81,7 +81,7 @@ fn a_task_that_uses_too_much_is_ended_and_fails_for_that() {
     assert_eq!(kills(&mut bench), []);
     bench.exit(launch_id, 9);
     let seen = statuses(&mut bench);
-    let states: Vec<_> = seen.iter().map(|status| status.state()).collect();
+    let states: Vec<_> = seen.iter().map(TaskStatus::state).collect();
     assert_eq!(states, [TaskStarting, TaskRunning, TaskFailed]);
     let last = seen.last().unwrap();
     assert_eq!(last.source(), Source::Agent);

@@ -220,6 +220,7 @@ impl World {
             Effect::CancelFetch { .. }
             | Effect::CancelProbe { .. }
             | Effect::Reply { .. }
+            | Effect::Resize { .. }
             | Effect::ScheduleSandboxRemoval { .. } => {}
         }
     }

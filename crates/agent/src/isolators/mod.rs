@@ -41,14 +41,14 @@ pub(crate) enum LimitError {
 
 /// What of a launch matters here.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct Claim {
     launch_id: LaunchId,
     container_id: String,
     allotment: Allotment,
     grouping: Grouping,
 }
 
-impl Wanted {
+impl Claim {
     pub(crate) fn of(launch: &mut Launch) -> Self {
         Self {
             launch_id: launch.launch_id,
@@ -81,17 +81,17 @@ impl Isolators {
     /// Lets a planned process join its group, which is made for it if it is to have one of its own.
     pub(crate) fn join(
         &mut self,
-        wanted: Wanted,
+        claim: Claim,
         sandbox: &Path,
         plan: &mut LaunchPlan,
     ) -> Result<(), LimitError> {
         if self.activity == Activity::Idle {
             return Ok(());
         }
-        match wanted.grouping {
-            Grouping::With(other) => self.join_other(wanted.launch_id, other, plan),
-            Grouping::Own => self.join_own(wanted, None, sandbox, plan),
-            Grouping::Below(above) => self.join_own(wanted, Some(above), sandbox, plan),
+        match claim.grouping {
+            Grouping::With(other) => self.join_other(claim.launch_id, other, plan),
+            Grouping::Own => self.join_own(claim, None, sandbox, plan),
+            Grouping::Below(above) => self.join_own(claim, Some(above), sandbox, plan),
         }
     }
 
@@ -111,17 +111,17 @@ impl Isolators {
 
     fn join_own(
         &mut self,
-        wanted: Wanted,
+        claim: Claim,
         above: Option<LaunchId>,
         sandbox: &Path,
         plan: &mut LaunchPlan,
     ) -> Result<(), LimitError> {
-        let Wanted {
+        let Claim {
             launch_id,
             container_id,
             allotment,
             ..
-        } = wanted;
+        } = claim;
         let mut state = TenantState {
             container_id,
             sandbox: sandbox.to_owned(),
