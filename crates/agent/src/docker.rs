@@ -7,6 +7,8 @@
 mod credentials;
 mod files;
 mod host_process;
+mod needs;
+mod telling;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,14 +18,13 @@ use std::time::Duration;
 use mezz_agent_core::{Command, ContainerFacts, ContainerId, Launch, Surroundings};
 use mezz_docker::follow::{Ended, ExecSpec, FollowSpec};
 use mezz_docker::{
-    ContainerName, ContainerRequest, CreateRequest, Engine, EngineError, HostRules, Inspected,
-    Needs, Run,
+    ContainerName, ContainerRequest, CreateRequest, Engine, EngineError, HostRules, Run,
 };
 use mezz_image::credentials::DockerConfig;
 use mezz_proto::v1::{ContainerInfo, container_info};
 
 use crate::preparing::{Ending, Failure, Later, PrepareError, Prepared, Runtime, Wanted};
-use files::{ContainerFolder, Folders};
+use files::Folders;
 pub(crate) use host_process::run_verb;
 
 /// Where containers see their sandboxes.
@@ -32,8 +33,8 @@ const MAPPED: &str = "/mnt/mesos/sandbox";
 const SCOPE: &str = "mezzanine.agent";
 /// The label with a container's id.
 const CONTAINER: &str = "mezzanine.container";
-/// How often a container that is being started is looked at: at first, and at most.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+/// The pause between attempts to kill what is just being started.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long a container that was killed may take to be seen ending by its process.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
 
@@ -172,7 +173,7 @@ impl DockerRuntime {
             container,
             run,
             environment: &host_process::seen_inside(&launch.environment, MAPPED),
-            needs: &Needs::default(),
+            needs: &needs::of(&launch.allotment, &launch.environment),
             sandbox: &wanted.sandbox,
             mapped: MAPPED,
             labels,
@@ -264,7 +265,7 @@ impl Runtime for DockerRuntime {
 
     fn started(&self, container: ContainerId, _pid: u32) -> Option<Later<'_, ContainerFacts>> {
         let folder = self.folders.of(container);
-        Some(Box::pin(async move { facts(&folder).await }))
+        Some(Box::pin(async move { telling::facts(&folder).await }))
     }
 
     fn kill(&self, container: ContainerId) -> Option<Later<'_, ()>> {
@@ -275,7 +276,7 @@ impl Runtime for DockerRuntime {
                 // One that is just being started cannot be killed yet.
                 while folder.reports().read_ended().is_none() {
                     self.engine.signal(name.as_str(), "SIGKILL").await?;
-                    tokio::time::sleep(LOOKS.1).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
                 Ok::<(), EngineError>(())
             };
@@ -289,12 +290,18 @@ impl Runtime for DockerRuntime {
     fn known(&self, container: ContainerId) -> ContainerFacts {
         let folder = self.folders.of(container);
         let running = folder.reports().read_running();
-        running.map_or_else(ContainerFacts::default, |running| told(&folder, running))
+        running.map_or_else(ContainerFacts::default, |running| {
+            telling::told(&folder, running)
+        })
     }
 
     fn ending(&self, container: ContainerId) -> Ending {
         match self.folders.of(container).reports().read_ended() {
             Some(Ended::NotStarted { message }) => Ending::NotStarted(message),
+            Some(Ended::Exited {
+                code,
+                oom_killed: true,
+            }) if code != 0 => Ending::Limited(Box::new(telling::out_of_memory(code))),
             _ => Ending::Told,
         }
     }
@@ -323,40 +330,5 @@ impl Runtime for DockerRuntime {
 
     fn sweep(&self, living: Arc<BTreeSet<ContainerId>>) -> Later<'_, Result<(), Failure>> {
         Box::pin(async move { self.sweep_others(&living).await })
-    }
-}
-
-/// What is to be told of a container when it runs.
-async fn facts(folder: &ContainerFolder) -> ContainerFacts {
-    let reports = folder.reports();
-    let running = until(|| {
-        let running = reports.read_running();
-        let ended = reports.read_ended().is_some();
-        running.map(Some).or(ended.then_some(None))
-    });
-    match running.await {
-        Some(running) => told(folder, running),
-        None => ContainerFacts::default(),
-    }
-}
-
-fn told(folder: &ContainerFolder, (inspected, text): (Inspected, String)) -> ContainerFacts {
-    let network = inspected.network_info(&folder.asked());
-    ContainerFacts {
-        network_infos: network.into_iter().collect(),
-        data: Some(format!("[{text}]").into()),
-        ..ContainerFacts::default()
-    }
-}
-
-/// Looks until there is something to be seen.
-async fn until<T>(look: impl Fn() -> Option<T>) -> T {
-    let (mut pause, longest) = LOOKS;
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        tokio::time::sleep(pause).await;
-        pause = longest.min(pause * 2);
     }
 }

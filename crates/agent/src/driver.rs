@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mezz_agent_core::{AgentCore, CallOutcome, Event, LaunchId, RequestId};
+use mezz_agent_core::{AgentCore, CallOutcome, Event, KnownContainerState, LaunchId, RequestId};
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_warden::{Incoming, ReadState, Reply, Request, crash_point};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,6 +17,7 @@ use crate::exits::Exits;
 use crate::fetch::Fetcher;
 use crate::garbage::GarbageCollector;
 use crate::inbox::{ExecutorAnswer, Inbox, Input};
+use crate::isolators::Isolators;
 use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::LogRotation;
@@ -58,6 +59,7 @@ pub(crate) struct Driver {
     pub(crate) warden: WardenLink,
     pub(crate) master: MasterLink,
     pub(crate) launcher: Launcher,
+    pub(crate) isolators: Isolators,
     pub(crate) materials: MaterialStore,
     pub(crate) fetcher: Fetcher,
     pub(crate) preparer: Preparer,
@@ -288,6 +290,11 @@ impl Driver {
                     .map(|container| container.launch_id)
                     .collect();
                 self.state.checking.clear();
+                for container in &containers {
+                    if let KnownContainerState::Exited { wait_status } = container.state {
+                        self.explain_end(container.launch_id, wait_status);
+                    }
+                }
                 self.handle(Event::WardenLost { containers });
                 Ok(())
             }
@@ -308,6 +315,7 @@ impl Driver {
                 self.state.live.remove(&launch_id);
                 self.state.checking.remove(&launch_id);
                 self.materials.forget(launch_id);
+                self.isolators.release(launch_id);
                 self.rotation.forget(launch_id);
                 self.preparer.ended(launch_id);
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
@@ -379,5 +387,6 @@ impl Driver {
             crate::work_dir::Keeping::Durable => {}
         }
         self.preparer.finish(keeping);
+        self.isolators.finish(keeping);
     }
 }

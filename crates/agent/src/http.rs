@@ -29,6 +29,7 @@ use crate::fetch::FetchCounters;
 use crate::garbage::{GarbageCounters, GarbageSettings};
 use crate::host;
 use crate::inbox::Inbox;
+use crate::isolators::Statistics;
 use crate::log_rotation::LogRotation;
 use crate::options::AgentOptions;
 use crate::start::Parts;
@@ -77,6 +78,7 @@ pub(crate) struct AgentHttp {
     pub(crate) garbage: Arc<GarbageCounters>,
     pub(crate) fetch: Arc<FetchCounters>,
     pub(crate) rotation: LogRotation,
+    pub(crate) statistics: Option<Arc<Statistics>>,
     pub(crate) start_time: f64,
     recovery_seconds: std::sync::OnceLock<f64>,
     pub(crate) logging: LoggingLevel,
@@ -88,6 +90,7 @@ impl AgentHttp {
         options: &AgentOptions,
         work_dir: &WorkDir,
         parts: &Parts,
+        statistics: Option<Arc<Statistics>>,
     ) -> Self {
         Self {
             router: router(),
@@ -100,6 +103,7 @@ impl AgentHttp {
             garbage: Arc::clone(&parts.garbage_counters),
             fetch: Arc::clone(&parts.fetch_counters),
             rotation: parts.rotation.clone(),
+            statistics,
             start_time: clock::wall_seconds(),
             recovery_seconds: std::sync::OnceLock::new(),
             logging: LoggingLevel::new(options.logging.clone()),

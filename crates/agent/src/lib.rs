@@ -15,6 +15,7 @@ mod garbage;
 mod host;
 mod http;
 mod inbox;
+mod isolators;
 mod journal;
 mod launcher;
 mod local_disk;
@@ -27,6 +28,7 @@ mod prepared_launch;
 mod preparing;
 mod probes;
 mod runtime_verb;
+mod runtimes;
 mod settings;
 mod start;
 mod streams;
@@ -36,6 +38,11 @@ mod work_dir;
 
 pub use driver::AgentExit;
 pub use host::ResourceOptionError;
+pub use isolators::IsolationError;
+pub use isolators::options::{
+    AllowedDevice, CpuQuota, DeviceAccess, Enforcement, GuardedPorts, LimitOptions, ProcessCount,
+    SwapUse,
+};
 pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
 pub use mezz_http::logging_level::LoggingControl;
@@ -56,6 +63,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "agent.started",
     "agent.exited",
     "agent.before_sandbox",
+    "agent.after_group",
     "agent.after_sandbox",
     "agent.before_journal",
     "agent.after_journal",

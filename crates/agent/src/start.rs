@@ -10,7 +10,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-use crate::docker::DockerRuntime;
 use crate::driver::{AgentExit, Driver, TurnState};
 use crate::exits::Exits;
 use crate::fetch::{Cache, FetchCounters, Fetcher};
@@ -18,6 +17,7 @@ use crate::garbage::{GarbageCollector, GarbageCounters};
 use crate::host::{self, ResourceOptionError};
 use crate::http::AgentHttp;
 use crate::inbox::{Inbox, Input};
+use crate::isolators::{self, IsolationError, Isolators};
 use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
@@ -26,6 +26,7 @@ use crate::materials::{self, MaterialStore};
 use crate::options::AgentOptions;
 use crate::preparing::{Preparer, ProgressBoard, Runtime};
 use crate::probes::Prober;
+use crate::runtimes;
 use crate::settings::{
     self, agent_info, config, container_settings, fetch_cache, fetch_settings, garbage_settings,
 };
@@ -76,6 +77,9 @@ pub enum StartError {
     /// The credentials for the registries of images.
     #[error("--docker-config: {0}")]
     DockerConfig(#[from] mezz_image::credentials::CredentialsError),
+    /// What containers are to be held to.
+    #[error(transparent)]
+    Isolation(#[from] IsolationError),
     /// The system refused something that every agent needs.
     #[error("cannot start: {0}")]
     System(std::io::Error),
@@ -174,7 +178,14 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     let prepared = starting
         .await
         .map_err(|error| StartError::System(std::io::Error::other(error)))??;
-    let http = AgentHttp::new(Arc::clone(&inbox), &options, &prepared.work_dir, &parts);
+    let statistics = prepared.isolators.statistics();
+    let http = AgentHttp::new(
+        Arc::clone(&inbox),
+        &options,
+        &prepared.work_dir,
+        &parts,
+        statistics,
+    );
     let server =
         serve(listener, Arc::new(http), ServerOptions::default()).map_err(StartError::System)?;
     let (registered_in, registered) = watch::channel(None);
@@ -193,7 +204,7 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
 /// What the core's thread and the HTTP API share.
 #[derive(Clone)]
 pub(crate) struct Parts {
-    runtime: Handle,
+    pub(crate) runtime: Handle,
     pub(crate) advertised: SocketAddr,
     pub(crate) fetch_counters: Arc<FetchCounters>,
     pub(crate) garbage_counters: Arc<GarbageCounters>,
@@ -210,6 +221,7 @@ struct Prepared {
     journal: Journal,
     warden: WardenLink,
     launcher: Launcher,
+    isolators: Isolators,
     core: AgentCore,
     recovery: Recovery,
     fetch_cache: Cache,
@@ -243,7 +255,7 @@ fn advertised(options: &AgentOptions, bound: SocketAddr) -> SocketAddr {
 /// Blocking: files, the warden.
 fn prepare(
     options: &AgentOptions,
-    _inbox: &Arc<Inbox>,
+    inbox: &Arc<Inbox>,
     parts: &Parts,
 ) -> Result<Prepared, StartError> {
     let work_dir = WorkDir::open(options.work_dir.as_deref())?;
@@ -254,8 +266,16 @@ fn prepare(
     };
     let (warden, containers) = WardenLink::open(&work_dir, options.warden_program.clone())?;
     let facts = mezz_warden::host::facts(work_dir.scope());
-    settings::say_what_is_not_enforced(&facts);
+    settings::say_what_is_not_enforced(&facts, &options.isolation);
     clear_cgroups(&facts);
+    let around = isolators::Surroundings {
+        work_dir: &work_dir,
+        facts: &facts,
+        containers: &containers,
+        ports: settings::offered_ports(&agent),
+        inbox,
+    };
+    let (isolators, limited) = Isolators::start(options, &around)?;
     let launcher = Launcher::new(
         facts,
         work_dir.path().to_owned(),
@@ -266,34 +286,21 @@ fn prepare(
         records,
         boot_id: host::boot_id(),
         containers,
+        limited,
     };
     let fetch_cache = fetch_cache(options, &work_dir, &parts.fetch_counters)?;
-    let runtimes = runtimes(options, &work_dir, parts)?;
+    let runtimes = runtimes::open(options, &work_dir, parts)?;
     Ok(Prepared {
         work_dir,
         journal,
         warden,
         launcher,
+        isolators,
         core,
         recovery,
         fetch_cache,
         runtimes,
     })
-}
-
-/// Whatever runs containers beside the warden itself.
-fn runtimes(
-    options: &AgentOptions,
-    work_dir: &WorkDir,
-    parts: &Parts,
-) -> Result<Vec<Arc<dyn Runtime>>, StartError> {
-    let mut runtimes = parts.runtimes.clone();
-    if let Some(docker) = &options.docker {
-        let settings = settings::docker_settings(docker, work_dir)?;
-        let opened = parts.runtime.block_on(DockerRuntime::open(settings));
-        runtimes.push(Arc::new(opened.map_err(StartError::Docker)?));
-    }
-    Ok(runtimes)
 }
 
 impl Prepared {
@@ -310,6 +317,7 @@ impl Prepared {
             journal,
             warden,
             launcher,
+            isolators,
             core,
             recovery,
             fetch_cache,
@@ -337,6 +345,7 @@ impl Prepared {
                 Arc::clone(inbox),
             ),
             launcher,
+            isolators,
             materials,
             fetcher: Fetcher::new(
                 fetch_settings(options, &work_dir),

@@ -104,6 +104,7 @@ async fn tasks_run_in_containers_of_the_engine() {
     statuses_and_outputs(&agent, &mut link).await;
     commands_of_images(&agent, &mut link).await;
     failures(&mut link).await;
+    memory(&mut link).await;
     kills(&mut link, &engine).await;
     health(&mut link).await;
     nothing_is_left(&engine).await;
@@ -194,6 +195,36 @@ async fn failures(link: &mut Link) {
             last.reason(),
             v1::task_status::Reason::ContainerLaunchFailed
         );
+    }
+}
+
+async fn memory(link: &mut Link) {
+    let mut hog = docker("hog", "tail /dev/zero & wait $!");
+    hog.resources = vec![scalar("cpus", 0.5), scalar("mem", 32.0)];
+    info(&mut hog).parameters = vec![v1::Parameter {
+        key: "memory-swap".to_owned(),
+        value: "32m".to_owned(),
+    }];
+    let seen = ended(link, vec![hog]).await.remove(0);
+    let last = seen.last().unwrap();
+    assert_eq!(last.state(), TaskState::TaskFailed);
+    assert_eq!(
+        last.reason(),
+        v1::task_status::Reason::ContainerLimitationMemory
+    );
+    let data = seen[1].data.clone().unwrap();
+    let inspected: serde_json::Value = serde_json::from_slice(&data).unwrap();
+    let host = &inspected[0]["HostConfig"];
+    assert_eq!(host["Memory"], 32 << 20);
+    assert_eq!(host["CpuShares"], 512);
+}
+
+fn scalar(name: &str, value: f64) -> v1::Resource {
+    v1::Resource {
+        name: name.to_owned(),
+        r#type: v1::value::Type::Scalar.into(),
+        scalar: Some(v1::value::Scalar { value }),
+        ..v1::Resource::default()
     }
 }
 
@@ -289,4 +320,88 @@ async fn containers_outlive_a_crash_of_the_agent_and_orphans_do_not() {
     let last = seen["long"].last().unwrap();
     assert_eq!(last.message(), "Container exited with status 7");
     assert!(output(&second, "long").await.contains("through"));
+}
+
+#[tokio::test]
+async fn ports_of_the_host_lead_into_a_container_of_a_bridge() {
+    let Some(engine) = engine(Bridging::Own) else {
+        return;
+    };
+    let mut master = FakeMaster::start().await;
+    let work_dir = tempfile::tempdir().unwrap();
+    let _agent = agent(&master, work_dir.path(), &engine);
+    let mut link = master.accept().await;
+    let port = free_port();
+    let mut task = docker(
+        "served",
+        "mkdir /www; echo here > /www/it; httpd -f -p 8080 -h /www",
+    );
+    task.resources = vec![scalar("cpus", 0.1), scalar("mem", 32.0), ports(port)];
+    let docker = info(&mut task);
+    docker.network = Some(docker_info::Network::Bridge.into());
+    docker.port_mappings = vec![docker_info::PortMapping {
+        host_port: u32::from(port),
+        container_port: 8080,
+        protocol: None,
+    }];
+    task.health_check = Some(Box::new(v1::HealthCheck {
+        r#type: Some(v1::health_check::Type::Http.into()),
+        http: Some(v1::health_check::HttpCheckInfo {
+            port: 8080,
+            path: Some("/it".to_owned()),
+            ..v1::health_check::HttpCheckInfo::default()
+        }),
+        delay_seconds: Some(0.0),
+        interval_seconds: Some(0.1),
+        grace_period_seconds: Some(60.0),
+        ..v1::HealthCheck::default()
+    }));
+    link.run(&framework(true), vec![task]);
+    let running = link.until("served", TaskState::TaskRunning).await;
+    let networks = running.container_status.unwrap().network_infos;
+    let address = networks[0].ip_addresses[0].ip_address().to_owned();
+    assert!(address.starts_with("10."), "{address}");
+    loop {
+        let status = link.until("served", TaskState::TaskRunning).await;
+        if status.healthy == Some(true) {
+            break;
+        }
+    }
+    let url = format!("http://127.0.0.1:{port}/it");
+    let answer = std::process::Command::new("curl")
+        .args([
+            "-sS",
+            "--retry",
+            "20",
+            "--retry-connrefused",
+            "--retry-delay",
+            "0",
+            &url,
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer.stdout), "here\n");
+    link.kill("served");
+    link.until("served", TaskState::TaskKilled).await;
+    nothing_is_left(&engine).await;
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn ports(port: u16) -> v1::Resource {
+    let port = u64::from(port);
+    v1::Resource {
+        name: "ports".to_owned(),
+        r#type: v1::value::Type::Ranges.into(),
+        ranges: Some(v1::value::Ranges {
+            range: vec![v1::value::Range {
+                begin: port,
+                end: port,
+            }],
+        }),
+        ..v1::Resource::default()
+    }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::isolators::Enforcer;
 use crate::preparing::{HostProcess, Prepared};
 use crate::runtime_verb::VERB;
 
@@ -22,6 +23,7 @@ pub(super) fn of(program: &Path, what: &str, file: &Path) -> Prepared {
         program: program.to_owned(),
         arguments,
         environment: Vec::new(),
+        enforcer: Enforcer::Runtime,
         facts: mezz_agent_core::ContainerFacts::default(),
     }))
 }

@@ -24,13 +24,14 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use mezz_agent_core::{ContainerFacts, ContainerId, Launch, LaunchId, Surroundings};
+use mezz_agent_core::{ContainerFacts, ContainerId, Launch, LaunchId, Limitation, Surroundings};
 use mezz_launch_plan::{
     CommandSpec, Credentials, EnvironmentVariable, NamespaceSpec, RootSpec, VolumeSpec,
 };
 use tokio::sync::watch;
 
 use super::progress::Progress;
+use crate::isolators::Enforcer;
 
 /// A future of a runtime.
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -111,12 +112,14 @@ pub(crate) trait Runtime: Debug + Send + Sync {
 }
 
 /// What the end of a process that stands for a container means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ending {
     /// What its wait status says: the container has ended so.
     Told,
     /// The container never ran, for this reason.
     NotStarted(String),
+    /// It was ended for using too much.
+    Limited(Box<Limitation>),
 }
 
 /// A container that is wanted.
@@ -212,11 +215,21 @@ pub(crate) struct HostProcess {
     pub(crate) arguments: Vec<String>,
     /// All of its environment.
     pub(crate) environment: Vec<EnvironmentVariable>,
+    /// Whether limits hold for this process, or the runtime sees to them itself.
+    pub(crate) enforcer: Enforcer,
     /// What the core and frameworks are told.
     pub(crate) facts: ContainerFacts,
 }
 
 impl Prepared {
+    /// Who holds the container to what it may use.
+    pub(crate) fn enforcer(&self) -> Enforcer {
+        match self {
+            Self::Container(_) => Enforcer::Group,
+            Self::HostProcess(process) => process.enforcer,
+        }
+    }
+
     /// What the core and frameworks are told.
     pub(crate) fn facts(&self) -> &ContainerFacts {
         match self {
