@@ -82,9 +82,30 @@ fn options() -> AgentOptions {
             "--fetcher-cache-size" => {
                 options.fetcher_cache_size = value.parse().expect("a number");
             }
+            "--docker-registry" => images(&mut options).registry = value,
+            "--docker-store-dir" => images(&mut options).store_dir = Some(value.into()),
+            "--image-provisioner-backend" => {
+                let backend = match value.as_str() {
+                    "overlay" => mezz_agent::ImageBackend::Overlay,
+                    _ => mezz_agent::ImageBackend::Copy,
+                };
+                images(&mut options).backend = Some(backend);
+            }
+            "--network-cni-config-dir" => {
+                options.networks = Some(mezz_agent::NetworkOptions {
+                    config_dir: value.into(),
+                    plugins_dir: "/usr/lib/cni".to_owned(),
+                    keeping: mezz_agent::NetworkKeeping::WorkDirectory,
+                    resolver: mezz_agent::parse_resolver("{}").expect("no resolvers"),
+                });
+            }
             "--fetcher-cache-dir" => options.fetcher_cache_dir = Some(value.into()),
             other => panic!("unknown flag {other}"),
         }
     }
     options
+}
+
+fn images(options: &mut AgentOptions) -> &mut mezz_agent::ImageOptions {
+    options.images.get_or_insert_with(Default::default)
 }

@@ -20,6 +20,7 @@ mod local_disk;
 mod log_rotation;
 mod master_link;
 mod materials;
+mod native;
 mod options;
 mod perform;
 mod prepared_launch;
@@ -38,8 +39,10 @@ pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
 pub use mezz_http::logging_level::LoggingControl;
 pub use mezz_launch_plan::{Capability, CapabilitySet};
+pub use native::{ImagesError, ResolverError, parse_resolver};
 pub use options::{
-    AgentOptions, Isolator, IsolatorError, ReconfigurationPolicy, RecoverMode, Unshared,
+    AgentOptions, ImageBackend, ImageCollection, ImageOptions, ImageRuntime, Isolator,
+    IsolatorError, NetworkKeeping, NetworkOptions, ReconfigurationPolicy, RecoverMode, Unshared,
 };
 pub use start::{AgentHandle, AgentStopper, StartError, run};
 pub use warden_link::WardenLinkError;
@@ -53,6 +56,10 @@ pub const CRASH_POINTS: &[&str] = &[
     "agent.exited",
     "agent.before_sandbox",
     "agent.after_sandbox",
+    "agent.before_prepare",
+    "agent.after_prepare",
+    "agent.before_clean_up",
+    "agent.after_clean_up",
     "agent.before_journal",
     "agent.after_journal",
     "agent.before_journal_rename",

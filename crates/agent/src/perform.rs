@@ -54,7 +54,10 @@ impl Driver {
             Effect::Fetch(fetch) => self.fetcher.start(*fetch),
             Effect::CancelFetch { launch_id } => self.fetcher.cancel(launch_id),
             Effect::Launch(launch) => self.launch(*launch),
-            Effect::Probe(probe) => self.prober.start(*probe),
+            Effect::Probe(probe) => {
+                let network = self.preparer.network(probe.launch_id);
+                self.prober.start(*probe, network);
+            }
             Effect::CancelProbe { id } => self.prober.cancel(id),
             Effect::Signal { launch_id, signal } => self.state.requests.push(Request::Signal {
                 launch_id: LaunchId(launch_id.0),

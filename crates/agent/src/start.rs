@@ -22,6 +22,7 @@ use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
 use crate::materials::{self, MaterialStore};
+use crate::native::{ImagesError, Native};
 use crate::options::AgentOptions;
 use crate::preparing::{Preparer, ProgressBoard, Runtime};
 use crate::probes::Prober;
@@ -67,6 +68,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// Images.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     /// The system refused something that every agent needs.
     #[error("cannot start: {0}")]
     System(std::io::Error),
@@ -154,7 +158,6 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
         fetch_counters: Arc::default(),
         garbage_counters: Arc::default(),
         rotation,
-        runtimes: Vec::new(),
         board: ProgressBoard::default(),
     };
     let options = Arc::new(options);
@@ -165,7 +168,15 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     let prepared = starting
         .await
         .map_err(|error| StartError::System(std::io::Error::other(error)))??;
-    let http = AgentHttp::new(Arc::clone(&inbox), &options, &prepared.work_dir, &parts);
+    let native = Arc::clone(&prepared.native);
+    settings::collect_images(&options, &native);
+    let http = AgentHttp::new(
+        Arc::clone(&inbox),
+        &options,
+        &prepared.work_dir,
+        &parts,
+        native,
+    );
     let server =
         serve(listener, Arc::new(http), ServerOptions::default()).map_err(StartError::System)?;
     let (registered_in, registered) = watch::channel(None);
@@ -189,8 +200,6 @@ pub(crate) struct Parts {
     pub(crate) fetch_counters: Arc<FetchCounters>,
     pub(crate) garbage_counters: Arc<GarbageCounters>,
     pub(crate) rotation: LogRotation,
-    /// What runs containers, in the order in which they are asked.
-    pub(crate) runtimes: Vec<Arc<dyn Runtime>>,
     /// What is being done for containers that are prepared.
     pub(crate) board: ProgressBoard,
 }
@@ -204,6 +213,9 @@ struct Prepared {
     core: AgentCore,
     recovery: Recovery,
     fetch_cache: Cache,
+    /// What runs containers, in the order in which they are asked.
+    runtimes: Vec<Arc<dyn Runtime>>,
+    native: Arc<Native>,
 }
 
 /// Off this thread: there may be thousands, and nobody waits for it.
@@ -257,6 +269,7 @@ fn prepare(
         containers,
     };
     let fetch_cache = fetch_cache(options, &work_dir, &parts.fetch_counters)?;
+    let native = Arc::new(settings::native(options, &work_dir)?);
     Ok(Prepared {
         work_dir,
         journal,
@@ -265,6 +278,8 @@ fn prepare(
         core,
         recovery,
         fetch_cache,
+        runtimes: vec![Arc::clone(&native) as Arc<dyn Runtime>],
+        native,
     })
 }
 
@@ -285,6 +300,8 @@ impl Prepared {
             core,
             recovery,
             fetch_cache,
+            runtimes,
+            native: _,
         } = self;
         let live = recovery
             .containers
@@ -317,7 +334,7 @@ impl Prepared {
                 Arc::clone(&parts.fetch_counters),
             ),
             preparer: Preparer::new(
-                parts.runtimes.clone(),
+                runtimes,
                 Arc::clone(inbox),
                 parts.runtime.clone(),
                 parts.board.clone(),
