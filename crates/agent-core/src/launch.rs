@@ -59,6 +59,8 @@ pub struct Surroundings {
     pub within: Option<LaunchId>,
     /// The runtime that was asked for by name, if any; see [`RUNTIME_LABEL`].
     pub runtime: Option<Box<str>>,
+    /// The user that the command names itself, if any; without, an image's own goes before the framework's.
+    pub user: Option<Box<str>>,
 }
 
 /// The label of a task, or of a custom executor, that names the runtime which is to run its container.
@@ -88,6 +90,7 @@ impl Surroundings {
             container: container.filter(asks).cloned().map(Box::new),
             within: None,
             runtime: labels.and_then(runtime),
+            user: None,
         }
     }
 

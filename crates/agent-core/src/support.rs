@@ -70,22 +70,28 @@ fn unsupported_parts(
     container: Option<&ContainerInfo>,
     secrets: Secrets,
 ) -> Option<String> {
-    let of_command = |command| unsupported_in_command(command, container, secrets);
+    let brings_program = container.is_some_and(|container| {
+        let image = container
+            .mesos
+            .as_ref()
+            .and_then(|mesos| mesos.image.as_ref());
+        image.is_some() || container.docker.is_some()
+    });
+    let of_command = |command: &CommandInfo| {
+        let without = command.value.as_ref().is_none_or(String::is_empty);
+        // An image says what to run where the command does not.
+        if without && (command.shell() || !brings_program) {
+            return Some("command.value".to_owned());
+        }
+        unsupported_in_command(command, secrets)
+    };
     let field = command
         .and_then(of_command)
         .or_else(|| container.and_then(unsupported_in_container))?;
     Some(format!("{prefix}{field}"))
 }
 
-fn unsupported_in_command(
-    command: &CommandInfo,
-    container: Option<&ContainerInfo>,
-    secrets: Secrets,
-) -> Option<String> {
-    let is_empty = command.value.as_ref().is_none_or(String::is_empty);
-    if is_empty && !may_be_the_images(command, container) {
-        return Some("command.value".to_owned());
-    }
+fn unsupported_in_command(command: &CommandInfo, secrets: Secrets) -> Option<String> {
     if secrets == Secrets::Resolved {
         return None;
     }
@@ -97,12 +103,6 @@ fn unsupported_in_command(
         variable.secret.is_some() || variable.r#type == Some(variable::Type::Secret.into())
     });
     secret.map(|variable| format!("command.environment.variables[{}].secret", variable.name))
-}
-
-/// Whether an image may say what runs.
-fn may_be_the_images(command: &CommandInfo, container: Option<&ContainerInfo>) -> bool {
-    let has_image = container.is_some_and(|container| container.docker.is_some());
-    has_image && command.shell == Some(false)
 }
 
 fn unsupported_in_container(container: &ContainerInfo) -> Option<String> {
@@ -124,19 +124,15 @@ fn unsupported_in_container(container: &ContainerInfo) -> Option<String> {
 
 fn unsupported_in_volume(volume: &Volume) -> Option<&'static str> {
     use volume::source::{Type, sandbox_path};
-    if volume.image.is_some() {
-        return Some("image");
-    }
     let source = volume.source.as_ref()?;
     match source.r#type() {
-        Type::HostPath => None,
+        Type::HostPath | Type::Secret => None,
         Type::SandboxPath => {
             let parent =
                 |path: &volume::source::SandboxPath| path.r#type() == sandbox_path::Type::Parent;
             let of_parent = source.sandbox_path.as_ref().is_some_and(parent);
             of_parent.then_some("source.sandbox_path.type PARENT")
         }
-        Type::Secret => Some("source.secret"),
         Type::DockerVolume => Some("source.docker_volume"),
         Type::CsiVolume => Some("source.csi_volume"),
         Type::Unknown => Some("source.type"),

@@ -90,6 +90,23 @@ fn options() -> AgentOptions {
                     ..mezz_agent::DockerOptions::default()
                 });
             }
+            "--docker-registry" => images(&mut options).registry = value,
+            "--docker-store-dir" => images(&mut options).store_dir = Some(value.into()),
+            "--image-provisioner-backend" => {
+                let backend = match value.as_str() {
+                    "overlay" => mezz_agent::ImageBackend::Overlay,
+                    _ => mezz_agent::ImageBackend::Copy,
+                };
+                images(&mut options).backend = Some(backend);
+            }
+            "--network-cni-config-dir" => {
+                options.networks = Some(mezz_agent::NetworkOptions {
+                    config_dir: value.into(),
+                    plugins_dir: "/usr/lib/cni".to_owned(),
+                    keeping: mezz_agent::NetworkKeeping::WorkDirectory,
+                    resolver: mezz_agent::parse_resolver("{}").expect("no resolvers"),
+                });
+            }
             "--fetcher-cache-dir" => options.fetcher_cache_dir = Some(value.into()),
             "--cgroups-root" => options.limits.cgroups_root = value,
             "--cgroups-enable-cfs" => {
@@ -116,4 +133,8 @@ fn options() -> AgentOptions {
         }
     }
     options
+}
+
+fn images(options: &mut AgentOptions) -> &mut mezz_agent::ImageOptions {
+    options.images.get_or_insert_with(Default::default)
 }

@@ -8,6 +8,7 @@ mod credentials;
 mod files;
 mod host_process;
 mod needs;
+mod options;
 mod telling;
 
 use std::collections::BTreeSet;
@@ -24,8 +25,10 @@ use mezz_image::credentials::DockerConfig;
 use mezz_proto::v1::{ContainerInfo, container_info};
 
 use crate::preparing::{Ending, Failure, Later, PrepareError, Prepared, Runtime, Wanted};
+pub(crate) use credentials::{AuthError, config};
 use files::Folders;
 pub(crate) use host_process::run_verb;
+pub use options::DockerOptions;
 
 /// Where containers see their sandboxes.
 const MAPPED: &str = "/mnt/mesos/sandbox";
@@ -266,6 +269,13 @@ impl Runtime for DockerRuntime {
     fn started(&self, container: ContainerId, _pid: u32) -> Option<Later<'_, ContainerFacts>> {
         let folder = self.folders.of(container);
         Some(Box::pin(async move { telling::facts(&folder).await }))
+    }
+
+    fn network(&self, container: ContainerId) -> Option<PathBuf> {
+        let folder = self.folders.of(container);
+        let (inspected, _) = folder.reports().read_running()?;
+        let own = !inspected.shares_network_with_host() && inspected.state.pid > 0;
+        own.then(|| PathBuf::from(format!("/proc/{}/ns/net", inspected.state.pid)))
     }
 
     fn kill(&self, container: ContainerId) -> Option<Later<'_, ()>> {

@@ -22,6 +22,7 @@ mod local_disk;
 mod log_rotation;
 mod master_link;
 mod materials;
+mod native;
 mod options;
 mod perform;
 mod prepared_launch;
@@ -36,6 +37,7 @@ mod usage;
 mod warden_link;
 mod work_dir;
 
+pub use docker::DockerOptions;
 pub use driver::AgentExit;
 pub use host::ResourceOptionError;
 pub use isolators::IsolationError;
@@ -47,9 +49,10 @@ pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
 pub use mezz_http::logging_level::LoggingControl;
 pub use mezz_launch_plan::{Capability, CapabilitySet};
+pub use native::{ImagesError, ResolverError, parse_resolver};
 pub use options::{
-    AgentOptions, DockerOptions, Isolator, IsolatorError, ReconfigurationPolicy, RecoverMode,
-    Unshared,
+    AgentOptions, ImageBackend, ImageCollection, ImageOptions, ImageRuntime, Isolator,
+    IsolatorError, NetworkKeeping, NetworkOptions, ReconfigurationPolicy, RecoverMode, Unshared,
 };
 pub use runtime_verb::{VERB as RUNTIME_VERB, run as run_runtime_verb};
 pub use start::{AgentHandle, AgentStopper, StartError, run};
@@ -65,6 +68,10 @@ pub const CRASH_POINTS: &[&str] = &[
     "agent.before_sandbox",
     "agent.after_group",
     "agent.after_sandbox",
+    "agent.before_prepare",
+    "agent.after_prepare",
+    "agent.before_clean_up",
+    "agent.after_clean_up",
     "agent.before_journal",
     "agent.after_journal",
     "agent.before_journal_rename",

@@ -59,7 +59,10 @@ impl Driver {
                 launch_id,
                 allotment,
             } => self.isolators.resize(launch_id, *allotment),
-            Effect::Probe(probe) => self.prober.start(*probe),
+            Effect::Probe(probe) => {
+                let network = self.preparer.network(probe.launch_id);
+                self.prober.start(*probe, network);
+            }
             Effect::CancelProbe { id } => self.prober.cancel(id),
             Effect::Signal { launch_id, signal } => self.state.requests.push(Request::Signal {
                 launch_id: LaunchId(launch_id.0),

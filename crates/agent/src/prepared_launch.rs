@@ -66,6 +66,7 @@ impl Driver {
 
     fn launch_prepared(&mut self, wanted: Arc<Wanted>, limits: LogLimits, prepared: Prepared) {
         let (launch_id, role) = (wanted.launch_id(), wanted.launch.role);
+        crash_point("agent.after_prepare");
         let facts = prepared.facts();
         if *facts != ContainerFacts::default() {
             let facts = Box::new(facts.clone());

@@ -4,9 +4,7 @@
 //! nothing of it never come here. What each runtime does is its own affair; see [`Runtime`].
 
 mod choice;
-#[allow(dead_code, reason = "the runtimes that use all of it come next")]
 mod progress;
-#[allow(dead_code, reason = "the runtimes that use all of it come next")]
 mod runtime;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +14,7 @@ use std::time::Duration;
 
 use mezz_agent_core::{ContainerFacts, ContainerId, Launch, LaunchId, Surroundings};
 use mezz_launch_plan::Credentials;
+use mezz_warden::crash_point;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,7 +24,6 @@ use crate::log_rotation::LogLimits;
 
 pub(crate) use choice::{Need, Way};
 pub(crate) use progress::ProgressBoard;
-#[allow(unused_imports, reason = "the runtimes that use all of it come next")]
 pub(crate) use runtime::{
     Ending, Failure, Furnished, HostProcess, Later, PrepareError, Prepared, Runtime, Wanted,
 };
@@ -131,6 +129,7 @@ impl Preparer {
         self.spawn(async move {
             // What is left of an earlier life could bear the same names.
             let _ = swept.wait_for(|swept| *swept).await;
+            crash_point("agent.before_prepare");
             let outcome = prepare(&runtime, wanted, within).await;
             inbox.put(Input::Prepared { launch_id, outcome });
         });
@@ -197,6 +196,12 @@ impl Preparer {
 
     fn hold(&mut self, launch_id: LaunchId, container: ContainerId, runtime: Arc<dyn Runtime>) {
         self.held.insert(launch_id, Held { container, runtime });
+    }
+
+    /// The network namespace of a launch that runs, where it is not the host's.
+    pub(crate) fn network(&self, launch_id: LaunchId) -> Option<PathBuf> {
+        let held = self.held.get(&launch_id)?;
+        held.runtime.network(held.container)
     }
 
     /// A container runs. Says whether that is to be told only when more has been found out, through the inbox.
@@ -340,10 +345,12 @@ async fn prepare(
 }
 
 async fn clean_up(runtime: &Arc<dyn Runtime>, container: ContainerId) {
+    crash_point("agent.before_clean_up");
     if let Err(error) = runtime.clean_up(container).await {
         let runtime = runtime.name();
         tracing::error!(%container, runtime, error, "what a container had is left until the next start");
     }
+    crash_point("agent.after_clean_up");
 }
 
 async fn sweep(runtimes: &[Arc<dyn Runtime>], living: Arc<BTreeSet<ContainerId>>) {

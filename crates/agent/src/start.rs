@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use crate::docker::AuthError as DockerConfigError;
 use crate::driver::{AgentExit, Driver, TurnState};
 use crate::exits::Exits;
 use crate::fetch::{Cache, FetchCounters, Fetcher};
@@ -23,6 +24,7 @@ use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
 use crate::materials::{self, MaterialStore};
+use crate::native::{ImagesError, Native};
 use crate::options::AgentOptions;
 use crate::preparing::{Preparer, ProgressBoard, Runtime};
 use crate::probes::Prober;
@@ -76,10 +78,13 @@ pub enum StartError {
     Docker(mezz_docker::EngineError),
     /// The credentials for the registries of images.
     #[error("--docker-config: {0}")]
-    DockerConfig(#[from] mezz_image::credentials::CredentialsError),
+    DockerConfig(#[source] DockerConfigError),
     /// What containers are to be held to.
     #[error(transparent)]
     Isolation(#[from] IsolationError),
+    /// Images.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     /// The system refused something that every agent needs.
     #[error("cannot start: {0}")]
     System(std::io::Error),
@@ -167,7 +172,6 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
         fetch_counters: Arc::default(),
         garbage_counters: Arc::default(),
         rotation,
-        runtimes: Vec::new(),
         board: ProgressBoard::default(),
     };
     let options = Arc::new(options);
@@ -179,12 +183,15 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
         .await
         .map_err(|error| StartError::System(std::io::Error::other(error)))??;
     let statistics = prepared.isolators.statistics();
+    let native = Arc::clone(&prepared.native);
+    settings::collect_images(&options, &native);
     let http = AgentHttp::new(
         Arc::clone(&inbox),
         &options,
         &prepared.work_dir,
         &parts,
         statistics,
+        native,
     );
     let server =
         serve(listener, Arc::new(http), ServerOptions::default()).map_err(StartError::System)?;
@@ -209,8 +216,6 @@ pub(crate) struct Parts {
     pub(crate) fetch_counters: Arc<FetchCounters>,
     pub(crate) garbage_counters: Arc<GarbageCounters>,
     pub(crate) rotation: LogRotation,
-    /// What runs containers, in the order in which they are asked.
-    pub(crate) runtimes: Vec<Arc<dyn Runtime>>,
     /// What is being done for containers that are prepared.
     pub(crate) board: ProgressBoard,
 }
@@ -227,6 +232,7 @@ struct Prepared {
     fetch_cache: Cache,
     /// What runs containers, in the order in which they are asked.
     runtimes: Vec<Arc<dyn Runtime>>,
+    native: Arc<Native>,
 }
 
 /// Off this thread: there may be thousands, and nobody waits for it.
@@ -289,7 +295,8 @@ fn prepare(
         limited,
     };
     let fetch_cache = fetch_cache(options, &work_dir, &parts.fetch_counters)?;
-    let runtimes = runtimes::open(options, &work_dir, parts)?;
+    let native = Arc::new(settings::native(options, &work_dir)?);
+    let runtimes = runtimes::open(options, &work_dir, parts, Arc::clone(&native))?;
     Ok(Prepared {
         work_dir,
         journal,
@@ -300,6 +307,7 @@ fn prepare(
         recovery,
         fetch_cache,
         runtimes,
+        native,
     })
 }
 
@@ -322,6 +330,7 @@ impl Prepared {
             recovery,
             fetch_cache,
             runtimes,
+            native: _,
         } = self;
         let live = recovery
             .containers

@@ -91,6 +91,11 @@ impl Inspected {
         own.filter(|signal| !signal.is_empty()).unwrap_or("SIGTERM")
     }
 
+    /// Whether its network is the host's.
+    pub fn shares_network_with_host(&self) -> bool {
+        self.host_config.network_mode == "host"
+    }
+
     /// Its addresses, IPv4 first; none in the host's network.
     pub fn addresses(&self) -> Vec<IpAddress> {
         let settings = &self.network_settings;

@@ -16,7 +16,7 @@ const LONGEST: u64 = 1 << 20;
 
 /// Why credentials are of no use.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AuthError {
+pub enum AuthError {
     #[error("{file} in the sandbox: {source}")]
     Read {
         file: &'static str,
@@ -27,10 +27,25 @@ pub(super) enum AuthError {
         file: &'static str,
         source: CredentialsError,
     },
+    #[error("{path}: {source}")]
+    File { path: String, source: io::Error },
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error("container.docker.image: {0}")]
     Image(#[from] ReferenceError),
+}
+
+/// What an operator gives: Docker's JSON, or where a file of it is.
+pub(crate) fn config(given: &str) -> Result<DockerConfig, AuthError> {
+    if given.trim_start().starts_with('{') {
+        return Ok(DockerConfig::parse(given)?);
+    }
+    let path = given.strip_prefix("file://").unwrap_or(given);
+    let text = std::fs::read_to_string(path).map_err(|source| AuthError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(DockerConfig::parse(&text)?)
 }
 
 /// What was fetched into the sandbox. No link leads out of it.

@@ -97,6 +97,12 @@ pub(crate) trait Runtime: Debug + Send + Sync {
         None
     }
 
+    /// The network namespace of a container that runs, where it is not the host's: checks reach it from within.
+    fn network(&self, container: ContainerId) -> Option<PathBuf> {
+        let _ = container;
+        None
+    }
+
     /// What the end of the process that stands for a container means; asked when it has ended, on the core's thread.
     fn ending(&self, container: ContainerId) -> Ending {
         let _ = container;
@@ -174,6 +180,7 @@ pub(crate) enum Prepared {
     /// The task's own program, among what was made for it.
     Container(Box<Furnished>),
     /// A process of the host in its place.
+    #[allow(dead_code, reason = "what foreign runtimes answer with")]
     HostProcess(Box<HostProcess>),
 }
 
