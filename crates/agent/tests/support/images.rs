@@ -31,6 +31,7 @@ impl Layer {
     }
 
     /// With a name as it is, however bad.
+    #[allow(dead_code, reason = "not every file of tests has bad images")]
     pub(crate) fn raw(
         mut self,
         path: &str,
