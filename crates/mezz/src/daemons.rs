@@ -235,6 +235,8 @@ fn agent_options(settings: AgentSettings) -> AgentOptions {
         unshared: settings.containers.unshared,
         seccomp_config_dir: settings.containers.seccomp_config_dir,
         seccomp_profile_name: settings.containers.seccomp_profile_name,
+        images: settings.containers.images,
+        networks: settings.containers.networks,
         flags: settings
             .effective_flags
             .into_iter()

@@ -5,6 +5,7 @@
 mod agent;
 mod containers;
 mod limits;
+mod images;
 mod master;
 
 use std::net::{IpAddr, SocketAddr};
