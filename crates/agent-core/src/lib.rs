@@ -30,6 +30,7 @@ mod killing;
 mod launch;
 mod launching;
 mod model;
+mod nested;
 mod pre_stop;
 mod probe;
 mod reconfiguration;
@@ -58,7 +59,14 @@ pub use event::{
 };
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
 pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
-pub use launch::{Command, Fetch, Launch, Materials, Role, Surroundings, Survival};
+pub use launch::{
+    Around, Command, ContainerClass, Fetch, Launch, Materials, Nesting, Role, Surroundings,
+    Survival,
+};
+pub use nested::{
+    ContainerAnswer, ContainerCall, ContainerLaunch, ContainerPath, ContainerRecord, PathError,
+    Termination,
+};
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{
     AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState,

@@ -41,6 +41,7 @@ impl AgentCore {
                 });
             }
         }
+        self.snapshot_nested(&mut records);
         records
     }
 

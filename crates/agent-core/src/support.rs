@@ -57,6 +57,20 @@ pub(crate) fn unsupported_in_executor(executor: &ExecutorInfo) -> Option<String>
     )
 }
 
+/// The first field of a container without a task that is not supported, if any.
+pub(crate) fn unsupported_in_nested(
+    command: Option<&CommandInfo>,
+    container: Option<&ContainerInfo>,
+) -> Option<String> {
+    let none = CommandInfo::default();
+    unsupported_parts(
+        "",
+        Some(command.unwrap_or(&none)),
+        container,
+        Secrets::Unknown,
+    )
+}
+
 /// Whether the master gives the values of what the environment refers to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Secrets {
@@ -109,9 +123,6 @@ fn unsupported_in_container(container: &ContainerInfo) -> Option<String> {
         {
             "container.network_infos"
         }
-        ContainerInfo {
-            tty_info: Some(_), ..
-        } => "container.tty_info",
         ContainerInfo { volumes, .. } => {
             return volumes.iter().enumerate().find_map(|(index, volume)| {
                 let field = unsupported_in_volume(volume)?;

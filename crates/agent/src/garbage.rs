@@ -7,6 +7,7 @@ mod pace;
 mod removal;
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::sandbox_folders;
 use pace::{Going, Pace};
 
 /// How sandboxes are collected.
@@ -90,6 +92,39 @@ impl GarbageCollector {
             SystemTime::now(),
             self.shared.settings.work_dir.join(sandbox),
         );
+    }
+
+    /// Removes a sandbox, relative to the work directory, off this thread. No link on the way is followed.
+    pub(crate) fn remove_now(&self, sandbox: &str) {
+        let Some((parent, name)) = sandbox.rsplit_once('/') else {
+            return;
+        };
+        let (shared, parent, name) = (Arc::clone(&self.shared), parent.to_owned(), name.to_owned());
+        let remove = move || {
+            let work_dir = &shared.settings.work_dir;
+            let mut pace = Pace::new(true, |rest| shared.rest(rest));
+            let opened = match parent.as_str() {
+                "containers" => rustix::fs::open(
+                    work_dir.join(&parent),
+                    rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+                    rustix::fs::Mode::empty(),
+                )
+                .map_err(io::Error::from),
+                _ => sandbox_folders::open(work_dir, &parent),
+            };
+            let removed = opened
+                .and_then(|folder| removal::remove_in(&folder, OsStr::new(&name), &mut pace));
+            if let Err(error) = removed
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(parent, name, %error, "cannot remove a sandbox");
+                shared.counters.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let thread = std::thread::Builder::new().name("sandbox-remove".to_owned());
+        if let Err(error) = thread.spawn(remove) {
+            tracing::warn!(sandbox, %error, "cannot remove a sandbox");
+        }
     }
 
     /// Finds sandboxes of earlier lives, off this thread; those in `used` stay.

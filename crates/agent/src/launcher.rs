@@ -1,17 +1,17 @@
 //! From a launch as the core wants it to a plan for the warden, and the sandbox that it starts in.
 
 use std::ffi::CString;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
 use mezz_agent_core::{Command, Launch, Role, Surroundings, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan,
-    OutputSpec, Place, PlanError, Privilege, SandboxContent,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, InputSpec, KillMethod, LaunchId,
+    LaunchPlan, OutputSpec, Place, PlanError, Privilege, SandboxContent, StdioSpec, TerminalSize,
 };
+use mezz_proto::v1::TtyInfo;
 use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::io::Errno;
 
@@ -20,6 +20,8 @@ use crate::containers::{self, ContainerError, ContainerSettings};
 use crate::local_disk::{self, LocalDisk};
 use crate::log_rotation::LogRuleError;
 use crate::materials::MaterialError;
+use crate::nesting::nest;
+use crate::sandbox_folders;
 
 /// Why a container cannot be started. The text becomes the task's message.
 #[derive(Debug, thiserror::Error)]
@@ -96,10 +98,19 @@ impl Launcher {
             }
             _ => Place::Unknown,
         };
-        if !launch.fetched
+        if launch.surroundings.nesting.is_some() {
+            if !launch.fetched {
+                make_sandbox(&self.work_dir, &launch.sandbox, owner).map_err(|source| {
+                    LaunchError::Sandbox {
+                        path: sandbox.clone(),
+                        source,
+                    }
+                })?;
+            }
+        } else if !launch.fetched
             && (owner.is_some() || make_quickly(&mut self.parent, &sandbox) == Made::NotYet)
         {
-            make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox {
+            make_sandbox(&self.work_dir, &launch.sandbox, owner).map_err(|source| LaunchError::Sandbox {
                 path: sandbox.clone(),
                 source,
             })?;
@@ -107,6 +118,11 @@ impl Launcher {
         let mut spec = spec(launch, sandbox, &self.containers)?;
         spec.program_place = place;
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// The file that a container's output goes to, if not directly.
+    pub(crate) fn output_file(&self, sandbox: &str, user: Option<&str>) -> io::Result<fs::File> {
+        sandbox_folders::append(&self.work_dir, sandbox, "stdout", self.owner(user))
     }
 
     /// Who shall own what a launch finds in its sandbox, if another than the daemon; known once it was prepared.
@@ -144,11 +160,26 @@ fn spec(
         Command::Shell(text) => CommandSpec::Shell(text),
         Command::Argv { program, argv } => CommandSpec::Argv { program, argv },
     };
+    let tty = launch
+        .surroundings
+        .container
+        .as_ref()
+        .and_then(|container| container.tty_info.as_ref());
+    let terminal = tty.map(terminal_size);
     let mut spec = ContainerSpec::new(LaunchId(launch.launch_id.0), command, sandbox);
     spec.environment = vec![launch.environment];
     spec.user = launch.user;
-    if launch.role == Role::Probe {
-        spec.stdio.stdout = OutputSpec::SandboxFile("stderr".to_owned());
+    match launch.role {
+        Role::Main => spec.terminal = terminal,
+        Role::Probe => spec.stdio.stdout = OutputSpec::SandboxFile("stderr".to_owned()),
+        Role::Session if terminal.is_some() => spec.terminal = terminal,
+        Role::Session => {
+            spec.stdio = StdioSpec {
+                stdin: InputSpec::Pipe,
+                stdout: OutputSpec::Pipe,
+                stderr: OutputSpec::Pipe,
+            };
+        }
     }
     spec.sandbox_content = if launch.fetched {
         SandboxContent::Fetched
@@ -159,12 +190,34 @@ fn spec(
         Survival::Keep => mezz_launch_plan::Survival::Keep,
         Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
     };
-    let Surroundings { container, within } = &launch.surroundings;
-    containers::apply(container.as_deref(), containers, &mut spec)?;
+    let Surroundings {
+        container,
+        within,
+        nesting,
+    } = &launch.surroundings;
+    match nesting {
+        Some(nesting) => nest(&mut spec, container.as_deref(), nesting, containers)?,
+        None => containers::apply(container.as_deref(), containers, &mut spec)?,
+    }
     if let Some(within) = within {
         containers::join(&mut spec, LaunchId(within.0));
     }
     Ok(spec)
+}
+
+/// What is not said is what most terminals have.
+fn terminal_size(tty: &TtyInfo) -> TerminalSize {
+    let number = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
+    match &tty.window_size {
+        Some(size) => TerminalSize {
+            rows: number(size.rows),
+            columns: number(size.columns),
+        },
+        None => TerminalSize {
+            rows: 24,
+            columns: 80,
+        },
+    }
 }
 
 /// Whether a quick way led to the sandbox.
@@ -201,25 +254,15 @@ fn make_quickly(kept: &mut Option<(PathBuf, OwnedFd)>, path: &Path) -> Made {
 }
 
 /// Makes a sandbox and gives it to its owner, if another than the daemon; an existing one is taken as it is.
-pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Result<()> {
-    match DirBuilder::new().mode(0o755).create(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_with_parents(path)?,
-        Err(error)
-            if error.kind() == io::ErrorKind::AlreadyExists
-                && fs::symlink_metadata(path)?.is_dir() => {}
-        Err(error) => return Err(error),
-    }
-    match owner {
-        Some(owner) => std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)),
-        None => Ok(()),
-    }
-}
-
+///
 /// The collector may take the empty folder above away again between two steps.
-fn make_with_parents(path: &Path) -> io::Result<()> {
+pub(crate) fn make_sandbox(
+    work_dir: &Path,
+    relative: &str,
+    owner: Option<&Credentials>,
+) -> io::Result<()> {
     const ATTEMPTS: u32 = 5;
-    let make = || DirBuilder::new().mode(0o755).recursive(true).create(path);
+    let make = || sandbox_folders::make(work_dir, relative, owner);
     for _ in 1..ATTEMPTS {
         match make() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -1,11 +1,19 @@
 //! What each effect means outside.
 
-use mezz_agent_core::{Durability, Effect, Event, ExecutorRecord, Fact, Launch, Role};
+use mezz_agent_core::{
+    Durability, Effect, Event, ExecutorRecord, Fact, Launch, Role, Surroundings,
+};
 use mezz_launch_plan::LaunchId;
 use mezz_warden::{Request, SignalScope, crash_point};
 
+use crate::container_io::Expected;
 use crate::driver::{AgentExit, Driver, DriverError};
 use crate::launcher::LaunchError;
+
+fn has_terminal(surroundings: &Surroundings) -> bool {
+    let container = surroundings.container.as_ref();
+    container.is_some_and(|container| container.tty_info.is_some())
+}
 
 impl Driver {
     /// Performs everything in hand: all checkpoints in one append, then the rest in order.
@@ -60,6 +68,20 @@ impl Driver {
                 signal,
                 scope: SignalScope::Tree,
             }),
+            Effect::SignalMain { launch_id, signal } => {
+                self.state.requests.push(Request::Signal {
+                    launch_id: LaunchId(launch_id.0),
+                    signal,
+                    scope: SignalScope::Process,
+                });
+            }
+            Effect::AnswerContainer { request, answer } => {
+                if let Some(waiting) = self.state.container_calls.remove(&request) {
+                    // Whoever asked may be gone.
+                    let _ = waiting.send(answer);
+                }
+            }
+            Effect::RemoveSandbox { sandbox } => self.garbage.remove_now(&sandbox),
             Effect::KillTree { launch_id } => {
                 self.state.requests.push(Request::KillTree {
                     launch_id: LaunchId(launch_id.0),
@@ -95,6 +117,7 @@ impl Driver {
             .rotation
             .limits(environment.map(|(name, value)| (name.as_str(), value.as_str())));
         let sandbox = self.launcher.sandbox(&launch.sandbox);
+        let (relative, has_terminal) = (launch.sandbox.clone(), has_terminal(&launch.surroundings));
         crash_point("agent.before_sandbox");
         let prepared = limits.map_err(LaunchError::from).and_then(|limits| {
             let files = self.materials.resolve(&mut launch)?;
@@ -109,7 +132,20 @@ impl Driver {
                 crash_point("agent.after_sandbox");
                 self.state.live.insert(launch_id);
                 match role {
-                    Role::Main => self.rotation.watch(launch_id, &sandbox, limits),
+                    Role::Main => {
+                        self.rotation.watch(launch_id, &sandbox, limits);
+                        if has_terminal {
+                            self.expect_terminal(launch_id, &relative, user.as_deref());
+                        }
+                    }
+                    Role::Session => {
+                        let expected = if has_terminal {
+                            Expected::Terminal { log: None }
+                        } else {
+                            Expected::Pipes
+                        };
+                        self.container_io.expect(launch_id, expected);
+                    }
                     // It writes into its task's file, which is watched already.
                     Role::Probe => {
                         self.state.checking.insert(launch_id);
@@ -124,6 +160,64 @@ impl Driver {
                     message: error.to_string(),
                 });
             }
+        }
+    }
+
+    /// What a container's terminal shows goes into its sandbox too.
+    fn expect_terminal(
+        &self,
+        launch_id: mezz_agent_core::LaunchId,
+        sandbox: &str,
+        user: Option<&str>,
+    ) {
+        match self.launcher.output_file(sandbox, user) {
+            Ok(log) => {
+                let log = Some(log);
+                self.container_io
+                    .expect(launch_id, Expected::Terminal { log });
+            }
+            Err(error) => {
+                tracing::error!(%launch_id, %error, "the output of a terminal cannot be kept");
+                let none = Expected::Terminal { log: None };
+                self.container_io.expect(launch_id, none);
+            }
+        }
+    }
+
+    /// Terminals of containers of an earlier life: the warden has their far ends.
+    fn take_up_terminals(&mut self) {
+        let records = self.core.records();
+        let of_executors = records
+            .frameworks
+            .iter()
+            .flat_map(|framework| &framework.executors)
+            .filter(|executor| executor.pid.is_some())
+            .map(|executor| {
+                let container = executor.container();
+                (executor.launch_id, container, executor.sandbox.clone())
+            });
+        let of_others = records
+            .containers
+            .iter()
+            .filter(|container| container.pid.is_some())
+            .map(|container| {
+                let wanted = container.wanted.container.clone();
+                (container.launch_id, wanted, container.sandbox.clone())
+            });
+        let terminals: Vec<_> = of_executors
+            .chain(of_others)
+            .filter(|(_, container, _)| {
+                let tty = container
+                    .as_ref()
+                    .and_then(|container| container.tty_info.as_ref());
+                tty.is_some()
+            })
+            .collect();
+        for (launch_id, _, sandbox) in terminals {
+            self.expect_terminal(launch_id, &sandbox, None);
+            self.state.requests.push(Request::Reattach {
+                launch_id: LaunchId(launch_id.0),
+            });
         }
     }
 
@@ -152,6 +246,11 @@ impl Driver {
                 executors
                     .clone()
                     .for_each(|executor| self.rotate_again(executor));
+                self.take_up_terminals();
+                let executors = records
+                    .frameworks
+                    .iter()
+                    .flat_map(|framework| &framework.executors);
                 let used = executors
                     .map(|executor| self.launcher.sandbox(&executor.sandbox))
                     .collect();

@@ -3,7 +3,9 @@
 use super::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
 use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
 use bytes::Bytes;
+use crate::nested::Termination;
 use mezz_proto::agent_protocol::InstanceTerms;
+use mezz_proto::v1::agent::call::LaunchContainer;
 use mezz_proto::v1::{
     AgentInfo, CheckStatusInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus,
 };
@@ -63,6 +65,12 @@ struct Line {
     more_health: Vec<HealthLine>,
     #[prost(message, repeated, tag = "25")]
     more_statuses: Vec<CheckStatusInfo>,
+    #[prost(message, optional, boxed, tag = "30")]
+    container: Option<Box<LaunchContainer>>,
+    #[prost(int32, optional, tag = "31")]
+    wait_status: Option<i32>,
+    #[prost(string, optional, tag = "32")]
+    message: Option<String>,
 }
 
 /// A health check beyond the first.
@@ -108,7 +116,25 @@ impl Record {
                 encode_container(*container_id, out);
                 message::encode(9, info.as_ref(), out);
             }
-            Self::ExecutorEnded { launch_id } => fixed64::encode(4, &launch_id.0, out),
+            Self::ExecutorEnded { launch_id } | Self::ContainerForgotten { launch_id } => {
+                fixed64::encode(4, &launch_id.0, out);
+            }
+            Self::ContainerLaunched { launch_id, launch } => {
+                fixed64::encode(4, &launch_id.0, out);
+                message::encode(30, launch.as_ref(), out);
+            }
+            Self::ContainerEnded {
+                launch_id,
+                termination,
+            } => {
+                fixed64::encode(4, &launch_id.0, out);
+                if let Some(wait_status) = &termination.wait_status {
+                    prost::encoding::int32::encode(31, wait_status, out);
+                }
+                if let Some(message) = &termination.message {
+                    string::encode(32, message, out);
+                }
+            }
             Self::RegistrationToken { token } => prost::encoding::bytes::encode(12, token, out),
             Self::TaskLaunched { .. }
             | Self::KillRequested { .. }
@@ -192,6 +218,9 @@ impl Record {
             Self::Acknowledged { .. } => 9,
             Self::RegistrationToken { .. } => 10,
             Self::Checked { .. } => 11,
+            Self::ContainerLaunched { .. } => 20,
+            Self::ContainerEnded { .. } => 21,
+            Self::ContainerForgotten { .. } => 22,
         }
     }
 
@@ -222,6 +251,20 @@ impl Record {
             },
             10 => Self::RegistrationToken {
                 token: line.uuid.ok_or(missing("token"))?,
+            },
+            20 => Self::ContainerLaunched {
+                launch_id: line.needed_launch_id()?,
+                launch: Arc::new(*line.container.ok_or(missing("container"))?),
+            },
+            21 => Self::ContainerEnded {
+                launch_id: line.needed_launch_id()?,
+                termination: Termination {
+                    wait_status: line.wait_status,
+                    message: line.message,
+                },
+            },
+            22 => Self::ContainerForgotten {
+                launch_id: line.needed_launch_id()?,
             },
             6..=9 | 11 => return Self::of_task(line),
             other => return Err(RecordError::UnknownKind(other)),
