@@ -5,8 +5,8 @@
 mod codec;
 
 use crate::ids::{ContainerId, LaunchId, TaskSerial};
-use bytes::Bytes;
 use crate::nested::Termination;
+use bytes::Bytes;
 use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::agent::call::LaunchContainer;
 use mezz_proto::v1::{

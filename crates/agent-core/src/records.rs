@@ -7,8 +7,8 @@ use crate::journal::ExecutorKind;
 use crate::nested::ContainerRecord;
 use crate::synthetic::synthetic_executor;
 use mezz_proto::v1::{
-    AgentId, AgentInfo, ContainerInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MasterInfo, Task,
-    TaskInfo, TaskState, TaskStatus,
+    AgentId, AgentInfo, ContainerInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
+    MasterInfo, Task, TaskInfo, TaskState, TaskStatus,
 };
 use std::sync::Arc;
 

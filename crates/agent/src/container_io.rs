@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mezz_agent_core::LaunchId;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 pub(crate) use channel::{Channel, InputError, InputHold, Output, OutputStream, Size};
 
@@ -35,6 +36,7 @@ enum Entry {
 pub(crate) struct ContainerIo {
     runtime: Handle,
     entries: Mutex<BTreeMap<LaunchId, Entry>>,
+    changed: Notify,
 }
 
 impl ContainerIo {
@@ -42,6 +44,7 @@ impl ContainerIo {
         Self {
             runtime,
             entries: Mutex::default(),
+            changed: Notify::new(),
         }
     }
 
@@ -74,6 +77,7 @@ impl ContainerIo {
                 Expected::Terminal { log } => Channel::of_terminal(descriptors, log),
             }
         };
+        self.changed.notify_waiters();
         match opened {
             Ok(channel) => {
                 let channel = Arc::new(channel);
@@ -88,26 +92,34 @@ impl ContainerIo {
         }
     }
 
-    /// The far ends of a container, if they are here.
-    pub(crate) fn find(&self, launch_id: LaunchId) -> Option<Arc<Channel>> {
-        match self.lock().get(&launch_id) {
-            Some(Entry::Open(channel)) => Some(Arc::clone(channel)),
-            _ => None,
+    /// The far ends of a container, if it has some; waits for those that are on their way from the warden.
+    pub(crate) async fn find(&self, launch_id: LaunchId) -> Option<Arc<Channel>> {
+        loop {
+            let changed = self.changed.notified();
+            match self.lock().get(&launch_id) {
+                Some(Entry::Open(channel)) => return Some(Arc::clone(channel)),
+                Some(Entry::Expected(_)) => {}
+                None => return None,
+            }
+            changed.await;
         }
     }
 
     /// It has ended: what it has written can be read on by those who do.
     pub(crate) fn ended(&self, launch_id: LaunchId) {
         let mut entries = self.lock();
-        let keep = matches!(entries.get(&launch_id), Some(Entry::Open(channel)) if !channel.is_begun());
+        let keep =
+            matches!(entries.get(&launch_id), Some(Entry::Open(channel)) if !channel.is_begun());
         if !keep {
             entries.remove(&launch_id);
+            self.changed.notify_waiters();
         }
     }
 
     /// Nobody will read it any more.
     pub(crate) fn forget(&self, launch_id: LaunchId) {
         self.lock().remove(&launch_id);
+        self.changed.notify_waiters();
     }
 
     /// Adds somebody who reads what comes from now on; the first begins the reading.

@@ -198,13 +198,15 @@ impl Job {
     async fn run(self, fetch: &Fetch, owner: Option<Credentials>) -> Result<(), String> {
         let path = self.settings.work_dir.join(&fetch.sandbox);
         let owner = owner.filter(|owner| owner.uid != 0 && rustix::process::geteuid().is_root());
-        make_sandbox(&self.settings.work_dir, &fetch.sandbox, owner.as_ref()).map_err(|source| {
-            FetchError::Sandbox {
-                path: path.display().to_string(),
-                source,
-            }
-            .to_string()
-        })?;
+        make_sandbox(&self.settings.work_dir, &fetch.sandbox, owner.as_ref()).map_err(
+            |source| {
+                FetchError::Sandbox {
+                    path: path.display().to_string(),
+                    source,
+                }
+                .to_string()
+            },
+        )?;
         let opened = sandbox_folders::open(&self.settings.work_dir, &fetch.sandbox);
         let sandbox = Arc::new(Sandbox::of(opened.map_err(|error| error.to_string())?));
         let job = Arc::new(self);

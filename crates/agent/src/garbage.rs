@@ -10,13 +10,18 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::clock;
 use crate::sandbox_folders;
 use pace::{Going, Pace};
+
+/// How the name of a sandbox begins whose removal was begun; no container can have such a name.
+const ASIDE: &str = ".removed ";
 
 /// How sandboxes are collected.
 #[derive(Clone, Debug)]
@@ -94,36 +99,35 @@ impl GarbageCollector {
         );
     }
 
-    /// Removes a sandbox, relative to the work directory, off this thread. No link on the way is followed.
+    /// Removes a sandbox, relative to the work directory: its name is free at once, the rest is done off this thread. No
+    /// link on the way is followed.
     pub(crate) fn remove_now(&self, sandbox: &str) {
         let Some((parent, name)) = sandbox.rsplit_once('/') else {
             return;
         };
-        let (shared, parent, name) = (Arc::clone(&self.shared), parent.to_owned(), name.to_owned());
-        let remove = move || {
-            let work_dir = &shared.settings.work_dir;
+        let aside = format!("{ASIDE}{name}-{}", clock::now().mono_ns);
+        let opened = sandbox_folders::open(&self.shared.settings.work_dir, parent);
+        let moved = opened.and_then(|folder| {
+            rustix::fs::renameat(&folder, name, &folder, &aside)?;
+            Ok(folder)
+        });
+        let shared = Arc::clone(&self.shared);
+        let remove = move |folder: &OwnedFd| {
             let mut pace = Pace::new(true, |rest| shared.rest(rest));
-            let opened = match parent.as_str() {
-                "containers" => rustix::fs::open(
-                    work_dir.join(&parent),
-                    rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-                    rustix::fs::Mode::empty(),
-                )
-                .map_err(io::Error::from),
-                _ => sandbox_folders::open(work_dir, &parent),
-            };
-            let removed = opened
-                .and_then(|folder| removal::remove_in(&folder, OsStr::new(&name), &mut pace));
-            if let Err(error) = removed
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!(parent, name, %error, "cannot remove a sandbox");
+            if let Err(error) = removal::remove_in(folder, OsStr::new(&aside), &mut pace) {
+                tracing::warn!(aside, %error, "cannot remove a sandbox");
                 shared.counters.failed.fetch_add(1, Ordering::Relaxed);
             }
         };
-        let thread = std::thread::Builder::new().name("sandbox-remove".to_owned());
-        if let Err(error) = thread.spawn(remove) {
-            tracing::warn!(sandbox, %error, "cannot remove a sandbox");
+        let spawned = moved.and_then(|folder| {
+            let thread = std::thread::Builder::new().name("sandbox-remove".to_owned());
+            thread.spawn(move || remove(&folder))
+        });
+        match spawned {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(sandbox, %error, "cannot remove a sandbox");
+            }
+            _ => {}
         }
     }
 
@@ -131,6 +135,14 @@ impl GarbageCollector {
     pub(crate) fn adopt_leftovers(&self, used: BTreeSet<PathBuf>) -> io::Result<()> {
         let (shared, started) = (Arc::clone(&self.shared), self.started);
         let adopt = move || {
+            let begun = folders(&shared.settings.work_dir.join("containers"));
+            let is_aside = |path: &PathBuf| {
+                let name = path.file_name().map(|name| name.to_string_lossy());
+                name.is_some_and(|name| name.starts_with(ASIDE))
+            };
+            for path in begun.into_iter().filter(is_aside) {
+                shared.insert(SystemTime::UNIX_EPOCH, path);
+            }
             for path in sandboxes(&shared.settings.work_dir) {
                 // What this life has made is told to us when its time has come.
                 if !used.contains(&path) && made(&path).is_some_and(|made| made < started) {

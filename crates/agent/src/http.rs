@@ -141,7 +141,7 @@ impl AgentHttp {
         let query = request.query();
         let value = match route {
             ReadRoute::State => state::state(self, &*self.view().await?),
-            ReadRoute::Statistics => containers::statistics(self).await?,
+            ReadRoute::Statistics => containers::monitor(self).await?,
             ReadRoute::Containers => containers::containers(self, &query).await?,
             ReadRoute::ContainerizerDebug => json!({ "pending": [] }),
             ReadRoute::Metrics => metrics::snapshot(self).await?,

@@ -4,9 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mezz_agent_core::{
-    AgentRecords, ContainerAnswer, ContainerCall, Event, LaunchId, RequestId,
-};
+use mezz_agent_core::{AgentRecords, ContainerAnswer, ContainerCall, Event, LaunchId, RequestId};
 use mezz_http::session;
 use mezz_http::stream::StreamReader;
 use mezz_proto::agent_protocol::frame::Body;

@@ -110,9 +110,11 @@ impl Launcher {
         } else if !launch.fetched
             && (owner.is_some() || make_quickly(&mut self.parent, &sandbox) == Made::NotYet)
         {
-            make_sandbox(&self.work_dir, &launch.sandbox, owner).map_err(|source| LaunchError::Sandbox {
-                path: sandbox.clone(),
-                source,
+            make_sandbox(&self.work_dir, &launch.sandbox, owner).map_err(|source| {
+                LaunchError::Sandbox {
+                    path: sandbox.clone(),
+                    source,
+                }
             })?;
         }
         let mut spec = spec(launch, sandbox, &self.containers)?;

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use mezz_agent_core::{ContainerClass, Nesting};
 use mezz_launch_plan::{
-    ContainerSpec, IsolationSpec, LaunchId, NamespaceSpec, RootSpec,
-    SANDBOX_IN_ROOT, SharedMemorySpec, TemporarySpec,
+    ContainerSpec, IsolationSpec, LaunchId, NamespaceSpec, RootSpec, SANDBOX_IN_ROOT,
+    SharedMemorySpec, TemporarySpec,
 };
 use mezz_proto::v1::ContainerInfo;
 
@@ -42,7 +42,13 @@ pub(crate) fn nest(
     let owners = owners(nesting, &settings)?;
     let asked = match (nesting.class, own) {
         // Who looks into a container has its privileges.
-        (ContainerClass::Session, None | Some(ContainerInfo { linux_info: None, .. })) => nesting
+        (
+            ContainerClass::Session,
+            None
+            | Some(ContainerInfo {
+                linux_info: None, ..
+            }),
+        ) => nesting
             .around
             .last()
             .and_then(|parent| parent.container.as_deref()),

@@ -25,11 +25,7 @@ fn split(relative: &str) -> (&str, &str) {
 }
 
 /// Makes a sandbox with all above it, and gives it to its owner.
-pub(crate) fn make(
-    work_dir: &Path,
-    relative: &str,
-    owner: Option<&Credentials>,
-) -> io::Result<()> {
+pub(crate) fn make(work_dir: &Path, relative: &str, owner: Option<&Credentials>) -> io::Result<()> {
     let (outer, inner) = split(relative);
     let mut builder = DirBuilder::new();
     builder.mode(0o755).recursive(true);
@@ -71,7 +67,7 @@ pub(crate) fn append(
     Ok(File::from(file))
 }
 
-/// Opens a sandbox.
+/// Opens a sandbox, or a folder of sandboxes.
 pub(crate) fn open(work_dir: &Path, relative: &str) -> io::Result<OwnedFd> {
     let (outer, inner) = split(relative);
     let folder = open_plain(&work_dir.join(outer))?;

@@ -2,8 +2,8 @@
 
 use super::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
 use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
-use bytes::Bytes;
 use crate::nested::Termination;
+use bytes::Bytes;
 use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::agent::call::LaunchContainer;
 use mezz_proto::v1::{

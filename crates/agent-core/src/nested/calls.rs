@@ -1,8 +1,8 @@
 //! What is asked of containers: start, wait, kill, remove, end.
 
 use super::{
-    ContainerAnswer, ContainerCall, ContainerLaunch, ContainerPath, Fate, NestedContainer, NoParent,
-    Parent, Phase, Termination,
+    ContainerAnswer, ContainerCall, ContainerLaunch, ContainerPath, Fate, NestedContainer,
+    NoParent, Parent, Phase, Termination,
 };
 use crate::agent::{AgentCore, Phase as Life, Turn};
 use crate::effect::Effect;
@@ -57,8 +57,13 @@ impl AgentCore {
         launch: ContainerLaunch,
     ) -> Option<ContainerAnswer> {
         let is_there = |entry: &NestedContainer| entry.is_living();
-        if self.nested.containers.get(&launch.path).is_some_and(is_there)
-            || (launch.path.depth() == 0 && self.executor_of_container(launch.path.root()).is_some())
+        if self
+            .nested
+            .containers
+            .get(&launch.path)
+            .is_some_and(is_there)
+            || (launch.path.depth() == 0
+                && self.executor_of_container(launch.path.root()).is_some())
         {
             return Some(ContainerAnswer::AlreadyLaunched);
         }
@@ -77,9 +82,8 @@ impl AgentCore {
         launch: &ContainerLaunch,
     ) -> Result<(NestedContainer, Option<Parent>), String> {
         let container = launch.wanted.container.as_ref();
-        let of_mesos = |container: &ContainerInfo| {
-            container.r#type == i32::from(container_info::Type::Mesos)
-        };
+        let of_mesos =
+            |container: &ContainerInfo| container.r#type == i32::from(container_info::Type::Mesos);
         if !container.is_none_or(of_mesos) {
             return Err("The provided ContainerInfo is not supported".to_owned());
         }
@@ -138,9 +142,7 @@ impl AgentCore {
         entry.launcher = Some(request);
         let uris = entry.command().uris;
         if uris.is_empty() {
-            turn.push(Effect::Launch(Box::new(
-                self.nested_launch(&entry, parent),
-            )));
+            turn.push(Effect::Launch(Box::new(self.nested_launch(&entry, parent))));
         } else {
             entry.phase = Phase::Fetching;
             turn.push(Effect::Fetch(Box::new(Fetch {
@@ -172,17 +174,12 @@ impl AgentCore {
         };
         entry.phase = Phase::Launching;
         let entry = entry.clone();
-        turn.push(Effect::Launch(Box::new(self.nested_launch(
-            &entry,
-            parent.as_ref(),
-        ))));
+        turn.push(Effect::Launch(Box::new(
+            self.nested_launch(&entry, parent.as_ref()),
+        )));
     }
 
-    fn nested_launch(
-        &self,
-        entry: &NestedContainer,
-        parent: Option<&Parent>,
-    ) -> Launch {
+    fn nested_launch(&self, entry: &NestedContainer, parent: Option<&Parent>) -> Launch {
         let command = entry.command();
         let session = entry.class == ContainerClass::Session;
         let environment = match parent {
@@ -252,8 +249,7 @@ impl AgentCore {
         signal: i32,
     ) -> ContainerAnswer {
         let not_found = || {
-            let text =
-                format!("Container '{path}' cannot be found (or is already killed)");
+            let text = format!("Container '{path}' cannot be found (or is already killed)");
             ContainerAnswer::NotFound(text)
         };
         if self.is_living_executor(path) {

@@ -99,7 +99,8 @@ impl AgentCore {
         };
         let entry = self.nested.containers.get(&path);
         // What has ended in an ordinary way is said to be gone too.
-        if entry.is_some_and(|entry| matches!(entry.phase, Phase::Launching | Phase::Running { .. }))
+        if entry
+            .is_some_and(|entry| matches!(entry.phase, Phase::Launching | Phase::Running { .. }))
         {
             turn.push(Effect::EndStray { launch_id });
             self.nested_failed(turn, &path, VANISHED.to_owned());

@@ -25,7 +25,10 @@ impl AgentCore {
                 None => return,
             },
         };
-        let own = wanted.command.as_ref().and_then(|command| command.user.clone());
+        let own = wanted
+            .command
+            .as_ref()
+            .and_then(|command| command.user.clone());
         let own = own.filter(|user| !user.is_empty() && self.config.switch_user);
         self.nested.launches.insert(launch_id, path.clone());
         self.nested.containers.insert(
@@ -164,7 +167,9 @@ impl AgentCore {
             );
             let listed = nested.launches.get(&entry.launch_id) == Some(path);
             if launched != listed {
-                return Err(format!("container {path} and the list of launches disagree"));
+                return Err(format!(
+                    "container {path} and the list of launches disagree"
+                ));
             }
             let Some(parent) = path.parent() else {
                 continue;

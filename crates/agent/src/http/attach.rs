@@ -11,10 +11,10 @@ use mezz_agent_core::{ContainerAnswer, ContainerCall, ContainerPath, LaunchId};
 use mezz_http::negotiate::MediaType;
 use mezz_http::stream::{StreamError, StreamLimits, StreamSender, stream};
 use mezz_http::{Request, Response, respond};
+use mezz_proto::v1::DurationInfo;
 use mezz_proto::v1::agent::call::{AttachContainerInput, Type, attach_container_input};
 use mezz_proto::v1::agent::process_io::{self, control, data};
 use mezz_proto::v1::agent::{Call, ProcessIo};
-use mezz_proto::v1::DurationInfo;
 use mezz_proto::{recordio, to_json_ascii};
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -22,7 +22,9 @@ use tokio::sync::mpsc;
 use super::container_calls::{self, path};
 use super::media_types::MediaTypes;
 use super::{AgentHttp, operator_api};
-use crate::container_io::{Channel, ContainerIo, InputError, InputHold, Output, OutputStream, Size};
+use crate::container_io::{
+    Channel, ContainerIo, InputError, InputHold, Output, OutputStream, Size,
+};
 use crate::inbox::{Inbox, Input};
 
 /// The longest record of input.
@@ -45,7 +47,8 @@ impl Drop for Session {
         self.container_io.forget(self.launch_id);
         let (answer, _) = tokio::sync::oneshot::channel();
         let path = self.path.clone();
-        self.inbox.put_container_call(ContainerCall::Destroy { path }, answer);
+        self.inbox
+            .put_container_call(ContainerCall::Destroy { path }, answer);
     }
 }
 
@@ -60,9 +63,10 @@ impl Session {
     }
 
     /// The far ends of its container.
-    pub(super) fn channel(&self) -> Result<Arc<Channel>, Response> {
+    pub(super) async fn channel(&self) -> Result<Arc<Channel>, Response> {
         self.container_io
             .find(self.launch_id)
+            .await
             .ok_or_else(|| no_switchboard(NO_SWITCHBOARD))
     }
 }
@@ -81,7 +85,7 @@ pub(super) async fn session(
         return Ok(container_calls::respond_with(answer, kind, types.accept));
     };
     let session = Session::new(agent, path, launch_id);
-    let channel = session.channel()?;
+    let channel = session.channel().await?;
     Ok(outgoing(agent, &channel, types, Some(session)))
 }
 
@@ -102,7 +106,7 @@ pub(super) async fn find(
     path: &ContainerPath,
 ) -> Result<Arc<Channel>, Response> {
     let launch_id = launch_of(agent, path).await?;
-    let found = agent.container_io.find(launch_id);
+    let found = agent.container_io.find(launch_id).await;
     found.ok_or_else(|| no_switchboard(NO_SWITCHBOARD))
 }
 
@@ -269,6 +273,7 @@ pub(super) async fn streaming(
     let channel = agent
         .container_io
         .find(launch_id)
+        .await
         .ok_or_else(|| no_switchboard(NO_SWITCHBOARD))?;
     let hold = channel.hold_input().ok_or_else(|| {
         respond::text(
@@ -346,7 +351,9 @@ fn piece(asked: AttachContainerInput) -> Result<Piece, String> {
     match message.r#type() {
         process_io::Type::Unknown => Err("'process_io.type' is unknown".to_owned()),
         process_io::Type::Control => {
-            let control = message.control.ok_or_else(|| expecting("process_io.control"))?;
+            let control = message
+                .control
+                .ok_or_else(|| expecting("process_io.control"))?;
             if control.r#type.is_none() {
                 return Err(expecting("process_io.control.type"));
             }

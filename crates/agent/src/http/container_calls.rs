@@ -50,11 +50,7 @@ pub(super) async fn ask(
     call: ContainerCall,
 ) -> Result<ContainerAnswer, Response> {
     let stopping = || respond::text(StatusCode::SERVICE_UNAVAILABLE, "Agent is stopping");
-    agent
-        .inbox
-        .container_call(call)
-        .await
-        .ok_or_else(stopping)
+    agent.inbox.container_call(call).await.ok_or_else(stopping)
 }
 
 /// The launch of a session.
@@ -182,22 +178,31 @@ pub(super) fn validate(call: &Call) -> Result<(), String> {
         }
         Type::WaitNestedContainer => of_nested(
             "wait_nested_container",
-            call.wait_nested_container.as_ref().map(|asked| &asked.container_id),
+            call.wait_nested_container
+                .as_ref()
+                .map(|asked| &asked.container_id),
         ),
         Type::KillNestedContainer => of_nested(
             "kill_nested_container",
-            call.kill_nested_container.as_ref().map(|asked| &asked.container_id),
+            call.kill_nested_container
+                .as_ref()
+                .map(|asked| &asked.container_id),
         ),
         Type::RemoveNestedContainer => of_nested(
             "remove_nested_container",
-            call.remove_nested_container.as_ref().map(|asked| &asked.container_id),
+            call.remove_nested_container
+                .as_ref()
+                .map(|asked| &asked.container_id),
         ),
         Type::LaunchNestedContainerSession => {
             let Some(asked) = &call.launch_nested_container_session else {
                 return Ok(());
             };
             nested("launch_nested_container_session", &asked.container_id)?;
-            let linux = asked.container.as_ref().and_then(|container| container.linux_info.as_ref());
+            let linux = asked
+                .container
+                .as_ref()
+                .and_then(|container| container.linux_info.as_ref());
             if linux.is_some_and(|linux| linux.share_cgroups == Some(false)) {
                 return Err(
                     "'launch_nested_container_session.container.linux_info' is invalid: \
@@ -210,20 +215,28 @@ pub(super) fn validate(call: &Call) -> Result<(), String> {
         Type::AttachContainerInput => call.attach_container_input.as_ref().map_or(Ok(()), input),
         Type::AttachContainerOutput => of_any(
             "attach_container_output",
-            call.attach_container_output.as_ref().map(|asked| &asked.container_id),
+            call.attach_container_output
+                .as_ref()
+                .map(|asked| &asked.container_id),
         ),
         Type::LaunchContainer => call.launch_container.as_ref().map_or(Ok(()), alone),
         Type::WaitContainer => of_any(
             "wait_container",
-            call.wait_container.as_ref().map(|asked| &asked.container_id),
+            call.wait_container
+                .as_ref()
+                .map(|asked| &asked.container_id),
         ),
         Type::KillContainer => of_any(
             "kill_container",
-            call.kill_container.as_ref().map(|asked| &asked.container_id),
+            call.kill_container
+                .as_ref()
+                .map(|asked| &asked.container_id),
         ),
         Type::RemoveContainer => of_any(
             "remove_container",
-            call.remove_container.as_ref().map(|asked| &asked.container_id),
+            call.remove_container
+                .as_ref()
+                .map(|asked| &asked.container_id),
         ),
         _ => Ok(()),
     }

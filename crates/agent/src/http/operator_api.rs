@@ -150,8 +150,13 @@ async fn read(agent: &AgentHttp, call: &Call) -> Result<Answer, Response> {
             Kind::ReadFile
         }
         Type::GetContainers => {
+            let asked = call.get_containers.unwrap_or_default();
+            let others = containers::Others {
+                nested: asked.show_nested(),
+                standalone: asked.show_standalone(),
+            };
             answer.get_containers = Some(response::GetContainers {
-                containers: containers::list(agent).await?,
+                containers: containers::list(agent, others).await?,
             });
             Kind::GetContainers
         }
