@@ -21,6 +21,7 @@ mod event;
 mod executor_api;
 mod executor_validation;
 mod executors;
+mod facts;
 mod frameworks;
 mod ids;
 mod intake;
@@ -57,11 +58,12 @@ pub use effect::{CallOutcome, Durability, Effect, Fact};
 pub use event::{
     Event, FetchOutcome, KnownContainer, KnownContainerState, Now, Recovery, StopRequest,
 };
+pub use facts::ContainerFacts;
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
 pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
 pub use launch::{
-    Around, Command, ContainerClass, Fetch, Launch, Materials, Nesting, Role, Surroundings,
-    Survival,
+    Around, Command, ContainerClass, Fetch, Launch, Materials, Nesting, RUNTIME_LABEL, Role,
+    Surroundings, Survival,
 };
 pub use nested::{
     ContainerAnswer, ContainerCall, ContainerLaunch, ContainerPath, ContainerRecord, PathError,

@@ -12,10 +12,10 @@ pub use path::{ContainerPath, PathError};
 
 use crate::agent::AgentCore;
 use crate::ids::{LaunchId, RequestId};
-use crate::launch::{Around, ContainerClass, Materials, Survival};
+use crate::launch::{Around, ContainerClass, Materials, Surroundings, Survival};
 use crate::model::{Container, ExecutorKey};
-use mezz_proto::v1::CommandInfo;
 use mezz_proto::v1::agent::call::LaunchContainer;
+use mezz_proto::v1::{CommandInfo, ContainerInfo, container_info};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -216,8 +216,17 @@ pub(crate) struct Parent {
     environment: Vec<(String, String)>,
     /// Variables of its own whose values are secrets.
     materials: Option<Materials>,
+    /// Another runtime than the agent's own has it.
+    is_foreign: bool,
     /// What is around the new one, the outermost first; the last is this parent.
     around: Vec<Around>,
+}
+
+fn is_foreign(surroundings: &Surroundings) -> bool {
+    let of_docker = |container: &ContainerInfo| {
+        container.r#type() == container_info::Type::Docker || container.docker.is_some()
+    };
+    surroundings.runtime.is_some() || surroundings.container.as_deref().is_some_and(of_docker)
 }
 
 /// Why nothing can be put into a container.
@@ -267,6 +276,7 @@ impl AgentCore {
             sandbox: entry.sandbox.clone(),
             user: entry.user.clone(),
             materials: None,
+            is_foreign: false,
             survival: entry.survival,
             environment: self.nested_environment(&entry.sandbox, &entry.command()),
             around,
@@ -289,6 +299,10 @@ impl AgentCore {
         let container = match &entry.info {
             Some(info) => info.container.clone(),
             None => task.and_then(|task| task.info.container.clone()),
+        };
+        let labels = match &entry.info {
+            Some(info) => info.labels.clone(),
+            None => task.and_then(|task| task.info.labels.clone()),
         };
         let command = match &entry.info {
             Some(info) => info.command.clone(),
@@ -315,6 +329,7 @@ impl AgentCore {
         });
         Ok(Parent {
             materials,
+            is_foreign: is_foreign(&Surroundings::of(container.as_deref(), labels.as_ref())),
             sandbox: entry.sandbox.clone(),
             user: self.user_of(executor, &command),
             survival,

@@ -23,6 +23,7 @@ use crate::launcher::Launcher;
 use crate::log_rotation::LogRotation;
 use crate::master_link::MasterLink;
 use crate::materials::MaterialStore;
+use crate::preparing::Preparer;
 use crate::probes::Prober;
 use crate::streams::{Encoding, ExecutorStreams};
 use crate::usage::UsageRequests;
@@ -60,6 +61,7 @@ pub(crate) struct Driver {
     pub(crate) launcher: Launcher,
     pub(crate) materials: MaterialStore,
     pub(crate) fetcher: Fetcher,
+    pub(crate) preparer: Preparer,
     pub(crate) prober: Prober,
     pub(crate) garbage: GarbageCollector,
     pub(crate) rotation: LogRotation,
@@ -132,7 +134,7 @@ impl Driver {
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    pub(crate) fn handle(&mut self, event: Event) {
         self.core
             .handle(clock::now(), event, &mut self.state.effects);
     }
@@ -218,6 +220,8 @@ impl Driver {
                 }
                 self.handle(event);
             }
+            Input::Prepared { launch_id, outcome } => self.on_prepared(launch_id, outcome),
+            Input::Started { launch_id, facts } => self.on_described(launch_id, facts),
             Input::MasterUp { link, sender } => {
                 if self.master.is_current(link) {
                     self.master.on_up(sender);
@@ -256,7 +260,7 @@ impl Driver {
                 let call = *call;
                 self.handle(Event::ContainerCall { request, call });
             }
-            Input::CloseInput { launch_id } => self.state.requests.push(Request::CloseInput {
+            Input::LastOfStdin { launch_id } => self.state.requests.push(Request::CloseInput {
                 launch_id: mezz_launch_plan::LaunchId(launch_id.0),
             }),
             // Whoever asked may be gone.
@@ -318,10 +322,7 @@ impl Driver {
         match reply {
             Reply::Started { launch_id, pid, .. } => {
                 crash_point("agent.started");
-                self.handle(Event::ContainerStarted {
-                    launch_id: LaunchId(launch_id.0),
-                    pid,
-                });
+                self.on_started(LaunchId(launch_id.0), pid);
             }
             Reply::LaunchFailed {
                 launch_id, message, ..
@@ -332,6 +333,7 @@ impl Driver {
                 self.materials.forget(launch_id);
                 self.rotation.forget(launch_id);
                 self.container_io.forget(launch_id);
+                self.preparer.ended(launch_id);
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
             }
             Reply::Exited(exit) => {
@@ -340,6 +342,7 @@ impl Driver {
                 let wait_status = exit.status.raw();
                 self.rotation.forget(launch_id);
                 self.container_io.ended(launch_id);
+                self.tell_start_before_end(launch_id);
                 self.handle(Event::ContainerExited {
                     launch_id,
                     wait_status,
@@ -372,6 +375,7 @@ impl Driver {
             }
             Reply::TreeGone { launch_id } => {
                 let launch_id = LaunchId(launch_id.0);
+                self.preparer.ended(launch_id);
                 self.handle(Event::ContainerVanished { launch_id });
             }
             Reply::Welcome { .. } | Reply::Listing { .. } => {}
@@ -403,5 +407,6 @@ impl Driver {
             crate::work_dir::Keeping::Durable if idle => self.warden.shut_down(),
             crate::work_dir::Keeping::Durable => {}
         }
+        self.preparer.finish(keeping);
     }
 }

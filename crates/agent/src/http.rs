@@ -165,7 +165,7 @@ impl Service for AgentHttp {
         let route = *route;
         let answered = match route {
             Route::ExecutorApi => executor_api::answer(&self, request).await,
-            Route::OperatorApi => operator_api::answer(&self, request).await,
+            Route::OperatorApi => Box::pin(operator_api::answer(&self, request)).await,
             Route::Files(endpoint) => Ok(files_http::handle(&self.files, endpoint, &request).await),
             Route::Logs => {
                 let tail = tail.to_owned();

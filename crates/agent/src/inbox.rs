@@ -4,7 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mezz_agent_core::{AgentRecords, ContainerAnswer, ContainerCall, Event, LaunchId, RequestId};
+use mezz_agent_core::{
+    AgentRecords, ContainerAnswer, ContainerCall, ContainerFacts, Event, LaunchId, RequestId,
+};
 use mezz_http::session;
 use mezz_http::stream::StreamReader;
 use mezz_proto::agent_protocol::frame::Body;
@@ -13,6 +15,7 @@ use mezz_warden::Usage;
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
+use crate::preparing::Prepared;
 use crate::streams::Encoding;
 
 /// One thing for the core's thread.
@@ -26,6 +29,16 @@ pub(crate) enum Input {
     FromMaster { link: u64, bodies: Vec<(u32, Body)> },
     /// A session or an attempt ended.
     MasterDown { link: u64, reason: String },
+    /// A launch was prepared, or nothing is left of it.
+    Prepared {
+        launch_id: LaunchId,
+        outcome: Result<Box<Prepared>, String>,
+    },
+    /// What could only be learned of a container that runs.
+    Started {
+        launch_id: LaunchId,
+        facts: Box<ContainerFacts>,
+    },
     /// A call to the executor API.
     ExecutorCall {
         call: Box<executor::Call>,
@@ -39,7 +52,7 @@ pub(crate) enum Input {
         answer: oneshot::Sender<ContainerAnswer>,
     },
     /// A container is to see the end of its standard input.
-    CloseInput { launch_id: LaunchId },
+    LastOfStdin { launch_id: LaunchId },
     /// Somebody wants to see the agent.
     View {
         answer: oneshot::Sender<Arc<AgentRecords>>,

@@ -9,7 +9,8 @@ use std::path::{Component, Path, PathBuf};
 use mezz_agent_core::{Command, Launch, Role, Surroundings, Survival};
 use mezz_launch_plan::{
     CommandSpec, ContainerSpec, Credentials, HostFacts, InputSpec, KillMethod, LaunchId,
-    LaunchPlan, OutputSpec, Place, PlanError, Privilege, SandboxContent, StdioSpec, TerminalSize,
+    LaunchPlan, NamespaceSpec, OutputSpec, Place, PlanError, Privilege, SandboxContent, StdioSpec,
+    TerminalSize, VolumeSpec,
 };
 use mezz_proto::v1::TtyInfo;
 use rustix::fs::{Mode, OFlags, mkdirat};
@@ -21,6 +22,7 @@ use crate::local_disk::{self, LocalDisk};
 use crate::log_rotation::LogRuleError;
 use crate::materials::MaterialError;
 use crate::nesting::nest;
+use crate::preparing::{Furnished, HostProcess, Prepared};
 use crate::sandbox_folders;
 
 /// Why a container cannot be started. The text becomes the task's message.
@@ -75,6 +77,34 @@ impl Launcher {
 
     /// The sandbox is there afterwards; the plan starts the container in it.
     pub(crate) fn prepare(&mut self, launch: Launch) -> Result<LaunchPlan, LaunchError> {
+        let place = self.make(&launch)?;
+        let sandbox = self.sandbox(&launch.sandbox);
+        let mut spec = spec(launch, sandbox, &self.containers, &[])?;
+        spec.program_place = place;
+        Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// The plan of a launch that was prepared, in its sandbox, which is there.
+    pub(crate) fn plan(
+        &self,
+        launch: Launch,
+        prepared: Prepared,
+    ) -> Result<LaunchPlan, LaunchError> {
+        let sandbox = self.sandbox(&launch.sandbox);
+        let spec = match prepared {
+            Prepared::Container(mut furnished) => {
+                let volumes = std::mem::take(&mut furnished.volumes);
+                let mut spec = spec(launch, sandbox, &self.containers, &volumes)?;
+                furnish(&mut spec, *furnished);
+                spec
+            }
+            Prepared::HostProcess(process) => host_process(&launch, sandbox, *process),
+        };
+        Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// The sandbox is there afterwards; says where the program lies.
+    pub(crate) fn make(&mut self, launch: &Launch) -> Result<Place, LaunchError> {
         let sandbox = self.sandbox(&launch.sandbox);
         if !Path::new(&launch.sandbox)
             .components()
@@ -117,14 +147,19 @@ impl Launcher {
                 }
             })?;
         }
-        let mut spec = spec(launch, sandbox, &self.containers)?;
-        spec.program_place = place;
-        Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+        Ok(place)
     }
 
-    /// The file that a container's output goes to, if not directly.
-    pub(crate) fn output_file(&self, sandbox: &str, user: Option<&str>) -> io::Result<fs::File> {
-        sandbox_folders::append(&self.work_dir, sandbox, "stdout", self.owner(user))
+    /// The file that the output of a container goes to which does not write it itself.
+    pub(crate) fn output_file(
+        &self,
+        sandbox: &Path,
+        owner: Option<&Credentials>,
+    ) -> io::Result<fs::File> {
+        let relative = sandbox.strip_prefix(&self.work_dir);
+        let relative = relative.ok().and_then(Path::to_str);
+        let relative = relative.ok_or(io::ErrorKind::InvalidFilename)?;
+        sandbox_folders::append(&self.work_dir, relative, "stdout", owner)
     }
 
     /// Who shall own what a launch finds in its sandbox, if another than the daemon; known once it was prepared.
@@ -157,21 +192,46 @@ fn spec(
     launch: Launch,
     sandbox: PathBuf,
     containers: &ContainerSettings,
+    volumes: &[(usize, VolumeSpec)],
 ) -> Result<ContainerSpec, ContainerError> {
     let command = match launch.command {
         Command::Shell(text) => CommandSpec::Shell(text),
         Command::Argv { program, argv } => CommandSpec::Argv { program, argv },
     };
-    let tty = launch
-        .surroundings
-        .container
-        .as_ref()
-        .and_then(|container| container.tty_info.as_ref());
-    let terminal = tty.map(terminal_size);
     let mut spec = ContainerSpec::new(LaunchId(launch.launch_id.0), command, sandbox);
     spec.environment = vec![launch.environment];
     spec.user = launch.user;
-    match launch.role {
+    streams(&mut spec, launch.role, &launch.surroundings);
+    spec.sandbox_content = if launch.fetched {
+        SandboxContent::Fetched
+    } else {
+        SandboxContent::Fresh
+    };
+    spec.survival = survival(launch.survival);
+    let Surroundings {
+        container,
+        within,
+        nesting,
+        ..
+    } = &launch.surroundings;
+    let container = container.as_deref();
+    if let Some(nesting) = nesting {
+        nest(&mut spec, container, nesting, (containers, volumes))?;
+        return Ok(spec);
+    }
+    containers::apply(container, containers, volumes, &mut spec)?;
+    if let Some(within) = within {
+        containers::join(&mut spec, LaunchId(within.0));
+    }
+    Ok(spec)
+}
+
+/// Where input comes from and output goes.
+fn streams(spec: &mut ContainerSpec, role: Role, surroundings: &Surroundings) {
+    let container = surroundings.container.as_ref();
+    let tty = container.and_then(|container| container.tty_info.as_ref());
+    let terminal = tty.map(terminal_size);
+    match role {
         Role::Main => spec.terminal = terminal,
         Role::Probe => spec.stdio.stdout = OutputSpec::SandboxFile("stderr".to_owned()),
         Role::Session if terminal.is_some() => spec.terminal = terminal,
@@ -183,28 +243,6 @@ fn spec(
             };
         }
     }
-    spec.sandbox_content = if launch.fetched {
-        SandboxContent::Fetched
-    } else {
-        SandboxContent::Fresh
-    };
-    spec.survival = match launch.survival {
-        Survival::Keep => mezz_launch_plan::Survival::Keep,
-        Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
-    };
-    let Surroundings {
-        container,
-        within,
-        nesting,
-    } = &launch.surroundings;
-    match nesting {
-        Some(nesting) => nest(&mut spec, container.as_deref(), nesting, containers)?,
-        None => containers::apply(container.as_deref(), containers, &mut spec)?,
-    }
-    if let Some(within) = within {
-        containers::join(&mut spec, LaunchId(within.0));
-    }
-    Ok(spec)
 }
 
 /// What is not said is what most terminals have.
@@ -220,6 +258,49 @@ fn terminal_size(tty: &TtyInfo) -> TerminalSize {
             columns: 80,
         },
     }
+}
+
+fn survival(survival: Survival) -> mezz_launch_plan::Survival {
+    match survival {
+        Survival::Keep => mezz_launch_plan::Survival::Keep,
+        Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
+    }
+}
+
+/// Puts what was made for a container into its spec.
+fn furnish(spec: &mut ContainerSpec, furnished: Furnished) {
+    let isolation = &mut spec.isolation;
+    isolation.root = furnished.root;
+    if furnished.network != NamespaceSpec::Host {
+        isolation.network = furnished.network;
+    }
+    if isolation.hostname.is_none() {
+        isolation.hostname = furnished.hostname;
+    }
+    isolation.volumes.splice(0..0, furnished.mounts);
+    spec.environment.insert(0, furnished.environment);
+    spec.environment.push(furnished.environment_over);
+    if let Some(command) = furnished.command {
+        spec.command = command;
+    }
+    if furnished.working_directory.is_some() {
+        spec.working_directory = furnished.working_directory;
+    }
+    spec.credentials = furnished.user;
+}
+
+/// A process of the host in the place of the task's own program.
+fn host_process(launch: &Launch, sandbox: PathBuf, process: HostProcess) -> ContainerSpec {
+    let command = CommandSpec::Argv {
+        program: process.program.display().to_string(),
+        argv: process.arguments,
+    };
+    let mut spec = ContainerSpec::new(LaunchId(launch.launch_id.0), command, sandbox);
+    spec.environment = vec![process.environment];
+    streams(&mut spec, launch.role, &launch.surroundings);
+    spec.sandbox_content = SandboxContent::Fetched;
+    spec.survival = survival(launch.survival);
+    spec
 }
 
 /// Whether a quick way led to the sandbox.

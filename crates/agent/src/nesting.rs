@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use mezz_agent_core::{ContainerClass, Nesting};
 use mezz_launch_plan::{
     ContainerSpec, IsolationSpec, LaunchId, NamespaceSpec, RootSpec, SANDBOX_IN_ROOT,
-    SharedMemorySpec, TemporarySpec,
+    SharedMemorySpec, TemporarySpec, VolumeSpec,
 };
 use mezz_proto::v1::ContainerInfo;
 
@@ -32,7 +32,7 @@ pub(crate) fn nest(
     spec: &mut ContainerSpec,
     own: Option<&ContainerInfo>,
     nesting: &Nesting,
-    settings: &ContainerSettings,
+    (settings, made): (&ContainerSettings, &[(usize, VolumeSpec)]),
 ) -> Result<(), ContainerError> {
     // What only containers on the host itself may not share.
     let settings = ContainerSettings {
@@ -54,7 +54,7 @@ pub(crate) fn nest(
             .and_then(|parent| parent.container.as_deref()),
         _ => own,
     };
-    containers::apply(asked, &settings, spec)?;
+    containers::apply(asked, &settings, made, spec)?;
     let isolation = &mut spec.isolation;
     share(&mut isolation.network, owners.network);
     share(&mut isolation.cgroup, owners.cgroup);
@@ -105,7 +105,7 @@ fn owners(nesting: &Nesting, settings: &ContainerSettings) -> Result<Owners, Con
         let container = around.container.as_deref();
         let command = mezz_launch_plan::CommandSpec::Shell(String::new());
         let mut spec = ContainerSpec::new(launch, command, "/");
-        containers::apply(container, settings, &mut spec)?;
+        containers::apply(container, settings, &[], &mut spec)?;
         if around.class == ContainerClass::Session {
             // It is in all that is around it.
             continue;

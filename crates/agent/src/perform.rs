@@ -1,19 +1,12 @@
 //! What each effect means outside.
 
-use mezz_agent_core::{
-    Durability, Effect, Event, ExecutorRecord, Fact, Launch, Role, Surroundings,
-};
+use mezz_agent_core::{Durability, Effect, ExecutorRecord, Fact, Launch};
 use mezz_launch_plan::LaunchId;
 use mezz_warden::{Request, SignalScope, crash_point};
 
-use crate::container_io::Expected;
 use crate::driver::{AgentExit, Driver, DriverError};
 use crate::launcher::LaunchError;
-
-fn has_terminal(surroundings: &Surroundings) -> bool {
-    let container = surroundings.container.as_ref();
-    container.is_some_and(|container| container.tty_info.is_some())
-}
+use crate::preparing::Need;
 
 impl Driver {
     /// Performs everything in hand: all checkpoints in one append, then the rest in order.
@@ -82,10 +75,15 @@ impl Driver {
                 }
             }
             Effect::RemoveSandbox { sandbox } => self.garbage.remove_now(&sandbox),
+            // What is being prepared has no tree yet.
+            Effect::KillTree { launch_id } if self.preparer.cancel(launch_id) => {}
             Effect::KillTree { launch_id } => {
                 self.state.requests.push(Request::KillTree {
                     launch_id: LaunchId(launch_id.0),
                 });
+            }
+            Effect::EndStray { launch_id } if self.preparer.cancel(launch_id) => {
+                self.materials.forget(launch_id);
             }
             Effect::EndStray { launch_id } => {
                 self.materials.forget(launch_id);
@@ -95,6 +93,7 @@ impl Driver {
                 crash_point("agent.before_acknowledge_exit");
                 self.state.live.remove(&launch_id);
                 self.materials.forget(launch_id);
+                self.preparer.ended(launch_id);
                 self.state.requests.push(Request::Acknowledge {
                     launch_id: LaunchId(launch_id.0),
                 });
@@ -117,8 +116,15 @@ impl Driver {
             .rotation
             .limits(environment.map(|(name, value)| (name.as_str(), value.as_str())));
         let sandbox = self.launcher.sandbox(&launch.sandbox);
-        let (relative, has_terminal) = (launch.sandbox.clone(), has_terminal(&launch.surroundings));
         crash_point("agent.before_sandbox");
+        let limits = match (self.preparer.need(&launch), limits) {
+            (Need::Nothing, limits) => limits,
+            (Need::Prepared(way), Ok(limits)) => return self.begin_to_prepare(launch, way, limits),
+            (Need::Prepared(_), Err(error)) => {
+                return self.launch_failed(launch_id, error.to_string());
+            }
+            (Need::Unknown(message), _) => return self.launch_failed(launch_id, message),
+        };
         let prepared = limits.map_err(LaunchError::from).and_then(|limits| {
             let files = self.materials.resolve(&mut launch)?;
             let plan = self.launcher.prepare(launch)?;
@@ -130,94 +136,9 @@ impl Driver {
         match prepared {
             Ok((plan, limits)) => {
                 crash_point("agent.after_sandbox");
-                self.state.live.insert(launch_id);
-                match role {
-                    Role::Main => {
-                        self.rotation.watch(launch_id, &sandbox, limits);
-                        if has_terminal {
-                            self.expect_terminal(launch_id, &relative, user.as_deref());
-                        }
-                    }
-                    Role::Session => {
-                        let expected = if has_terminal {
-                            Expected::Terminal { log: None }
-                        } else {
-                            Expected::Pipes
-                        };
-                        self.container_io.expect(launch_id, expected);
-                    }
-                    // It writes into its task's file, which is watched already.
-                    Role::Probe => {
-                        self.state.checking.insert(launch_id);
-                    }
-                }
-                self.state.requests.push(Request::Launch(Box::new(plan)));
+                self.send_to_warden(plan, role, &sandbox, limits);
             }
-            Err(error) => {
-                self.materials.forget(launch_id);
-                self.state.follow_up.push(Event::ContainerLaunchFailed {
-                    launch_id,
-                    message: error.to_string(),
-                });
-            }
-        }
-    }
-
-    /// What a container's terminal shows goes into its sandbox too.
-    fn expect_terminal(
-        &self,
-        launch_id: mezz_agent_core::LaunchId,
-        sandbox: &str,
-        user: Option<&str>,
-    ) {
-        match self.launcher.output_file(sandbox, user) {
-            Ok(log) => {
-                let log = Some(log);
-                self.container_io
-                    .expect(launch_id, Expected::Terminal { log });
-            }
-            Err(error) => {
-                tracing::error!(%launch_id, %error, "the output of a terminal cannot be kept");
-                let none = Expected::Terminal { log: None };
-                self.container_io.expect(launch_id, none);
-            }
-        }
-    }
-
-    /// Terminals of containers of an earlier life: the warden has their far ends.
-    fn take_up_terminals(&mut self) {
-        let records = self.core.records();
-        let of_executors = records
-            .frameworks
-            .iter()
-            .flat_map(|framework| &framework.executors)
-            .filter(|executor| executor.pid.is_some())
-            .map(|executor| {
-                let container = executor.container();
-                (executor.launch_id, container, executor.sandbox.clone())
-            });
-        let of_others = records
-            .containers
-            .iter()
-            .filter(|container| container.pid.is_some())
-            .map(|container| {
-                let wanted = container.wanted.container.clone();
-                (container.launch_id, wanted, container.sandbox.clone())
-            });
-        let terminals: Vec<_> = of_executors
-            .chain(of_others)
-            .filter(|(_, container, _)| {
-                let tty = container
-                    .as_ref()
-                    .and_then(|container| container.tty_info.as_ref());
-                tty.is_some()
-            })
-            .collect();
-        for (launch_id, _, sandbox) in terminals {
-            self.expect_terminal(launch_id, &sandbox, None);
-            self.state.requests.push(Request::Reattach {
-                launch_id: LaunchId(launch_id.0),
-            });
+            Err(error) => self.launch_failed(launch_id, error.to_string()),
         }
     }
 
@@ -238,6 +159,7 @@ impl Driver {
         match fact {
             Fact::RecoveryCompleted { tasks } => {
                 tracing::info!(tasks, "recovered");
+                self.keep_prepared();
                 let records = self.core.records();
                 let executors = records
                     .frameworks

@@ -494,11 +494,7 @@ async fn a_session_ends_with_its_connection_and_nothing_of_it_is_left() {
 #[tokio::test]
 async fn a_session_on_a_terminal_has_its_size_and_follows_it() {
     let mut master = FakeMaster::start().await;
-    let agent = Agent::start(
-        &master.address,
-        None,
-        &[("--heartbeat-ms", "20")],
-    );
+    let agent = Agent::start(&master.address, None, &[("--heartbeat-ms", "20")]);
     let mut link = master.accept().await;
     let root = task(&mut link, shell("t", "sleep 1000"), true).await;
     let path = [root.as_str(), "s"];

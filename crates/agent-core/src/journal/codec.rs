@@ -1,6 +1,7 @@
 //! The binary form of the journal's records: one union of all fields, of which each kind fills some.
 
 use super::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
+use crate::facts::ContainerFacts;
 use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
 use crate::nested::Termination;
 use bytes::Bytes;
@@ -71,6 +72,8 @@ struct Line {
     wait_status: Option<i32>,
     #[prost(string, optional, tag = "32")]
     message: Option<String>,
+    #[prost(message, optional, boxed, tag = "40")]
+    facts: Option<Box<ContainerFacts>>,
 }
 
 /// A health check beyond the first.
@@ -134,6 +137,10 @@ impl Record {
                 if let Some(message) = &termination.message {
                     string::encode(32, message, out);
                 }
+            }
+            Self::ContainerDescribed { launch_id, facts } => {
+                fixed64::encode(4, &launch_id.0, out);
+                message::encode(40, facts.as_ref(), out);
             }
             Self::RegistrationToken { token } => prost::encoding::bytes::encode(12, token, out),
             Self::TaskLaunched { .. }
@@ -218,9 +225,10 @@ impl Record {
             Self::Acknowledged { .. } => 9,
             Self::RegistrationToken { .. } => 10,
             Self::Checked { .. } => 11,
-            Self::ContainerLaunched { .. } => 20,
-            Self::ContainerEnded { .. } => 21,
-            Self::ContainerForgotten { .. } => 22,
+            Self::ContainerLaunched { .. } => 30,
+            Self::ContainerEnded { .. } => 31,
+            Self::ContainerForgotten { .. } => 32,
+            Self::ContainerDescribed { .. } => 20,
         }
     }
 
@@ -252,19 +260,23 @@ impl Record {
             10 => Self::RegistrationToken {
                 token: line.uuid.ok_or(missing("token"))?,
             },
-            20 => Self::ContainerLaunched {
+            30 => Self::ContainerLaunched {
                 launch_id: line.needed_launch_id()?,
                 launch: Arc::new(*line.container.ok_or(missing("container"))?),
             },
-            21 => Self::ContainerEnded {
+            31 => Self::ContainerEnded {
                 launch_id: line.needed_launch_id()?,
                 termination: Termination {
                     wait_status: line.wait_status,
                     message: line.message,
                 },
             },
-            22 => Self::ContainerForgotten {
+            32 => Self::ContainerForgotten {
                 launch_id: line.needed_launch_id()?,
+            },
+            20 => Self::ContainerDescribed {
+                launch_id: line.needed_launch_id()?,
+                facts: line.facts.ok_or(missing("facts"))?,
             },
             6..=9 | 11 => return Self::of_task(line),
             other => return Err(RecordError::UnknownKind(other)),

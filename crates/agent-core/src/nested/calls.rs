@@ -98,6 +98,12 @@ impl AgentCore {
             Some(around) => Some(self.parent(&around).map_err(|why| refusal(&around, &why))?),
             None => None,
         };
+        let foreign = parent.as_ref().is_some_and(|parent| parent.is_foreign);
+        if foreign && launch.class == ContainerClass::Ordinary {
+            return Err(
+                "Containers can be nested only in containers of the agent's own runtime".to_owned(),
+            );
+        }
         let own_user = command.and_then(|command| command.user.clone());
         let user = match own_user.filter(|user| !user.is_empty()) {
             Some(user) if self.config.switch_user => Some(user),
@@ -197,6 +203,8 @@ impl AgentCore {
             })
         });
         let own = entry.wanted.container.as_ref();
+        let around = parent.and_then(|parent| parent.around.last());
+        let around = around.filter(|_| session).map(|around| around.launch);
         Launch {
             launch_id: entry.launch_id,
             container_id: ContainerId::of_launch(entry.launch_id),
@@ -213,7 +221,8 @@ impl AgentCore {
                 .and_then(|parent| parent.materials.clone().map(Box::new)),
             surroundings: Surroundings {
                 nesting,
-                ..Surroundings::of(own)
+                within: around,
+                ..Surroundings::of(own, None)
             },
         }
     }

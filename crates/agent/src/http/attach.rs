@@ -322,7 +322,7 @@ async fn incoming(
 /// Lets the container see the end of its input.
 pub(super) fn close_input(inbox: &Inbox, channel: &Channel, launch_id: LaunchId) {
     if channel.close_input() {
-        inbox.put(Input::CloseInput { launch_id });
+        inbox.put(Input::LastOfStdin { launch_id });
     }
 }
 

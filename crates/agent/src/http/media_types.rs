@@ -36,7 +36,7 @@ impl MediaTypes {
     }
 
     /// Only some calls are streams.
-    pub(super) fn check(&self, call: Type) -> Result<(), Response> {
+    pub(super) fn check(self, call: Type) -> Result<(), Response> {
         let streams_in = call == Type::AttachContainerInput;
         let streams_out = matches!(
             call,
