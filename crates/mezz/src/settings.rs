@@ -4,8 +4,8 @@
 
 mod agent;
 mod containers;
-mod limits;
 mod images;
+mod limits;
 mod master;
 
 use std::net::{IpAddr, SocketAddr};
