@@ -108,6 +108,11 @@ const PARTS: &[Need] = &[
         ],
     },
     Need {
+        what: "runc and busybox",
+        packages: &["runc", "busybox-static"],
+        check: &["sh", "-c", "command -v runc && test -x /bin/busybox"],
+    },
+    Need {
         what: "docker-registry",
         packages: &["docker-registry"],
         check: &["sh", "-c", "command -v docker-registry"],
