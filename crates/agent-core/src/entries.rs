@@ -117,6 +117,7 @@ impl AgentCore {
             kill_began_ns: None,
             pre_stop: None,
             record: None,
+            facts: None,
         });
         self.launches.insert(launch_id, executor);
         self.frameworks

@@ -2,9 +2,9 @@
 
 use crate::ids::{ContainerId, LaunchId};
 use mezz_proto::agent_protocol::{InstanceFile, SecretValue};
-use mezz_proto::v1::ContainerInfo;
 use mezz_proto::v1::command_info::Uri;
 use mezz_proto::v1::secret::Reference;
+use mezz_proto::v1::{ContainerInfo, Labels, container_info};
 
 /// A container to start.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,13 +40,28 @@ pub struct Surroundings {
     pub container: Option<Box<ContainerInfo>>,
     /// The launch whose container this one looks after, and in whose namespaces it is; that one runs.
     pub within: Option<LaunchId>,
+    /// The runtime that was asked for by name, if any; see [`RUNTIME_LABEL`].
+    pub runtime: Option<Box<str>>,
 }
+
+/// The label of a task, or of a custom executor, that names the runtime which is to run its container.
+pub const RUNTIME_LABEL: &str = "mezzanine.runtime";
 
 impl Surroundings {
     /// What a container asks for, if it asks for anything.
-    pub(crate) fn of(container: Option<&ContainerInfo>) -> Self {
+    pub fn of(container: Option<&ContainerInfo>, labels: Option<&Labels>) -> Self {
         let asks = |container: &&ContainerInfo| {
-            container.linux_info.is_some()
+            container.r#type() == container_info::Type::Docker
+                || container.docker.is_some()
+                || container
+                    .mesos
+                    .as_ref()
+                    .is_some_and(|mesos| mesos.image.is_some())
+                || container
+                    .network_infos
+                    .iter()
+                    .any(|network| network.name.is_some())
+                || container.linux_info.is_some()
                 || container.rlimit_info.is_some()
                 || container.tty_info.is_some()
                 || container.hostname.is_some()
@@ -55,6 +70,7 @@ impl Surroundings {
         Self {
             container: container.filter(asks).cloned().map(Box::new),
             within: None,
+            runtime: labels.and_then(runtime),
         }
     }
 
@@ -65,6 +81,12 @@ impl Surroundings {
             ..self
         }
     }
+}
+
+fn runtime(labels: &Labels) -> Option<Box<str>> {
+    let mut named = labels.labels.iter();
+    let label = named.find(|label| label.key == RUNTIME_LABEL)?;
+    label.value.as_deref().map(Into::into)
 }
 
 /// What a launch needs of secrets and configs. The core passes values on and never looks at them.

@@ -55,7 +55,7 @@ impl AgentCore {
         let command = info.command.as_ref().expect("a command task has a command");
         let environment = command_task_environment(self, executor, &info, command);
         let materials = self.take_materials(task, command);
-        let surroundings = Surroundings::of(info.container.as_deref());
+        let surroundings = Surroundings::of(info.container.as_deref(), info.labels.as_ref());
         let extras = (materials, surroundings);
         self.launch(turn, executor, command, environment, extras);
     }

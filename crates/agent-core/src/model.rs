@@ -1,6 +1,7 @@
 //! The state of frameworks, executors and tasks on this agent: plain data, no decisions.
 
 use crate::checks::{Checks, Purpose};
+use crate::facts::ContainerFacts;
 use crate::ids::{ContainerId, LaunchId, ProbeId, StreamId, TaskSerial};
 use crate::journal::{ExecutorKind, KillCause};
 use crate::records::{ExecutorRecord, ExecutorState, FrameworkRecord, TaskRecord};
@@ -123,6 +124,8 @@ pub(crate) struct Executor {
     /// What is done before its end, while it is.
     pub(crate) pre_stop: Option<ProbeId>,
     pub(crate) record: Option<Arc<ExecutorRecord>>,
+    /// What the shell has told of its container.
+    pub(crate) facts: Option<Box<ContainerFacts>>,
 }
 
 /// Where an executor's container is.

@@ -104,6 +104,7 @@ const BUILT_IN: &str = "default";
 pub(crate) fn apply(
     container: Option<&ContainerInfo>,
     settings: &ContainerSettings,
+    made: &[(usize, VolumeSpec)],
     spec: &mut ContainerSpec,
 ) -> Result<(), ContainerError> {
     let isolation = &mut spec.isolation;
@@ -136,7 +137,11 @@ pub(crate) fn apply(
         self::linux(linux, settings, isolation)?;
     }
     for (index, volume) in container.volumes.iter().enumerate() {
-        isolation.volumes.push(self::volume(index, volume)?);
+        let made = made.iter().find(|(place, _)| *place == index);
+        isolation.volumes.push(match made {
+            Some((_, made)) => made.clone(),
+            None => self::volume(index, volume)?,
+        });
     }
     if let Some(limits) = &container.rlimit_info {
         spec.rlimits = rlimits(limits)?;

@@ -202,8 +202,11 @@ impl AgentCore {
             fetched: true,
             survival: Survival::EndWithAgent,
             materials: materials.map(Box::new),
-            surroundings: Surroundings::of(entry.info.container.as_deref())
-                .within(running.launch_id),
+            surroundings: Surroundings::of(
+                entry.info.container.as_deref(),
+                entry.info.labels.as_ref(),
+            )
+            .within(running.launch_id),
         })
     }
 
