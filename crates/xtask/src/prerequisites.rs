@@ -108,6 +108,25 @@ const PARTS: &[Need] = &[
         ],
     },
     Need {
+        what: "runc and busybox",
+        packages: &["runc", "busybox-static"],
+        check: &["sh", "-c", "command -v runc && test -x /bin/busybox"],
+    },
+    Need {
+        what: "qemu",
+        packages: &["qemu-system-x86"],
+        check: &["qemu-system-x86_64", "--version"],
+    },
+    Need {
+        what: "a Docker Engine",
+        packages: &["docker.io", "busybox-static", "iproute2"],
+        check: &[
+            "sh",
+            "-c",
+            "command -v dockerd && command -v docker && test -x /bin/busybox",
+        ],
+    },
+    Need {
         what: "docker-registry",
         packages: &["docker-registry"],
         check: &["sh", "-c", "command -v docker-registry"],
