@@ -31,6 +31,7 @@ mod killing;
 mod launch;
 mod launching;
 mod model;
+mod nested;
 mod pre_stop;
 mod probe;
 mod reconfiguration;
@@ -60,7 +61,14 @@ pub use event::{
 pub use facts::ContainerFacts;
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
 pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
-pub use launch::{Command, Fetch, Launch, Materials, RUNTIME_LABEL, Role, Surroundings, Survival};
+pub use launch::{
+    Around, Command, ContainerClass, Fetch, Launch, Materials, Nesting, RUNTIME_LABEL, Role,
+    Surroundings, Survival,
+};
+pub use nested::{
+    ContainerAnswer, ContainerCall, ContainerLaunch, ContainerPath, ContainerRecord, PathError,
+    Termination,
+};
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{
     AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState,

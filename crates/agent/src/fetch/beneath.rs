@@ -33,6 +33,11 @@ impl Sandbox {
         })
     }
 
+    /// The directory behind this descriptor.
+    pub(crate) fn of(root: OwnedFd) -> Self {
+        Self { root }
+    }
+
     fn open_at(&self, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         let flags = flags | OFlags::CLOEXEC;
