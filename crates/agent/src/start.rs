@@ -18,6 +18,7 @@ use crate::garbage::{GarbageCollector, GarbageCounters};
 use crate::host::{self, ResourceOptionError};
 use crate::http::AgentHttp;
 use crate::inbox::{Inbox, Input};
+use crate::isolators::{self, IsolationError, Isolators};
 use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
@@ -72,6 +73,9 @@ pub enum StartError {
     /// Images.
     #[error(transparent)]
     Images(#[from] ImagesError),
+    /// What containers are to be held to.
+    #[error(transparent)]
+    Isolation(#[from] IsolationError),
     /// The system refused something that every agent needs.
     #[error("cannot start: {0}")]
     System(std::io::Error),
@@ -172,12 +176,14 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
         .map_err(|error| StartError::System(std::io::Error::other(error)))??;
     let native = Arc::clone(&prepared.native);
     settings::collect_images(&options, &native);
+    let statistics = prepared.isolators.statistics();
     let http = AgentHttp::new(
         Arc::clone(&inbox),
         &options,
         &prepared.work_dir,
         &parts,
         native,
+        statistics,
     );
     let server =
         serve(listener, Arc::new(http), ServerOptions::default()).map_err(StartError::System)?;
@@ -213,6 +219,7 @@ struct Prepared {
     journal: Journal,
     warden: WardenLink,
     launcher: Launcher,
+    isolators: Isolators,
     core: AgentCore,
     recovery: Recovery,
     fetch_cache: Cache,
@@ -247,7 +254,7 @@ fn advertised(options: &AgentOptions, bound: SocketAddr) -> SocketAddr {
 /// Blocking: files, the warden.
 fn prepare(
     options: &AgentOptions,
-    _inbox: &Arc<Inbox>,
+    inbox: &Arc<Inbox>,
     parts: &Parts,
 ) -> Result<Prepared, StartError> {
     let work_dir = WorkDir::open(options.work_dir.as_deref())?;
@@ -258,8 +265,16 @@ fn prepare(
     };
     let (warden, containers) = WardenLink::open(&work_dir, options.warden_program.clone())?;
     let facts = mezz_warden::host::facts(work_dir.scope());
-    settings::say_what_is_not_enforced(&facts);
+    settings::say_what_is_not_enforced(&facts, &options.isolation);
     clear_cgroups(&facts);
+    let around = isolators::Surroundings {
+        work_dir: &work_dir,
+        facts: &facts,
+        containers: &containers,
+        ports: settings::offered_ports(&agent),
+        inbox,
+    };
+    let (isolators, limited) = Isolators::start(options, &around)?;
     let launcher = Launcher::new(
         facts,
         work_dir.path().to_owned(),
@@ -270,6 +285,7 @@ fn prepare(
         records,
         boot_id: host::boot_id(),
         containers,
+        limited,
     };
     let fetch_cache = fetch_cache(options, &work_dir, &parts.fetch_counters)?;
     let native = Arc::new(settings::native(options, &work_dir)?);
@@ -278,6 +294,7 @@ fn prepare(
         journal,
         warden,
         launcher,
+        isolators,
         core,
         recovery,
         fetch_cache,
@@ -300,6 +317,7 @@ impl Prepared {
             journal,
             warden,
             launcher,
+            isolators,
             core,
             recovery,
             fetch_cache,
@@ -328,6 +346,7 @@ impl Prepared {
                 Arc::clone(inbox),
             ),
             launcher,
+            isolators,
             materials,
             fetcher: Fetcher::new(
                 fetch_settings(options, &work_dir),

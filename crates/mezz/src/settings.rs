@@ -5,6 +5,7 @@
 mod agent;
 mod containers;
 mod images;
+mod limits;
 mod master;
 
 use std::net::{IpAddr, SocketAddr};
