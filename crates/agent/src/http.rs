@@ -101,8 +101,8 @@ impl AgentHttp {
         options: &AgentOptions,
         work_dir: &WorkDir,
         parts: &Parts,
-        statistics: Option<Arc<Statistics>>,
         native: Arc<Native>,
+        statistics: Option<Arc<Statistics>>,
     ) -> Self {
         Self {
             native,
