@@ -40,6 +40,8 @@ pub struct Surroundings {
     pub container: Option<Box<ContainerInfo>>,
     /// The launch whose container this one looks after, and in whose namespaces it is; that one runs.
     pub within: Option<LaunchId>,
+    /// The sandbox of the pod that it is part of, relative to the work directory.
+    pub parent_sandbox: Option<String>,
 }
 
 impl Surroundings {
@@ -55,6 +57,7 @@ impl Surroundings {
         Self {
             container: container.filter(asks).cloned().map(Box::new),
             within: None,
+            parent_sandbox: None,
         }
     }
 
@@ -122,5 +125,16 @@ pub struct Fetch {
     /// Where to, relative to the work directory.
     pub sandbox: String,
     /// Who shall own them, if the daemon may switch users.
+    pub user: Option<String>,
+}
+
+/// What the containers of a pod share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSandbox {
+    /// Relative to the work directory; containers have theirs in its `containers`.
+    pub sandbox: String,
+    /// Tasks that came into it, each with its container: they are found by their names in `tasks` too.
+    pub tasks: Vec<(String, ContainerId)>,
+    /// Who shall own it, if the daemon may switch users.
     pub user: Option<String>,
 }

@@ -30,6 +30,7 @@ mod killing;
 mod launch;
 mod launching;
 mod model;
+mod pods;
 mod pre_stop;
 mod probe;
 mod reconfiguration;
@@ -57,8 +58,12 @@ pub use event::{
     Event, FetchOutcome, KnownContainer, KnownContainerState, Now, Recovery, StopRequest,
 };
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
-pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
-pub use launch::{Command, Fetch, Launch, Materials, Role, Surroundings, Survival};
+pub use journal::{
+    CheckState, ExecutorKind, HealthState, KillCause, Membership, Record, RecordError,
+};
+pub use launch::{
+    Command, Fetch, Launch, Materials, PodSandbox, Role, Surroundings, Survival,
+};
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{
     AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState,

@@ -80,6 +80,8 @@ pub struct ExecutorRecord {
     pub tasks: Vec<TaskRecord>,
     /// Tasks that are over, oldest first.
     pub completed: Vec<Arc<TaskRecord>>,
+    /// Of a pod: the containers that it still has something of, in the order in which they came.
+    pub members: Vec<Arc<ExecutorRecord>>,
 }
 
 impl ExecutorRecord {

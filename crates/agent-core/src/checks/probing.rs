@@ -202,8 +202,10 @@ impl AgentCore {
             fetched: true,
             survival: Survival::EndWithAgent,
             materials: materials.map(Box::new),
-            surroundings: Surroundings::of(entry.info.container.as_deref())
-                .within(running.launch_id),
+            surroundings: Surroundings {
+                parent_sandbox: self.pod_sandbox(executor),
+                ..Surroundings::of(entry.info.container.as_deref()).within(running.launch_id)
+            },
         })
     }
 
