@@ -23,6 +23,7 @@ pub mod framework_info;
 mod framework_removal;
 mod frameworks;
 mod invariants;
+mod groups;
 pub mod key;
 mod kills;
 mod launch;

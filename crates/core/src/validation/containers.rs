@@ -5,8 +5,21 @@
 use mezz_proto::v1::volume::source::{self, Type};
 use mezz_proto::v1::{self, ContainerInfo, LinuxInfo, Volume};
 
+/// What a container is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Above {
+    /// Nothing: it has no parent to share with.
+    Nothing,
+    /// A pod.
+    Pod,
+}
+
 /// What of a container cannot be had, if anything.
-pub(super) fn container(container: Option<&ContainerInfo>, field: &str) -> Result<(), String> {
+pub(super) fn container(
+    container: Option<&ContainerInfo>,
+    field: &str,
+    above: Above,
+) -> Result<(), String> {
     let Some(container) = container else {
         return Ok(());
     };
@@ -17,7 +30,7 @@ pub(super) fn container(container: Option<&ContainerInfo>, field: &str) -> Resul
     };
     for (index, volume) in container.volumes.iter().enumerate() {
         self::volume(volume).map_err(|error| format!("Invalid volume: {error}"))?;
-        if let Some(part) = not_built_in_volume(volume) {
+        if let Some(part) = not_built_in_volume(volume, above) {
             return missing(&format!("volumes[{index}].{part}"));
         }
     }
@@ -87,7 +100,7 @@ fn volume(volume: &Volume) -> Result<(), String> {
     }
 }
 
-fn not_built_in_volume(volume: &Volume) -> Option<&'static str> {
+fn not_built_in_volume(volume: &Volume, above: Above) -> Option<&'static str> {
     if volume.image.is_some() {
         return Some("image");
     }
@@ -98,7 +111,9 @@ fn not_built_in_volume(volume: &Volume) -> Option<&'static str> {
         Type::DockerVolume => Some("source.docker_volume"),
         Type::Secret => Some("source.secret"),
         Type::CsiVolume => Some("source.csi_volume"),
-        Type::SandboxPath if source.sandbox_path.as_ref().is_some_and(of_parent) => {
+        Type::SandboxPath
+            if above == Above::Nothing && source.sandbox_path.as_ref().is_some_and(of_parent) =>
+        {
             Some("source.sandbox_path.type PARENT")
         }
         Type::SandboxPath | Type::HostPath | Type::Unknown => None,
