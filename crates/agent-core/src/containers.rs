@@ -292,13 +292,10 @@ impl AgentCore {
         entry.container = Container::Gone;
         entry.state = ExecutorState::Terminated;
         let (launch_id, sandbox) = (entry.launch_id, entry.sandbox.clone());
-        // What is in a pod's sandbox goes with it.
-        let is_whole = entry.member.is_none();
+        let is_executor = entry.member.is_none();
         self.launches.remove(&launch_id);
-        if is_whole {
-            self.counters.executors_terminated += 1;
-            turn.push(Effect::ScheduleSandboxRemoval { sandbox });
-        }
+        self.counters.executors_terminated += u64::from(is_executor);
+        turn.push(Effect::ScheduleSandboxRemoval { sandbox });
         self.touch(executor);
     }
 

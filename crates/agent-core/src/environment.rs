@@ -43,10 +43,7 @@ pub(crate) fn command_task_environment(
     if let Some(role) = role {
         environment.push(("MESOS_ALLOCATION_ROLE".to_owned(), role));
     }
-    let member = core
-        .executors
-        .get(executor)
-        .and_then(|entry| entry.member);
+    let member = core.executors.get(executor).and_then(|entry| entry.member);
     if member.is_some() {
         environment.push(("MESOS_CONTAINER_IP".to_owned(), core.config.ip.clone()));
     }

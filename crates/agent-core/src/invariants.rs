@@ -140,7 +140,10 @@ impl AgentCore {
         }
         let gone = executor.container == Container::Gone;
         ensure(gone != runs, || {
-            format!("pod {id} is {:?}, and its parts run: {runs}", executor.container)
+            format!(
+                "pod {id} is {:?}, and its parts run: {runs}",
+                executor.container
+            )
         })
     }
 

@@ -131,10 +131,8 @@ pub struct Fetch {
 /// What the containers of a pod share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodSandbox {
-    /// Relative to the work directory; containers have theirs in its `containers`.
+    /// Relative to the work directory. Containers do not lie in it: whoever may write here could lead them astray.
     pub sandbox: String,
-    /// Tasks that came into it, each with its container: they are found by their names in `tasks` too.
-    pub tasks: Vec<(String, ContainerId)>,
     /// Who shall own it, if the daemon may switch users.
     pub user: Option<String>,
 }

@@ -61,9 +61,7 @@ pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, U
 pub use journal::{
     CheckState, ExecutorKind, HealthState, KillCause, Membership, Record, RecordError,
 };
-pub use launch::{
-    Command, Fetch, Launch, Materials, PodSandbox, Role, Surroundings, Survival,
-};
+pub use launch::{Command, Fetch, Launch, Materials, PodSandbox, Role, Surroundings, Survival};
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{
     AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState,

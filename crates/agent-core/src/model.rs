@@ -144,7 +144,9 @@ pub(crate) enum Container {
     Held,
     Fetching,
     Launching,
-    Running { pid: u32 },
+    Running {
+        pid: u32,
+    },
     Gone,
 }
 

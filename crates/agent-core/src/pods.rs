@@ -38,7 +38,12 @@ impl AgentCore {
     }
 
     /// A member's container is gone; `state` is what its task came to.
-    pub(crate) fn on_member_ended(&mut self, turn: &mut Turn<'_>, member: Member, state: TaskState) {
+    pub(crate) fn on_member_ended(
+        &mut self,
+        turn: &mut Turn<'_>,
+        member: Member,
+        state: TaskState,
+    ) {
         if self.is_adopting() {
             // What this means for the others is seen when it is known which of them are there.
             return;
@@ -179,12 +184,10 @@ impl AgentCore {
             .get_mut(member.pod)
             .expect("only called for a pod that is there");
         pod.members.push(executor);
-        let sandbox = pod.sandbox.clone();
         let entry = self
             .executors
             .get_mut(executor)
             .expect("only called for an executor that was just added");
-        entry.sandbox = format!("{sandbox}/containers/{}", entry.container_id);
         entry.member = Some(member);
         self.touch(executor);
     }

@@ -126,6 +126,21 @@ impl ExecutorRecord {
             .collect()
     }
 
+    /// What has a process or could have one: the members of a pod, anything else itself.
+    pub fn containers(&self) -> impl Iterator<Item = &Self> + Clone {
+        let own = (self.kind != ExecutorKind::Default).then_some(self);
+        own.into_iter().chain(self.members.iter().map(Arc::as_ref))
+    }
+
+    /// The container of one of its tasks, as the task's statuses tell it.
+    pub fn container_of(&self, task: &str) -> Option<String> {
+        let held = self.tasks.iter();
+        let mut tasks = held.chain(self.completed.iter().rev().map(Arc::as_ref));
+        let task = tasks.find(|held| held.info.task_id.value == task)?;
+        let status = task.statuses.last()?.container_status.as_ref()?;
+        Some(status.container_id.as_ref()?.value.clone())
+    }
+
     fn first_task(&self) -> Option<&TaskRecord> {
         self.tasks
             .first()

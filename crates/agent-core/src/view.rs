@@ -86,7 +86,9 @@ impl AgentCore {
         let entry = self.executors.get(executor).expect("just seen");
         let show = |task: &TaskKey| self.tasks.get(*task).map(crate::model::Task::record);
         let own = entry.tasks.iter().filter_map(show);
-        let of_members = members.iter().flat_map(|member| member.tasks.iter().cloned());
+        let of_members = members
+            .iter()
+            .flat_map(|member| member.tasks.iter().cloned());
         let tasks: Vec<TaskRecord> = own.chain(of_members).collect();
         let queued = entry.queued.iter().filter_map(show).collect();
         let record = Arc::new(ExecutorRecord {

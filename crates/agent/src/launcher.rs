@@ -71,6 +71,14 @@ impl Launcher {
         self.work_dir.join(relative)
     }
 
+    /// Makes a sandbox in which nothing is started.
+    pub(crate) fn make(&mut self, relative: &str, user: Option<&str>) -> io::Result<()> {
+        if let Some(name) = user {
+            self.learn(name);
+        }
+        make_sandbox(&self.sandbox(relative), self.owner(user))
+    }
+
     /// The sandbox is there afterwards; the plan starts the container in it.
     pub(crate) fn prepare(&mut self, launch: Launch) -> Result<LaunchPlan, LaunchError> {
         let sandbox = self.sandbox(&launch.sandbox);
@@ -104,7 +112,9 @@ impl Launcher {
                 source,
             })?;
         }
-        let mut spec = spec(launch, sandbox, &self.containers)?;
+        let parent = launch.surroundings.parent_sandbox.as_deref();
+        let parent = parent.map(|relative| self.sandbox(relative));
+        let mut spec = spec(launch, sandbox, parent.as_deref(), &self.containers)?;
         spec.program_place = place;
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
     }
@@ -138,6 +148,7 @@ impl Launcher {
 fn spec(
     launch: Launch,
     sandbox: PathBuf,
+    parent: Option<&Path>,
     containers: &ContainerSettings,
 ) -> Result<ContainerSpec, ContainerError> {
     let command = match launch.command {
@@ -159,8 +170,10 @@ fn spec(
         Survival::Keep => mezz_launch_plan::Survival::Keep,
         Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
     };
-    let Surroundings { container, within } = &launch.surroundings;
-    containers::apply(container.as_deref(), containers, &mut spec)?;
+    let Surroundings {
+        container, within, ..
+    } = &launch.surroundings;
+    containers::apply((container.as_deref(), parent), containers, &mut spec)?;
     if let Some(within) = within {
         containers::join(&mut spec, LaunchId(within.0));
     }

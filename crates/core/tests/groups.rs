@@ -107,12 +107,15 @@ fn a_group_goes_to_its_agent_as_one_and_its_executor_is_charged_once() {
 fn a_group_is_refused_whole_with_the_text_of_mesos() {
     type Change = fn(&mut v1::ExecutorInfo, &mut v1::TaskInfo);
     let cases: &[(&str, Change)] = &[
-        ("Docker ContainerInfo is not supported on the task", |_, task| {
-            task.container = Some(Box::new(v1::ContainerInfo {
-                r#type: v1::container_info::Type::Docker as i32,
-                ..v1::ContainerInfo::default()
-            }));
-        }),
+        (
+            "Docker ContainerInfo is not supported on the task",
+            |_, task| {
+                task.container = Some(Box::new(v1::ContainerInfo {
+                    r#type: v1::container_info::Type::Docker as i32,
+                    ..v1::ContainerInfo::default()
+                }));
+            },
+        ),
         (
             "The `ExecutorInfo` of task 'b' is different from executor 'pod'",
             |executor, task| {
@@ -176,7 +179,11 @@ fn a_group_is_refused_whole_with_the_text_of_mesos() {
             assert!(update.message().contains(text), "{}", update.message());
         }
         let launched = world.take_bodies(&agent);
-        assert!(!launched.iter().any(|body| matches!(body, Body::RunGroup(_))));
+        assert!(
+            !launched
+                .iter()
+                .any(|body| matches!(body, Body::RunGroup(_)))
+        );
         assert!((cpus(&world.take_offers(&framework)[0]) - 4.0).abs() < 1e-9);
     }
 }
@@ -197,7 +204,10 @@ fn tasks_of_a_pod_name_it_as_their_executor_and_it_is_freed_when_it_ends() {
     world.update(&agent, &framework, "a", S::TaskFinished, 1);
     world.pass(2 * mezz_core::time::SECOND_NS);
     let before: f64 = world.take_offers(&framework).iter().map(cpus).sum();
-    assert!((before - 1.0).abs() < 1e-9, "the pod holds its own: {before}");
+    assert!(
+        (before - 1.0).abs() < 1e-9,
+        "the pod holds its own: {before}"
+    );
     let exited = mezz_proto::agent_protocol::ExecutorExited {
         framework_id: v1::FrameworkId {
             value: framework.id.clone(),

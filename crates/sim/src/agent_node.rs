@@ -218,6 +218,7 @@ impl World {
             Effect::Emit(fact) => self.note(|| format!("agent {agent}: {fact:?}")),
             Effect::CancelFetch { .. }
             | Effect::CancelProbe { .. }
+            | Effect::MakePodSandbox(_)
             | Effect::Reply { .. }
             | Effect::ScheduleSandboxRemoval { .. } => {}
         }

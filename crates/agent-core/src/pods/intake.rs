@@ -13,7 +13,7 @@ use crate::support::{Above, unsupported_in_pod, unsupported_in_task};
 use crate::tokens::LaunchToken;
 use mezz_proto::agent_protocol::{RunGroup, RunTask};
 use mezz_proto::v1::task_status::Reason;
-use mezz_proto::v1::{ExecutorInfo, FrameworkId, TaskState};
+use mezz_proto::v1::{CommandInfo, ExecutorInfo, FrameworkId, TaskState};
 use std::sync::Arc;
 
 /// The tasks of a group, each with the token of its launch.
@@ -195,7 +195,7 @@ impl AgentCore {
             .into_iter()
             .map(|(token, wanted)| self.add_member(turn, framework, member, (token, wanted)))
             .collect();
-        self.make_pod_sandbox(turn, pod, &tasks);
+        self.make_pod_sandbox(turn, pod);
         for (_, task) in &tasks {
             self.update(turn, *task, NewStatus::of_executor(TaskState::TaskStarting));
         }
@@ -253,23 +253,13 @@ impl AgentCore {
         (executor, task)
     }
 
-    fn make_pod_sandbox(
-        &self,
-        turn: &mut Turn<'_>,
-        pod: ExecutorKey,
-        tasks: &[(ExecutorKey, TaskKey)],
-    ) {
+    fn make_pod_sandbox(&self, turn: &mut Turn<'_>, pod: ExecutorKey) {
         let Some(entry) = self.executors.get(pod) else {
             return;
         };
-        let link = |(executor, task): &(ExecutorKey, TaskKey)| {
-            let task = self.tasks.get(*task)?.id.as_ref().to_owned();
-            Some((task, self.executors.get(*executor)?.container_id))
-        };
         turn.push(Effect::MakePodSandbox(Box::new(PodSandbox {
             sandbox: entry.sandbox.clone(),
-            tasks: tasks.iter().filter_map(link).collect(),
-            user: self.user_of(pod, &mezz_proto::v1::CommandInfo::default()),
+            user: self.user_of(pod, &CommandInfo::default()),
         })));
     }
 }

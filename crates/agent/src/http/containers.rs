@@ -31,7 +31,7 @@ pub(super) async fn list(agent: &AgentHttp) -> Result<Vec<Container>, Response> 
 
 async fn gather(agent: &AgentHttp) -> Result<Vec<Shown>, Response> {
     let records = agent.view().await?;
-    let launches = shown::executors(&records)
+    let launches = shown::containers(&records)
         .filter(|(_, executor)| executor.pid.is_some())
         .map(|(_, executor)| executor.launch_id);
     let usage: BTreeMap<LaunchId, Usage> = agent
@@ -42,23 +42,28 @@ async fn gather(agent: &AgentHttp) -> Result<Vec<Shown>, Response> {
         .collect();
     let timestamp = clock::wall_seconds();
     let list = shown::executors(&records).filter_map(|(framework, executor)| {
-        executor.pid.map(|pid| {
-            show(
-                framework,
-                executor,
-                pid,
-                usage.get(&executor.launch_id),
-                timestamp,
-            )
-        })
+        let mut running = executor.containers().filter(|one| one.pid.is_some());
+        running.next()?;
+        let used = executor.containers().map(|one| usage.get(&one.launch_id));
+        let used = used.flatten().copied().reduce(together);
+        Some(show(framework, executor, used.as_ref(), timestamp))
     });
     Ok(list.collect())
+}
+
+/// What the containers of a pod use.
+fn together(one: Usage, other: Usage) -> Usage {
+    Usage {
+        user_us: one.user_us + other.user_us,
+        system_us: one.system_us + other.system_us,
+        rss_bytes: one.rss_bytes + other.rss_bytes,
+        processes: one.processes + other.processes,
+    }
 }
 
 fn show(
     framework: &FrameworkRecord,
     executor: &ExecutorRecord,
-    pid: u32,
     usage: Option<&Usage>,
     timestamp: f64,
 ) -> Shown {
@@ -74,7 +79,7 @@ fn show(
         container_id: id.clone(),
         container_status: Some(ContainerStatus {
             container_id: Some(id),
-            executor_pid: Some(pid),
+            executor_pid: executor.pid,
             ..ContainerStatus::default()
         }),
         resource_statistics: Some(statistics_of(executor, usage, timestamp)),
