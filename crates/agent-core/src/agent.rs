@@ -182,6 +182,9 @@ impl AgentCore {
             Event::ExecutorCall { request, call } => self.on_executor_call(turn, request, *call),
             Event::ExecutorStreamClosed { stream } => self.on_executor_stream_closed(stream),
             Event::Fetched { launch_id, outcome } => self.on_fetched(turn, launch_id, outcome),
+            Event::ContainerDescribed { launch_id, facts } => {
+                self.on_container_described(turn, launch_id, facts);
+            }
             Event::ContainerStarted { launch_id, pid } => {
                 self.on_container_started(turn, launch_id, pid);
             }

@@ -3,8 +3,9 @@
 use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
 use crate::event::{FetchOutcome, KnownContainer, KnownContainerState};
+use crate::facts::ContainerFacts;
 use crate::ids::LaunchId;
-use crate::journal::{ExecutorKind, KillCause};
+use crate::journal::{ExecutorKind, KillCause, Record};
 use crate::model::{Container, ExecutorKey, TaskKey};
 use crate::records::ExecutorState;
 use crate::status::{Exit, NewStatus};
@@ -45,6 +46,25 @@ impl AgentCore {
             }
             FetchOutcome::Done => self.launch_custom_executor(turn, executor),
         }
+    }
+
+    pub(crate) fn on_container_described(
+        &mut self,
+        turn: &mut Turn<'_>,
+        launch_id: LaunchId,
+        facts: Box<ContainerFacts>,
+    ) {
+        let Some((executor, _)) = self.launched(launch_id) else {
+            return;
+        };
+        let entry = self
+            .executors
+            .get_mut(executor)
+            .expect("a launched executor exists");
+        entry.facts = Some(facts.clone());
+        let framework = entry.framework;
+        let record = Record::ContainerDescribed { launch_id, facts };
+        self.checkpoint(turn, framework, record);
     }
 
     pub(crate) fn on_container_started(

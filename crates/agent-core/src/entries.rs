@@ -132,6 +132,7 @@ impl AgentCore {
             member: None,
             members: Vec::new(),
             record: None,
+            facts: None,
         });
         self.launches.insert(launch_id, executor);
         self.frameworks

@@ -1,5 +1,6 @@
 //! What can happen to an agent, as the shell tells it.
 
+use crate::facts::ContainerFacts;
 use crate::ids::{LaunchId, ProbeId, RequestId, StreamId};
 use crate::journal::Record;
 use crate::probe::ProbeOutcome;
@@ -49,6 +50,13 @@ pub enum Event {
         launch_id: LaunchId,
         /// How.
         outcome: FetchOutcome,
+    },
+    /// What was learned of a container while it was prepared, before its start. Sent only where there is something to tell.
+    ContainerDescribed {
+        /// Which.
+        launch_id: LaunchId,
+        /// What.
+        facts: Box<ContainerFacts>,
     },
     /// The warden started a container.
     ContainerStarted {

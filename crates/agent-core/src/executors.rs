@@ -84,7 +84,7 @@ impl AgentCore {
             .as_ref()
             .expect("an executor without command was refused");
         let environment = executor_environment(self, executor, command);
-        let surroundings = Surroundings::of(info.container.as_deref());
+        let surroundings = Surroundings::of(info.container.as_deref(), info.labels.as_ref());
         self.launch(turn, executor, command, environment, (None, surroundings));
     }
 

@@ -4,6 +4,7 @@
 
 mod codec;
 
+use crate::facts::ContainerFacts;
 use crate::ids::{ContainerId, LaunchId, TaskSerial};
 use bytes::Bytes;
 use mezz_proto::agent_protocol::InstanceTerms;
@@ -79,6 +80,13 @@ pub enum Record {
     RegistrationToken {
         /// Random.
         token: Bytes,
+    },
+    /// What was learned of a container; the newest one holds.
+    ContainerDescribed {
+        /// Its launch.
+        launch_id: LaunchId,
+        /// All of it.
+        facts: Box<ContainerFacts>,
     },
     /// A task is to be killed.
     KillRequested {

@@ -253,7 +253,7 @@ impl AgentCore {
         }
     }
 
-    /// Sends SIGTERM, and sees to what follows when it is not obeyed.
+    /// Sends SIGTERM, or what the container has in its place, and sees to what follows when it is not obeyed.
     pub(crate) fn terminate(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, grace_ns: u64) {
         let entry = self
             .executors
@@ -261,9 +261,10 @@ impl AgentCore {
             .expect("only called for an executor that is there");
         entry.kill_began_ns = Some(turn.now.mono_ns);
         let launch_id = entry.launch_id;
+        let own = entry.facts.as_ref().and_then(|facts| facts.stop_signal);
         turn.push(Effect::Signal {
             launch_id,
-            signal: SIGTERM,
+            signal: own.unwrap_or(SIGTERM),
         });
         self.timers.set(
             TimerKey::KillGrace(executor),

@@ -2,9 +2,9 @@
 
 use crate::ids::{ContainerId, LaunchId};
 use mezz_proto::agent_protocol::{InstanceFile, SecretValue};
-use mezz_proto::v1::ContainerInfo;
 use mezz_proto::v1::command_info::Uri;
 use mezz_proto::v1::secret::Reference;
+use mezz_proto::v1::{ContainerInfo, Labels, container_info};
 
 /// A container to start.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,13 +42,28 @@ pub struct Surroundings {
     pub within: Option<LaunchId>,
     /// The sandbox of the pod that it is part of, relative to the work directory.
     pub parent_sandbox: Option<String>,
+    /// The runtime that was asked for by name, if any; see [`RUNTIME_LABEL`].
+    pub runtime: Option<Box<str>>,
 }
+
+/// The label of a task, or of a custom executor, that names the runtime which is to run its container.
+pub const RUNTIME_LABEL: &str = "mezzanine.runtime";
 
 impl Surroundings {
     /// What a container asks for, if it asks for anything.
-    pub(crate) fn of(container: Option<&ContainerInfo>) -> Self {
+    pub fn of(container: Option<&ContainerInfo>, labels: Option<&Labels>) -> Self {
         let asks = |container: &&ContainerInfo| {
-            container.linux_info.is_some()
+            container.r#type() == container_info::Type::Docker
+                || container.docker.is_some()
+                || container
+                    .mesos
+                    .as_ref()
+                    .is_some_and(|mesos| mesos.image.is_some())
+                || container
+                    .network_infos
+                    .iter()
+                    .any(|network| network.name.is_some())
+                || container.linux_info.is_some()
                 || container.rlimit_info.is_some()
                 || container.tty_info.is_some()
                 || container.hostname.is_some()
@@ -58,6 +73,7 @@ impl Surroundings {
             container: container.filter(asks).cloned().map(Box::new),
             within: None,
             parent_sandbox: None,
+            runtime: labels.and_then(runtime),
         }
     }
 
@@ -68,6 +84,12 @@ impl Surroundings {
             ..self
         }
     }
+}
+
+fn runtime(labels: &Labels) -> Option<Box<str>> {
+    let mut named = labels.labels.iter();
+    let label = named.find(|label| label.key == RUNTIME_LABEL)?;
+    label.value.as_deref().map(Into::into)
 }
 
 /// What a launch needs of secrets and configs. The core passes values on and never looks at them.

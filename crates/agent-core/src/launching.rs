@@ -61,7 +61,7 @@ impl AgentCore {
         let materials = self.take_materials(task, command);
         let surroundings = Surroundings {
             parent_sandbox: parent,
-            ..Surroundings::of(info.container.as_deref())
+            ..Surroundings::of(info.container.as_deref(), info.labels.as_ref())
         };
         let extras = (materials, surroundings);
         self.launch(turn, executor, command, environment, extras);

@@ -21,6 +21,7 @@ mod event;
 mod executor_api;
 mod executor_validation;
 mod executors;
+mod facts;
 mod frameworks;
 mod ids;
 mod intake;
@@ -57,11 +58,14 @@ pub use effect::{CallOutcome, Durability, Effect, Fact};
 pub use event::{
     Event, FetchOutcome, KnownContainer, KnownContainerState, Now, Recovery, StopRequest,
 };
+pub use facts::ContainerFacts;
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
 pub use journal::{
     CheckState, ExecutorKind, HealthState, KillCause, Membership, Record, RecordError,
 };
-pub use launch::{Command, Fetch, Launch, Materials, PodSandbox, Role, Surroundings, Survival};
+pub use launch::{
+    Command, Fetch, Launch, Materials, PodSandbox, RUNTIME_LABEL, Role, Surroundings, Survival,
+};
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{
     AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState,

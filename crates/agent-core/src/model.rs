@@ -1,6 +1,7 @@
 //! The state of frameworks, executors and tasks on this agent: plain data, no decisions.
 
 use crate::checks::{Checks, Purpose};
+use crate::facts::ContainerFacts;
 use crate::ids::{ContainerId, LaunchId, ProbeId, StreamId, TaskSerial};
 use crate::journal::{ExecutorKind, KillCause};
 use crate::records::{ExecutorRecord, ExecutorState, FrameworkRecord, TaskRecord};
@@ -127,6 +128,8 @@ pub(crate) struct Executor {
     /// Of a pod: the containers that it still has something of.
     pub(crate) members: Vec<ExecutorKey>,
     pub(crate) record: Option<Arc<ExecutorRecord>>,
+    /// What the shell has told of its container.
+    pub(crate) facts: Option<Box<ContainerFacts>>,
 }
 
 /// The place of a container in a pod.

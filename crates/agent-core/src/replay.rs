@@ -42,6 +42,13 @@ impl AgentCore {
             Record::ExecutorLaunched { .. } => self.replay_executor(record),
             Record::ExecutorEnded { launch_id } => self.replay_executor_ended(turn, launch_id),
             Record::TaskLaunched { .. } => self.replay_task(replay, record),
+            Record::ContainerDescribed { launch_id, facts } => {
+                if let Some((executor, _)) = self.launched(launch_id)
+                    && let Some(entry) = self.executors.get_mut(executor)
+                {
+                    entry.facts = Some(facts);
+                }
+            }
             Record::RegistrationToken { token } => self.registration_token = Some(token),
             Record::KillRequested {
                 serial,

@@ -30,6 +30,16 @@ impl AgentCore {
                 self.snapshot_task(task, framework.id.as_ref(), &mut records);
             }
         }
+        for (_, executor) in self.executors.iter() {
+            if let Some(facts) = &executor.facts
+                && self.checkpointed(executor.framework).is_some()
+            {
+                records.push(Record::ContainerDescribed {
+                    launch_id: executor.launch_id,
+                    facts: facts.clone(),
+                });
+            }
+        }
         for (_, executor) in self
             .executors
             .iter()

@@ -1,7 +1,6 @@
 //! What of a task or an executor this agent does not do: named, so that it can be refused, never ignored.
 
 use mezz_proto::agent_protocol::InstanceTerms;
-use mezz_proto::v1::container_info;
 use mezz_proto::v1::environment::variable;
 use mezz_proto::v1::executor_info;
 use mezz_proto::v1::volume;
@@ -127,20 +126,8 @@ fn unsupported_in_command(command: &CommandInfo, secrets: Secrets) -> Option<Str
 }
 
 fn unsupported_in_container(container: &ContainerInfo, above: Above) -> Option<String> {
+    // Images, named networks and Docker are for the shell: it knows what this host has for them.
     let field = match container {
-        ContainerInfo { docker, .. }
-            if container.r#type == i32::from(container_info::Type::Docker) || docker.is_some() =>
-        {
-            "container.docker"
-        }
-        ContainerInfo {
-            mesos: Some(mesos), ..
-        } if mesos.image.is_some() => "container.mesos.image",
-        ContainerInfo { network_infos, .. }
-            if network_infos.iter().any(|network| network.name.is_some()) =>
-        {
-            "container.network_infos"
-        }
         ContainerInfo {
             tty_info: Some(_), ..
         } => "container.tty_info",

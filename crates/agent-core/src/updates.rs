@@ -146,7 +146,14 @@ impl AgentCore {
                 container.executor_pid = executor.container.pid();
             }
             if container.network_infos.is_empty() {
-                container.network_infos.push(host_network(&self.config.ip));
+                let facts = executor.facts.as_ref();
+                match facts.filter(|facts| !facts.network_infos.is_empty()) {
+                    Some(facts) => container.network_infos.clone_from(&facts.network_infos),
+                    None => container.network_infos.push(host_network(&self.config.ip)),
+                }
+            }
+            if status.data.is_none() && status.state == i32::from(TaskState::TaskRunning) {
+                status.data = executor.facts.as_ref().and_then(|facts| facts.data.clone());
             }
         }
         if status.timestamp.is_none() {

@@ -11,7 +11,7 @@ use mezz_proto::agent_protocol::{RunGroup, RunTask, ShutdownExecutor};
 use mezz_proto::v1::framework_info::capability::Type as Capability;
 use mezz_proto::v1::task_status::{Reason, Source};
 use mezz_proto::v1::{
-    ContainerInfo, ExecutorId, ExecutorInfo, FrameworkId, Image, TaskInfo, TaskState, TaskStatus,
+    ContainerInfo, ExecutorId, ExecutorInfo, FrameworkId, TaskInfo, TaskState, TaskStatus, TtyInfo,
     container_info, executor_info,
 };
 use support::*;
@@ -247,23 +247,21 @@ fn a_task_that_does_not_start_fails_and_its_group_with_it() {
 #[test]
 fn a_group_with_something_unsupported_is_refused_whole() {
     let mut bench = Bench::registered();
-    let image = ContainerInfo {
+    let terminal = ContainerInfo {
         r#type: container_info::Type::Mesos.into(),
-        mesos: Some(container_info::MesosInfo {
-            image: Some(Image::default()),
-        }),
+        tty_info: Some(TtyInfo::default()),
         ..ContainerInfo::default()
     };
-    let with_image = TaskInfo {
-        container: Some(Box::new(image)),
+    let with_terminal = TaskInfo {
+        container: Some(Box::new(terminal)),
         ..command_task("b")
     };
-    group(&mut bench, "pod", [command_task("a"), with_image]);
+    group(&mut bench, "pod", [command_task("a"), with_terminal]);
     assert!(bench.take_launches().is_empty());
     let updates = bench.drain_updates();
     assert_eq!(of(&updates), [("a", TaskFailed), ("b", TaskFailed)]);
     let message = updates[0].message.as_ref().unwrap();
-    assert!(message.contains("container.mesos.image"), "{message}");
+    assert!(message.contains("container.tty_info"), "{message}");
     assert!(bench.core.records().frameworks.is_empty());
 }
 

@@ -109,6 +109,7 @@ const BUILT_IN: &str = "default";
 pub(crate) fn apply(
     (container, parent): (Option<&ContainerInfo>, Option<&Path>),
     settings: &ContainerSettings,
+    made: &[(usize, VolumeSpec)],
     spec: &mut ContainerSpec,
 ) -> Result<(), ContainerError> {
     let isolation = &mut spec.isolation;
@@ -141,7 +142,11 @@ pub(crate) fn apply(
         self::linux(linux, settings, isolation)?;
     }
     for (index, volume) in container.volumes.iter().enumerate() {
-        isolation.volumes.push(self::volume(index, volume, parent)?);
+        let made = made.iter().find(|(place, _)| *place == index);
+        isolation.volumes.push(match made {
+            Some((_, made)) => made.clone(),
+            None => self::volume(index, volume, parent)?,
+        });
     }
     if let Some(limits) = &container.rlimit_info {
         spec.rlimits = rlimits(limits)?;

@@ -22,6 +22,7 @@ use crate::launcher::Launcher;
 use crate::log_rotation::LogRotation;
 use crate::master_link::MasterLink;
 use crate::materials::MaterialStore;
+use crate::preparing::Preparer;
 use crate::probes::Prober;
 use crate::streams::{Encoding, ExecutorStreams};
 use crate::usage::UsageRequests;
@@ -59,6 +60,7 @@ pub(crate) struct Driver {
     pub(crate) launcher: Launcher,
     pub(crate) materials: MaterialStore,
     pub(crate) fetcher: Fetcher,
+    pub(crate) preparer: Preparer,
     pub(crate) prober: Prober,
     pub(crate) garbage: GarbageCollector,
     pub(crate) rotation: LogRotation,
@@ -127,7 +129,7 @@ impl Driver {
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    pub(crate) fn handle(&mut self, event: Event) {
         self.core
             .handle(clock::now(), event, &mut self.state.effects);
     }
@@ -210,6 +212,8 @@ impl Driver {
                 }
                 self.handle(event);
             }
+            Input::Prepared { launch_id, outcome } => self.on_prepared(launch_id, outcome),
+            Input::Started { launch_id, facts } => self.on_described(launch_id, facts),
             Input::MasterUp { link, sender } => {
                 if self.master.is_current(link) {
                     self.master.on_up(sender);
@@ -294,10 +298,7 @@ impl Driver {
         match reply {
             Reply::Started { launch_id, pid, .. } => {
                 crash_point("agent.started");
-                self.handle(Event::ContainerStarted {
-                    launch_id: LaunchId(launch_id.0),
-                    pid,
-                });
+                self.on_started(LaunchId(launch_id.0), pid);
             }
             Reply::LaunchFailed {
                 launch_id, message, ..
@@ -307,6 +308,7 @@ impl Driver {
                 self.state.checking.remove(&launch_id);
                 self.materials.forget(launch_id);
                 self.rotation.forget(launch_id);
+                self.preparer.ended(launch_id);
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
             }
             Reply::Exited(exit) => {
@@ -314,6 +316,7 @@ impl Driver {
                 let launch_id = LaunchId(exit.launch_id.0);
                 let wait_status = exit.status.raw();
                 self.rotation.forget(launch_id);
+                self.tell_start_before_end(launch_id);
                 self.handle(Event::ContainerExited {
                     launch_id,
                     wait_status,
@@ -346,6 +349,7 @@ impl Driver {
             }
             Reply::TreeGone { launch_id } => {
                 let launch_id = LaunchId(launch_id.0);
+                self.preparer.ended(launch_id);
                 self.handle(Event::ContainerVanished { launch_id });
             }
             Reply::Welcome { .. } | Reply::Listing { .. } => {}
@@ -377,5 +381,6 @@ impl Driver {
             crate::work_dir::Keeping::Durable if idle => self.warden.shut_down(),
             crate::work_dir::Keeping::Durable => {}
         }
+        self.preparer.finish(keeping);
     }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mezz_agent_core::{AgentRecords, Event, LaunchId};
+use mezz_agent_core::{AgentRecords, ContainerFacts, Event, LaunchId};
 use mezz_http::session;
 use mezz_http::stream::StreamReader;
 use mezz_proto::agent_protocol::frame::Body;
@@ -12,6 +12,7 @@ use mezz_warden::Usage;
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
+use crate::preparing::Prepared;
 use crate::streams::Encoding;
 
 /// One thing for the core's thread.
@@ -25,6 +26,16 @@ pub(crate) enum Input {
     FromMaster { link: u64, bodies: Vec<(u32, Body)> },
     /// A session or an attempt ended.
     MasterDown { link: u64, reason: String },
+    /// A launch was prepared, or nothing is left of it.
+    Prepared {
+        launch_id: LaunchId,
+        outcome: Result<Box<Prepared>, String>,
+    },
+    /// What could only be learned of a container that runs.
+    Started {
+        launch_id: LaunchId,
+        facts: Box<ContainerFacts>,
+    },
     /// A call to the executor API.
     ExecutorCall {
         call: Box<executor::Call>,

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use mezz_agent_core::{Command, Launch, Role, Surroundings, Survival};
 use mezz_launch_plan::{
     CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan,
-    OutputSpec, Place, PlanError, Privilege, SandboxContent,
+    OutputSpec, Place, PlanError, Privilege, SandboxContent, VolumeSpec,
 };
 use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::io::Errno;
@@ -20,6 +20,7 @@ use crate::containers::{self, ContainerError, ContainerSettings};
 use crate::local_disk::{self, LocalDisk};
 use crate::log_rotation::LogRuleError;
 use crate::materials::MaterialError;
+use crate::preparing::{Furnished, HostProcess, Prepared};
 
 /// Why a container cannot be started. The text becomes the task's message.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +73,7 @@ impl Launcher {
     }
 
     /// Makes a sandbox in which nothing is started.
-    pub(crate) fn make(&mut self, relative: &str, user: Option<&str>) -> io::Result<()> {
+    pub(crate) fn make_shared(&mut self, relative: &str, user: Option<&str>) -> io::Result<()> {
         if let Some(name) = user {
             self.learn(name);
         }
@@ -81,6 +82,43 @@ impl Launcher {
 
     /// The sandbox is there afterwards; the plan starts the container in it.
     pub(crate) fn prepare(&mut self, launch: Launch) -> Result<LaunchPlan, LaunchError> {
+        let place = self.make(&launch)?;
+        let sandbox = self.sandbox(&launch.sandbox);
+        let parent = self.parent(&launch);
+        let mut spec = spec(launch, sandbox, parent.as_deref(), &self.containers, &[])?;
+        spec.program_place = place;
+        Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// The plan of a launch that was prepared, in its sandbox, which is there.
+    pub(crate) fn plan(
+        &self,
+        launch: Launch,
+        prepared: Prepared,
+    ) -> Result<LaunchPlan, LaunchError> {
+        let sandbox = self.sandbox(&launch.sandbox);
+        let spec = match prepared {
+            Prepared::Container(mut furnished) => {
+                let volumes = std::mem::take(&mut furnished.volumes);
+                let parent = self.parent(&launch);
+                let parent = parent.as_deref();
+                let mut spec = spec(launch, sandbox, parent, &self.containers, &volumes)?;
+                furnish(&mut spec, *furnished);
+                spec
+            }
+            Prepared::HostProcess(process) => host_process(&launch, sandbox, *process),
+        };
+        Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// The sandbox of the pod that a launch is part of.
+    fn parent(&self, launch: &Launch) -> Option<PathBuf> {
+        let relative = launch.surroundings.parent_sandbox.as_deref();
+        relative.map(|relative| self.sandbox(relative))
+    }
+
+    /// The sandbox is there afterwards; says where the program lies.
+    pub(crate) fn make(&mut self, launch: &Launch) -> Result<Place, LaunchError> {
         let sandbox = self.sandbox(&launch.sandbox);
         if !Path::new(&launch.sandbox)
             .components()
@@ -112,11 +150,7 @@ impl Launcher {
                 source,
             })?;
         }
-        let parent = launch.surroundings.parent_sandbox.as_deref();
-        let parent = parent.map(|relative| self.sandbox(relative));
-        let mut spec = spec(launch, sandbox, parent.as_deref(), &self.containers)?;
-        spec.program_place = place;
-        Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+        Ok(place)
     }
 
     /// Who shall own what a launch finds in its sandbox, if another than the daemon; known once it was prepared.
@@ -150,6 +184,7 @@ fn spec(
     sandbox: PathBuf,
     parent: Option<&Path>,
     containers: &ContainerSettings,
+    volumes: &[(usize, VolumeSpec)],
 ) -> Result<ContainerSpec, ContainerError> {
     let command = match launch.command {
         Command::Shell(text) => CommandSpec::Shell(text),
@@ -166,18 +201,57 @@ fn spec(
     } else {
         SandboxContent::Fresh
     };
-    spec.survival = match launch.survival {
-        Survival::Keep => mezz_launch_plan::Survival::Keep,
-        Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
-    };
+    spec.survival = survival(launch.survival);
     let Surroundings {
         container, within, ..
     } = &launch.surroundings;
-    containers::apply((container.as_deref(), parent), containers, &mut spec)?;
+    let container = container.as_deref();
+    containers::apply((container, parent), containers, volumes, &mut spec)?;
     if let Some(within) = within {
         containers::join(&mut spec, LaunchId(within.0));
     }
     Ok(spec)
+}
+
+fn survival(survival: Survival) -> mezz_launch_plan::Survival {
+    match survival {
+        Survival::Keep => mezz_launch_plan::Survival::Keep,
+        Survival::EndWithAgent => mezz_launch_plan::Survival::EndWithConnection,
+    }
+}
+
+/// Puts what was made for a container into its spec.
+fn furnish(spec: &mut ContainerSpec, furnished: Furnished) {
+    let isolation = &mut spec.isolation;
+    isolation.root = furnished.root;
+    isolation.network = furnished.network;
+    if isolation.hostname.is_none() {
+        isolation.hostname = furnished.hostname;
+    }
+    isolation.volumes.splice(0..0, furnished.mounts);
+    spec.environment.insert(0, furnished.environment);
+    spec.environment.push(furnished.environment_over);
+    if let Some(command) = furnished.command {
+        spec.command = command;
+    }
+    spec.working_directory = furnished.working_directory;
+    spec.credentials = furnished.user;
+}
+
+/// A process of the host in the place of the task's own program.
+fn host_process(launch: &Launch, sandbox: PathBuf, process: HostProcess) -> ContainerSpec {
+    let command = CommandSpec::Argv {
+        program: process.program.display().to_string(),
+        argv: process.arguments,
+    };
+    let mut spec = ContainerSpec::new(LaunchId(launch.launch_id.0), command, sandbox);
+    spec.environment = vec![process.environment];
+    if launch.role == Role::Probe {
+        spec.stdio.stdout = OutputSpec::SandboxFile("stderr".to_owned());
+    }
+    spec.sandbox_content = SandboxContent::Fetched;
+    spec.survival = survival(launch.survival);
+    spec
 }
 
 /// Whether a quick way led to the sandbox.

@@ -22,6 +22,8 @@ mod master_link;
 mod materials;
 mod options;
 mod perform;
+mod prepared_launch;
+mod preparing;
 mod probes;
 mod settings;
 mod start;

@@ -1,11 +1,12 @@
 //! What each effect means outside.
 
-use mezz_agent_core::{Durability, Effect, Event, ExecutorRecord, Fact, Launch, PodSandbox, Role};
+use mezz_agent_core::{Durability, Effect, ExecutorRecord, Fact, Launch, PodSandbox};
 use mezz_launch_plan::LaunchId;
 use mezz_warden::{Request, SignalScope, crash_point};
 
 use crate::driver::{AgentExit, Driver, DriverError};
 use crate::launcher::LaunchError;
+use crate::preparing::Need;
 
 impl Driver {
     /// Performs everything in hand: all checkpoints in one append, then the rest in order.
@@ -61,10 +62,15 @@ impl Driver {
                 signal,
                 scope: SignalScope::Tree,
             }),
+            // What is being prepared has no tree yet.
+            Effect::KillTree { launch_id } if self.preparer.cancel(launch_id) => {}
             Effect::KillTree { launch_id } => {
                 self.state.requests.push(Request::KillTree {
                     launch_id: LaunchId(launch_id.0),
                 });
+            }
+            Effect::EndStray { launch_id } if self.preparer.cancel(launch_id) => {
+                self.materials.forget(launch_id);
             }
             Effect::EndStray { launch_id } => {
                 self.materials.forget(launch_id);
@@ -74,6 +80,7 @@ impl Driver {
                 crash_point("agent.before_acknowledge_exit");
                 self.state.live.remove(&launch_id);
                 self.materials.forget(launch_id);
+                self.preparer.ended(launch_id);
                 self.state.requests.push(Request::Acknowledge {
                     launch_id: LaunchId(launch_id.0),
                 });
@@ -97,6 +104,14 @@ impl Driver {
             .limits(environment.map(|(name, value)| (name.as_str(), value.as_str())));
         let sandbox = self.launcher.sandbox(&launch.sandbox);
         crash_point("agent.before_sandbox");
+        let limits = match (self.preparer.need(&launch), limits) {
+            (Need::Nothing, limits) => limits,
+            (Need::Prepared(way), Ok(limits)) => return self.begin_to_prepare(launch, way, limits),
+            (Need::Prepared(_), Err(error)) => {
+                return self.launch_failed(launch_id, error.to_string());
+            }
+            (Need::Unknown(message), _) => return self.launch_failed(launch_id, message),
+        };
         let prepared = limits.map_err(LaunchError::from).and_then(|limits| {
             let files = self.materials.resolve(&mut launch)?;
             let plan = self.launcher.prepare(launch)?;
@@ -108,29 +123,15 @@ impl Driver {
         match prepared {
             Ok((plan, limits)) => {
                 crash_point("agent.after_sandbox");
-                self.state.live.insert(launch_id);
-                match role {
-                    Role::Main => self.rotation.watch(launch_id, &sandbox, limits),
-                    // It writes into its task's file, which is watched already.
-                    Role::Probe => {
-                        self.state.checking.insert(launch_id);
-                    }
-                }
-                self.state.requests.push(Request::Launch(Box::new(plan)));
+                self.send_to_warden(plan, role, &sandbox, limits);
             }
-            Err(error) => {
-                self.materials.forget(launch_id);
-                self.state.follow_up.push(Event::ContainerLaunchFailed {
-                    launch_id,
-                    message: error.to_string(),
-                });
-            }
+            Err(error) => self.launch_failed(launch_id, error.to_string()),
         }
     }
 
     /// Without it tasks that share nothing run all the same; others say what they miss.
     fn make_pod_sandbox(&mut self, pod: &PodSandbox) {
-        if let Err(error) = self.launcher.make(&pod.sandbox, pod.user.as_deref()) {
+        if let Err(error) = self.launcher.make_shared(&pod.sandbox, pod.user.as_deref()) {
             tracing::error!(sandbox = pod.sandbox, %error, "the sandbox of a pod cannot be made");
         }
     }
@@ -152,6 +153,7 @@ impl Driver {
         match fact {
             Fact::RecoveryCompleted { tasks } => {
                 tracing::info!(tasks, "recovered");
+                self.keep_prepared();
                 let records = self.core.records();
                 let executors = records
                     .frameworks

@@ -23,6 +23,7 @@ use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
 use crate::materials::{self, MaterialStore};
 use crate::options::AgentOptions;
+use crate::preparing::{Preparer, ProgressBoard, Runtime};
 use crate::probes::Prober;
 use crate::settings::{
     self, agent_info, config, container_settings, fetch_cache, fetch_settings, garbage_settings,
@@ -153,6 +154,8 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
         fetch_counters: Arc::default(),
         garbage_counters: Arc::default(),
         rotation,
+        runtimes: Vec::new(),
+        board: ProgressBoard::default(),
     };
     let options = Arc::new(options);
     let starting = {
@@ -186,6 +189,10 @@ pub(crate) struct Parts {
     pub(crate) fetch_counters: Arc<FetchCounters>,
     pub(crate) garbage_counters: Arc<GarbageCounters>,
     pub(crate) rotation: LogRotation,
+    /// What runs containers, in the order in which they are asked.
+    pub(crate) runtimes: Vec<Arc<dyn Runtime>>,
+    /// What is being done for containers that are prepared.
+    pub(crate) board: ProgressBoard,
 }
 
 /// What had to be opened before anything could start.
@@ -308,6 +315,12 @@ impl Prepared {
                 Arc::clone(inbox),
                 parts.runtime.clone(),
                 Arc::clone(&parts.fetch_counters),
+            ),
+            preparer: Preparer::new(
+                parts.runtimes.clone(),
+                Arc::clone(inbox),
+                parts.runtime.clone(),
+                parts.board.clone(),
             ),
             prober: Prober::new(Arc::clone(inbox), parts.runtime.clone()),
             garbage: GarbageCollector::start(

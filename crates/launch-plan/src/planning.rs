@@ -110,7 +110,10 @@ pub fn plan(spec: &ContainerSpec, host: &HostFacts) -> Result<LaunchPlan, PlanEr
         return Err(PlanError::Umask { umask });
     }
     check_rlimits(&spec.rlimits)?;
-    let user = user_switch(spec.user.as_deref(), host)?;
+    let user = match &spec.credentials {
+        Some(credentials) => switch_to(credentials, &credentials.uid.to_string(), host)?,
+        None => user_switch(spec.user.as_deref(), host)?,
+    };
     let environment = Environment::merge(
         &host.scope,
         spec.launch_id,
@@ -251,6 +254,14 @@ fn user_switch(name: Option<&str>, host: &HostFacts) -> Result<Option<Credential
     let wanted = host.users.get(name).ok_or_else(|| PlanError::UnknownUser {
         name: name.to_owned(),
     })?;
+    switch_to(wanted, name, host)
+}
+
+fn switch_to(
+    wanted: &Credentials,
+    name: &str,
+    host: &HostFacts,
+) -> Result<Option<Credentials>, PlanError> {
     match host.privilege {
         // Root already: a switch to root would only cost the fast path.
         Privilege::Root if wanted.uid == 0 && wanted.gid == 0 => Ok(None),

@@ -29,6 +29,8 @@ pub struct ContainerSpec {
     pub working_directory: Option<PathBuf>,
     /// The name of the user to run as; `None` is the warden's own.
     pub user: Option<String>,
+    /// Who to run as, whatever `user` says: somebody whom the host does not know by name.
+    pub credentials: Option<Credentials>,
     /// The three standard streams.
     pub stdio: StdioSpec,
     /// Resource limits.
@@ -57,6 +59,7 @@ impl ContainerSpec {
             sandbox_content: SandboxContent::Fresh,
             working_directory: None,
             user: None,
+            credentials: None,
             stdio: StdioSpec::default(),
             rlimits: Vec::new(),
             umask: None,

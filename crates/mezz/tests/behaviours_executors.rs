@@ -159,7 +159,7 @@ fn a_container_on_the_hosts_network_is_launched() {
         let offer = framework.next_offer();
         let named = json!({"type": "MESOS", "network_infos": [{"name": "blue"}]});
         framework.launch(&offer, &[with(sleeper(&offer, "u"), "container", named)]);
-        let status = framework.wait_for("u", "TASK_ERROR");
+        let status = framework.wait_for("u", "TASK_FAILED");
         let message = status["message"].as_str().unwrap();
         assert!(message.contains("container.network_infos"), "{message}");
         framework.accepted("TEARDOWN", None);

@@ -54,7 +54,7 @@ pub(crate) fn run(root: &Path, cargo: &str) -> Result<Tally> {
     Ok(tally)
 }
 
-fn target_folder(root: &Path) -> PathBuf {
+pub(crate) fn target_folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 

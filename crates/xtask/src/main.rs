@@ -5,6 +5,7 @@
 mod bench;
 mod clients;
 mod command;
+mod guest;
 mod instructions;
 mod prerequisites;
 mod tally;
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test  [--only STEP,…] [--skip STEP,…]   run the tests; steps: fmt clippy tidy unit doc clients
+  test  [--only STEP,…] [--skip STEP,…]   run the tests; steps: fmt clippy tidy unit doc
+                                          guest clients
   tidy  [--sizes]                         check the rules of the source tree (--sizes: list what is too large)
   bench [NAME]                            measure; without NAME: list the benchmarks
   lab                                     faults between hosts (not built yet)";

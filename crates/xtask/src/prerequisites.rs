@@ -82,6 +82,20 @@ const WANTED: &[Need] = &[Need {
     ],
 }];
 
+/// What the guest's tests need; its kernel is fetched by themselves.
+const GUEST: &[Need] = &[
+    Need {
+        what: "qemu-system-x86_64",
+        packages: &["qemu-system-x86"],
+        check: &["qemu-system-x86_64", "--version"],
+    },
+    Need {
+        what: "busybox",
+        packages: &["busybox-static"],
+        check: &["/bin/busybox", "true"],
+    },
+];
+
 /// Real parts that tests of single crates run; without one, its tests say that they are skipped.
 const PARTS: &[Need] = &[
     Need {
@@ -107,9 +121,25 @@ pub(crate) fn in_ci() -> bool {
 
 /// Looks for every program; as root on Debian installs what is missing.
 pub(crate) fn ready(root: &Path) -> Result<Readiness> {
-    let missing = missing(NEEDS);
-    if missing.is_empty() {
+    let ready = ready_with(root, NEEDS, "the whole-system tests")?;
+    if ready == Readiness::Ready {
         install_wanted(root)?;
+    }
+    Ok(ready)
+}
+
+/// The same for the tests in a guest.
+pub(crate) fn ready_for_guest(root: &Path) -> Result<Readiness> {
+    if cfg!(not(target_arch = "x86_64")) {
+        println!("the guest's kernel is for x86_64 only");
+        return Ok(Readiness::Missing);
+    }
+    ready_with(root, GUEST, "the tests in a guest")
+}
+
+fn ready_with(root: &Path, needs: &'static [Need], purpose: &str) -> Result<Readiness> {
+    let missing = missing(needs);
+    if missing.is_empty() {
         return Ok(Readiness::Ready);
     }
     let packages: Vec<&str> = missing
@@ -118,11 +148,10 @@ pub(crate) fn ready(root: &Path) -> Result<Readiness> {
         .copied()
         .collect();
     let names: Vec<&str> = missing.iter().map(|need| need.what).collect();
-    println!("missing for the whole-system tests: {}", names.join(", "));
+    println!("missing for {purpose}: {}", names.join(", "));
     if may_install() {
         install(root, &packages)?;
-        if self::missing(NEEDS).is_empty() {
-            install_wanted(root)?;
+        if self::missing(needs).is_empty() {
             return Ok(Readiness::Ready);
         }
         println!("still missing after the installation: see above");

@@ -7,8 +7,9 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::command::{cargo, command, counted, silently, succeeds};
+use crate::prerequisites::{self, Readiness};
 use crate::tally::{Runner, Tally};
-use crate::{clients, prerequisites, tidy};
+use crate::{clients, guest, tidy};
 
 /// A part of the test command that can be chosen by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +19,21 @@ enum Step {
     Tidy,
     Unit,
     Doc,
+    Guest,
     Clients,
 }
 
-const STEPS: [(Step, &str, &str); 6] = [
+const STEPS: [(Step, &str, &str); 7] = [
     (Step::Fmt, "fmt", "the sources are formatted"),
     (Step::Clippy, "clippy", "clippy has no complaint"),
     (Step::Tidy, "tidy", "the rules of the source tree hold"),
     (Step::Unit, "unit", "unit and integration tests"),
     (Step::Doc, "doc", "examples in the documentation"),
+    (
+        Step::Guest,
+        "guest",
+        "cgroups of version 2 alone, on the kernel of a virtual machine",
+    ),
     (
         Step::Clients,
         "clients",
@@ -120,17 +127,23 @@ fn run_step(root: &Path, step: Step) -> Result<Tally> {
             Runner::Libtest,
             command(root, &[&cargo, "test", "--workspace", "--doc", "--quiet"]),
         ),
-        Step::Clients => {
-            if prerequisites::ready(root)? == prerequisites::Readiness::Missing {
-                println!("clients: not run");
-                // On a developer's machine this is said; where it must not be overlooked it fails.
-                return Ok(Tally {
-                    passed: 0,
-                    failed: u64::from(prerequisites::in_ci()),
-                });
-            }
-            clients::run(root, &cargo)
-        }
+        Step::Guest => match prerequisites::ready_for_guest(root)? {
+            Readiness::Ready => guest::run(root, &cargo),
+            Readiness::Missing => Ok(not_run("guest")),
+        },
+        Step::Clients => match prerequisites::ready(root)? {
+            Readiness::Ready => clients::run(root, &cargo),
+            Readiness::Missing => Ok(not_run("clients")),
+        },
+    }
+}
+
+/// On a developer's machine this is said; where it must not be overlooked it fails.
+fn not_run(step: &str) -> Tally {
+    println!("{step}: not run");
+    Tally {
+        passed: 0,
+        failed: u64::from(prerequisites::in_ci()),
     }
 }
 
@@ -218,7 +231,7 @@ mod tests {
             ["tidy", "unit"]
         );
         assert_eq!(
-            names(&["--skip=clippy,clients,unit,doc"]).expect("valid"),
+            names(&["--skip=clippy,clients,guest,unit,doc"]).expect("valid"),
             ["fmt", "tidy"]
         );
     }

@@ -204,7 +204,8 @@ impl AgentCore {
             materials: materials.map(Box::new),
             surroundings: Surroundings {
                 parent_sandbox: self.pod_sandbox(executor),
-                ..Surroundings::of(entry.info.container.as_deref()).within(running.launch_id)
+                ..Surroundings::of(entry.info.container.as_deref(), entry.info.labels.as_ref())
+                    .within(running.launch_id)
             },
         })
     }

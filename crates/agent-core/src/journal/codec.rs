@@ -1,6 +1,7 @@
 //! The binary form of the journal's records: one union of all fields, of which each kind fills some.
 
 use super::{CheckState, ExecutorKind, HealthState, KillCause, Membership, Record, RecordError};
+use crate::facts::ContainerFacts;
 use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
 use bytes::Bytes;
 use mezz_proto::agent_protocol::InstanceTerms;
@@ -67,6 +68,8 @@ struct Line {
     pod_launch_id: Option<u64>,
     #[prost(uint64, optional, tag = "27")]
     group: Option<u64>,
+    #[prost(message, optional, boxed, tag = "40")]
+    facts: Option<Box<ContainerFacts>>,
 }
 
 /// A health check beyond the first.
@@ -113,6 +116,10 @@ impl Record {
                 message::encode(9, info.as_ref(), out);
             }
             Self::ExecutorEnded { launch_id } => fixed64::encode(4, &launch_id.0, out),
+            Self::ContainerDescribed { launch_id, facts } => {
+                fixed64::encode(4, &launch_id.0, out);
+                message::encode(40, facts.as_ref(), out);
+            }
             Self::RegistrationToken { token } => prost::encoding::bytes::encode(12, token, out),
             Self::TaskLaunched { .. }
             | Self::KillRequested { .. }
@@ -201,6 +208,7 @@ impl Record {
             Self::Acknowledged { .. } => 9,
             Self::RegistrationToken { .. } => 10,
             Self::Checked { .. } => 11,
+            Self::ContainerDescribed { .. } => 20,
         }
     }
 
@@ -231,6 +239,10 @@ impl Record {
             },
             10 => Self::RegistrationToken {
                 token: line.uuid.ok_or(missing("token"))?,
+            },
+            20 => Self::ContainerDescribed {
+                launch_id: line.needed_launch_id()?,
+                facts: line.facts.ok_or(missing("facts"))?,
             },
             6..=9 | 11 => return Self::of_task(line),
             other => return Err(RecordError::UnknownKind(other)),

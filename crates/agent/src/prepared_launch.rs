@@ -1,0 +1,162 @@
+//! The turns of the core's thread for launches that are prepared before they go to the warden.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mezz_agent_core::{
+    ContainerFacts, Event, ExecutorRecord, Launch, LaunchId, Role, Surroundings,
+};
+use mezz_launch_plan::LaunchPlan;
+use mezz_warden::{Request, crash_point};
+
+use crate::driver::Driver;
+use crate::launcher::LaunchError;
+use crate::log_rotation::LogLimits;
+use crate::preparing::{Finished, Job, Prepared, Wanted, Way};
+
+impl Driver {
+    /// Makes the sandbox and what lies in it, then has the rest prepared.
+    pub(crate) fn begin_to_prepare(&mut self, mut launch: Launch, way: Way, limits: LogLimits) {
+        let launch_id = launch.launch_id;
+        let sandbox = self.launcher.sandbox(&launch.sandbox);
+        let made = self.furnish_sandbox(&mut launch, &sandbox);
+        if let Err(error) = made {
+            self.launch_failed(launch_id, error.to_string());
+            return;
+        }
+        let owner = self.launcher.owner(launch.user.as_deref()).cloned();
+        let job = Job {
+            launch,
+            sandbox,
+            owner,
+            limits,
+        };
+        self.preparer.start(job, way);
+    }
+
+    fn furnish_sandbox(&mut self, launch: &mut Launch, sandbox: &Path) -> Result<(), LaunchError> {
+        let files = self.materials.resolve(launch)?;
+        self.launcher.make(launch)?;
+        let owner = self.launcher.owner(launch.user.as_deref());
+        self.materials
+            .write_files(launch.launch_id, sandbox, files, owner)?;
+        Ok(())
+    }
+
+    /// A preparation has ended.
+    pub(crate) fn on_prepared(
+        &mut self,
+        launch_id: LaunchId,
+        outcome: Result<Box<Prepared>, String>,
+    ) {
+        match self.preparer.finished(launch_id, outcome) {
+            Finished::Later => {}
+            Finished::Failed(message) => {
+                self.materials.forget(launch_id);
+                self.handle(Event::ContainerLaunchFailed { launch_id, message });
+            }
+            Finished::Ready {
+                wanted,
+                limits,
+                prepared,
+            } => self.launch_prepared(wanted, limits, *prepared),
+        }
+    }
+
+    fn launch_prepared(&mut self, wanted: Arc<Wanted>, limits: LogLimits, prepared: Prepared) {
+        let (launch_id, role) = (wanted.launch_id(), wanted.launch.role);
+        let facts = prepared.facts();
+        if *facts != ContainerFacts::default() {
+            let facts = Box::new(facts.clone());
+            self.handle(Event::ContainerDescribed { launch_id, facts });
+        }
+        let sandbox = wanted.sandbox.clone();
+        let launch = match Arc::try_unwrap(wanted) {
+            Ok(wanted) => wanted.launch,
+            Err(shared) => shared.launch.clone(),
+        };
+        match self.launcher.plan(launch, prepared) {
+            Ok(plan) => {
+                crash_point("agent.after_sandbox");
+                self.send_to_warden(plan, role, &sandbox, limits);
+            }
+            Err(error) => {
+                self.preparer.ended(launch_id);
+                self.materials.forget(launch_id);
+                let message = error.to_string();
+                self.handle(Event::ContainerLaunchFailed { launch_id, message });
+            }
+        }
+    }
+
+    /// The warden has started a container; the core is told at once, or when more is known.
+    pub(crate) fn on_started(&mut self, launch_id: LaunchId, pid: u32) {
+        if !self.preparer.started(launch_id, pid) {
+            self.handle(Event::ContainerStarted { launch_id, pid });
+        }
+    }
+
+    /// More is known of a container that was started.
+    pub(crate) fn on_described(&mut self, launch_id: LaunchId, facts: Box<ContainerFacts>) {
+        if let Some(pid) = self.preparer.told(launch_id) {
+            self.handle(Event::ContainerDescribed { launch_id, facts });
+            self.handle(Event::ContainerStarted { launch_id, pid });
+        }
+    }
+
+    /// A container has ended: that it started is told first.
+    pub(crate) fn tell_start_before_end(&mut self, launch_id: LaunchId) {
+        if let Some(pid) = self.preparer.told(launch_id) {
+            self.handle(Event::ContainerStarted { launch_id, pid });
+        }
+    }
+
+    /// Recovery is complete: what was prepared for those that live is kept.
+    pub(crate) fn keep_prepared(&mut self) {
+        let records = self.core.records();
+        let executors = records
+            .frameworks
+            .iter()
+            .flat_map(|framework| &framework.executors);
+        let living = executors.filter(|executor| executor.pid.is_some());
+        let living = living
+            .map(|executor| {
+                let surroundings = surroundings(executor);
+                (executor.launch_id, executor.container_id, surroundings)
+            })
+            .collect();
+        self.preparer.recovered(living);
+    }
+
+    /// A launch that was asked for in this turn cannot be done.
+    pub(crate) fn launch_failed(&mut self, launch_id: LaunchId, message: String) {
+        self.materials.forget(launch_id);
+        let failed = Event::ContainerLaunchFailed { launch_id, message };
+        self.state.follow_up.push(failed);
+    }
+
+    /// Everything is there: the warden is to start it.
+    pub(crate) fn send_to_warden(
+        &mut self,
+        plan: LaunchPlan,
+        role: Role,
+        sandbox: &Path,
+        limits: LogLimits,
+    ) {
+        let launch_id = LaunchId(plan.launch_id.0);
+        self.state.live.insert(launch_id);
+        match role {
+            Role::Main => self.rotation.watch(launch_id, sandbox, limits),
+            // It writes into its task's file, which is watched already.
+            Role::Probe => {
+                self.state.checking.insert(launch_id);
+            }
+        }
+        self.state.requests.push(Request::Launch(Box::new(plan)));
+    }
+}
+
+fn surroundings(executor: &ExecutorRecord) -> Surroundings {
+    let info = executor.info();
+    Surroundings::of(info.container.as_deref(), info.labels.as_ref())
+}

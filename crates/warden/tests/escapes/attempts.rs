@@ -1,0 +1,181 @@
+//! What is tried, and what stands against it.
+
+/// What stands against an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Process numbers of its own.
+    Pid,
+    /// A root of its own.
+    Root,
+    Ipc,
+    Network,
+    /// That it has no capabilities.
+    Capabilities,
+    /// The filter of system calls.
+    Calls,
+    /// No new privileges.
+    Growth,
+    /// That the volume can only be read.
+    Volume,
+    /// That it does not run as root, which it does but for the attempts that name this part.
+    User,
+}
+
+use Part::{Calls, Capabilities, Growth, Ipc, Network, Pid, Root, User, Volume};
+
+/// Groups of attempts by what they have against them.
+pub(crate) const ATTEMPTS: &[(&[Part], &[&str])] = &[
+    (
+        &[Pid, Capabilities, Calls],
+        &[
+            "see-a-process",
+            "signal-a-process",
+            "trace-a-process",
+            "read-the-memory-of-a-process",
+            "open-the-memory-of-a-process",
+            "read-the-environment-of-a-process",
+            "read-the-arguments-of-a-process",
+            "look-through-the-directory-of-a-process",
+            "list-the-files-of-a-process",
+            "hold-a-process",
+            "take-a-file-of-a-process",
+            "enter-the-network-of-a-process",
+            "enter-the-names-of-a-process",
+            "slow-a-process-down",
+            "bind-a-process-to-a-processor",
+            "limit-a-process",
+            "open-the-program-of-the-init",
+            "look-through-the-root-of-a-process",
+        ],
+    ),
+    (
+        &[Root],
+        &[
+            "read-a-file-of-the-host",
+            "write-a-file-of-the-host",
+            "climb-out-of-the-sandbox",
+            "follow-a-link-out-of-the-sandbox",
+            "connect-to-a-socket-of-the-host",
+        ],
+    ),
+    (&[Root, Capabilities, Calls], &["break-out-of-a-new-root"]),
+    (
+        &[Pid, Root, Capabilities, Calls],
+        &[
+            "name-the-handler-of-crashes",
+            "drop-the-caches",
+            "pull-the-emergency-brake",
+            "read-the-memory-of-the-kernel",
+            "read-the-keys-of-the-kernel",
+            "read-the-timers-of-the-kernel",
+            "set-what-the-kernel-runs-on-events",
+            "set-the-pages-of-the-kernel",
+            "open-the-log-device",
+            "open-the-memory-device",
+            "open-the-machine-device",
+            "open-the-disk",
+            "make-a-group",
+        ],
+    ),
+    (
+        &[Capabilities, Calls],
+        &[
+            "open-by-handle",
+            "make-a-block-device",
+            "make-a-character-device",
+            "mount-a-file-system",
+            "mount-a-process-list",
+            "mount-a-folder-elsewhere",
+            "make-a-read-only-mount-writable",
+            "change-the-propagation-of-mounts",
+            "mount-a-group-hierarchy",
+            "take-a-mount-away",
+            "take-a-mask-away",
+            "swap-the-root",
+            "open-a-file-system",
+            "copy-a-tree-of-mounts",
+            "change-attributes-of-a-mount",
+            "rename-the-host",
+            "rename-the-domain",
+            "go-before-others",
+            "be-scheduled-in-real-time",
+            "move-the-end-of-the-heap",
+            "load-a-module",
+            "load-a-module-from-a-file",
+            "remove-a-module",
+            "load-another-kernel",
+            "restart-the-machine",
+            "load-a-program-into-the-kernel",
+            "count-events-of-all",
+            "handle-faults",
+            "make-a-mount-namespace",
+            "make-a-network-namespace",
+            "make-a-group-namespace",
+            "set-the-clock",
+            "read-the-log-of-the-kernel",
+            "account-for-processes",
+            "swap-to-a-file",
+            "stop-swapping",
+            "set-quotas",
+            "watch-all-files",
+            "hang-up-terminals",
+            "move-pages",
+            "use-ports-of-the-machine",
+        ],
+    ),
+    (&[Volume], &["write-to-a-read-only-volume"]),
+    (
+        &[Ipc],
+        &[
+            "attach-shared-memory",
+            "find-a-semaphore",
+            "find-a-message-queue",
+            "open-a-message-queue",
+        ],
+    ),
+    (&[Root, Ipc], &["open-shared-memory"]),
+    (
+        &[Network],
+        &[
+            "connect-to-a-nameless-socket",
+            "connect-to-a-port-of-the-host",
+            "see-the-devices-of-the-network",
+            "see-the-connections-of-the-host",
+        ],
+    ),
+    (
+        &[Capabilities],
+        &[
+            "open-a-raw-socket",
+            "listen-to-all-packets",
+            "use-a-low-port",
+            "take-the-loopback-down",
+            "take-a-group",
+            "take-capabilities",
+            "keep-capabilities-for-programs",
+            "give-a-file-away",
+            "read-a-file-of-somebody-else",
+            "change-the-mode-of-a-file-of-somebody-else",
+            "give-a-file-capabilities",
+            "make-a-file-immutable",
+            "raise-a-limit",
+            "be-spared-when-memory-is-short",
+            "lock-memory-without-end",
+        ],
+    ),
+    (
+        &[Calls],
+        &[
+            "talk-to-the-hypervisor",
+            "submit-by-rings",
+            "add-a-key",
+            "read-a-keyring",
+            "ask-for-a-key",
+            "make-a-user-namespace",
+            "start-a-process-in-a-user-namespace",
+            "place-addresses-predictably",
+        ],
+    ),
+    (&[Growth], &["gain-by-a-program-with-the-bit"]),
+    (&[User], &["become-root"]),
+];
