@@ -26,6 +26,7 @@ impl AgentCore {
         outcome: FetchOutcome,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
+            self.on_nested_fetched(turn, launch_id, outcome);
             return;
         };
         if self
@@ -75,6 +76,7 @@ impl AgentCore {
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
             if self.pre_stops.contains_key(&launch_id.into())
+                || self.on_nested_started(turn, launch_id, pid)
                 || self.on_probe_started(turn, launch_id)
             {
                 return;
@@ -122,7 +124,9 @@ impl AgentCore {
         message: &str,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
-            if !self.on_pre_stop_ended(turn, launch_id.into()) {
+            if !self.on_pre_stop_ended(turn, launch_id.into())
+                && !self.on_nested_launch_failed(turn, launch_id, message)
+            {
                 self.on_probe_ended(turn, launch_id, None);
             }
             return;
@@ -156,7 +160,11 @@ impl AgentCore {
         launch_id: LaunchId,
         wait_status: i32,
     ) {
-        match self.launched(launch_id) {
+        let launched = self.launched(launch_id);
+        if let Some((executor, _)) = launched {
+            self.executor_container_gone(turn, executor, Some(wait_status));
+        }
+        match launched {
             Some((executor, ExecutorKind::Command)) => {
                 let status = self.exit_status(executor, Exit::from_wait_status(wait_status));
                 self.command_task_ended(turn, executor, status);
@@ -167,6 +175,7 @@ impl AgentCore {
             // It has no process that could have ended.
             Some((_, ExecutorKind::Default)) => {}
             None if self.on_pre_stop_ended(turn, launch_id.into()) => {}
+            None if self.on_nested_exited(turn, launch_id, wait_status) => {}
             None => self.on_probe_ended(turn, launch_id, Some(wait_status)),
         }
         turn.push(Effect::AcknowledgeExit { launch_id });
@@ -202,6 +211,7 @@ impl AgentCore {
             }
         }
         self.on_probes_lost(turn, &known);
+        self.on_nested_lost(turn, &known);
         self.on_pre_stops_lost(turn, &known);
         for (launch_id, state) in known {
             match state {
@@ -217,6 +227,7 @@ impl AgentCore {
 
     pub(crate) fn on_container_vanished(&mut self, turn: &mut Turn<'_>, launch_id: LaunchId) {
         let Some((executor, _)) = self.launched(launch_id) else {
+            self.on_nested_vanished(turn, launch_id);
             return;
         };
         // What has ended in an ordinary way is said to be gone too.
@@ -315,6 +326,7 @@ impl AgentCore {
         let is_executor = entry.member.is_none();
         self.launches.remove(&launch_id);
         self.counters.executors_terminated += u64::from(is_executor);
+        self.executor_container_gone(turn, executor, None);
         turn.push(Effect::ScheduleSandboxRemoval { sandbox });
         self.touch(executor);
     }

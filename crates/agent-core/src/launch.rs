@@ -42,8 +42,39 @@ pub struct Surroundings {
     pub within: Option<LaunchId>,
     /// The sandbox of the pod that it is part of, relative to the work directory.
     pub parent_sandbox: Option<String>,
+    /// How it lies in other containers, if it does.
+    pub nesting: Option<Box<Nesting>>,
     /// The runtime that was asked for by name, if any; see [`RUNTIME_LABEL`].
     pub runtime: Option<Box<str>>,
+}
+
+/// How a container lies in others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nesting {
+    /// What it is to them.
+    pub class: ContainerClass,
+    /// Those around it, the outermost first.
+    pub around: Vec<Around>,
+}
+
+/// A container that is around another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Around {
+    /// Its launch; it runs.
+    pub launch: LaunchId,
+    /// What it is to those around it.
+    pub class: ContainerClass,
+    /// What it asked for.
+    pub container: Option<Box<ContainerInfo>>,
+}
+
+/// What a container is to the one around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerClass {
+    /// A container of its own, which shares the network, the host name and what it asks for.
+    Ordinary,
+    /// Somebody who looks into the other: in all of its namespaces, for as long as a connection lasts.
+    Session,
 }
 
 /// The label of a task, or of a custom executor, that names the runtime which is to run its container.
@@ -71,9 +102,8 @@ impl Surroundings {
         };
         Self {
             container: container.filter(asks).cloned().map(Box::new),
-            within: None,
-            parent_sandbox: None,
             runtime: labels.and_then(runtime),
+            ..Self::default()
         }
     }
 
@@ -126,6 +156,8 @@ pub enum Role {
     Main,
     /// A check of a running task, in the task's sandbox: all its output goes to the task's `stderr`, as in Mesos.
     Probe,
+    /// Somebody at the other end of a connection: input and output go there.
+    Session,
 }
 
 /// Whether a container outlives the daemon.

@@ -31,6 +31,7 @@ mod killing;
 mod launch;
 mod launching;
 mod model;
+mod nested;
 mod pods;
 mod pre_stop;
 mod probe;
@@ -64,7 +65,12 @@ pub use journal::{
     CheckState, ExecutorKind, HealthState, KillCause, Membership, Record, RecordError,
 };
 pub use launch::{
-    Command, Fetch, Launch, Materials, PodSandbox, RUNTIME_LABEL, Role, Surroundings, Survival,
+    Around, Command, ContainerClass, Fetch, Launch, Materials, Nesting, PodSandbox, RUNTIME_LABEL,
+    Role, Surroundings, Survival,
+};
+pub use nested::{
+    ContainerAnswer, ContainerCall, ContainerLaunch, ContainerPath, ContainerRecord, PathError,
+    Termination,
 };
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{

@@ -58,6 +58,7 @@ impl AgentCore {
             recovery.containers
         };
         self.settle_completed(turn);
+        self.orphan_nested();
         self.adopt_containers(turn, &containers);
         turn.push(Effect::Emit(Fact::RecoveryCompleted {
             tasks: self.tasks.len(),
@@ -119,7 +120,10 @@ impl AgentCore {
             .collect();
         for (launch_id, state) in &known {
             match state {
-                KnownContainerState::Running { .. } if !self.launches.contains_key(launch_id) => {
+                KnownContainerState::Running { .. }
+                    if !self.launches.contains_key(launch_id)
+                        && !self.nested.launches.contains_key(launch_id) =>
+                {
                     turn.push(Effect::KillTree {
                         launch_id: *launch_id,
                     });
@@ -131,6 +135,7 @@ impl AgentCore {
             }
         }
         self.end_detached_tasks(turn);
+        self.adopt_nested(turn, &known);
         for executor in self.executors.keys() {
             let Some(entry) = self
                 .executors

@@ -11,8 +11,8 @@ use mezz_proto::agent_protocol::{RunGroup, RunTask, ShutdownExecutor};
 use mezz_proto::v1::framework_info::capability::Type as Capability;
 use mezz_proto::v1::task_status::{Reason, Source};
 use mezz_proto::v1::{
-    ContainerInfo, ExecutorId, ExecutorInfo, FrameworkId, TaskInfo, TaskState, TaskStatus, TtyInfo,
-    container_info, executor_info,
+    ContainerInfo, ExecutorId, ExecutorInfo, FrameworkId, TaskInfo, TaskState, TaskStatus, Volume,
+    container_info, executor_info, volume,
 };
 use support::*;
 
@@ -247,21 +247,33 @@ fn a_task_that_does_not_start_fails_and_its_group_with_it() {
 #[test]
 fn a_group_with_something_unsupported_is_refused_whole() {
     let mut bench = Bench::registered();
-    let terminal = ContainerInfo {
+    let source = volume::Source {
+        r#type: Some(volume::source::Type::CsiVolume.into()),
+        ..volume::Source::default()
+    };
+    let volume = Volume {
+        source: Some(source),
+        container_path: "data".to_owned(),
+        ..Volume::default()
+    };
+    let container = ContainerInfo {
         r#type: container_info::Type::Mesos.into(),
-        tty_info: Some(TtyInfo::default()),
+        volumes: vec![volume],
         ..ContainerInfo::default()
     };
-    let with_terminal = TaskInfo {
-        container: Some(Box::new(terminal)),
+    let with_volume = TaskInfo {
+        container: Some(Box::new(container)),
         ..command_task("b")
     };
-    group(&mut bench, "pod", [command_task("a"), with_terminal]);
+    group(&mut bench, "pod", [command_task("a"), with_volume]);
     assert!(bench.take_launches().is_empty());
     let updates = bench.drain_updates();
     assert_eq!(of(&updates), [("a", TaskFailed), ("b", TaskFailed)]);
     let message = updates[0].message.as_ref().unwrap();
-    assert!(message.contains("container.tty_info"), "{message}");
+    assert!(
+        message.contains("container.volumes[0].source.csi_volume"),
+        "{message}"
+    );
     assert!(bench.core.records().frameworks.is_empty());
 }
 

@@ -62,6 +62,20 @@ impl Driver {
                 signal,
                 scope: SignalScope::Tree,
             }),
+            Effect::SignalMain { launch_id, signal } => {
+                self.state.requests.push(Request::Signal {
+                    launch_id: LaunchId(launch_id.0),
+                    signal,
+                    scope: SignalScope::Process,
+                });
+            }
+            Effect::AnswerContainer { request, answer } => {
+                if let Some(waiting) = self.state.container_calls.remove(&request) {
+                    // Whoever asked may be gone.
+                    let _ = waiting.send(answer);
+                }
+            }
+            Effect::RemoveSandbox { sandbox } => self.garbage.remove_now(&sandbox),
             // What is being prepared has no tree yet.
             Effect::KillTree { launch_id } if self.preparer.cancel(launch_id) => {}
             Effect::KillTree { launch_id } => {
@@ -163,6 +177,12 @@ impl Driver {
                 containers
                     .clone()
                     .for_each(|container| self.rotate_again(container));
+                self.take_up_terminals();
+                let executors = records
+                    .frameworks
+                    .iter()
+                    .flat_map(|framework| &framework.executors);
+                let containers = executors.clone().flat_map(|executor| executor.containers());
                 let sandboxes = executors.map(|executor| &executor.sandbox);
                 let used = sandboxes
                     .chain(containers.map(|container| &container.sandbox))

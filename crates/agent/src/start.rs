@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use crate::container_io::ContainerIo;
 use crate::driver::{AgentExit, Driver, TurnState};
 use crate::exits::Exits;
 use crate::fetch::{Cache, FetchCounters, Fetcher};
@@ -154,6 +155,7 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
         fetch_counters: Arc::default(),
         garbage_counters: Arc::default(),
         rotation,
+        container_io: Arc::new(ContainerIo::new(Handle::current())),
         runtimes: Vec::new(),
         board: ProgressBoard::default(),
     };
@@ -189,6 +191,7 @@ pub(crate) struct Parts {
     pub(crate) fetch_counters: Arc<FetchCounters>,
     pub(crate) garbage_counters: Arc<GarbageCounters>,
     pub(crate) rotation: LogRotation,
+    pub(crate) container_io: Arc<ContainerIo>,
     /// What runs containers, in the order in which they are asked.
     pub(crate) runtimes: Vec<Arc<dyn Runtime>>,
     /// What is being done for containers that are prepared.
@@ -329,6 +332,7 @@ impl Prepared {
             )?,
             rotation: parts.rotation.clone(),
             streams: ExecutorStreams::default(),
+            container_io: Arc::clone(&parts.container_io),
             exits: Exits::default(),
             usage: UsageRequests::default(),
             registered,

@@ -208,7 +208,7 @@ fn a_group_that_breaks_a_rule_is_refused_whole_and_its_resources_come_back() {
             (
                 without(executor.clone(), "type"),
                 good,
-                "'ExecutorInfo.command' must be set for 'CUSTOM' executor",
+                "'ExecutorInfo.type' must be set",
             ),
         ];
         for (number, (executor, second, words)) in cases.into_iter().enumerate() {

@@ -219,6 +219,10 @@ impl World {
             Effect::CancelFetch { .. }
             | Effect::CancelProbe { .. }
             | Effect::MakePodSandbox(_)
+            // Nobody asks for nested containers here.
+            | Effect::SignalMain { .. }
+            | Effect::RemoveSandbox { .. }
+            | Effect::AnswerContainer { .. }
             | Effect::Reply { .. }
             | Effect::ScheduleSandboxRemoval { .. } => {}
         }

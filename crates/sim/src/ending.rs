@@ -226,7 +226,7 @@ impl World {
                 .containers
                 .iter()
                 .find(|(launch_id, container)| match container.role {
-                    Role::Main => !known.contains(launch_id),
+                    Role::Main | Role::Session => !known.contains(launch_id),
                     Role::Probe => self.now_ns - container.started_ns > LONGEST_PROBE_NS,
                 });
             if let Some((launch_id, container)) = stray {
