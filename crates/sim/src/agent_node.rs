@@ -378,6 +378,7 @@ impl World {
             .frameworks
             .iter()
             .flat_map(|framework| &framework.executors);
-        executors.map(|executor| executor.launch_id).collect()
+        let containers = executors.flat_map(|executor| executor.containers());
+        containers.map(|container| container.launch_id).collect()
     }
 }
