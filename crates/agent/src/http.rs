@@ -34,6 +34,7 @@ use crate::fetch::FetchCounters;
 use crate::garbage::{GarbageCounters, GarbageSettings};
 use crate::host;
 use crate::inbox::Inbox;
+use crate::isolators::Statistics;
 use crate::log_rotation::LogRotation;
 use crate::options::AgentOptions;
 use crate::start::Parts;
@@ -82,6 +83,7 @@ pub(crate) struct AgentHttp {
     pub(crate) garbage: Arc<GarbageCounters>,
     pub(crate) fetch: Arc<FetchCounters>,
     pub(crate) rotation: LogRotation,
+    pub(crate) statistics: Option<Arc<Statistics>>,
     pub(crate) container_io: Arc<ContainerIo>,
     pub(crate) heartbeat: Duration,
     pub(crate) start_time: f64,
@@ -95,6 +97,7 @@ impl AgentHttp {
         options: &AgentOptions,
         work_dir: &WorkDir,
         parts: &Parts,
+        statistics: Option<Arc<Statistics>>,
     ) -> Self {
         Self {
             router: router(),
@@ -107,6 +110,7 @@ impl AgentHttp {
             garbage: Arc::clone(&parts.garbage_counters),
             fetch: Arc::clone(&parts.fetch_counters),
             rotation: parts.rotation.clone(),
+            statistics,
             container_io: Arc::clone(&parts.container_io),
             heartbeat: options.stream_heartbeat_interval,
             start_time: clock::wall_seconds(),

@@ -96,6 +96,7 @@ impl World {
         match records {
             Ok(records) => {
                 let recovery = Recovery {
+                    limited: Vec::new(),
                     records,
                     boot_id,
                     containers,
@@ -219,11 +220,12 @@ impl World {
             Effect::CancelFetch { .. }
             | Effect::CancelProbe { .. }
             | Effect::MakePodSandbox(_)
-            // Nobody asks for nested containers here.
+            | Effect::Reply { .. }
+            | Effect::Resize { .. }
+            // Nobody asks for containers inside of others here.
             | Effect::SignalMain { .. }
             | Effect::RemoveSandbox { .. }
             | Effect::AnswerContainer { .. }
-            | Effect::Reply { .. }
             | Effect::ScheduleSandboxRemoval { .. } => {}
         }
     }

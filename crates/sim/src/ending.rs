@@ -226,8 +226,10 @@ impl World {
                 .containers
                 .iter()
                 .find(|(launch_id, container)| match container.role {
-                    Role::Main | Role::Session => !known.contains(launch_id),
-                    Role::Probe => self.now_ns - container.started_ns > LONGEST_PROBE_NS,
+                    Role::Main => !known.contains(launch_id),
+                    Role::Probe | Role::Session => {
+                        self.now_ns - container.started_ns > LONGEST_PROBE_NS
+                    }
                 });
             if let Some((launch_id, container)) = stray {
                 return Some(format!(
