@@ -102,7 +102,8 @@ impl AgentCore {
                 turn.push(Effect::KillTree { launch_id });
             }
             (ExecutorKind::Command, _) => self.on_command_task_started(turn, executor),
-            (ExecutorKind::Custom, _) => {}
+            // Tasks may have come since it was launched.
+            (ExecutorKind::Custom, _) => self.resize(turn, executor),
         }
     }
 
@@ -183,6 +184,9 @@ impl AgentCore {
 
     /// What the exit of a command task's process means.
     fn exit_status(&self, executor: ExecutorKey, exit: Exit) -> NewStatus {
+        if let Some(status) = self.limited_status(executor) {
+            return status;
+        }
         let status = match (self.kill_of(executor), exit) {
             (Some(cause), _) => killed_for(cause),
             (None, Exit::Code(0)) => NewStatus::of_executor(TaskState::TaskFinished),
@@ -264,6 +268,10 @@ impl AgentCore {
             return;
         }
         let framework = entry.framework;
+        if let Some(status) = self.limited_status(executor) {
+            self.command_task_ended(turn, executor, status);
+            return;
+        }
         let state = self
             .command_task(executor)
             .and_then(|task| self.tasks.get(task))

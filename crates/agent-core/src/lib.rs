@@ -10,6 +10,7 @@
 //! 3. [`Effect::WakeAt`] replaces the earlier wake-up; when it is due the shell sends [`Event::Wake`].
 
 mod agent;
+mod allotment;
 mod checks;
 mod config;
 mod containers;
@@ -30,6 +31,7 @@ mod journal;
 mod killing;
 mod launch;
 mod launching;
+mod limitation;
 mod model;
 mod nested;
 mod pre_stop;
@@ -53,6 +55,7 @@ mod updates;
 mod view;
 
 pub use agent::AgentCore;
+pub use allotment::{Allotment, Limit, Standing};
 pub use config::{CAPABILITIES, Config, ReconfigurationPolicy, RecoverMode};
 pub use effect::{CallOutcome, Durability, Effect, Fact};
 pub use event::{
@@ -62,9 +65,10 @@ pub use facts::ContainerFacts;
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
 pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
 pub use launch::{
-    Around, Command, ContainerClass, Fetch, Launch, Materials, Nesting, RUNTIME_LABEL, Role,
-    Surroundings, Survival,
+    Around, Command, ContainerClass, Fetch, Grouping, Launch, Materials, Nesting, RUNTIME_LABEL,
+    Role, Surroundings, Survival,
 };
+pub use limitation::{Limitation, LimitationCause};
 pub use nested::{
     ContainerAnswer, ContainerCall, ContainerLaunch, ContainerPath, ContainerRecord, PathError,
     Termination,

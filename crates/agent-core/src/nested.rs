@@ -11,11 +11,12 @@ mod recovery;
 pub use path::{ContainerPath, PathError};
 
 use crate::agent::AgentCore;
+use crate::allotment::Allotment;
 use crate::ids::{LaunchId, RequestId};
 use crate::launch::{Around, ContainerClass, Materials, Surroundings, Survival};
 use crate::model::{Container, ExecutorKey};
 use mezz_proto::v1::agent::call::LaunchContainer;
-use mezz_proto::v1::{CommandInfo, ContainerInfo, container_info};
+use mezz_proto::v1::{CommandInfo, ContainerInfo, TaskInfo, container_info};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -145,6 +146,8 @@ pub(crate) struct NestedContainer {
     pub(crate) fate: Fate,
     /// Who waits for its start.
     launcher: Option<RequestId>,
+    /// What is said of its end if it used more than it may.
+    limited: Option<String>,
 }
 
 /// How far such a container is.
@@ -173,6 +176,16 @@ pub(crate) enum Fate {
 impl NestedContainer {
     pub(crate) fn is_living(&self) -> bool {
         !matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// What it may use.
+    fn allotment(&self) -> Allotment {
+        let wanted = TaskInfo {
+            resources: self.wanted.resources.clone(),
+            limits: self.wanted.limits.clone(),
+            ..TaskInfo::default()
+        };
+        Allotment::of(&[], [&wanted])
     }
 
     fn command(&self) -> CommandInfo {

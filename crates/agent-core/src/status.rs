@@ -1,7 +1,7 @@
 //! The words of task statuses: terminal states, exit texts, signal names, and the statuses the agent makes itself.
 
 use mezz_proto::v1::task_status::{Reason, Source};
-use mezz_proto::v1::{TaskId, TaskState, TaskStatus};
+use mezz_proto::v1::{Resource, TaskId, TaskResourceLimitation, TaskState, TaskStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(crate) struct NewStatus {
     pub(crate) reason: Option<Reason>,
     pub(crate) message: Option<String>,
     pub(crate) healthy: Option<bool>,
+    /// Resources of which too much was used.
+    pub(crate) limited: Vec<Resource>,
 }
 
 impl NewStatus {
@@ -48,6 +50,7 @@ impl NewStatus {
             reason: None,
             message: None,
             healthy: None,
+            limited: Vec::new(),
         }
     }
 
@@ -59,6 +62,7 @@ impl NewStatus {
             reason: Some(reason),
             message: Some(message.into()),
             healthy: None,
+            limited: Vec::new(),
         }
     }
 
@@ -77,6 +81,9 @@ impl NewStatus {
             source: Some(self.source.into()),
             reason: self.reason.map(Into::into),
             healthy: self.healthy,
+            limitation: (!self.limited.is_empty()).then_some(TaskResourceLimitation {
+                resources: self.limited,
+            }),
             ..TaskStatus::default()
         }
     }

@@ -87,6 +87,27 @@ fn options() -> AgentOptions {
                 options.fetcher_cache_size = value.parse().expect("a number");
             }
             "--fetcher-cache-dir" => options.fetcher_cache_dir = Some(value.into()),
+            "--cgroups-root" => options.limits.cgroups_root = value,
+            "--cgroups-enable-cfs" => {
+                assert_eq!(value, "true");
+                options.limits.cpus = mezz_agent::CpuQuota::Always;
+            }
+            "--container-pids-limit" => {
+                options.limits.most_processes = Some(value.parse().expect("a number"));
+            }
+            "--container-disk-watch-interval-ms" => {
+                options.limits.disk_interval =
+                    Duration::from_millis(value.parse().expect("a number"));
+            }
+            "--container-ports-watch-interval-ms" => {
+                options.limits.ports_interval =
+                    Duration::from_millis(value.parse().expect("a number"));
+            }
+            "--enforce" => match value.as_str() {
+                "disk" => options.limits.disk = mezz_agent::Enforcement::Enforced,
+                "ports" => options.limits.ports = mezz_agent::Enforcement::Enforced,
+                other => panic!("unknown {other}"),
+            },
             other => panic!("unknown flag {other}"),
         }
     }

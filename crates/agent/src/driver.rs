@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mezz_agent_core::{AgentCore, CallOutcome, ContainerAnswer, Event, LaunchId, RequestId};
+use mezz_agent_core::{
+    AgentCore, CallOutcome, ContainerAnswer, Event, KnownContainerState, LaunchId, RequestId,
+};
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_warden::{Incoming, ReadState, Reply, Request, crash_point};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,6 +20,7 @@ use crate::exits::Exits;
 use crate::fetch::Fetcher;
 use crate::garbage::GarbageCollector;
 use crate::inbox::{ExecutorAnswer, Inbox, Input};
+use crate::isolators::Isolators;
 use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::LogRotation;
@@ -59,6 +62,7 @@ pub(crate) struct Driver {
     pub(crate) warden: WardenLink,
     pub(crate) master: MasterLink,
     pub(crate) launcher: Launcher,
+    pub(crate) isolators: Isolators,
     pub(crate) materials: MaterialStore,
     pub(crate) fetcher: Fetcher,
     pub(crate) preparer: Preparer,
@@ -311,6 +315,11 @@ impl Driver {
                     .map(|container| container.launch_id)
                     .collect();
                 self.state.checking.clear();
+                for container in &containers {
+                    if let KnownContainerState::Exited { wait_status } = container.state {
+                        self.explain_end(container.launch_id, wait_status);
+                    }
+                }
                 self.handle(Event::WardenLost { containers });
                 Ok(())
             }
@@ -331,6 +340,7 @@ impl Driver {
                 self.state.live.remove(&launch_id);
                 self.state.checking.remove(&launch_id);
                 self.materials.forget(launch_id);
+                self.isolators.release(launch_id);
                 self.rotation.forget(launch_id);
                 self.container_io.forget(launch_id);
                 self.preparer.ended(launch_id);
@@ -343,6 +353,7 @@ impl Driver {
                 self.rotation.forget(launch_id);
                 self.container_io.ended(launch_id);
                 self.tell_start_before_end(launch_id);
+                self.explain_end(launch_id, wait_status);
                 self.handle(Event::ContainerExited {
                     launch_id,
                     wait_status,
@@ -382,6 +393,16 @@ impl Driver {
         }
     }
 
+    /// What the kernel has ended says so itself only by its group.
+    fn explain_end(&mut self, launch_id: LaunchId, wait_status: i32) {
+        if let Some(limitation) = self.isolators.limitation(launch_id, wait_status) {
+            self.handle(Event::ContainerLimited {
+                launch_id,
+                limitation: Box::new(limitation),
+            });
+        }
+    }
+
     /// Answers a call to the executor API.
     pub(crate) fn reply(&mut self, request: RequestId, outcome: CallOutcome) {
         let Some((encoding, answer)) = self.state.calls.remove(&request) else {
@@ -408,5 +429,6 @@ impl Driver {
             crate::work_dir::Keeping::Durable => {}
         }
         self.preparer.finish(keeping);
+        self.isolators.finish(keeping);
     }
 }

@@ -35,6 +35,7 @@ use crate::fetch::FetchCounters;
 use crate::garbage::{GarbageCounters, GarbageSettings};
 use crate::host;
 use crate::inbox::Inbox;
+use crate::isolators::Statistics;
 use crate::log_rotation::LogRotation;
 use crate::options::AgentOptions;
 use crate::start::Parts;
@@ -83,6 +84,7 @@ pub(crate) struct AgentHttp {
     pub(crate) garbage: Arc<GarbageCounters>,
     pub(crate) fetch: Arc<FetchCounters>,
     pub(crate) rotation: LogRotation,
+    pub(crate) statistics: Option<Arc<Statistics>>,
     pub(crate) container_io: Arc<ContainerIo>,
     pub(crate) heartbeat: Duration,
     pub(crate) start_time: f64,
@@ -96,6 +98,7 @@ impl AgentHttp {
         options: &AgentOptions,
         work_dir: &WorkDir,
         parts: &Parts,
+        statistics: Option<Arc<Statistics>>,
     ) -> Self {
         Self {
             router: router(),
@@ -108,6 +111,7 @@ impl AgentHttp {
             garbage: Arc::clone(&parts.garbage_counters),
             fetch: Arc::clone(&parts.fetch_counters),
             rotation: parts.rotation.clone(),
+            statistics,
             container_io: Arc::clone(&parts.container_io),
             heartbeat: options.stream_heartbeat_interval,
             start_time: clock::wall_seconds(),

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use crate::accounts::Accounts;
 use crate::containers::{self, ContainerError, ContainerSettings};
+use crate::isolators::LimitError;
 use crate::local_disk::{self, LocalDisk};
 use crate::log_rotation::LogRuleError;
 use crate::materials::MaterialError;
@@ -38,6 +39,8 @@ pub(crate) enum LaunchError {
     Container(#[from] ContainerError),
     #[error("{0}")]
     Logs(#[from] LogRuleError),
+    #[error("{0}")]
+    Limits(#[from] LimitError),
     #[error("{0}")]
     Materials(#[from] MaterialError),
 }

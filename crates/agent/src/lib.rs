@@ -15,6 +15,7 @@ mod garbage;
 mod host;
 mod http;
 mod inbox;
+mod isolators;
 mod journal;
 mod launcher;
 mod local_disk;
@@ -38,6 +39,11 @@ mod work_dir;
 
 pub use driver::AgentExit;
 pub use host::ResourceOptionError;
+pub use isolators::IsolationError;
+pub use isolators::options::{
+    AllowedDevice, CpuQuota, DeviceAccess, Enforcement, GuardedPorts, LimitOptions, ProcessCount,
+    SwapUse,
+};
 pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
 pub use mezz_http::logging_level::LoggingControl;
@@ -56,6 +62,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "agent.started",
     "agent.exited",
     "agent.before_sandbox",
+    "agent.after_group",
     "agent.after_sandbox",
     "agent.before_journal",
     "agent.after_journal",

@@ -5,8 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mezz_cgroup::Controller;
 use mezz_http::logging_level::LoggingControl;
 use mezz_launch_plan::CapabilitySet;
+
+use crate::isolators::options::{LimitOptions, controller};
 
 pub use mezz_agent_core::{ReconfigurationPolicy, RecoverMode};
 
@@ -81,6 +84,8 @@ pub struct AgentOptions {
     pub max_log_files: u32,
     /// What every container has of its own.
     pub isolation: Vec<Isolator>,
+    /// How containers are held to what they may use.
+    pub limits: LimitOptions,
     /// Capabilities of containers that name none.
     pub effective_capabilities: Option<CapabilitySet>,
     /// The most that a container can ever have.
@@ -112,6 +117,14 @@ pub enum Isolator {
     Ipc,
     /// No program gives privileges.
     NoNewPrivileges,
+    /// Limits and statistics of the kernel for groups of processes, by one of its controllers.
+    Cgroup(Controller),
+    /// All controllers that the host has.
+    AllCgroups,
+    /// Sandboxes are measured.
+    DiskUsage,
+    /// Who listens on which ports is looked at.
+    Ports,
 }
 
 impl Isolator {
@@ -128,6 +141,9 @@ impl Isolator {
                 "namespaces/pid" => isolators.push(Self::ProcessIds),
                 "namespaces/ipc" => isolators.push(Self::Ipc),
                 "linux/nnp" => isolators.push(Self::NoNewPrivileges),
+                "cgroups/all" => isolators.push(Self::AllCgroups),
+                "disk/du" | "posix/disk" => isolators.push(Self::DiskUsage),
+                "network/ports" => isolators.push(Self::Ports),
                 // What containers ask for of these is always heeded.
                 "filesystem/posix"
                 | "posix/cpu"
@@ -138,6 +154,11 @@ impl Isolator {
                 | "volume/host_path"
                 | "volume/sandbox_path" => {}
                 _ => {
+                    let cgroup = name.strip_prefix("cgroups/").and_then(controller);
+                    if let Some(controller) = cgroup {
+                        isolators.push(Self::Cgroup(controller));
+                        continue;
+                    }
                     return Err(IsolatorError {
                         name: name.to_owned(),
                     });
@@ -152,7 +173,9 @@ impl Isolator {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{name}' is not built; built are filesystem/linux, namespaces/pid, namespaces/ipc, linux/nnp, linux/capabilities, \
-     linux/seccomp, posix/rlimits, volume/host_path, volume/sandbox_path"
+     linux/seccomp, posix/rlimits, volume/host_path, volume/sandbox_path, cgroups/all, cgroups/cpu, cgroups/mem, \
+     cgroups/pids, cgroups/devices, cgroups/blkio, cgroups/cpuset, cgroups/hugetlb, cgroups/perf_event, \
+     cgroups/net_cls, cgroups/net_prio, disk/du, posix/disk, network/ports"
 )]
 pub struct IsolatorError {
     name: String,
@@ -213,6 +236,7 @@ impl Default for AgentOptions {
             max_log_bytes: 0,
             max_log_files: 2,
             isolation: Vec::new(),
+            limits: LimitOptions::default(),
             effective_capabilities: None,
             bounding_capabilities: None,
             default_container_shm_size: None,

@@ -5,6 +5,7 @@ use mezz_launch_plan::LaunchId;
 use mezz_warden::{Request, SignalScope, crash_point};
 
 use crate::driver::{AgentExit, Driver, DriverError};
+use crate::isolators::Claim;
 use crate::launcher::LaunchError;
 use crate::preparing::Need;
 
@@ -54,6 +55,10 @@ impl Driver {
             Effect::Fetch(fetch) => self.fetcher.start(*fetch),
             Effect::CancelFetch { launch_id } => self.fetcher.cancel(launch_id),
             Effect::Launch(launch) => self.launch(*launch),
+            Effect::Resize {
+                launch_id,
+                allotment,
+            } => self.isolators.resize(launch_id, *allotment),
             Effect::Probe(probe) => self.prober.start(*probe),
             Effect::CancelProbe { id } => self.prober.cancel(id),
             Effect::Signal { launch_id, signal } => self.state.requests.push(Request::Signal {
@@ -93,6 +98,7 @@ impl Driver {
                 crash_point("agent.before_acknowledge_exit");
                 self.state.live.remove(&launch_id);
                 self.materials.forget(launch_id);
+                self.isolators.release(launch_id);
                 self.preparer.ended(launch_id);
                 self.state.requests.push(Request::Acknowledge {
                     launch_id: LaunchId(launch_id.0),
@@ -127,7 +133,10 @@ impl Driver {
         };
         let prepared = limits.map_err(LaunchError::from).and_then(|limits| {
             let files = self.materials.resolve(&mut launch)?;
-            let plan = self.launcher.prepare(launch)?;
+            let claim = Claim::of(&mut launch);
+            let mut plan = self.launcher.prepare(launch)?;
+            self.isolators.join(claim, &sandbox, &mut plan)?;
+            crash_point("agent.after_group");
             let owner = self.launcher.owner(user.as_deref());
             self.materials
                 .write_files(launch_id, &sandbox, files, owner)?;
@@ -144,11 +153,16 @@ impl Driver {
 
     fn end_stray(&mut self, launch_id: LaunchId) {
         match self.launcher.stray(launch_id) {
-            Ok((kill, marker)) => self.state.requests.push(Request::KillStray {
-                launch_id,
-                kill,
-                marker,
-            }),
+            Ok((usual, marker)) => {
+                let core_id = mezz_agent_core::LaunchId(launch_id.0);
+                let kill = self.isolators.kill_method(core_id, usual);
+                self.isolators.release(core_id);
+                self.state.requests.push(Request::KillStray {
+                    launch_id,
+                    kill,
+                    marker,
+                });
+            }
             Err(error) => {
                 tracing::error!(%launch_id, %error, "what is left of a container cannot be ended");
             }
@@ -167,7 +181,7 @@ impl Driver {
                     .flat_map(|framework| &framework.executors);
                 executors
                     .clone()
-                    .for_each(|executor| self.rotate_again(executor));
+                    .for_each(|executor| self.take_up_again(executor));
                 self.take_up_terminals();
                 let executors = records
                     .frameworks
@@ -190,17 +204,22 @@ impl Driver {
         }
     }
 
-    /// A container of an earlier life keeps its limits. It was launched, so they can be followed.
-    fn rotate_again(&self, executor: &ExecutorRecord) {
+    /// A container of an earlier life keeps the limits of its output. It was launched, so they can be followed.
+    fn take_up_again(&self, executor: &ExecutorRecord) {
         if executor.pid.is_none() {
             return;
         }
+        let sandbox = self.launcher.sandbox(&executor.sandbox);
+        self.isolators.adopt(
+            executor.launch_id,
+            &executor.container_id.to_string(),
+            &sandbox,
+        );
         let variables = executor.environment();
         let pairs = variables
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
         if let Ok(limits) = self.rotation.limits(pairs) {
-            let sandbox = self.launcher.sandbox(&executor.sandbox);
             self.rotation.watch(executor.launch_id, &sandbox, limits);
         }
     }

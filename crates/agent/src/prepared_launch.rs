@@ -10,6 +10,7 @@ use mezz_launch_plan::LaunchPlan;
 use mezz_warden::{Request, crash_point};
 
 use crate::driver::Driver;
+use crate::isolators::Claim;
 use crate::launcher::LaunchError;
 use crate::log_rotation::LogLimits;
 use crate::preparing::{Finished, Job, Prepared, Wanted, Way};
@@ -71,11 +72,16 @@ impl Driver {
             self.handle(Event::ContainerDescribed { launch_id, facts });
         }
         let sandbox = wanted.sandbox.clone();
-        let launch = match Arc::try_unwrap(wanted) {
+        let mut launch = match Arc::try_unwrap(wanted) {
             Ok(wanted) => wanted.launch,
             Err(shared) => shared.launch.clone(),
         };
-        match self.launcher.plan(launch, prepared) {
+        let claim = Claim::of(&mut launch);
+        let planned = self.launcher.plan(launch, prepared).and_then(|mut plan| {
+            self.isolators.join(claim, &sandbox, &mut plan)?;
+            Ok(plan)
+        });
+        match planned {
             Ok(plan) => {
                 crash_point("agent.after_sandbox");
                 self.send_to_warden(plan, role, &sandbox, limits);
@@ -147,6 +153,7 @@ impl Driver {
     /// A launch that was asked for in this turn cannot be done.
     pub(crate) fn launch_failed(&mut self, launch_id: LaunchId, message: String) {
         self.materials.forget(launch_id);
+        self.isolators.release(launch_id);
         let failed = Event::ContainerLaunchFailed { launch_id, message };
         self.state.follow_up.push(failed);
     }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mezz_agent_core::Config;
+use mezz_cgroup::Controller;
 use mezz_proto::v1::AgentInfo;
+use mezz_resource::{Range, Ranges};
 
 use crate::containers::ContainerSettings;
 use crate::fetch::{Cache, FetchCounters, FetchSettings};
 use crate::garbage::GarbageSettings;
 use crate::host;
-use crate::options::AgentOptions;
+use crate::options::{AgentOptions, Isolator};
 use crate::start::StartError;
 use crate::work_dir::WorkDir;
 
@@ -32,6 +34,21 @@ pub(crate) fn agent_info(
         domain: options.domain.clone(),
         ..AgentInfo::default()
     })
+}
+
+/// The ports among what an agent offers.
+pub(crate) fn offered_ports(agent: &AgentInfo) -> Ranges {
+    let ports = agent
+        .resources
+        .iter()
+        .filter(|resource| resource.name == "ports");
+    ports
+        .flat_map(|resource| resource.ranges.iter().flat_map(|ranges| &ranges.range))
+        .map(|range| Range {
+            begin: range.begin,
+            end: range.end,
+        })
+        .collect()
 }
 
 pub(crate) fn config(
@@ -65,18 +82,34 @@ pub(crate) fn config(
 }
 
 /// Once, at start: a user who relies on what is not there should know.
-pub(crate) fn say_what_is_not_enforced(facts: &mezz_launch_plan::HostFacts) {
+pub(crate) fn say_what_is_not_enforced(
+    facts: &mezz_launch_plan::HostFacts,
+    isolation: &[Isolator],
+) {
     use mezz_launch_plan::{PidNamespaces, Privilege};
     let by_cgroup = facts.cgroup_v2.is_some() || facts.freezer_v1.is_some();
     if let Privilege::User { uid } = facts.privilege {
         tracing::warn!(
             uid,
-            "not root: tasks run as this user whatever user they name; cpus, mem and disk are accounted, not enforced"
+            "not root: tasks run as this user whatever user they name"
         );
-    } else {
-        tracing::info!("cpus, mem and disk are accounted, not enforced");
     }
-    tracing::info!("limits of tasks are taken and shown, not enforced");
+    let all = isolation.contains(&Isolator::AllCgroups);
+    let by = |controller| all || isolation.contains(&Isolator::Cgroup(controller));
+    let open: Vec<&str> = [
+        ("cpus", by(Controller::Cpu)),
+        ("mem", by(Controller::Memory)),
+        ("disk", isolation.contains(&Isolator::DiskUsage)),
+        ("ports", isolation.contains(&Isolator::Ports)),
+    ]
+    .into_iter()
+    .filter(|(_, isolated)| !isolated)
+    .map(|(name, _)| name)
+    .collect();
+    if !open.is_empty() {
+        let open = open.join(", ");
+        tracing::info!("{open}: accounted, not enforced (--isolation chooses what is)");
+    }
     if !by_cgroup && facts.pid_namespaces == PidNamespaces::Unavailable {
         tracing::warn!(
             "no usable cgroup and no pid namespaces: a task that leaves its session is found by its environment only"

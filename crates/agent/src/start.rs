@@ -18,6 +18,7 @@ use crate::garbage::{GarbageCollector, GarbageCounters};
 use crate::host::{self, ResourceOptionError};
 use crate::http::AgentHttp;
 use crate::inbox::{Inbox, Input};
+use crate::isolators::{self, IsolationError, Isolators};
 use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
@@ -68,6 +69,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// What containers are to be held to.
+    #[error(transparent)]
+    Isolation(#[from] IsolationError),
     /// The system refused something that every agent needs.
     #[error("cannot start: {0}")]
     System(std::io::Error),
@@ -167,7 +171,14 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     let prepared = starting
         .await
         .map_err(|error| StartError::System(std::io::Error::other(error)))??;
-    let http = AgentHttp::new(Arc::clone(&inbox), &options, &prepared.work_dir, &parts);
+    let statistics = prepared.isolators.statistics();
+    let http = AgentHttp::new(
+        Arc::clone(&inbox),
+        &options,
+        &prepared.work_dir,
+        &parts,
+        statistics,
+    );
     let server =
         serve(listener, Arc::new(http), ServerOptions::default()).map_err(StartError::System)?;
     let (registered_in, registered) = watch::channel(None);
@@ -204,6 +215,7 @@ struct Prepared {
     journal: Journal,
     warden: WardenLink,
     launcher: Launcher,
+    isolators: Isolators,
     core: AgentCore,
     recovery: Recovery,
     fetch_cache: Cache,
@@ -235,7 +247,7 @@ fn advertised(options: &AgentOptions, bound: SocketAddr) -> SocketAddr {
 /// Blocking: files, the warden.
 fn prepare(
     options: &AgentOptions,
-    _inbox: &Arc<Inbox>,
+    inbox: &Arc<Inbox>,
     parts: &Parts,
 ) -> Result<Prepared, StartError> {
     let work_dir = WorkDir::open(options.work_dir.as_deref())?;
@@ -246,8 +258,16 @@ fn prepare(
     };
     let (warden, containers) = WardenLink::open(&work_dir, options.warden_program.clone())?;
     let facts = mezz_warden::host::facts(work_dir.scope());
-    settings::say_what_is_not_enforced(&facts);
+    settings::say_what_is_not_enforced(&facts, &options.isolation);
     clear_cgroups(&facts);
+    let around = isolators::Surroundings {
+        work_dir: &work_dir,
+        facts: &facts,
+        containers: &containers,
+        ports: settings::offered_ports(&agent),
+        inbox,
+    };
+    let (isolators, limited) = Isolators::start(options, &around)?;
     let launcher = Launcher::new(
         facts,
         work_dir.path().to_owned(),
@@ -258,6 +278,7 @@ fn prepare(
         records,
         boot_id: host::boot_id(),
         containers,
+        limited,
     };
     let fetch_cache = fetch_cache(options, &work_dir, &parts.fetch_counters)?;
     Ok(Prepared {
@@ -265,6 +286,7 @@ fn prepare(
         journal,
         warden,
         launcher,
+        isolators,
         core,
         recovery,
         fetch_cache,
@@ -285,6 +307,7 @@ impl Prepared {
             journal,
             warden,
             launcher,
+            isolators,
             core,
             recovery,
             fetch_cache,
@@ -311,6 +334,7 @@ impl Prepared {
                 Arc::clone(inbox),
             ),
             launcher,
+            isolators,
             materials,
             fetcher: Fetcher::new(
                 fetch_settings(options, &work_dir),

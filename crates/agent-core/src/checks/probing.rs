@@ -4,11 +4,12 @@ use super::health::{Health, Watch};
 use super::terms::{Found, Target, completion_ns};
 use super::{Asked, Checks, Purpose, empty_status};
 use crate::agent::{AgentCore, Turn};
+use crate::allotment::Allotment;
 use crate::effect::Effect;
 use crate::environment::{probe_environment, secret_variables};
 use crate::event::KnownContainerState;
 use crate::ids::{LaunchId, ProbeId};
-use crate::launch::{Launch, Materials, Role, Surroundings, Survival};
+use crate::launch::{Grouping, Launch, Materials, Role, Surroundings, Survival};
 use crate::model::{Begun, Container, ProbedBy, TaskKey};
 use crate::probe::{Probe, ProbeOutcome};
 use crate::timers::TimerKey;
@@ -207,6 +208,8 @@ impl AgentCore {
                 entry.info.labels.as_ref(),
             )
             .within(running.launch_id),
+            allotment: Allotment::default(),
+            grouping: Grouping::With(running.launch_id),
         })
     }
 

@@ -8,7 +8,9 @@ use crate::agent::{AgentCore, Phase as Life, Turn};
 use crate::effect::Effect;
 use crate::ids::{ContainerId, RequestId};
 use crate::journal::Record;
-use crate::launch::{ContainerClass, Fetch, Launch, Nesting, Role, Surroundings, Survival};
+use crate::launch::{
+    Around, ContainerClass, Fetch, Grouping, Launch, Nesting, Role, Surroundings, Survival,
+};
 use crate::launching::command_form;
 use crate::model::Container;
 use crate::support::unsupported_in_nested;
@@ -123,6 +125,7 @@ impl AgentCore {
             phase: Phase::Launching,
             fate: Fate::Wanted,
             launcher: None,
+            limited: None,
         };
         Ok((entry, parent))
     }
@@ -224,6 +227,8 @@ impl AgentCore {
                 within: around,
                 ..Surroundings::of(own, None)
             },
+            allotment: entry.allotment(),
+            grouping: parent.map_or(Grouping::Own, |parent| grouping(entry, &parent.around)),
         }
     }
 
@@ -390,5 +395,26 @@ fn sandbox(launch: &ContainerLaunch, parent: Option<&Parent>) -> String {
         (Some(parent), ContainerClass::Ordinary) => {
             format!("{}/containers/{name}", parent.sandbox)
         }
+    }
+}
+
+/// Whose limits hold: those of the container around it, unless one is to have its own.
+fn grouping(entry: &NestedContainer, around: &[Around]) -> Grouping {
+    let parts = |container: Option<&ContainerInfo>| {
+        let linux = container.and_then(|container| container.linux_info.as_ref());
+        linux.is_some_and(|linux| linux.share_cgroups == Some(false))
+    };
+    let Some((outermost, inner)) = around.split_first() else {
+        return Grouping::Own;
+    };
+    let owner = inner
+        .iter()
+        .rfind(|one| one.class == ContainerClass::Ordinary && parts(one.container.as_deref()))
+        .unwrap_or(outermost);
+    let own = entry.class == ContainerClass::Ordinary && parts(entry.wanted.container.as_ref());
+    if own {
+        Grouping::Below(owner.launch)
+    } else {
+        Grouping::With(owner.launch)
     }
 }

@@ -92,6 +92,23 @@ impl AgentCore {
         true
     }
 
+    /// It has used more than it may: all of it is ended.
+    pub(crate) fn on_nested_limited(
+        &mut self,
+        turn: &mut Turn<'_>,
+        launch_id: LaunchId,
+        message: String,
+    ) {
+        let path = self.nested.launches.get(&launch_id);
+        let Some(entry) = path.and_then(|path| self.nested.containers.get_mut(path)) else {
+            return;
+        };
+        if entry.limited.is_none() {
+            entry.limited = Some(message);
+            turn.push(Effect::KillTree { launch_id });
+        }
+    }
+
     /// Nothing is left of it, and nobody knows how it ended.
     pub(crate) fn on_nested_vanished(&mut self, turn: &mut Turn<'_>, launch_id: LaunchId) {
         let Some(path) = self.nested.launches.get(&launch_id).cloned() else {
@@ -136,7 +153,11 @@ impl AgentCore {
             return;
         };
         self.nested.launches.remove(&entry.launch_id);
-        entry.phase = Phase::Emptying(termination);
+        let message = entry.limited.take().or(termination.message);
+        entry.phase = Phase::Emptying(Termination {
+            message,
+            ..termination
+        });
         self.records = None;
         let inside = if entry.fate == Fate::Orphaned {
             Fate::Orphaned

@@ -43,6 +43,7 @@ impl AgentCore {
                 phase: Phase::Launching,
                 fate: Fate::Wanted,
                 launcher: None,
+                limited: None,
             },
         );
     }
