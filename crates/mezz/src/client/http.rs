@@ -48,6 +48,9 @@ pub(crate) struct Response<'c> {
     pub(crate) body: BufReader<Body<'c>>,
 }
 
+/// A status and its words.
+pub(crate) type Refusal = (u16, Vec<u8>);
+
 /// A connection to one server, opened when first needed and again when it was closed.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -121,7 +124,7 @@ impl Connection {
         target: &str,
         protocol: &str,
         body: &[u8],
-    ) -> Result<Result<BufReader<TcpStream>, (u16, Vec<u8>)>, ClientError> {
+    ) -> Result<Result<BufReader<TcpStream>, Refusal>, ClientError> {
         for _ in 0..REDIRECTS_MAX {
             self.stream = None;
             let mut stream = BufReader::new(self.connect()?);

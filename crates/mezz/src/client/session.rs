@@ -32,10 +32,9 @@ impl End {
         match self {
             Self::Status(status) => {
                 let [low, high, ..] = status.to_le_bytes();
-                Some(if low & 0x7f == 0 {
-                    high
-                } else {
-                    128 + (low & 0x7f)
+                Some(match low & 0x7f {
+                    0 => high,
+                    signal => 128 + signal,
                 })
             }
             Self::Unknown(_) => None,
@@ -89,7 +88,7 @@ impl Session {
 
     /// The next frame.
     pub(crate) fn next(&mut self) -> Result<Frame, ClientError> {
-        let mut buffer = [0; 32 << 10];
+        let mut buffer = [0; 16 << 10];
         loop {
             let frame = self.decoder.next();
             let frame = frame.map_err(|error| self.broken(io::Error::other(error)))?;

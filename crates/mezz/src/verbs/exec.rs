@@ -90,7 +90,7 @@ pub(crate) fn exec(master: &str, args: &ExecArgs) -> Result<Exit, ClientError> {
     pass_signals(sender, args.tty);
     let end = session.run(&mut stdout().lock(), &mut stderr().lock());
     drop(raw);
-    ended(end?)
+    Ok(ended(end?))
 }
 
 /// Opens a session with a command in a task's container.
@@ -136,19 +136,19 @@ pub(crate) fn attach(master: &str, args: &AttachArgs) -> Result<Exit, ClientErro
     }
     let end = session.run(&mut stdout().lock(), &mut stderr().lock());
     drop(raw);
-    ended(end?)
+    Ok(ended(end?))
 }
 
-fn ended(end: End) -> Result<Exit, ClientError> {
+fn ended(end: End) -> Exit {
     if let Some(code) = end.code() {
-        return Ok(Exit::Task(code));
+        return Exit::Task(code);
     }
     if let End::Unknown(why) = end
         && !why.is_empty()
     {
         talk::note(&why);
     }
-    Ok(Exit::NotLaunched)
+    Exit::NotLaunched
 }
 
 /// Passes on what is typed or piped in, on a thread of its own: it ends with the process.
