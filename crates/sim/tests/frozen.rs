@@ -198,7 +198,7 @@ fn kind(body: &Body) -> &'static str {
     }
 }
 
-/// Bodies that only a real shell makes, and groups, which no simulated framework launches.
+/// Bodies that only a real shell makes, and those that nobody simulated when the protocol was frozen.
 const NOT_SIMULATED: &[&str] = &["Part", "ExecutorMessage", "RunGroup"];
 
 #[test]
