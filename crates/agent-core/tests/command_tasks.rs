@@ -14,7 +14,7 @@ use mezz_proto::v1::command_info::Uri;
 use mezz_proto::v1::framework_info::capability::Type as Capability;
 use mezz_proto::v1::task_status::{Reason, Source};
 use mezz_proto::v1::{
-    CommandInfo, ContainerInfo, FrameworkId, Image, KillPolicy, TaskInfo, TaskState, Volume,
+    CommandInfo, ContainerInfo, FrameworkId, KillPolicy, TaskInfo, TaskState, Volume,
     container_info, volume,
 };
 use support::*;
@@ -237,7 +237,10 @@ fn a_field_that_is_not_supported_is_named_in_the_refusal() {
                 volumes: vec![Volume {
                     mode: volume::Mode::Rw.into(),
                     container_path: "data".to_owned(),
-                    image: Some(Image::default()),
+                    source: Some(volume::Source {
+                        r#type: Some(volume::source::Type::CsiVolume.into()),
+                        ..volume::Source::default()
+                    }),
                     ..Volume::default()
                 }],
                 ..ContainerInfo::default()
@@ -253,7 +256,7 @@ fn a_field_that_is_not_supported_is_named_in_the_refusal() {
             .message
             .as_ref()
             .unwrap()
-            .contains("container.volumes[0].image")
+            .contains("container.volumes[0].source.csi_volume")
     );
     assert_eq!(updates[0].reason, Some(Reason::ContainerLaunchFailed));
 }
