@@ -45,10 +45,24 @@ const PROGRAMS: &[&str] = &[
     "yes",
 ];
 
-/// Builds the suites, packs them with a system, and runs them in a guest.
-pub(crate) fn run(root: &Path, cargo: &str) -> Result<Tally> {
+/// Fetches the guest's kernel for tests of single crates that boot it; without it they say that they are skipped.
+pub(crate) fn fetch_kernel(root: &Path) {
+    if cfg!(target_arch = "x86_64")
+        && let Err(error) = folder(root).and_then(|folder| kernel::find(&folder))
+    {
+        println!("tests that boot Linux are skipped: {error:#}");
+    }
+}
+
+fn folder(root: &Path) -> Result<PathBuf> {
     let folder = crate::clients::target_folder(root).join("guest");
     std::fs::create_dir_all(&folder).context("cannot make the folder of the guest")?;
+    Ok(folder)
+}
+
+/// Builds the suites, packs them with a system, and runs them in a guest.
+pub(crate) fn run(root: &Path, cargo: &str) -> Result<Tally> {
+    let folder = folder(root)?;
     let kernel = kernel::find(&folder)?;
     let mut archive = Archive::default();
     add_system(&mut archive)?;

@@ -108,6 +108,16 @@ const PARTS: &[Need] = &[
         ],
     },
     Need {
+        what: "runc and busybox",
+        packages: &["runc", "busybox-static"],
+        check: &["sh", "-c", "command -v runc && test -x /bin/busybox"],
+    },
+    Need {
+        what: "qemu",
+        packages: &["qemu-system-x86"],
+        check: &["qemu-system-x86_64", "--version"],
+    },
+    Need {
         what: "docker-registry",
         packages: &["docker-registry"],
         check: &["sh", "-c", "command -v docker-registry"],

@@ -171,6 +171,7 @@ fn clippy(root: &Path, cargo: &str) -> Result<Tally> {
 
 fn unit(root: &Path, cargo: &str) -> Result<Tally> {
     prerequisites::install_parts(root)?;
+    guest::fetch_kernel(root);
     if silently(&[cargo, "nextest", "--version"]) {
         let words = [
             cargo,

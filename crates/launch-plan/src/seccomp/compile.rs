@@ -52,6 +52,17 @@ pub(super) struct Table {
 pub fn compile(profile: &Profile, host: &Host) -> Result<Vec<Instruction>, SeccompError> {
     /// `BPF_MAXINSNS`
     const LONGEST: usize = 4096;
+    let program = program::assemble(&tables(profile, host));
+    if program.len() > LONGEST {
+        return Err(SeccompError::TooLong {
+            instructions: program.len(),
+        });
+    }
+    Ok(program)
+}
+
+/// What is decided, by architecture; the host's own is the first.
+pub(super) fn tables(profile: &Profile, host: &Host) -> Vec<Table> {
     let mut tables = vec![table(profile, host, host.architecture)];
     // The one that runs on our kernels beside the native ones.
     let also_x86 = profile
@@ -61,13 +72,7 @@ pub fn compile(profile: &Profile, host: &Host) -> Result<Vec<Instruction>, Secco
     if host.architecture == Architecture::X86_64 && also_x86 {
         tables.push(table(profile, host, Architecture::X86));
     }
-    let program = program::assemble(&tables);
-    if program.len() > LONGEST {
-        return Err(SeccompError::TooLong {
-            instructions: program.len(),
-        });
-    }
-    Ok(program)
+    tables
 }
 
 fn table(profile: &Profile, host: &Host, architecture: Architecture) -> Table {

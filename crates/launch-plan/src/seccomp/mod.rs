@@ -5,12 +5,14 @@
 mod compile;
 mod default_profile;
 mod names;
+mod naming;
 mod profile;
 mod program;
 
 pub use compile::{Host, SeccompError, compile};
 pub use default_profile::default_profile;
 pub use names::Architecture;
+pub use naming::{CallDecision, Decisions, decisions};
 pub use profile::{
     Action, Comparison, Condition, Profile, ProfileError, Restriction, Rule, parse_profile,
 };

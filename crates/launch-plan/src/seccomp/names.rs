@@ -53,6 +53,16 @@ impl Architecture {
         u32::try_from(id).ok()
     }
 
+    /// The name of a system call.
+    pub(crate) fn name(self, number: u32) -> Option<&'static str> {
+        let id = number as usize;
+        Some(match self {
+            Self::X86_64 => syscalls::x86_64::Sysno::new(id)?.name(),
+            Self::X86 => syscalls::x86::Sysno::new(id)?.name(),
+            Self::Aarch64 => syscalls::aarch64::Sysno::new(id)?.name(),
+        })
+    }
+
     /// Every number that is a system call.
     pub(crate) fn numbers(self) -> impl Iterator<Item = u32> {
         /// Above the last number that Linux has given on any of these.

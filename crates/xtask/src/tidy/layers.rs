@@ -29,6 +29,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "recording",
             "agent-core",
             "launch-plan",
+            "oci",
             "facade",
         ],
     ),
@@ -42,6 +43,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "cni",
             "http",
             "image",
+            "vm",
         ],
     ),
     (
@@ -82,6 +84,11 @@ const WITHIN: &[(&str, &str, &str)] = &[
         "a recording holds the core's events and is replayed in it",
     ),
     ("agent-core", "launch-plan", "the agent's core emits plans"),
+    (
+        "oci",
+        "launch-plan",
+        "a bundle says in other words what a plan says",
+    ),
     (
         "container",
         "warden",
