@@ -95,6 +95,42 @@ async fn a_task_may_take_more_memory_than_it_asked_for_up_to_its_limit() {
 }
 
 #[tokio::test]
+async fn what_runs_inside_of_a_task_counts_against_its_limits() {
+    if !is_root() {
+        return;
+    }
+    let mut master = FakeMaster::start().await;
+    let root = Root::new("nested");
+    let flags = [("--isolation", "cgroups/mem"), ("--cgroups-root", &root.0)];
+    let agent = Agent::start(&master.address, None, &flags);
+    let mut link = master.accept().await;
+    link.run(&framework(true), vec![shell("outer", "sleep 60")]);
+    let running = link.until("outer", TaskState::TaskRunning).await;
+    let outer = running
+        .container_status
+        .unwrap()
+        .container_id
+        .unwrap()
+        .value;
+    let call = serde_json::json!({
+        "type": "LAUNCH_NESTED_CONTAINER",
+        "launch_nested_container": {
+            "container_id": { "value": "inner", "parent": { "value": outer } },
+            "command": { "value": HOG },
+        },
+    });
+    let json = [("Content-Type", "application/json")];
+    let (status, body) = agent
+        .request("POST", "/api/v1", &json, &call.to_string())
+        .await;
+    assert_eq!(status, 200, "{body}");
+    let seen = link.finish(&["outer"]).await;
+    let last = seen["outer"].last().unwrap();
+    assert_eq!(last.reason(), Reason::ContainerLimitationMemory, "{last:?}");
+    root.settles().await;
+}
+
+#[tokio::test]
 async fn a_fork_bomb_is_contained() {
     if !is_root() {
         return;
