@@ -36,7 +36,9 @@ use crate::host;
 use crate::inbox::Inbox;
 use crate::isolators::Statistics;
 use crate::log_rotation::LogRotation;
+use crate::native::Native;
 use crate::options::AgentOptions;
+use crate::preparing::ProgressBoard;
 use crate::start::Parts;
 use crate::work_dir::WorkDir;
 
@@ -89,6 +91,8 @@ pub(crate) struct AgentHttp {
     pub(crate) start_time: f64,
     recovery_seconds: std::sync::OnceLock<f64>,
     pub(crate) logging: LoggingLevel,
+    pub(crate) native: Arc<Native>,
+    pub(crate) board: ProgressBoard,
 }
 
 impl AgentHttp {
@@ -97,9 +101,12 @@ impl AgentHttp {
         options: &AgentOptions,
         work_dir: &WorkDir,
         parts: &Parts,
+        native: Arc<Native>,
         statistics: Option<Arc<Statistics>>,
     ) -> Self {
         Self {
+            native,
+            board: parts.board.clone(),
             router: router(),
             files: sandbox_files::files(&inbox, work_dir.path()),
             inbox,

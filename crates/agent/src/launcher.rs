@@ -97,8 +97,12 @@ impl Launcher {
         let spec = match prepared {
             Prepared::Container(mut furnished) => {
                 let volumes = std::mem::take(&mut furnished.volumes);
+                let within = launch.surroundings.within;
                 let mut spec = spec(launch, sandbox, &self.containers, &volumes)?;
                 furnish(&mut spec, *furnished);
+                if let Some(within) = within {
+                    containers::join_all(&mut spec, LaunchId(within.0));
+                }
                 spec
             }
             Prepared::HostProcess(process) => host_process(&launch, sandbox, *process),
