@@ -6,6 +6,8 @@
     clippy::unwrap_used
 )]
 
+pub mod groups;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
