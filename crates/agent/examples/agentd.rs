@@ -7,11 +7,12 @@ use mezz_agent::{AgentOptions, StopRequest, run};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments
-        .next()
-        .is_some_and(|verb| verb == mezz_warden::VERB)
-    {
-        return mezz_warden::run(arguments);
+    match arguments.next() {
+        Some(verb) if verb == mezz_warden::VERB => return mezz_warden::run(arguments),
+        Some(verb) if verb == mezz_agent::RUNTIME_VERB => {
+            return mezz_agent::run_runtime_verb(arguments);
+        }
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -85,6 +86,13 @@ fn options() -> AgentOptions {
             "--max-log-files" => options.max_log_files = value.parse().expect("a number"),
             "--fetcher-cache-size" => {
                 options.fetcher_cache_size = value.parse().expect("a number");
+            }
+            "--docker-socket" => {
+                options.docker = Some(mezz_agent::DockerOptions {
+                    socket: value.into(),
+                    remove_delay: Duration::ZERO,
+                    ..mezz_agent::DockerOptions::default()
+                });
             }
             "--docker-registry" => images(&mut options).registry = value,
             "--docker-store-dir" => images(&mut options).store_dir = Some(value.into()),

@@ -8,6 +8,7 @@ mod clock;
 mod connections;
 mod container_io;
 mod containers;
+mod docker;
 mod driver;
 mod exits;
 mod fetch;
@@ -29,6 +30,8 @@ mod perform;
 mod prepared_launch;
 mod preparing;
 mod probes;
+mod runtime_verb;
+mod runtimes;
 mod sandbox_folders;
 mod settings;
 mod start;
@@ -38,6 +41,7 @@ mod usage;
 mod warden_link;
 mod work_dir;
 
+pub use docker::DockerOptions;
 pub use driver::AgentExit;
 pub use host::ResourceOptionError;
 pub use isolators::IsolationError;
@@ -54,6 +58,7 @@ pub use options::{
     AgentOptions, ImageBackend, ImageCollection, ImageOptions, ImageRuntime, Isolator,
     IsolatorError, NetworkKeeping, NetworkOptions, ReconfigurationPolicy, RecoverMode, Unshared,
 };
+pub use runtime_verb::{VERB as RUNTIME_VERB, run as run_runtime_verb};
 pub use start::{AgentHandle, AgentStopper, StartError, run};
 pub use warden_link::WardenLinkError;
 pub use work_dir::WorkDirError;

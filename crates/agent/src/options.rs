@@ -9,6 +9,7 @@ use mezz_cgroup::Controller;
 use mezz_http::logging_level::LoggingControl;
 use mezz_launch_plan::CapabilitySet;
 
+use crate::docker::DockerOptions;
 use crate::isolators::options::{LimitOptions, controller};
 
 pub use mezz_agent_core::{ReconfigurationPolicy, RecoverMode};
@@ -98,6 +99,8 @@ pub struct AgentOptions {
     pub seccomp_config_dir: Option<PathBuf>,
     /// The profile of containers that name none; `default` is the built-in one.
     pub seccomp_profile_name: Option<String>,
+    /// How the Docker Engine is used, if containers of type `DOCKER` are run.
+    pub docker: Option<DockerOptions>,
     /// Images of containers, if there can be any.
     pub images: Option<ImageOptions>,
     /// Networks of containers, if there can be any.
@@ -321,6 +324,7 @@ impl Default for AgentOptions {
             unshared: Vec::new(),
             seccomp_config_dir: None,
             seccomp_profile_name: None,
+            docker: None,
             images: None,
             networks: None,
             flags: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! What each effect means outside.
 
-use mezz_agent_core::{Durability, Effect, ExecutorRecord, Fact, Launch};
+use mezz_agent_core::{Durability, Effect, ExecutorRecord, Fact, Launch, PodSandbox};
 use mezz_launch_plan::LaunchId;
 use mezz_warden::{Request, SignalScope, crash_point};
 
@@ -52,6 +52,7 @@ impl Driver {
             Effect::ToExecutor { stream, event } => self.streams.send(stream, &event),
             Effect::CloseExecutorStream { stream } => self.streams.close(stream),
             Effect::Reply { request, outcome } => self.reply(request, outcome),
+            Effect::MakePodSandbox(pod) => self.make_pod_sandbox(&pod),
             Effect::Fetch(fetch) => self.fetcher.start(*fetch),
             Effect::CancelFetch { launch_id } => self.fetcher.cancel(launch_id),
             Effect::Launch(launch) => self.launch(*launch),
@@ -85,11 +86,9 @@ impl Driver {
             Effect::RemoveSandbox { sandbox } => self.garbage.remove_now(&sandbox),
             // What is being prepared has no tree yet.
             Effect::KillTree { launch_id } if self.preparer.cancel(launch_id) => {}
-            Effect::KillTree { launch_id } => {
-                self.state.requests.push(Request::KillTree {
-                    launch_id: LaunchId(launch_id.0),
-                });
-            }
+            // It is elsewhere: its process comes after it.
+            Effect::KillTree { launch_id } if self.preparer.kill(launch_id) => {}
+            Effect::KillTree { launch_id } => self.kill_tree(launch_id),
             Effect::EndStray { launch_id } if self.preparer.cancel(launch_id) => {
                 self.materials.forget(launch_id);
             }
@@ -97,16 +96,7 @@ impl Driver {
                 self.materials.forget(launch_id);
                 self.end_stray(LaunchId(launch_id.0));
             }
-            Effect::AcknowledgeExit { launch_id } => {
-                crash_point("agent.before_acknowledge_exit");
-                self.state.live.remove(&launch_id);
-                self.materials.forget(launch_id);
-                self.isolators.release(launch_id);
-                self.preparer.ended(launch_id);
-                self.state.requests.push(Request::Acknowledge {
-                    launch_id: LaunchId(launch_id.0),
-                });
-            }
+            Effect::AcknowledgeExit { launch_id } => self.acknowledge_exit(launch_id),
             Effect::ScheduleSandboxRemoval { sandbox } => self.garbage.schedule(&sandbox),
             Effect::Emit(fact) => self.on_fact(fact),
             Effect::Stop { exit_code, message } => {
@@ -154,6 +144,32 @@ impl Driver {
         }
     }
 
+    /// The warden may forget an exit, and so may everybody else.
+    pub(crate) fn acknowledge_exit(&mut self, launch_id: mezz_agent_core::LaunchId) {
+        crash_point("agent.before_acknowledge_exit");
+        self.state.live.remove(&launch_id);
+        self.materials.forget(launch_id);
+        self.isolators.release(launch_id);
+        self.preparer.ended(launch_id);
+        self.state.requests.push(Request::Acknowledge {
+            launch_id: LaunchId(launch_id.0),
+        });
+    }
+
+    /// Has the warden kill what it runs.
+    pub(crate) fn kill_tree(&mut self, launch_id: mezz_agent_core::LaunchId) {
+        self.state.requests.push(Request::KillTree {
+            launch_id: LaunchId(launch_id.0),
+        });
+    }
+
+    /// Without it tasks that share nothing run all the same; others say what they miss.
+    fn make_pod_sandbox(&mut self, pod: &PodSandbox) {
+        if let Err(error) = self.launcher.make_shared(&pod.sandbox, pod.user.as_deref()) {
+            tracing::error!(sandbox = pod.sandbox, %error, "the sandbox of a pod cannot be made");
+        }
+    }
+
     fn end_stray(&mut self, launch_id: LaunchId) {
         match self.launcher.stray(launch_id) {
             Ok((usual, marker)) => {
@@ -182,16 +198,20 @@ impl Driver {
                     .frameworks
                     .iter()
                     .flat_map(|framework| &framework.executors);
-                executors
+                let containers = executors.clone().flat_map(|executor| executor.containers());
+                containers
                     .clone()
-                    .for_each(|executor| self.take_up_again(executor));
+                    .for_each(|container| self.take_up_again(container));
                 self.take_up_terminals();
                 let executors = records
                     .frameworks
                     .iter()
                     .flat_map(|framework| &framework.executors);
-                let used = executors
-                    .map(|executor| self.launcher.sandbox(&executor.sandbox))
+                let containers = executors.clone().flat_map(|executor| executor.containers());
+                let sandboxes = executors.map(|executor| &executor.sandbox);
+                let used = sandboxes
+                    .chain(containers.map(|container| &container.sandbox))
+                    .map(|sandbox| self.launcher.sandbox(sandbox))
                     .collect();
                 if let Err(error) = self.garbage.adopt_leftovers(used) {
                     tracing::warn!(%error, "sandboxes of earlier lives stay until the next start");

@@ -25,7 +25,7 @@ use crate::log_rotation::LogLimits;
 pub(crate) use choice::{Need, Way};
 pub(crate) use progress::ProgressBoard;
 pub(crate) use runtime::{
-    Failure, Furnished, HostProcess, Later, PrepareError, Prepared, Runtime, Wanted,
+    Ending, Failure, Furnished, HostProcess, Later, PrepareError, Prepared, Runtime, Wanted,
 };
 
 /// How long the end of the daemon waits for what is being undone; the rest is done at the next start.
@@ -229,6 +229,40 @@ impl Preparer {
     /// The process of a container whose start has not been told; it is to be told now.
     pub(crate) fn told(&mut self, launch_id: LaunchId) -> Option<u32> {
         self.starting.remove(&launch_id)
+    }
+
+    /// A container is to be killed. Says whether that takes more than killing its process, which is killed afterwards,
+    /// through the inbox.
+    pub(crate) fn kill(&mut self, launch_id: LaunchId) -> bool {
+        let Some(held) = self.held.get(&launch_id) else {
+            return false;
+        };
+        let (runtime, container) = (Arc::clone(&held.runtime), held.container);
+        if runtime.kill(container).is_none() {
+            return false;
+        }
+        let inbox = Arc::clone(&self.inbox);
+        self.spawn(async move {
+            if let Some(killing) = runtime.kill(container) {
+                killing.await;
+            }
+            inbox.put(Input::KillTree { launch_id });
+        });
+        true
+    }
+
+    /// What is known of a container that has ended before its start was told.
+    pub(crate) fn known(&self, launch_id: LaunchId) -> ContainerFacts {
+        let held = self.held.get(&launch_id);
+        held.map_or_else(ContainerFacts::default, |held| {
+            held.runtime.known(held.container)
+        })
+    }
+
+    /// What the end of a launch's process means.
+    pub(crate) fn ending(&self, launch_id: LaunchId) -> Ending {
+        let held = self.held.get(&launch_id);
+        held.map_or(Ending::Told, |held| held.runtime.ending(held.container))
     }
 
     /// A launch has ended, or did not begin: what was made for it is undone.

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use crate::container_io::ContainerIo;
+use crate::docker::AuthError as DockerConfigError;
 use crate::driver::{AgentExit, Driver, TurnState};
 use crate::exits::Exits;
 use crate::fetch::{Cache, FetchCounters, Fetcher};
@@ -28,6 +29,7 @@ use crate::native::{ImagesError, Native};
 use crate::options::AgentOptions;
 use crate::preparing::{Preparer, ProgressBoard, Runtime};
 use crate::probes::Prober;
+use crate::runtimes;
 use crate::settings::{
     self, agent_info, config, container_settings, fetch_cache, fetch_settings, garbage_settings,
 };
@@ -70,12 +72,20 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
-    /// Images.
-    #[error(transparent)]
-    Images(#[from] ImagesError),
+    /// There is no Engine for the containers that it is to run.
+    #[error(
+        "--containerizers names docker, but {0}; start the Engine, or name its --docker-socket"
+    )]
+    Docker(mezz_docker::EngineError),
+    /// The credentials for the registries of images.
+    #[error("--docker-config: {0}")]
+    DockerConfig(#[source] DockerConfigError),
     /// What containers are to be held to.
     #[error(transparent)]
     Isolation(#[from] IsolationError),
+    /// Images.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     /// The system refused something that every agent needs.
     #[error("cannot start: {0}")]
     System(std::io::Error),
@@ -203,7 +213,7 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
 /// What the core's thread and the HTTP API share.
 #[derive(Clone)]
 pub(crate) struct Parts {
-    runtime: Handle,
+    pub(crate) runtime: Handle,
     pub(crate) advertised: SocketAddr,
     pub(crate) fetch_counters: Arc<FetchCounters>,
     pub(crate) garbage_counters: Arc<GarbageCounters>,
@@ -289,6 +299,7 @@ fn prepare(
     };
     let fetch_cache = fetch_cache(options, &work_dir, &parts.fetch_counters)?;
     let native = Arc::new(settings::native(options, &work_dir)?);
+    let runtimes = runtimes::open(options, &work_dir, parts, Arc::clone(&native))?;
     Ok(Prepared {
         work_dir,
         journal,
@@ -298,7 +309,7 @@ fn prepare(
         core,
         recovery,
         fetch_cache,
-        runtimes: vec![Arc::clone(&native) as Arc<dyn Runtime>],
+        runtimes,
         native,
     })
 }

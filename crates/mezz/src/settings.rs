@@ -4,6 +4,7 @@
 
 mod agent;
 mod containers;
+mod docker;
 mod images;
 mod limits;
 mod master;

@@ -52,7 +52,7 @@ impl Sandbox {
     }
 
     /// Opens a file for reading.
-    pub(super) fn read(&self, path: &str) -> io::Result<File> {
+    pub(crate) fn read(&self, path: &str) -> io::Result<File> {
         self.open_at(path, OFlags::RDONLY, Mode::empty())
             .map(File::from)
     }

@@ -5,8 +5,21 @@
 use mezz_proto::v1::volume::source::{self, Type};
 use mezz_proto::v1::{self, ContainerInfo, LinuxInfo, Volume};
 
+/// What a container is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Above {
+    /// Nothing: it has no parent to share with.
+    Nothing,
+    /// A pod.
+    Pod,
+}
+
 /// What of a container cannot be had, if anything.
-pub(super) fn container(container: Option<&ContainerInfo>, field: &str) -> Result<(), String> {
+pub(super) fn container(
+    container: Option<&ContainerInfo>,
+    field: &str,
+    above: Above,
+) -> Result<(), String> {
     let Some(container) = container else {
         return Ok(());
     };
@@ -15,16 +28,30 @@ pub(super) fn container(container: Option<&ContainerInfo>, field: &str) -> Resul
             "'{field}.{what}' is not built yet in this version of Mezzanine"
         ))
     };
-    for (index, volume) in container.volumes.iter().enumerate() {
+    for volume in &container.volumes {
         self::volume(volume).map_err(|error| format!("Invalid volume: {error}"))?;
-        if let Some(part) = not_built_in_volume(volume) {
+    }
+    if container.r#type() == v1::container_info::Type::Docker {
+        // What the Engine cannot do is for the agent to say, which knows it.
+        return docker(container);
+    }
+    for (index, volume) in container.volumes.iter().enumerate() {
+        if let Some(part) = not_built_in_volume(volume, above) {
             return missing(&format!("volumes[{index}].{part}"));
         }
     }
-    if container.r#type() == v1::container_info::Type::Docker {
-        return missing("docker");
-    }
     container.linux_info.as_ref().map_or(Ok(()), linux)
+}
+
+fn docker(container: &ContainerInfo) -> Result<(), String> {
+    let Some(docker) = &container.docker else {
+        return Err("DockerInfo 'docker' is not set for DOCKER typed ContainerInfo".to_owned());
+    };
+    let mut parameters = docker.parameters.iter();
+    if parameters.any(|parameter| parameter.key == "name") {
+        return Err("Parameter in DockerInfo must not be 'name'".to_owned());
+    }
+    Ok(())
 }
 
 fn linux(info: &LinuxInfo) -> Result<(), String> {
@@ -72,14 +99,16 @@ fn volume(volume: &Volume) -> Result<(), String> {
     }
 }
 
-fn not_built_in_volume(volume: &Volume) -> Option<&'static str> {
+fn not_built_in_volume(volume: &Volume, above: Above) -> Option<&'static str> {
     let source = volume.source.as_ref()?;
     let of_parent =
         |path: &source::SandboxPath| path.r#type() == source::sandbox_path::Type::Parent;
     match source.r#type() {
         Type::DockerVolume => Some("source.docker_volume"),
         Type::CsiVolume => Some("source.csi_volume"),
-        Type::SandboxPath if source.sandbox_path.as_ref().is_some_and(of_parent) => {
+        Type::SandboxPath
+            if above == Above::Nothing && source.sandbox_path.as_ref().is_some_and(of_parent) =>
+        {
             Some("source.sandbox_path.type PARENT")
         }
         Type::SandboxPath | Type::HostPath | Type::Secret | Type::Unknown => None,

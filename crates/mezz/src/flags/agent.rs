@@ -4,7 +4,11 @@ use super::spec::{COUNT, DURATION, FlagSpec, Kind, PORT};
 
 const AUTH: &str = "authentication is not built yet";
 const AUTHENTICATOR: &str = "authentication is not built yet, so nothing is authenticated";
-const DOCKER: &str = "containers run by Docker are not built yet";
+const DOCKER: &str = "the Docker Engine keeps its volumes itself";
+const DOCKER_PROGRAM: &str = "the Docker Engine is spoken to directly, not by its command line";
+const DOCKER_STOP: &str =
+    "kill policies and --executor-shutdown-grace-period say how long a task has to end";
+const DOCKER_IMAGE: &str = "an agent in a container of the Docker Engine is not built yet";
 const APPC: &str = "AppC images are not built";
 const CNI: &str = "metrics of networks are not built yet";
 const STORAGE: &str = "resource providers and CSI storage are not built yet";
@@ -160,12 +164,30 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "Ended executors of a framework that are remembered",
     )
     .default("150"),
-    FlagSpec::refused(
+    FlagSpec::built(
         "containerizers",
         Kind::Text,
-        "only processes under the built-in containerizer are built yet",
+        "Who runs containers: mesos, or docker,mesos where a Docker Engine runs those of type DOCKER",
     )
     .default("mesos"),
+    FlagSpec::built(
+        "docker_socket",
+        Kind::Path,
+        "Where the Docker Engine listens",
+    )
+    .default("/var/run/docker.sock"),
+    FlagSpec::built(
+        "docker_remove_delay",
+        DURATION,
+        "How long the Docker Engine keeps containers that have ended",
+    )
+    .default("6hrs"),
+    FlagSpec::built(
+        "docker_kill_orphans",
+        Kind::Switch,
+        "At the start, end containers that earlier lives of this agent have left to the Docker Engine",
+    )
+    .default("true"),
     FlagSpec::built(
         "image_providers",
         Kind::Text,
@@ -203,7 +225,7 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "Ignore what images say of their use: ENTRYPOINT, CMD, ENV, WORKDIR, USER, STOPSIGNAL",
     )
     .default("false"),
-    FlagSpec::refused("docker_mesos_image", Kind::Text, DOCKER),
+    FlagSpec::refused("docker_mesos_image", Kind::Text, DOCKER_IMAGE),
     FlagSpec::refused("default_container_info", Kind::Text, ISOLATION),
     FlagSpec::built(
         "default_container_dns",
@@ -367,11 +389,8 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     .default("false"),
     FlagSpec::inert("appc_simple_discovery_uri_prefix", Kind::Text, APPC).default("http://"),
     FlagSpec::inert("appc_store_dir", Kind::Path, APPC).default("/tmp/mesos/store/appc"),
-    FlagSpec::inert("docker", Kind::Path, DOCKER).default("docker"),
-    FlagSpec::inert("docker_kill_orphans", Kind::Switch, DOCKER).default("true"),
-    FlagSpec::inert("docker_remove_delay", DURATION, DOCKER).default("6hrs"),
-    FlagSpec::inert("docker_socket", Kind::Path, DOCKER).default("/var/run/docker.sock"),
-    FlagSpec::inert("docker_stop_timeout", DURATION, DOCKER).default("0ns"),
+    FlagSpec::inert("docker", Kind::Path, DOCKER_PROGRAM).default("docker"),
+    FlagSpec::inert("docker_stop_timeout", DURATION, DOCKER_STOP).default("0ns"),
     FlagSpec::inert("docker_volume_checkpoint_dir", Kind::Path, DOCKER)
         .default("/var/run/mesos/isolators/docker/volume"),
     FlagSpec::inert("docker_volume_chown", Kind::Switch, DOCKER).default("false"),
