@@ -69,6 +69,11 @@ pub(crate) fn lasting_folder(scope: &str, work_dir: &Path) -> PathBuf {
     }
 }
 
+/// Where the secret files of a launch lie, to which links in its sandbox lead.
+pub(crate) fn secret_files(folder: &Path, launch_id: LaunchId) -> PathBuf {
+    folder.join(launch_id.to_string()).join(FILES)
+}
+
 impl MaterialStore {
     /// Nothing is made until a launch needs it; what is left of launches that are no more is removed.
     pub(crate) fn open(folder: PathBuf, living: &BTreeSet<LaunchId>) -> Self {

@@ -11,14 +11,19 @@ mod secrets;
 mod users;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::lchown;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use mezz_agent_core::{ContainerId, Surroundings};
 use mezz_image::store::Watermarks;
+use mezz_launch_plan::isolation::Propagation;
 use mezz_launch_plan::{Access, NamespaceSpec, RootSpec, VolumeSource, VolumeSpec};
 use mezz_proto::v1::{ContainerInfo, container_info, volume};
 
+use crate::materials::secret_files;
 use crate::preparing::{Failure, Furnished, Later, PrepareError, Prepared, Runtime, Wanted};
 
 pub(crate) use images::Images;
@@ -35,6 +40,8 @@ pub(crate) struct Native {
     networks: Option<Networks>,
     secrets: SecretVolumes,
     records: Records,
+    /// Where secret files of launches are.
+    materials: PathBuf,
 }
 
 /// Why a container cannot be furnished.
@@ -57,14 +64,38 @@ impl Native {
         images: Option<Images>,
         networks: Option<Networks>,
         work_dir: PathBuf,
-        secrets: PathBuf,
+        materials: PathBuf,
     ) -> Self {
         Self {
             images,
             networks,
-            secrets: SecretVolumes::new(secrets),
+            secrets: SecretVolumes::new(materials.with_added_extension("volumes")),
             records: Records::new(work_dir.join("native")),
+            materials,
         }
+    }
+
+    /// Links in the sandbox lead to secret files on the host: in a root of its own the container finds them there too.
+    fn show_secret_files(&self, wanted: &Wanted, furnished: &mut Furnished) -> io::Result<()> {
+        let folder = secret_files(&self.materials, wanted.launch_id());
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        let folder = fs::canonicalize(folder)?;
+        if let Some(user) = &furnished.user {
+            let (uid, gid) = (Some(user.uid), Some(user.gid));
+            for entry in fs::read_dir(&folder)? {
+                lchown(entry?.path(), uid, gid)?;
+            }
+            lchown(&folder, uid, gid)?;
+        }
+        furnished.mounts.push(VolumeSpec {
+            source: VolumeSource::HostPath(folder.clone()),
+            target: folder,
+            access: Access::ReadOnly,
+            propagation: Propagation::Private,
+        });
+        Ok(())
     }
 
     /// Removes all images that no container stands on, but for these.
@@ -106,6 +137,8 @@ impl Native {
             let images = images.map_err(PrepareError::of)?;
             furnished = images.furnish(wanted, image).await?;
             record.root = records::Root::Own;
+            let shown = self.show_secret_files(wanted, &mut furnished);
+            shown.map_err(PrepareError::of)?;
         }
         for (index, volume) in container.volumes.iter().enumerate() {
             if let Some(spec) = self.volume(wanted, index, volume).await? {
@@ -157,7 +190,7 @@ impl Native {
             source: VolumeSource::HostPath(path),
             target: PathBuf::from(&volume.container_path),
             access,
-            propagation: mezz_launch_plan::isolation::Propagation::Private,
+            propagation: Propagation::Private,
         }))
     }
 

@@ -164,6 +164,15 @@ pub(crate) fn container_settings(options: &AgentOptions) -> ContainerSettings {
     }
 }
 
+/// Where secrets of launches are.
+pub(crate) fn materials_folder(work_dir: &WorkDir) -> PathBuf {
+    match work_dir.keeping() {
+        Keeping::Durable => materials::lasting_folder(work_dir.scope(), work_dir.path()),
+        // Removed with everything else, also by the warden.
+        Keeping::Temporary => work_dir.path().join("secrets"),
+    }
+}
+
 /// The native runtime, with images and networks if there can be any.
 pub(crate) fn native(options: &AgentOptions, work_dir: &WorkDir) -> Result<Native, StartError> {
     let images = options.images.as_ref();
@@ -177,15 +186,9 @@ pub(crate) fn native(options: &AgentOptions, work_dir: &WorkDir) -> Result<Nativ
         };
         Networks::new(networks, kept.join("network/cni"))
     });
-    let secrets = match work_dir.keeping() {
-        Keeping::Durable => {
-            let folder = materials::lasting_folder(work_dir.scope(), work_dir.path());
-            folder.with_added_extension("volumes")
-        }
-        Keeping::Temporary => work_dir.path().join("secret-volumes"),
-    };
+    let materials = materials_folder(work_dir);
     let path = work_dir.path().to_owned();
-    Ok(Native::new(images.transpose()?, networks, path, secrets))
+    Ok(Native::new(images.transpose()?, networks, path, materials))
 }
 
 /// Collects images when the disk is fuller than it may be, for as long as the agent runs.

@@ -24,7 +24,7 @@ use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
-use crate::materials::{self, MaterialStore};
+use crate::materials::MaterialStore;
 use crate::native::{ImagesError, Native};
 use crate::options::AgentOptions;
 use crate::preparing::{Preparer, ProgressBoard, Runtime};
@@ -340,11 +340,7 @@ impl Prepared {
             .iter()
             .map(|container| container.launch_id)
             .collect();
-        let materials = match work_dir.keeping() {
-            Keeping::Durable => materials::lasting_folder(work_dir.scope(), work_dir.path()),
-            // Removed with everything else, also by the warden.
-            Keeping::Temporary => work_dir.path().join("secrets"),
-        };
+        let materials = settings::materials_folder(&work_dir);
         let materials = MaterialStore::open(materials, &live);
         let driver = Driver {
             core,

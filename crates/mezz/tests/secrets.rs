@@ -145,3 +145,42 @@ fn an_instance_waits_for_its_secret_gets_it_and_nobody_else_does() {
         refused.seen()
     );
 }
+
+/// Makes an archive of an image as `docker save` does.
+const SAVE: &str = r#"
+set -e
+mkdir -p root/bin images
+cp /bin/busybox root/bin/busybox
+for name in sh cat test touch sleep; do ln -s busybox root/bin/$name; done
+tar -C root -cf layer.tar .
+id=$(sha256sum layer.tar | cut -d' ' -f1)
+printf '{"architecture":"amd64","os":"linux","config":{"User":"1234"},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$id" > config.json
+printf '[{"Config":"config.json","RepoTags":["busybox:latest"],"Layers":["layer.tar"]}]' > manifest.json
+tar --force-local -cf images/busybox:latest.tar manifest.json config.json layer.tar
+"#;
+
+#[test]
+fn an_instance_in_an_image_finds_its_secret_files() {
+    if !rustix::process::geteuid().is_root() || cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    let files = Files::new();
+    let mut script = std::process::Command::new("sh");
+    let made = script
+        .arg("-c")
+        .arg(SAVE)
+        .current_dir(files.0.path())
+        .status();
+    assert!(made.expect("a shell").success());
+    let registry = format!("--docker-registry={}", files.path("images").display());
+    let dev = Dev::start(&["--image-providers=docker", &registry]);
+    let service = "kind: service\nname: /team/web\nspec:\n  template:\n    containers:\n      - image: busybox\n        \
+                   command: 'cat conf/password && touch up && exec sleep 1000'\n        \
+                   resources: {cpus: 0.01, mem: 16MiB}\n        files:\n          \
+                   - {path: conf/password, from: {secret: {name: /team/db, key: password}}}\n        checks:\n          \
+                   ready: {command: 'test -f up && test ! -e /usr', interval: 100ms}\n";
+    let text = format!("{}---\n{service}", secret(VALUE));
+    let file = files.write("web.yaml", &text);
+    let applied = dev.mezz(&["apply", "--wait", "-f", &file]);
+    assert_eq!(applied.code, 0, "{}", applied.seen());
+}

@@ -63,12 +63,15 @@ fn container(container: &Container, path: &str, out: &mut Faults) {
         let message = "a container's name is of letters, digits, '-' and '_', at most 63";
         out.tell(below(path, "name"), message, "name it like main");
     }
-    if container.image.is_some() {
-        let hint = "leave it out, and run a program of the agent's host or one that is fetched";
-        out.missing(below(path, "image"), "images are", hint);
+    let image = container.image.as_deref();
+    if image.is_some_and(|image| image.is_empty() || image.contains(char::is_whitespace)) {
+        let message = "the image is empty or has spaces in it";
+        out.tell(below(path, "image"), message, "name it like busybox:1.36");
     }
     match &container.command {
         Some(command) => self::command(command, &below(path, "command"), out),
+        // An image says itself what runs.
+        None if image.is_some() => {}
         None => out.tell(path, "the field 'command' is missing", "write what runs"),
     }
     for (name, value) in &container.env {

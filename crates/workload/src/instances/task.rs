@@ -48,8 +48,7 @@ impl Workloads {
         let mut command = container
             .command
             .as_ref()
-            .map(command_info)
-            .unwrap_or_default();
+            .map_or_else(of_image, command_info);
         command.user.clone_from(&plan.template.user);
         command.uris = container.artifacts.iter().map(uri).collect();
         command.environment = Some(self.environment(plan)?);
@@ -59,6 +58,7 @@ impl Workloads {
                 value: plan.id.to_owned(),
             },
             command: Some(command),
+            container: container.image.as_deref().map(in_image),
             health_check: first(checks::health(container, plan.ports)),
             check: first(checks::checks(container, plan.ports)),
             kill_policy: Some(kill_policy(&plan.template.kill)),
@@ -122,6 +122,31 @@ impl Workloads {
             secret,
         })
     }
+}
+
+/// What runs is for the image to say.
+fn of_image() -> v1::CommandInfo {
+    v1::CommandInfo {
+        shell: Some(false),
+        ..v1::CommandInfo::default()
+    }
+}
+
+fn in_image(name: &str) -> Box<v1::ContainerInfo> {
+    Box::new(v1::ContainerInfo {
+        r#type: v1::container_info::Type::Mesos.into(),
+        mesos: Some(v1::container_info::MesosInfo {
+            image: Some(v1::Image {
+                r#type: v1::image::Type::Docker.into(),
+                docker: Some(v1::image::Docker {
+                    name: name.to_owned(),
+                    ..v1::image::Docker::default()
+                }),
+                ..v1::Image::default()
+            }),
+        }),
+        ..v1::ContainerInfo::default()
+    })
 }
 
 /// A name as host names are written, the innermost part first: `/team/app` is `app.team`.
