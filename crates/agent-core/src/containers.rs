@@ -2,6 +2,7 @@
 
 use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
+use crate::environment;
 use crate::event::{FetchOutcome, KnownContainer, KnownContainerState};
 use crate::facts::ContainerFacts;
 use crate::ids::LaunchId;
@@ -193,7 +194,21 @@ impl AgentCore {
             (None, Exit::Code(0)) => NewStatus::of_executor(TaskState::TaskFinished),
             (None, _) => NewStatus::of_executor(TaskState::TaskFailed),
         };
-        status.message(exit.describe())
+        let what = if self.is_of_docker(executor) {
+            "Container"
+        } else {
+            "Command"
+        };
+        status.message(exit.describe(what))
+    }
+
+    /// Whether the task's container is one of the Docker Engine, which Mesos's statuses speak of otherwise.
+    fn is_of_docker(&self, executor: ExecutorKey) -> bool {
+        let task = self
+            .command_task(executor)
+            .and_then(|task| self.tasks.get(task));
+        let container = task.and_then(|task| task.info.container.as_deref());
+        container.is_some_and(environment::is_of_docker)
     }
 
     /// A new warden knows only these containers; all others are gone.

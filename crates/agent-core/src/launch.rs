@@ -63,6 +63,8 @@ pub struct Surroundings {
     pub nesting: Option<Box<Nesting>>,
     /// The runtime that was asked for by name, if any; see [`RUNTIME_LABEL`].
     pub runtime: Option<Box<str>>,
+    /// The user that the command names itself, if any; without, an image's own goes before the framework's.
+    pub user: Option<Box<str>>,
 }
 
 /// How a container lies in others.

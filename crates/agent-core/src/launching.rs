@@ -94,8 +94,11 @@ impl AgentCore {
         executor: ExecutorKey,
         command: &CommandInfo,
         environment: Vec<(String, String)>,
-        (materials, surroundings): (Option<Box<Materials>>, Surroundings),
+        (materials, mut surroundings): (Option<Box<Materials>>, Surroundings),
     ) {
+        if surroundings.container.is_some() {
+            surroundings.user = command.user.as_deref().map(Into::into);
+        }
         let user = self.user_of(executor, command);
         let entry = self
             .executors

@@ -107,17 +107,17 @@ impl Exit {
         }
     }
 
-    /// As Mesos's command executor words it.
-    pub(crate) fn describe(self) -> String {
+    /// As Mesos's executors word it; `what` is what has ended.
+    pub(crate) fn describe(self, what: &str) -> String {
         match self {
-            Self::Code(code) => format!("Command exited with status {code}"),
+            Self::Code(code) => format!("{what} exited with status {code}"),
             Self::Signal {
                 number,
                 core_dumped,
             } => {
                 let suffix = if core_dumped { " (core dumped)" } else { "" };
                 format!(
-                    "Command terminated with signal {}{suffix}",
+                    "{what} terminated with signal {}{suffix}",
                     signal_name(number)
                 )
             }
@@ -199,19 +199,19 @@ mod tests {
     #[test]
     fn exits_are_worded_as_mesos_words_them() {
         assert_eq!(
-            Exit::from_wait_status(3 << 8).describe(),
+            Exit::from_wait_status(3 << 8).describe("Command"),
             "Command exited with status 3"
         );
         assert_eq!(
-            Exit::from_wait_status(9).describe(),
+            Exit::from_wait_status(9).describe("Command"),
             "Command terminated with signal Killed"
         );
         assert_eq!(
-            Exit::from_wait_status(15).describe(),
+            Exit::from_wait_status(15).describe("Command"),
             "Command terminated with signal Terminated"
         );
         assert_eq!(
-            Exit::from_wait_status(0x8b).describe(),
+            Exit::from_wait_status(0x8b).describe("Command"),
             "Command terminated with signal Segmentation fault (core dumped)"
         );
     }

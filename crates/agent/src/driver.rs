@@ -226,6 +226,7 @@ impl Driver {
             }
             Input::Prepared { launch_id, outcome } => self.on_prepared(launch_id, outcome),
             Input::Started { launch_id, facts } => self.on_described(launch_id, facts),
+            Input::KillTree { launch_id } => self.kill_tree(launch_id),
             Input::MasterUp { link, sender } => {
                 if self.master.is_current(link) {
                     self.master.on_up(sender);
@@ -352,12 +353,7 @@ impl Driver {
                 let wait_status = exit.status.raw();
                 self.rotation.forget(launch_id);
                 self.container_io.ended(launch_id);
-                self.tell_start_before_end(launch_id);
-                self.explain_end(launch_id, wait_status);
-                self.handle(Event::ContainerExited {
-                    launch_id,
-                    wait_status,
-                });
+                self.on_exited(launch_id, wait_status);
                 // Nobody asks how a check ended, and there are many.
                 if !self.state.checking.remove(&launch_id) {
                     self.exits.ended(launch_id, wait_status);
@@ -390,16 +386,6 @@ impl Driver {
                 self.handle(Event::ContainerVanished { launch_id });
             }
             Reply::Welcome { .. } | Reply::Listing { .. } => {}
-        }
-    }
-
-    /// What the kernel has ended says so itself only by its group.
-    fn explain_end(&mut self, launch_id: LaunchId, wait_status: i32) {
-        if let Some(limitation) = self.isolators.limitation(launch_id, wait_status) {
-            self.handle(Event::ContainerLimited {
-                launch_id,
-                limitation: Box::new(limitation),
-            });
         }
     }
 

@@ -106,10 +106,14 @@ impl Launcher {
         let spec = match prepared {
             Prepared::Container(mut furnished) => {
                 let volumes = std::mem::take(&mut furnished.volumes);
+                let within = launch.surroundings.within;
                 let parent = self.parent(&launch);
                 let parent = parent.as_deref();
                 let mut spec = spec(launch, sandbox, parent, &self.containers, &volumes)?;
                 furnish(&mut spec, *furnished);
+                if let Some(within) = within {
+                    containers::join_all(&mut spec, LaunchId(within.0));
+                }
                 spec
             }
             Prepared::HostProcess(process) => host_process(&launch, sandbox, *process),

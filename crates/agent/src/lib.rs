@@ -8,6 +8,7 @@ mod clock;
 mod connections;
 mod container_io;
 mod containers;
+mod docker;
 mod driver;
 mod exits;
 mod fetch;
@@ -22,12 +23,15 @@ mod local_disk;
 mod log_rotation;
 mod master_link;
 mod materials;
+mod native;
 mod nesting;
 mod options;
 mod perform;
 mod prepared_launch;
 mod preparing;
 mod probes;
+mod runtime_verb;
+mod runtimes;
 mod sandbox_folders;
 mod settings;
 mod start;
@@ -37,6 +41,7 @@ mod usage;
 mod warden_link;
 mod work_dir;
 
+pub use docker::DockerOptions;
 pub use driver::AgentExit;
 pub use host::ResourceOptionError;
 pub use isolators::IsolationError;
@@ -48,9 +53,12 @@ pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
 pub use mezz_http::logging_level::LoggingControl;
 pub use mezz_launch_plan::{Capability, CapabilitySet};
+pub use native::{ImagesError, ResolverError, parse_resolver};
 pub use options::{
-    AgentOptions, Isolator, IsolatorError, ReconfigurationPolicy, RecoverMode, Unshared,
+    AgentOptions, ImageBackend, ImageCollection, ImageOptions, ImageRuntime, Isolator,
+    IsolatorError, NetworkKeeping, NetworkOptions, ReconfigurationPolicy, RecoverMode, Unshared,
 };
+pub use runtime_verb::{VERB as RUNTIME_VERB, run as run_runtime_verb};
 pub use start::{AgentHandle, AgentStopper, StartError, run};
 pub use warden_link::WardenLinkError;
 pub use work_dir::WorkDirError;
@@ -64,6 +72,10 @@ pub const CRASH_POINTS: &[&str] = &[
     "agent.before_sandbox",
     "agent.after_group",
     "agent.after_sandbox",
+    "agent.before_prepare",
+    "agent.after_prepare",
+    "agent.before_clean_up",
+    "agent.after_clean_up",
     "agent.before_journal",
     "agent.after_journal",
     "agent.before_journal_rename",

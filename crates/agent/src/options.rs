@@ -9,6 +9,7 @@ use mezz_cgroup::Controller;
 use mezz_http::logging_level::LoggingControl;
 use mezz_launch_plan::CapabilitySet;
 
+use crate::docker::DockerOptions;
 use crate::isolators::options::{LimitOptions, controller};
 
 pub use mezz_agent_core::{ReconfigurationPolicy, RecoverMode};
@@ -98,12 +99,88 @@ pub struct AgentOptions {
     pub seccomp_config_dir: Option<PathBuf>,
     /// The profile of containers that name none; `default` is the built-in one.
     pub seccomp_profile_name: Option<String>,
+    /// How the Docker Engine is used, if containers of type `DOCKER` are run.
+    pub docker: Option<DockerOptions>,
+    /// Images of containers, if there can be any.
+    pub images: Option<ImageOptions>,
+    /// Networks of containers, if there can be any.
+    pub networks: Option<NetworkOptions>,
     /// Flags as `/flags` shows them, beside those that this struct holds.
     pub flags: BTreeMap<String, String>,
     /// What SET_LOGGING_LEVEL and `/logging/toggle` change.
     pub logging: Option<LoggingControl>,
     /// The binary that serves the hidden verb `warden`; by default the running one.
     pub warden_program: Option<PathBuf>,
+}
+
+/// Where images come from, and what becomes of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImageOptions {
+    /// Of images whose names say none: `https://HOST[:PORT]`, `http://HOST[:PORT]`, or a folder of archives.
+    pub registry: String,
+    /// Where they lie; by default in the work directory.
+    pub store_dir: Option<PathBuf>,
+    /// The agent's credentials: Docker's JSON, or the path of a file of it.
+    pub config: Option<String>,
+    /// How layers become a root; by default the better of what the host has.
+    pub backend: Option<ImageBackend>,
+    /// Whether what an image says of its use counts.
+    pub runtime: ImageRuntime,
+    /// When images are collected, if by themselves.
+    pub collection: Option<ImageCollection>,
+    /// Images that are never collected.
+    pub excluded: Vec<String>,
+}
+
+/// How layers become a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageBackend {
+    /// The kernel stacks them.
+    Overlay,
+    /// They are copied.
+    Copy,
+}
+
+/// Whether what an image says of its use (ENTRYPOINT, CMD, ENV, WORKDIR, USER, STOPSIGNAL) counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImageRuntime {
+    /// It does.
+    #[default]
+    Used,
+    /// It does not.
+    Ignored,
+}
+
+/// When images are collected.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ImageCollection {
+    /// The part of the disk that is kept free.
+    pub headroom: f64,
+    /// How often it is looked at.
+    pub interval: Duration,
+}
+
+/// Networks that plugins make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkOptions {
+    /// The folder of their configurations.
+    pub config_dir: PathBuf,
+    /// The folders of plugins, separated by colons.
+    pub plugins_dir: String,
+    /// Where what was begun is written down.
+    pub keeping: NetworkKeeping,
+    /// The resolvers of networks that name none.
+    pub resolver: mezz_cni::Resolver,
+}
+
+/// Where it is written down what was begun for networks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NetworkKeeping {
+    /// In `/run`, which a reboot empties, as it does the networks.
+    #[default]
+    UntilReboot,
+    /// In the work directory.
+    WorkDirectory,
 }
 
 /// Something that every container of an agent has of its own.
@@ -151,6 +228,10 @@ impl Isolator {
                 | "posix/rlimits"
                 | "linux/capabilities"
                 | "linux/seccomp"
+                | "docker/runtime"
+                | "network/cni"
+                | "volume/image"
+                | "volume/secret"
                 | "volume/host_path"
                 | "volume/sandbox_path" => {}
                 _ => {
@@ -243,6 +324,9 @@ impl Default for AgentOptions {
             unshared: Vec::new(),
             seccomp_config_dir: None,
             seccomp_profile_name: None,
+            docker: None,
+            images: None,
+            networks: None,
             flags: BTreeMap::new(),
             logging: None,
             warden_program: None,

@@ -60,7 +60,10 @@ impl Driver {
                 launch_id,
                 allotment,
             } => self.isolators.resize(launch_id, *allotment),
-            Effect::Probe(probe) => self.prober.start(*probe),
+            Effect::Probe(probe) => {
+                let network = self.preparer.network(probe.launch_id);
+                self.prober.start(*probe, network);
+            }
             Effect::CancelProbe { id } => self.prober.cancel(id),
             Effect::Signal { launch_id, signal } => self.state.requests.push(Request::Signal {
                 launch_id: LaunchId(launch_id.0),
@@ -83,11 +86,9 @@ impl Driver {
             Effect::RemoveSandbox { sandbox } => self.garbage.remove_now(&sandbox),
             // What is being prepared has no tree yet.
             Effect::KillTree { launch_id } if self.preparer.cancel(launch_id) => {}
-            Effect::KillTree { launch_id } => {
-                self.state.requests.push(Request::KillTree {
-                    launch_id: LaunchId(launch_id.0),
-                });
-            }
+            // It is elsewhere: its process comes after it.
+            Effect::KillTree { launch_id } if self.preparer.kill(launch_id) => {}
+            Effect::KillTree { launch_id } => self.kill_tree(launch_id),
             Effect::EndStray { launch_id } if self.preparer.cancel(launch_id) => {
                 self.materials.forget(launch_id);
             }
@@ -95,16 +96,7 @@ impl Driver {
                 self.materials.forget(launch_id);
                 self.end_stray(LaunchId(launch_id.0));
             }
-            Effect::AcknowledgeExit { launch_id } => {
-                crash_point("agent.before_acknowledge_exit");
-                self.state.live.remove(&launch_id);
-                self.materials.forget(launch_id);
-                self.isolators.release(launch_id);
-                self.preparer.ended(launch_id);
-                self.state.requests.push(Request::Acknowledge {
-                    launch_id: LaunchId(launch_id.0),
-                });
-            }
+            Effect::AcknowledgeExit { launch_id } => self.acknowledge_exit(launch_id),
             Effect::ScheduleSandboxRemoval { sandbox } => self.garbage.schedule(&sandbox),
             Effect::Emit(fact) => self.on_fact(fact),
             Effect::Stop { exit_code, message } => {
@@ -150,6 +142,25 @@ impl Driver {
             }
             Err(error) => self.launch_failed(launch_id, error.to_string()),
         }
+    }
+
+    /// The warden may forget an exit, and so may everybody else.
+    pub(crate) fn acknowledge_exit(&mut self, launch_id: mezz_agent_core::LaunchId) {
+        crash_point("agent.before_acknowledge_exit");
+        self.state.live.remove(&launch_id);
+        self.materials.forget(launch_id);
+        self.isolators.release(launch_id);
+        self.preparer.ended(launch_id);
+        self.state.requests.push(Request::Acknowledge {
+            launch_id: LaunchId(launch_id.0),
+        });
+    }
+
+    /// Has the warden kill what it runs.
+    pub(crate) fn kill_tree(&mut self, launch_id: mezz_agent_core::LaunchId) {
+        self.state.requests.push(Request::KillTree {
+            launch_id: LaunchId(launch_id.0),
+        });
     }
 
     /// Without it tasks that share nothing run all the same; others say what they miss.

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use crate::container_io::ContainerIo;
+use crate::docker::AuthError as DockerConfigError;
 use crate::driver::{AgentExit, Driver, TurnState};
 use crate::exits::Exits;
 use crate::fetch::{Cache, FetchCounters, Fetcher};
@@ -24,9 +25,11 @@ use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
 use crate::materials::{self, MaterialStore};
+use crate::native::{ImagesError, Native};
 use crate::options::AgentOptions;
 use crate::preparing::{Preparer, ProgressBoard, Runtime};
 use crate::probes::Prober;
+use crate::runtimes;
 use crate::settings::{
     self, agent_info, config, container_settings, fetch_cache, fetch_settings, garbage_settings,
 };
@@ -69,9 +72,20 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no Engine for the containers that it is to run.
+    #[error(
+        "--containerizers names docker, but {0}; start the Engine, or name its --docker-socket"
+    )]
+    Docker(mezz_docker::EngineError),
+    /// The credentials for the registries of images.
+    #[error("--docker-config: {0}")]
+    DockerConfig(#[source] DockerConfigError),
     /// What containers are to be held to.
     #[error(transparent)]
     Isolation(#[from] IsolationError),
+    /// Images.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     /// The system refused something that every agent needs.
     #[error("cannot start: {0}")]
     System(std::io::Error),
@@ -160,7 +174,6 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
         garbage_counters: Arc::default(),
         rotation,
         container_io: Arc::new(ContainerIo::new(Handle::current())),
-        runtimes: Vec::new(),
         board: ProgressBoard::default(),
     };
     let options = Arc::new(options);
@@ -171,12 +184,15 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     let prepared = starting
         .await
         .map_err(|error| StartError::System(std::io::Error::other(error)))??;
+    let native = Arc::clone(&prepared.native);
+    settings::collect_images(&options, &native);
     let statistics = prepared.isolators.statistics();
     let http = AgentHttp::new(
         Arc::clone(&inbox),
         &options,
         &prepared.work_dir,
         &parts,
+        native,
         statistics,
     );
     let server =
@@ -197,14 +213,12 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
 /// What the core's thread and the HTTP API share.
 #[derive(Clone)]
 pub(crate) struct Parts {
-    runtime: Handle,
+    pub(crate) runtime: Handle,
     pub(crate) advertised: SocketAddr,
     pub(crate) fetch_counters: Arc<FetchCounters>,
     pub(crate) garbage_counters: Arc<GarbageCounters>,
     pub(crate) rotation: LogRotation,
     pub(crate) container_io: Arc<ContainerIo>,
-    /// What runs containers, in the order in which they are asked.
-    pub(crate) runtimes: Vec<Arc<dyn Runtime>>,
     /// What is being done for containers that are prepared.
     pub(crate) board: ProgressBoard,
 }
@@ -219,6 +233,9 @@ struct Prepared {
     core: AgentCore,
     recovery: Recovery,
     fetch_cache: Cache,
+    /// What runs containers, in the order in which they are asked.
+    runtimes: Vec<Arc<dyn Runtime>>,
+    native: Arc<Native>,
 }
 
 /// Off this thread: there may be thousands, and nobody waits for it.
@@ -281,6 +298,8 @@ fn prepare(
         limited,
     };
     let fetch_cache = fetch_cache(options, &work_dir, &parts.fetch_counters)?;
+    let native = Arc::new(settings::native(options, &work_dir)?);
+    let runtimes = runtimes::open(options, &work_dir, parts, Arc::clone(&native))?;
     Ok(Prepared {
         work_dir,
         journal,
@@ -290,6 +309,8 @@ fn prepare(
         core,
         recovery,
         fetch_cache,
+        runtimes,
+        native,
     })
 }
 
@@ -311,6 +332,8 @@ impl Prepared {
             core,
             recovery,
             fetch_cache,
+            runtimes,
+            native: _,
         } = self;
         let live = recovery
             .containers
@@ -344,7 +367,7 @@ impl Prepared {
                 Arc::clone(&parts.fetch_counters),
             ),
             preparer: Preparer::new(
-                parts.runtimes.clone(),
+                runtimes,
                 Arc::clone(inbox),
                 parts.runtime.clone(),
                 parts.board.clone(),

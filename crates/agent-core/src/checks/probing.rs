@@ -146,7 +146,15 @@ impl AgentCore {
         };
         let by = match target {
             Target::Network(target) => {
-                turn.push(Effect::Probe(Box::new(Probe { id, target })));
+                let Some(launch_id) = self.launch_of(task) else {
+                    return;
+                };
+                let probe = Probe {
+                    id,
+                    launch_id,
+                    target,
+                };
+                turn.push(Effect::Probe(Box::new(probe)));
                 ProbedBy::Shell
             }
             Target::Command(command) => {
@@ -211,6 +219,11 @@ impl AgentCore {
             allotment: Allotment::default(),
             grouping: Grouping::With(running.launch_id),
         })
+    }
+
+    pub(crate) fn launch_of(&self, task: TaskKey) -> Option<LaunchId> {
+        let executor = self.tasks.get(task)?.executor?;
+        Some(self.executors.get(executor)?.launch_id)
     }
 
     fn abandon_probe(&mut self, turn: &mut Turn<'_>, id: ProbeId) {

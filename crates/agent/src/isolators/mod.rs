@@ -46,6 +46,17 @@ pub(crate) struct Claim {
     container_id: String,
     allotment: Allotment,
     grouping: Grouping,
+    enforcer: Enforcer,
+}
+
+/// Who holds the processes of a container to what it may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Enforcer {
+    /// A group of the agent's.
+    #[default]
+    Group,
+    /// Whoever runs it elsewhere; what stands for it here has no part in that.
+    Runtime,
 }
 
 impl Claim {
@@ -55,7 +66,13 @@ impl Claim {
             container_id: launch.container_id.to_string(),
             allotment: std::mem::take(&mut launch.allotment),
             grouping: launch.grouping,
+            enforcer: Enforcer::Group,
         }
+    }
+
+    /// For a container that somebody else holds to its limits.
+    pub(crate) fn enforced_by(self, enforcer: Enforcer) -> Self {
+        Self { enforcer, ..self }
     }
 }
 
@@ -89,6 +106,7 @@ impl Isolators {
             return Ok(());
         }
         match claim.grouping {
+            Grouping::With(_) if claim.enforcer == Enforcer::Runtime => Ok(()),
             Grouping::With(other) => self.join_other(claim.launch_id, other, plan),
             Grouping::Own => self.join_own(claim, None, sandbox, plan),
             Grouping::Below(above) => self.join_own(claim, Some(above), sandbox, plan),
@@ -123,6 +141,7 @@ impl Isolators {
             launch_id,
             container_id,
             allotment,
+            enforcer,
             ..
         } = claim;
         let mut state = TenantState {
@@ -132,7 +151,9 @@ impl Isolators {
             ..TenantState::default()
         };
         let mut group = None;
-        if let Some(groups) = &mut self.groups {
+        if let Some(groups) = &mut self.groups
+            && enforcer == Enforcer::Group
+        {
             let above = match above {
                 Some(above) => Some(self.tenants.get(above).ok_or(LimitError::NoParent)?),
                 None => None,

@@ -28,28 +28,30 @@ pub(super) fn container(
             "'{field}.{what}' is not built yet in this version of Mezzanine"
         ))
     };
-    for (index, volume) in container.volumes.iter().enumerate() {
+    for volume in &container.volumes {
         self::volume(volume).map_err(|error| format!("Invalid volume: {error}"))?;
+    }
+    if container.r#type() == v1::container_info::Type::Docker {
+        // What the Engine cannot do is for the agent to say, which knows it.
+        return docker(container);
+    }
+    for (index, volume) in container.volumes.iter().enumerate() {
         if let Some(part) = not_built_in_volume(volume, above) {
             return missing(&format!("volumes[{index}].{part}"));
         }
     }
-    if container.r#type() == v1::container_info::Type::Docker {
-        return missing("docker");
-    }
-    let image = container
-        .mesos
-        .as_ref()
-        .and_then(|mesos| mesos.image.as_ref());
-    if image.is_some() {
-        return missing("mesos.image");
-    }
-    let mut networks = container.network_infos.iter();
-    if networks.any(|network| network.name.is_some()) {
-        // Without a name it is the host's network, on which port mappings mean nothing, as in Mesos.
-        return missing("network_infos");
-    }
     container.linux_info.as_ref().map_or(Ok(()), linux)
+}
+
+fn docker(container: &ContainerInfo) -> Result<(), String> {
+    let Some(docker) = &container.docker else {
+        return Err("DockerInfo 'docker' is not set for DOCKER typed ContainerInfo".to_owned());
+    };
+    let mut parameters = docker.parameters.iter();
+    if parameters.any(|parameter| parameter.key == "name") {
+        return Err("Parameter in DockerInfo must not be 'name'".to_owned());
+    }
+    Ok(())
 }
 
 fn linux(info: &LinuxInfo) -> Result<(), String> {
@@ -98,21 +100,17 @@ fn volume(volume: &Volume) -> Result<(), String> {
 }
 
 fn not_built_in_volume(volume: &Volume, above: Above) -> Option<&'static str> {
-    if volume.image.is_some() {
-        return Some("image");
-    }
     let source = volume.source.as_ref()?;
     let of_parent =
         |path: &source::SandboxPath| path.r#type() == source::sandbox_path::Type::Parent;
     match source.r#type() {
         Type::DockerVolume => Some("source.docker_volume"),
-        Type::Secret => Some("source.secret"),
         Type::CsiVolume => Some("source.csi_volume"),
         Type::SandboxPath
             if above == Above::Nothing && source.sandbox_path.as_ref().is_some_and(of_parent) =>
         {
             Some("source.sandbox_path.type PARENT")
         }
-        Type::SandboxPath | Type::HostPath | Type::Unknown => None,
+        Type::SandboxPath | Type::HostPath | Type::Secret | Type::Unknown => None,
     }
 }

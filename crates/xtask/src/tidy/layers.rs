@@ -43,6 +43,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "cni",
             "http",
             "image",
+            "docker",
             "vm",
         ],
     ),
