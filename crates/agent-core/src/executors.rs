@@ -13,9 +13,11 @@ use crate::status::{NewStatus, duration_text, is_terminal};
 use crate::timers::TimerKey;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::{ExecutorExited, FrameworkMessage, ShutdownExecutor};
-use mezz_proto::v1::executor::event::{self, Launch as LaunchEvent, Message};
+use mezz_proto::v1::executor::event::{
+    self, Launch as LaunchEvent, LaunchGroup as LaunchGroupEvent, Message,
+};
 use mezz_proto::v1::task_status::Reason;
-use mezz_proto::v1::{ExecutorId, ExecutorInfo, FrameworkId, Resource, TaskState};
+use mezz_proto::v1::{ExecutorId, ExecutorInfo, FrameworkId, Resource, TaskGroupInfo, TaskState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,16 +107,33 @@ impl AgentCore {
         let (ExecutorState::Running, Some(stream)) = (entry.state, entry.stream) else {
             return;
         };
-        while let Some(task) = entry.queued.pop_front() {
-            entry.tasks.push(task);
-            entry.delivery = Delivery::Once;
-            let Some(task) = self.tasks.get(task) else {
+        entry.delivery = Delivery::Once;
+        let queued = std::mem::take(&mut entry.queued);
+        entry.tasks.extend(queued.iter().copied());
+        let mut queued = queued.into_iter().peekable();
+        while let Some(first) = queued.next() {
+            let Some(task) = self.tasks.get(first) else {
                 continue;
             };
             let mut event = event_of(event::Type::Launch);
-            event.launch = Some(LaunchEvent {
-                task: task.info.as_ref().clone(),
-            });
+            let group = task.group;
+            let mut tasks = vec![task.info.as_ref().clone()];
+            if group.is_some() {
+                let is_along = |next: &TaskKey| {
+                    let next = self.tasks.get(*next);
+                    next.is_some_and(|next| next.group == group)
+                };
+                while let Some(next) = queued.next_if(is_along) {
+                    let info = self.tasks.get(next).map(|task| task.info.as_ref().clone());
+                    tasks.extend(info);
+                }
+                event = event_of(event::Type::LaunchGroup);
+                event.launch_group = Some(LaunchGroupEvent {
+                    task_group: TaskGroupInfo { tasks },
+                });
+            } else {
+                event.launch = tasks.pop().map(|task| LaunchEvent { task });
+            }
             turn.push(Effect::ToExecutor {
                 stream,
                 event: Box::new(event),

@@ -2,6 +2,7 @@
 
 use crate::agent::{AgentCore, Turn};
 use crate::entries::{Place, Wanted};
+use crate::ids::TaskSerial;
 use crate::journal::ExecutorKind;
 use crate::model::{Container, Executor, FrameworkKey};
 use crate::records::ExecutorState;
@@ -12,6 +13,15 @@ use mezz_proto::agent_protocol::{RunTask, RunTasks};
 use mezz_proto::v1::TaskState;
 use mezz_proto::v1::task_status::Reason;
 use std::sync::Arc;
+
+/// How a task of a custom executor comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Coming {
+    /// With which others.
+    pub(crate) group: Option<TaskSerial>,
+    /// Others of them are still to come.
+    pub(crate) more: bool,
+}
 
 impl AgentCore {
     pub(crate) fn on_run_tasks(&mut self, turn: &mut Turn<'_>, run: RunTasks) {
@@ -93,7 +103,13 @@ impl AgentCore {
                 ),
             );
         } else if info.executor.is_some() {
-            self.run_task_of_custom_executor(turn, framework, launch_token, wanted);
+            self.run_task_of_custom_executor(
+                turn,
+                framework,
+                launch_token,
+                wanted,
+                Coming::default(),
+            );
         } else {
             self.run_command_task(turn, framework, launch_token, wanted);
         }
@@ -173,12 +189,13 @@ impl AgentCore {
         }
     }
 
-    fn run_task_of_custom_executor(
+    pub(crate) fn run_task_of_custom_executor(
         &mut self,
         turn: &mut Turn<'_>,
         framework: FrameworkKey,
         launch_token: LaunchToken,
         wanted: Wanted,
+        coming: Coming,
     ) {
         let info = Arc::clone(&wanted.info);
         let executor_info = info
@@ -229,17 +246,20 @@ impl AgentCore {
             wanted,
             launch,
         );
+        if let Some(entry) = self.tasks.get_mut(task) {
+            entry.group = coming.group;
+        }
         self.executors
             .get_mut(executor)
             .expect("just seen")
             .queued
             .push_back(task);
         self.touch(executor);
-        if existing.is_some() {
+        if existing.is_none() {
+            self.start_custom_executor(turn, executor);
+        } else if !coming.more {
             self.resize(turn, executor);
             self.deliver_queued(turn, executor);
-        } else {
-            self.start_custom_executor(turn, executor);
         }
     }
 }

@@ -311,6 +311,33 @@ impl AgentCore {
         }
     }
 
+    /// A task that its executor has not got never gets there, nor do those that came with it.
+    fn kill_queued(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey, task: TaskKey) {
+        let Some(group) = self.tasks.get(task).map(|task| task.group) else {
+            return;
+        };
+        let Some(entry) = self.executors.get_mut(executor) else {
+            return;
+        };
+        let queued = std::mem::take(&mut entry.queued);
+        let (out, still): (Vec<TaskKey>, Vec<TaskKey>) = queued.into_iter().partition(|other| {
+            let other_group = self.tasks.get(*other).and_then(|other| other.group);
+            *other == task || (group.is_some() && other_group == group)
+        });
+        entry.queued = still.into();
+        entry.tasks.extend(out.iter().copied());
+        self.touch(executor);
+        for task in out {
+            let mut status = killed_before_delivery();
+            if group.is_some() {
+                status = status.message(
+                    "A task within the task group was killed before delivery to the executor",
+                );
+            }
+            self.update(turn, task, status);
+        }
+    }
+
     fn kill_task_of_custom_executor(
         &mut self,
         turn: &mut Turn<'_>,
@@ -328,10 +355,8 @@ impl AgentCore {
         ) {
             return;
         }
-        if let Some(index) = entry.queued.iter().position(|queued| *queued == task) {
-            entry.queued.remove(index);
-            entry.tasks.push(task);
-            self.update(turn, task, killed_before_delivery());
+        if entry.queued.contains(&task) {
+            self.kill_queued(turn, executor, task);
             return;
         }
         let stream = entry.stream;

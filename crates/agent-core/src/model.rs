@@ -191,6 +191,8 @@ pub(crate) struct Task {
     /// Of an instance of a user's object; files and values only until its launch.
     pub(crate) terms: Option<Box<InstanceTerms>>,
     pub(crate) launch_token: LaunchToken,
+    /// Of a task that waits for a custom executor with others, which get there together.
+    pub(crate) group: Option<TaskSerial>,
     pub(crate) state: TaskState,
     pub(crate) updates: UpdateStream,
     /// One per state change.
@@ -263,6 +265,7 @@ impl Task {
             info,
             terms: None,
             launch_token,
+            group: None,
             state: TaskState::TaskStaging,
             updates: UpdateStream::default(),
             history: Vec::new(),

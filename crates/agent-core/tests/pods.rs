@@ -8,6 +8,7 @@ use TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskKilled, TaskKilling, 
 use mezz_agent_core::{Effect, Event, Launch, LaunchId};
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::{RunGroup, RunTask, ShutdownExecutor};
+use mezz_proto::v1::executor::event;
 use mezz_proto::v1::framework_info::capability::Type as Capability;
 use mezz_proto::v1::task_status::{Reason, Source};
 use mezz_proto::v1::{
@@ -57,6 +58,57 @@ fn group_of(
         tasks: tasks.collect(),
     };
     bench.master(Body::RunGroup(run));
+}
+
+/// A group for an executor of the framework's own.
+fn custom_group(bench: &mut Bench, tasks: [&str; 2]) {
+    let tasks = tasks.into_iter().map(|task| {
+        bench.token += 1;
+        RunTask {
+            launch_token: bench.token,
+            task: command_task(task),
+            instance: None,
+        }
+    });
+    let run = RunGroup {
+        framework_id: framework_id(),
+        framework: Some(framework(true, &[])),
+        tasks: tasks.collect(),
+        executor: ExecutorInfo {
+            r#type: Some(executor_info::Type::Custom.into()),
+            command: Some(command("./executor")),
+            ..pod("own")
+        },
+    };
+    bench.master(Body::RunGroup(run));
+}
+
+/// The tasks of each group that an executor was given.
+fn delivered(bench: &mut Bench) -> Vec<Vec<String>> {
+    let events = bench.take_executor_events();
+    let groups = events.into_iter().filter_map(|event| event.launch_group);
+    let ids = |group: event::LaunchGroup| {
+        let tasks = group.task_group.tasks.into_iter();
+        tasks.map(|task| task.task_id.value).collect()
+    };
+    groups.map(ids).collect()
+}
+
+#[test]
+fn a_custom_executor_gets_a_group_in_one_event_before_and_after_it_has_subscribed() {
+    let mut bench = Bench::registered();
+    custom_group(&mut bench, ["a", "b"]);
+    custom_group(&mut bench, ["c", "d"]);
+    let launch_id = bench.launch_one();
+    bench.event(Event::ContainerStarted { launch_id, pid: 9 });
+    bench.kill("c", None);
+    let updates = bench.drain_updates();
+    assert_eq!(of(&updates), [("c", TaskKilled), ("d", TaskKilled)]);
+    assert_eq!(updates[1].reason, Some(Reason::TaskKilledDuringLaunch));
+    bench.subscribe("own", Vec::new(), Vec::new());
+    assert_eq!(delivered(&mut bench), [["a", "b"]]);
+    custom_group(&mut bench, ["e", "f"]);
+    assert_eq!(delivered(&mut bench), [["e", "f"]]);
 }
 
 /// A group whose tasks run, all their updates acknowledged; their launches in order.

@@ -105,7 +105,7 @@ impl Master {
         for (index, task) in tasks.iter().enumerate() {
             let id = &task.task_id.value;
             let invalid = |error: String| format!("Task '{id}' is invalid: {error}");
-            validation::group_task(task).map_err(invalid)?;
+            validation::group_task(task, executor.r#type()).map_err(invalid)?;
             let is_twice = tasks[..index].iter().any(|one| one.task_id == task.task_id);
             if is_twice {
                 return Err(invalid(format!("Task has duplicate ID: {id}")));

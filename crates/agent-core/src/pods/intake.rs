@@ -4,6 +4,8 @@ use super::member_id;
 use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
 use crate::entries::{Place, Wanted};
+use crate::ids::TaskSerial;
+use crate::intake::Coming;
 use crate::journal::{ExecutorKind, Membership, Record};
 use crate::launch::PodSandbox;
 use crate::model::{Container, ExecutorKey, FrameworkKey, Member, TaskKey};
@@ -13,7 +15,7 @@ use crate::support::{Above, unsupported_in_pod, unsupported_in_task};
 use crate::tokens::LaunchToken;
 use mezz_proto::agent_protocol::{RunGroup, RunTask};
 use mezz_proto::v1::task_status::Reason;
-use mezz_proto::v1::{CommandInfo, ExecutorInfo, FrameworkId, TaskState};
+use mezz_proto::v1::{CommandInfo, ExecutorInfo, FrameworkId, TaskState, executor_info};
 use std::sync::Arc;
 
 /// The tasks of a group, each with the token of its launch.
@@ -71,8 +73,15 @@ impl AgentCore {
         turn: &mut Turn<'_>,
         framework_id: &str,
         executor: ExecutorInfo,
-        group: Group,
+        mut group: Group,
     ) {
+        let is_custom = executor.r#type() == executor_info::Type::Custom;
+        if is_custom {
+            for (_, wanted) in &mut group {
+                let info = Arc::make_mut(&mut wanted.info);
+                info.executor = Some(Box::new(executor.clone()));
+            }
+        }
         let framework = self.ensure_framework(framework_id);
         if self.is_terminating(framework) {
             turn.ignored(format!(
@@ -87,6 +96,9 @@ impl AgentCore {
                 message,
             );
             return self.refuse_group(turn, framework, group, &status);
+        }
+        if is_custom {
+            return self.run_group_of_custom_executor(turn, framework, group);
         }
         let existing = self
             .frameworks
@@ -112,6 +124,24 @@ impl AgentCore {
         }
         let pod = existing.unwrap_or_else(|| self.add_pod(turn, framework, executor));
         self.start_group(turn, framework, pod, group);
+    }
+
+    /// It gets the group in one event.
+    fn run_group_of_custom_executor(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework: FrameworkKey,
+        group: Group,
+    ) {
+        let number = TaskSerial(self.next_serial);
+        let count = group.len();
+        for (index, (token, wanted)) in group.into_iter().enumerate() {
+            let coming = Coming {
+                group: Some(number),
+                more: index + 1 < count,
+            };
+            self.run_task_of_custom_executor(turn, framework, token, wanted, coming);
+        }
     }
 
     /// None of a group runs unless all of it can.
@@ -266,7 +296,8 @@ impl AgentCore {
 
 /// Why none of a group can be run here, if so.
 fn unsupported_in_group(executor: &ExecutorInfo, group: &Group) -> Option<String> {
-    if let Some(field) = unsupported_in_pod(executor) {
+    let is_pod = executor.r#type() == executor_info::Type::Default;
+    if is_pod && let Some(field) = unsupported_in_pod(executor) {
         return Some(format!(
             "Executor field '{field}' is not supported by this agent"
         ));

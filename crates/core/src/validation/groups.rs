@@ -9,7 +9,7 @@ const LEAST_CPUS: Scalar = Scalar(10);
 const LEAST_MEM_MIB: Scalar = Scalar::whole(32);
 
 /// Checks a task of a LAUNCH_GROUP by itself.
-pub(crate) fn group_task(task: &v1::TaskInfo) -> Result<(), String> {
+pub(crate) fn group_task(task: &v1::TaskInfo, executor: executor_info::Type) -> Result<(), String> {
     super::id(&task.task_id.value)?;
     super::parts_of_task(task)?;
     if let Some(container) = task.container.as_deref() {
@@ -30,7 +30,8 @@ pub(crate) fn group_task(task: &v1::TaskInfo) -> Result<(), String> {
         return Err("Resource limits may only be set for tasks within a task group when the 'share_cgroups' field is set to 'false'.".to_owned());
     }
     containers::container(task.container.as_deref(), "container", Above::Pod)?;
-    if task.command.is_none() {
+    // What a custom executor makes of a task is its own affair.
+    if task.command.is_none() && executor != executor_info::Type::Custom {
         return Err(
             "'command' is not set: what an image runs is not built yet in this version of Mezzanine"
                 .to_owned(),
@@ -71,13 +72,11 @@ pub(crate) fn pod(executor: &v1::ExecutorInfo, framework_id: &str) -> Result<(),
     }
     match executor.r#type() {
         executor_info::Type::Unknown => return Err("Unknown executor type".to_owned()),
-        executor_info::Type::Custom => {
-            return Err(
-                "task groups of 'CUSTOM' executors are not built yet in this version of Mezzanine"
-                    .to_owned(),
-            );
-        }
-        executor_info::Type::Default => {}
+        executor_info::Type::Custom | executor_info::Type::Default => {}
+    }
+    if let Some(command) = &executor.command {
+        super::command(command)
+            .map_err(|error| format!("Executor's `CommandInfo` is invalid: {error}"))?;
     }
     containers::container(container, "executor.container", Above::Nothing)?;
     least_resources(executor)
