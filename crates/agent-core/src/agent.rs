@@ -195,6 +195,10 @@ impl AgentCore {
                 launch_id,
                 wait_status,
             } => self.on_container_exited(turn, launch_id, wait_status),
+            Event::ContainerLimited {
+                launch_id,
+                limitation,
+            } => self.on_container_limited(turn, launch_id, *limitation),
             Event::Probed { id, outcome } => self.on_probed(turn, id, outcome),
             Event::ContainerVanished { launch_id } => {
                 self.on_container_vanished(turn, launch_id);

@@ -2,6 +2,7 @@
 
 use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
+use crate::environment;
 use crate::event::{FetchOutcome, KnownContainer, KnownContainerState};
 use crate::facts::ContainerFacts;
 use crate::ids::LaunchId;
@@ -100,7 +101,8 @@ impl AgentCore {
                 turn.push(Effect::KillTree { launch_id });
             }
             (ExecutorKind::Command, _) => self.on_command_task_started(turn, executor),
-            (ExecutorKind::Custom, _) => {}
+            // Tasks may have come since it was launched.
+            (ExecutorKind::Custom, _) => self.resize(turn, executor),
         }
     }
 
@@ -174,12 +176,29 @@ impl AgentCore {
 
     /// What the exit of a command task's process means.
     fn exit_status(&self, executor: ExecutorKey, exit: Exit) -> NewStatus {
+        if let Some(status) = self.limited_status(executor) {
+            return status;
+        }
         let status = match (self.kill_of(executor), exit) {
             (Some(cause), _) => killed_for(cause),
             (None, Exit::Code(0)) => NewStatus::of_executor(TaskState::TaskFinished),
             (None, _) => NewStatus::of_executor(TaskState::TaskFailed),
         };
-        status.message(exit.describe())
+        let what = if self.is_of_docker(executor) {
+            "Container"
+        } else {
+            "Command"
+        };
+        status.message(exit.describe(what))
+    }
+
+    /// Whether the task's container is one of the Docker Engine, which Mesos's statuses speak of otherwise.
+    fn is_of_docker(&self, executor: ExecutorKey) -> bool {
+        let task = self
+            .command_task(executor)
+            .and_then(|task| self.tasks.get(task));
+        let container = task.and_then(|task| task.info.container.as_deref());
+        container.is_some_and(environment::is_of_docker)
     }
 
     /// A new warden knows only these containers; all others are gone.
@@ -253,6 +272,10 @@ impl AgentCore {
             return;
         }
         let framework = entry.framework;
+        if let Some(status) = self.limited_status(executor) {
+            self.command_task_ended(turn, executor, status);
+            return;
+        }
         let state = self
             .command_task(executor)
             .and_then(|task| self.tasks.get(task))

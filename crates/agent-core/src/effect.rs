@@ -1,5 +1,6 @@
 //! What the agent wants done, in order.
 
+use crate::allotment::Allotment;
 use crate::ids::{LaunchId, ProbeId, RequestId, StreamId};
 use crate::journal::Record;
 use crate::launch::{Fetch, Launch};
@@ -56,6 +57,13 @@ pub enum Effect {
     },
     /// Make the sandbox (if it is not there) and start the container; answered by `ContainerStarted` or `ContainerLaunchFailed`.
     Launch(Box<Launch>),
+    /// A container may use more or less from now on. One that nobody knows (any more) is passed over.
+    Resize {
+        /// Which.
+        launch_id: LaunchId,
+        /// What.
+        allotment: Box<Allotment>,
+    },
     /// Try to reach a task over the network; answered by `Probed`.
     Probe(Box<Probe>),
     /// A probe is no longer wanted; no answer is expected (one does no harm).

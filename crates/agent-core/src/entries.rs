@@ -114,6 +114,7 @@ impl AgentCore {
             completed: VecDeque::new(),
             delivery: Delivery::Never,
             termination: None,
+            limitation: None,
             kill_began_ns: None,
             pre_stop: None,
             record: None,

@@ -4,7 +4,7 @@ use crate::agent::AgentCore;
 use crate::model::ExecutorKey;
 use crate::status::duration_text;
 use mezz_proto::v1::secret::Reference;
-use mezz_proto::v1::{CommandInfo, DurationInfo, TaskInfo};
+use mezz_proto::v1::{CommandInfo, ContainerInfo, DurationInfo, TaskInfo, container_info};
 use std::time::Duration;
 
 /// Of a custom executor.
@@ -34,8 +34,12 @@ pub(crate) fn command_task_environment(
     task: &TaskInfo,
     command: &CommandInfo,
 ) -> Vec<(String, String)> {
-    let mut environment =
-        mesos_environment(core, executor, core.config.executor_shutdown_grace_period);
+    let container = task.container.as_deref();
+    let mut environment = if container.is_some_and(is_of_docker) {
+        identity(core, executor)
+    } else {
+        mesos_environment(core, executor, core.config.executor_shutdown_grace_period)
+    };
     let role = task
         .resources
         .iter()
@@ -45,6 +49,23 @@ pub(crate) fn command_task_environment(
     }
     append_command_environment(&mut environment, command);
     environment
+}
+
+/// Whether another program runs the container, from an image that has variables of its own.
+pub(crate) fn is_of_docker(container: &ContainerInfo) -> bool {
+    container.r#type() == container_info::Type::Docker
+}
+
+/// Whose container it is: all that one of the Docker Engine is told, as in Mesos.
+fn identity(core: &AgentCore, executor: ExecutorKey) -> Vec<(String, String)> {
+    let all = mesos_environment(core, executor, core.config.executor_shutdown_grace_period);
+    let is_identity = |(name, _): &(String, String)| {
+        matches!(
+            name.as_str(),
+            "MESOS_FRAMEWORK_ID" | "MESOS_EXECUTOR_ID" | "MESOS_SLAVE_ID"
+        )
+    };
+    all.into_iter().filter(is_identity).collect()
 }
 
 /// Of a command that checks a task: what the task has, and its own.

@@ -3,6 +3,7 @@
 use crate::facts::ContainerFacts;
 use crate::ids::{LaunchId, ProbeId, RequestId, StreamId};
 use crate::journal::Record;
+use crate::limitation::Limitation;
 use crate::probe::ProbeOutcome;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::executor;
@@ -79,6 +80,14 @@ pub enum Event {
         /// Raw wait(2) status.
         wait_status: i32,
     },
+    /// A container uses more than it may: it is ended, and this is why. Comes before `ContainerExited` if the kernel
+    /// has ended it already.
+    ContainerLimited {
+        /// Which.
+        launch_id: LaunchId,
+        /// What it uses too much of.
+        limitation: Box<Limitation>,
+    },
     /// A [`crate::Effect::Probe`] ended.
     Probed {
         /// Which.
@@ -130,6 +139,8 @@ pub struct Recovery {
     pub boot_id: String,
     /// The warden's list.
     pub containers: Vec<KnownContainer>,
+    /// Those of them that have used more than they may.
+    pub limited: Vec<(LaunchId, Limitation)>,
 }
 
 /// A container that the warden knows.

@@ -15,7 +15,7 @@ use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::{ExecutorExited, FrameworkMessage, ShutdownExecutor};
 use mezz_proto::v1::executor::event::{self, Launch as LaunchEvent, Message};
 use mezz_proto::v1::task_status::Reason;
-use mezz_proto::v1::{ExecutorId, ExecutorInfo, FrameworkId, TaskState};
+use mezz_proto::v1::{ExecutorId, ExecutorInfo, FrameworkId, Resource, TaskState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -315,7 +315,13 @@ impl AgentCore {
         }
     }
 
-    fn end_tasks(&mut self, turn: &mut Turn<'_>, tasks: &[TaskKey], termination: &Termination) {
+    fn end_tasks(
+        &mut self,
+        turn: &mut Turn<'_>,
+        tasks: &[TaskKey],
+        termination: &Termination,
+        limited: &[Resource],
+    ) {
         for task in tasks.iter().copied() {
             if self
                 .tasks
@@ -325,11 +331,14 @@ impl AgentCore {
                 self.update(
                     turn,
                     task,
-                    NewStatus::of_agent(
-                        termination.state,
-                        termination.reason,
-                        termination.message.clone(),
-                    ),
+                    NewStatus {
+                        limited: limited.to_vec(),
+                        ..NewStatus::of_agent(
+                            termination.state,
+                            termination.reason,
+                            termination.message.clone(),
+                        )
+                    },
                 );
             }
         }
@@ -351,6 +360,10 @@ impl AgentCore {
         entry.tasks.extend(queued);
         let tasks = entry.tasks.clone();
         let stream = entry.stream.take();
+        let limited = entry
+            .limitation
+            .as_ref()
+            .map_or_else(Vec::new, |limitation| limitation.resources.clone());
         let termination = entry.termination.clone().unwrap_or(Termination {
             state: TaskState::TaskFailed,
             reason: Reason::ExecutorTerminated,
@@ -359,7 +372,7 @@ impl AgentCore {
         let id = ExecutorId {
             value: entry.id.as_ref().to_owned(),
         };
-        self.end_tasks(turn, &tasks, &termination);
+        self.end_tasks(turn, &tasks, &termination, &limited);
         self.checkpoint(turn, framework, Record::ExecutorEnded { launch_id });
         if let Some(stream) = stream {
             self.streams.remove(&stream);

@@ -226,6 +226,7 @@ impl AgentCore {
             .push_back(task);
         self.touch(executor);
         if existing.is_some() {
+            self.resize(turn, executor);
             self.deliver_queued(turn, executor);
         } else {
             self.start_custom_executor(turn, executor);

@@ -1,5 +1,6 @@
 //! What a container needs to start, in the agent's words.
 
+use crate::allotment::Allotment;
 use crate::ids::{ContainerId, LaunchId};
 use mezz_proto::agent_protocol::{InstanceFile, SecretValue};
 use mezz_proto::v1::command_info::Uri;
@@ -31,6 +32,22 @@ pub struct Launch {
     pub materials: Option<Box<Materials>>,
     /// What sets it apart from the host.
     pub surroundings: Surroundings,
+    /// What it may use.
+    pub allotment: Allotment,
+    /// Whose limits hold for it.
+    pub grouping: Grouping,
+}
+
+/// Whose limits hold for a container: in which group of processes it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grouping {
+    /// Its own.
+    #[default]
+    Own,
+    /// Those of that launch, whose container it shares; that one runs.
+    With(LaunchId),
+    /// Its own, within those of that launch; that one runs.
+    Below(LaunchId),
 }
 
 /// What sets a container apart from the host, beside what the agent gives every container.
@@ -42,6 +59,8 @@ pub struct Surroundings {
     pub within: Option<LaunchId>,
     /// The runtime that was asked for by name, if any; see [`RUNTIME_LABEL`].
     pub runtime: Option<Box<str>>,
+    /// The user that the command names itself, if any; without, an image's own goes before the framework's.
+    pub user: Option<Box<str>>,
 }
 
 /// The label of a task, or of a custom executor, that names the runtime which is to run its container.
@@ -71,6 +90,7 @@ impl Surroundings {
             container: container.filter(asks).cloned().map(Box::new),
             within: None,
             runtime: labels.and_then(runtime),
+            user: None,
         }
     }
 

@@ -1,12 +1,14 @@
 //! Starting containers: what is fetched first, what is run, as whom, in which environment.
 
 use crate::agent::{AgentCore, Turn};
+use crate::allotment::Allotment;
 use crate::effect::Effect;
 use crate::entries::lasting;
 use crate::environment::{command_task_environment, secret_variables};
-use crate::launch::{Command, Fetch, Launch, Materials, Role, Surroundings, Survival};
+use crate::journal::ExecutorKind;
+use crate::launch::{Command, Fetch, Grouping, Launch, Materials, Role, Surroundings, Survival};
 use crate::model::{Container, ExecutorKey, TaskKey};
-use crate::status::NewStatus;
+use crate::status::{NewStatus, is_terminal};
 use mezz_proto::v1::{CommandInfo, TaskState};
 use std::sync::Arc;
 
@@ -85,8 +87,11 @@ impl AgentCore {
         executor: ExecutorKey,
         command: &CommandInfo,
         environment: Vec<(String, String)>,
-        (materials, surroundings): (Option<Box<Materials>>, Surroundings),
+        (materials, mut surroundings): (Option<Box<Materials>>, Surroundings),
     ) {
+        if surroundings.container.is_some() {
+            surroundings.user = command.user.as_deref().map(Into::into);
+        }
         let user = self.user_of(executor, command);
         let entry = self
             .executors
@@ -113,7 +118,42 @@ impl AgentCore {
             survival,
             materials,
             surroundings,
+            allotment: self.allotment(executor),
+            grouping: Grouping::Own,
         })));
+    }
+
+    /// What an executor and its living tasks may use; of a command task the task alone.
+    pub(crate) fn allotment(&self, executor: ExecutorKey) -> Allotment {
+        let Some(entry) = self.executors.get(executor) else {
+            return Allotment::default();
+        };
+        let own = entry
+            .info
+            .as_deref()
+            .map_or(&[][..], |info| &info.resources);
+        let tasks = entry.queued.iter().chain(&entry.tasks);
+        let living = tasks
+            .filter_map(|task| self.tasks.get(*task))
+            .filter(|task| !is_terminal(task.state));
+        Allotment::of(own, living.map(|task| task.info.as_ref()))
+    }
+
+    /// Of a custom executor: its tasks have come or gone.
+    pub(crate) fn resize(&self, turn: &mut Turn<'_>, executor: ExecutorKey) {
+        let Some(entry) = self.executors.get(executor) else {
+            return;
+        };
+        let there = matches!(
+            entry.container,
+            Container::Launching | Container::Running { .. }
+        );
+        if entry.kind == ExecutorKind::Custom && there {
+            turn.push(Effect::Resize {
+                launch_id: entry.launch_id,
+                allotment: Box::new(self.allotment(executor)),
+            });
+        }
     }
 
     pub(crate) fn user_of(&self, executor: ExecutorKey, command: &CommandInfo) -> Option<String> {

@@ -10,6 +10,7 @@
 //! 3. [`Effect::WakeAt`] replaces the earlier wake-up; when it is due the shell sends [`Event::Wake`].
 
 mod agent;
+mod allotment;
 mod checks;
 mod config;
 mod containers;
@@ -30,6 +31,7 @@ mod journal;
 mod killing;
 mod launch;
 mod launching;
+mod limitation;
 mod model;
 mod pre_stop;
 mod probe;
@@ -52,6 +54,7 @@ mod updates;
 mod view;
 
 pub use agent::AgentCore;
+pub use allotment::{Allotment, Limit, Standing};
 pub use config::{CAPABILITIES, Config, ReconfigurationPolicy, RecoverMode};
 pub use effect::{CallOutcome, Durability, Effect, Fact};
 pub use event::{
@@ -60,7 +63,10 @@ pub use event::{
 pub use facts::ContainerFacts;
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
 pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
-pub use launch::{Command, Fetch, Launch, Materials, RUNTIME_LABEL, Role, Surroundings, Survival};
+pub use launch::{
+    Command, Fetch, Grouping, Launch, Materials, RUNTIME_LABEL, Role, Surroundings, Survival,
+};
+pub use limitation::{Limitation, LimitationCause};
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{
     AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState,

@@ -4,6 +4,7 @@ use crate::checks::{Checks, Purpose};
 use crate::facts::ContainerFacts;
 use crate::ids::{ContainerId, LaunchId, ProbeId, StreamId, TaskSerial};
 use crate::journal::{ExecutorKind, KillCause};
+use crate::limitation::Limitation;
 use crate::records::{ExecutorRecord, ExecutorState, FrameworkRecord, TaskRecord};
 use crate::slab::Key;
 use crate::tokens::LaunchToken;
@@ -119,6 +120,8 @@ pub(crate) struct Executor {
     pub(crate) completed: VecDeque<Arc<TaskRecord>>,
     pub(crate) delivery: Delivery,
     pub(crate) termination: Option<Termination>,
+    /// What its container used too much of.
+    pub(crate) limitation: Option<Box<Limitation>>,
     /// Of a command task: when its kill began.
     pub(crate) kill_began_ns: Option<u64>,
     /// What is done before its end, while it is.

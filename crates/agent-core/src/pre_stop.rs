@@ -43,7 +43,12 @@ impl AgentCore {
     ) -> Option<(Effect, ProbedBy)> {
         if let Some(url) = pre_stop.url {
             let target = ProbeTarget::Http { url };
-            let probe = Box::new(Probe { id, target });
+            let launch_id = self.launch_of(task)?;
+            let probe = Box::new(Probe {
+                id,
+                launch_id,
+                target,
+            });
             return Some((Effect::Probe(probe), ProbedBy::Shell));
         }
         let launch = self.probe_launch(task, id, &pre_stop.command?)?;

@@ -1,12 +1,14 @@
 //! What the shell is asked to try over the network for a check, and what may come of it.
 
-use crate::ids::ProbeId;
+use crate::ids::{LaunchId, ProbeId};
 
 /// One attempt to reach a task on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// Names it in the answer.
     pub id: ProbeId,
+    /// The launch of the task, in whose network it is reached.
+    pub launch_id: LaunchId,
     /// What to try.
     pub target: ProbeTarget,
 }

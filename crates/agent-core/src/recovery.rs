@@ -58,6 +58,9 @@ impl AgentCore {
             recovery.containers
         };
         self.settle_completed(turn);
+        for (launch_id, limitation) in recovery.limited {
+            self.on_container_limited(turn, launch_id, limitation);
+        }
         self.adopt_containers(turn, &containers);
         turn.push(Effect::Emit(Fact::RecoveryCompleted {
             tasks: self.tasks.len(),
@@ -174,6 +177,12 @@ impl AgentCore {
             .get_mut(executor)
             .expect("only called for an executor that is there");
         entry.container = Container::Running { pid };
+        let launch_id = entry.launch_id;
+        turn.push(Effect::Resize {
+            launch_id,
+            allotment: Box::new(self.allotment(executor)),
+        });
+        let entry = self.executors.get_mut(executor).expect("just seen");
         if entry.kind == ExecutorKind::Custom {
             return;
         }

@@ -1,7 +1,7 @@
 //! The words of task statuses: terminal states, exit texts, signal names, and the statuses the agent makes itself.
 
 use mezz_proto::v1::task_status::{Reason, Source};
-use mezz_proto::v1::{TaskId, TaskState, TaskStatus};
+use mezz_proto::v1::{Resource, TaskId, TaskResourceLimitation, TaskState, TaskStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(crate) struct NewStatus {
     pub(crate) reason: Option<Reason>,
     pub(crate) message: Option<String>,
     pub(crate) healthy: Option<bool>,
+    /// Resources of which too much was used.
+    pub(crate) limited: Vec<Resource>,
 }
 
 impl NewStatus {
@@ -48,6 +50,7 @@ impl NewStatus {
             reason: None,
             message: None,
             healthy: None,
+            limited: Vec::new(),
         }
     }
 
@@ -59,6 +62,7 @@ impl NewStatus {
             reason: Some(reason),
             message: Some(message.into()),
             healthy: None,
+            limited: Vec::new(),
         }
     }
 
@@ -77,6 +81,9 @@ impl NewStatus {
             source: Some(self.source.into()),
             reason: self.reason.map(Into::into),
             healthy: self.healthy,
+            limitation: (!self.limited.is_empty()).then_some(TaskResourceLimitation {
+                resources: self.limited,
+            }),
             ..TaskStatus::default()
         }
     }
@@ -100,17 +107,17 @@ impl Exit {
         }
     }
 
-    /// As Mesos's command executor words it.
-    pub(crate) fn describe(self) -> String {
+    /// As Mesos's executors word it; `what` is what has ended.
+    pub(crate) fn describe(self, what: &str) -> String {
         match self {
-            Self::Code(code) => format!("Command exited with status {code}"),
+            Self::Code(code) => format!("{what} exited with status {code}"),
             Self::Signal {
                 number,
                 core_dumped,
             } => {
                 let suffix = if core_dumped { " (core dumped)" } else { "" };
                 format!(
-                    "Command terminated with signal {}{suffix}",
+                    "{what} terminated with signal {}{suffix}",
                     signal_name(number)
                 )
             }
@@ -192,19 +199,19 @@ mod tests {
     #[test]
     fn exits_are_worded_as_mesos_words_them() {
         assert_eq!(
-            Exit::from_wait_status(3 << 8).describe(),
+            Exit::from_wait_status(3 << 8).describe("Command"),
             "Command exited with status 3"
         );
         assert_eq!(
-            Exit::from_wait_status(9).describe(),
+            Exit::from_wait_status(9).describe("Command"),
             "Command terminated with signal Killed"
         );
         assert_eq!(
-            Exit::from_wait_status(15).describe(),
+            Exit::from_wait_status(15).describe("Command"),
             "Command terminated with signal Terminated"
         );
         assert_eq!(
-            Exit::from_wait_status(0x8b).describe(),
+            Exit::from_wait_status(0x8b).describe("Command"),
             "Command terminated with signal Segmentation fault (core dumped)"
         );
     }

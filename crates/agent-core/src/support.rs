@@ -1,5 +1,6 @@
 //! What of a task or an executor this agent does not do: named, so that it can be refused, never ignored.
 
+use crate::environment::is_of_docker;
 use mezz_proto::agent_protocol::InstanceTerms;
 use mezz_proto::v1::environment::variable;
 use mezz_proto::v1::executor_info;
@@ -69,7 +70,21 @@ fn unsupported_parts(
     container: Option<&ContainerInfo>,
     secrets: Secrets,
 ) -> Option<String> {
-    let of_command = |command| unsupported_in_command(command, secrets);
+    let brings_program = container.is_some_and(|container| {
+        let image = container
+            .mesos
+            .as_ref()
+            .and_then(|mesos| mesos.image.as_ref());
+        image.is_some() || container.docker.is_some()
+    });
+    let of_command = |command: &CommandInfo| {
+        let without = command.value.as_ref().is_none_or(String::is_empty);
+        // An image says what to run where the command does not.
+        if without && (command.shell() || !brings_program) {
+            return Some("command.value".to_owned());
+        }
+        unsupported_in_command(command, secrets)
+    };
     let field = command
         .and_then(of_command)
         .or_else(|| container.and_then(unsupported_in_container))?;
@@ -77,9 +92,6 @@ fn unsupported_parts(
 }
 
 fn unsupported_in_command(command: &CommandInfo, secrets: Secrets) -> Option<String> {
-    if command.value.as_ref().is_none_or(String::is_empty) {
-        return Some("command.value".to_owned());
-    }
     if secrets == Secrets::Resolved {
         return None;
     }
@@ -96,6 +108,7 @@ fn unsupported_in_command(command: &CommandInfo, secrets: Secrets) -> Option<Str
 fn unsupported_in_container(container: &ContainerInfo) -> Option<String> {
     // Images, named networks and Docker are for the shell: it knows what this host has for them.
     let field = match container {
+        container if is_of_docker(container) => return None,
         ContainerInfo {
             tty_info: Some(_), ..
         } => "container.tty_info",
@@ -111,19 +124,15 @@ fn unsupported_in_container(container: &ContainerInfo) -> Option<String> {
 
 fn unsupported_in_volume(volume: &Volume) -> Option<&'static str> {
     use volume::source::{Type, sandbox_path};
-    if volume.image.is_some() {
-        return Some("image");
-    }
     let source = volume.source.as_ref()?;
     match source.r#type() {
-        Type::HostPath => None,
+        Type::HostPath | Type::Secret => None,
         Type::SandboxPath => {
             let parent =
                 |path: &volume::source::SandboxPath| path.r#type() == sandbox_path::Type::Parent;
             let of_parent = source.sandbox_path.as_ref().is_some_and(parent);
             of_parent.then_some("source.sandbox_path.type PARENT")
         }
-        Type::Secret => Some("source.secret"),
         Type::DockerVolume => Some("source.docker_volume"),
         Type::CsiVolume => Some("source.csi_volume"),
         Type::Unknown => Some("source.type"),

@@ -96,6 +96,9 @@ impl AgentCore {
         entry.append_update(status);
         if let Some(executor) = executor {
             self.touch(executor);
+            if is_terminal(state) {
+                self.resize(turn, executor);
+            }
         } else {
             self.records = None;
         }

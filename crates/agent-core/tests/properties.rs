@@ -141,6 +141,7 @@ impl World {
             .collect();
         let records = self.journal.iter().map(round_trip).collect();
         self.event(Event::Recovered(Box::new(Recovery {
+            limited: Vec::new(),
             records,
             boot_id: "boot".to_owned(),
             containers,

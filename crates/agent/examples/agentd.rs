@@ -7,11 +7,12 @@ use mezz_agent::{AgentOptions, StopRequest, run};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments
-        .next()
-        .is_some_and(|verb| verb == mezz_warden::VERB)
-    {
-        return mezz_warden::run(arguments);
+    match arguments.next() {
+        Some(verb) if verb == mezz_warden::VERB => return mezz_warden::run(arguments),
+        Some(verb) if verb == mezz_agent::RUNTIME_VERB => {
+            return mezz_agent::run_runtime_verb(arguments);
+        }
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -82,9 +83,58 @@ fn options() -> AgentOptions {
             "--fetcher-cache-size" => {
                 options.fetcher_cache_size = value.parse().expect("a number");
             }
+            "--docker-socket" => {
+                options.docker = Some(mezz_agent::DockerOptions {
+                    socket: value.into(),
+                    remove_delay: Duration::ZERO,
+                    ..mezz_agent::DockerOptions::default()
+                });
+            }
+            "--docker-registry" => images(&mut options).registry = value,
+            "--docker-store-dir" => images(&mut options).store_dir = Some(value.into()),
+            "--image-provisioner-backend" => {
+                let backend = match value.as_str() {
+                    "overlay" => mezz_agent::ImageBackend::Overlay,
+                    _ => mezz_agent::ImageBackend::Copy,
+                };
+                images(&mut options).backend = Some(backend);
+            }
+            "--network-cni-config-dir" => {
+                options.networks = Some(mezz_agent::NetworkOptions {
+                    config_dir: value.into(),
+                    plugins_dir: "/usr/lib/cni".to_owned(),
+                    keeping: mezz_agent::NetworkKeeping::WorkDirectory,
+                    resolver: mezz_agent::parse_resolver("{}").expect("no resolvers"),
+                });
+            }
             "--fetcher-cache-dir" => options.fetcher_cache_dir = Some(value.into()),
+            "--cgroups-root" => options.limits.cgroups_root = value,
+            "--cgroups-enable-cfs" => {
+                assert_eq!(value, "true");
+                options.limits.cpus = mezz_agent::CpuQuota::Always;
+            }
+            "--container-pids-limit" => {
+                options.limits.most_processes = Some(value.parse().expect("a number"));
+            }
+            "--container-disk-watch-interval-ms" => {
+                options.limits.disk_interval =
+                    Duration::from_millis(value.parse().expect("a number"));
+            }
+            "--container-ports-watch-interval-ms" => {
+                options.limits.ports_interval =
+                    Duration::from_millis(value.parse().expect("a number"));
+            }
+            "--enforce" => match value.as_str() {
+                "disk" => options.limits.disk = mezz_agent::Enforcement::Enforced,
+                "ports" => options.limits.ports = mezz_agent::Enforcement::Enforced,
+                other => panic!("unknown {other}"),
+            },
             other => panic!("unknown flag {other}"),
         }
     }
     options
+}
+
+fn images(options: &mut AgentOptions) -> &mut mezz_agent::ImageOptions {
+    options.images.get_or_insert_with(Default::default)
 }

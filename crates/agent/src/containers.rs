@@ -151,10 +151,14 @@ pub(crate) fn apply(
 
 /// For a command that looks after a container: in that one's namespaces, with no more privileges.
 pub(crate) fn join(spec: &mut ContainerSpec, launch: LaunchId) {
-    let isolation = &mut spec.isolation;
-    if *isolation == IsolationSpec::default() {
-        return;
+    if spec.isolation != IsolationSpec::default() {
+        join_all(spec, launch);
     }
+}
+
+/// Likewise, for a container of which something was prepared.
+pub(crate) fn join_all(spec: &mut ContainerSpec, launch: LaunchId) {
+    let isolation = &mut spec.isolation;
     // It finds there what was mounted.
     isolation.volumes.clear();
     isolation.hostname = None;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mezz_agent_core::{AgentCore, CallOutcome, Event, LaunchId, RequestId};
+use mezz_agent_core::{AgentCore, CallOutcome, Event, KnownContainerState, LaunchId, RequestId};
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_warden::{Incoming, ReadState, Reply, Request, crash_point};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,6 +17,7 @@ use crate::exits::Exits;
 use crate::fetch::Fetcher;
 use crate::garbage::GarbageCollector;
 use crate::inbox::{ExecutorAnswer, Inbox, Input};
+use crate::isolators::Isolators;
 use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::LogRotation;
@@ -58,6 +59,7 @@ pub(crate) struct Driver {
     pub(crate) warden: WardenLink,
     pub(crate) master: MasterLink,
     pub(crate) launcher: Launcher,
+    pub(crate) isolators: Isolators,
     pub(crate) materials: MaterialStore,
     pub(crate) fetcher: Fetcher,
     pub(crate) preparer: Preparer,
@@ -214,6 +216,7 @@ impl Driver {
             }
             Input::Prepared { launch_id, outcome } => self.on_prepared(launch_id, outcome),
             Input::Started { launch_id, facts } => self.on_described(launch_id, facts),
+            Input::KillTree { launch_id } => self.kill_tree(launch_id),
             Input::MasterUp { link, sender } => {
                 if self.master.is_current(link) {
                     self.master.on_up(sender);
@@ -287,6 +290,11 @@ impl Driver {
                     .map(|container| container.launch_id)
                     .collect();
                 self.state.checking.clear();
+                for container in &containers {
+                    if let KnownContainerState::Exited { wait_status } = container.state {
+                        self.explain_end(container.launch_id, wait_status);
+                    }
+                }
                 self.handle(Event::WardenLost { containers });
                 Ok(())
             }
@@ -307,6 +315,7 @@ impl Driver {
                 self.state.live.remove(&launch_id);
                 self.state.checking.remove(&launch_id);
                 self.materials.forget(launch_id);
+                self.isolators.release(launch_id);
                 self.rotation.forget(launch_id);
                 self.preparer.ended(launch_id);
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
@@ -316,11 +325,7 @@ impl Driver {
                 let launch_id = LaunchId(exit.launch_id.0);
                 let wait_status = exit.status.raw();
                 self.rotation.forget(launch_id);
-                self.tell_start_before_end(launch_id);
-                self.handle(Event::ContainerExited {
-                    launch_id,
-                    wait_status,
-                });
+                self.on_exited(launch_id, wait_status);
                 // Nobody asks how a check ended, and there are many.
                 if !self.state.checking.remove(&launch_id) {
                     self.exits.ended(launch_id, wait_status);
@@ -382,5 +387,6 @@ impl Driver {
             crate::work_dir::Keeping::Durable => {}
         }
         self.preparer.finish(keeping);
+        self.isolators.finish(keeping);
     }
 }

@@ -29,8 +29,11 @@ use crate::fetch::FetchCounters;
 use crate::garbage::{GarbageCounters, GarbageSettings};
 use crate::host;
 use crate::inbox::Inbox;
+use crate::isolators::Statistics;
 use crate::log_rotation::LogRotation;
+use crate::native::Native;
 use crate::options::AgentOptions;
+use crate::preparing::ProgressBoard;
 use crate::start::Parts;
 use crate::work_dir::WorkDir;
 
@@ -77,9 +80,12 @@ pub(crate) struct AgentHttp {
     pub(crate) garbage: Arc<GarbageCounters>,
     pub(crate) fetch: Arc<FetchCounters>,
     pub(crate) rotation: LogRotation,
+    pub(crate) statistics: Option<Arc<Statistics>>,
     pub(crate) start_time: f64,
     recovery_seconds: std::sync::OnceLock<f64>,
     pub(crate) logging: LoggingLevel,
+    pub(crate) native: Arc<Native>,
+    pub(crate) board: ProgressBoard,
 }
 
 impl AgentHttp {
@@ -88,8 +94,12 @@ impl AgentHttp {
         options: &AgentOptions,
         work_dir: &WorkDir,
         parts: &Parts,
+        statistics: Option<Arc<Statistics>>,
+        native: Arc<Native>,
     ) -> Self {
         Self {
+            native,
+            board: parts.board.clone(),
             router: router(),
             files: sandbox_files::files(&inbox, work_dir.path()),
             inbox,
@@ -100,6 +110,7 @@ impl AgentHttp {
             garbage: Arc::clone(&parts.garbage_counters),
             fetch: Arc::clone(&parts.fetch_counters),
             rotation: parts.rotation.clone(),
+            statistics,
             start_time: clock::wall_seconds(),
             recovery_seconds: std::sync::OnceLock::new(),
             logging: LoggingLevel::new(options.logging.clone()),

@@ -36,6 +36,8 @@ pub(crate) enum Input {
         launch_id: LaunchId,
         facts: Box<ContainerFacts>,
     },
+    /// A container that is elsewhere was told to end; now its process is to.
+    KillTree { launch_id: LaunchId },
     /// A call to the executor API.
     ExecutorCall {
         call: Box<executor::Call>,

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use crate::accounts::Accounts;
 use crate::containers::{self, ContainerError, ContainerSettings};
+use crate::isolators::LimitError;
 use crate::local_disk::{self, LocalDisk};
 use crate::log_rotation::LogRuleError;
 use crate::materials::MaterialError;
@@ -35,6 +36,8 @@ pub(crate) enum LaunchError {
     Container(#[from] ContainerError),
     #[error("{0}")]
     Logs(#[from] LogRuleError),
+    #[error("{0}")]
+    Limits(#[from] LimitError),
     #[error("{0}")]
     Materials(#[from] MaterialError),
 }
@@ -91,8 +94,12 @@ impl Launcher {
         let spec = match prepared {
             Prepared::Container(mut furnished) => {
                 let volumes = std::mem::take(&mut furnished.volumes);
+                let within = launch.surroundings.within;
                 let mut spec = spec(launch, sandbox, &self.containers, &volumes)?;
                 furnish(&mut spec, *furnished);
+                if let Some(within) = within {
+                    containers::join_all(&mut spec, LaunchId(within.0));
+                }
                 spec
             }
             Prepared::HostProcess(process) => host_process(&launch, sandbox, *process),

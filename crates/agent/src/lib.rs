@@ -7,6 +7,7 @@ mod accounts;
 mod clock;
 mod connections;
 mod containers;
+mod docker;
 mod driver;
 mod exits;
 mod fetch;
@@ -14,17 +15,21 @@ mod garbage;
 mod host;
 mod http;
 mod inbox;
+mod isolators;
 mod journal;
 mod launcher;
 mod local_disk;
 mod log_rotation;
 mod master_link;
 mod materials;
+mod native;
 mod options;
 mod perform;
 mod prepared_launch;
 mod preparing;
 mod probes;
+mod runtime_verb;
+mod runtimes;
 mod settings;
 mod start;
 mod streams;
@@ -32,15 +37,24 @@ mod usage;
 mod warden_link;
 mod work_dir;
 
+pub use docker::DockerOptions;
 pub use driver::AgentExit;
 pub use host::ResourceOptionError;
+pub use isolators::IsolationError;
+pub use isolators::options::{
+    AllowedDevice, CpuQuota, DeviceAccess, Enforcement, GuardedPorts, LimitOptions, ProcessCount,
+    SwapUse,
+};
 pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
 pub use mezz_http::logging_level::LoggingControl;
 pub use mezz_launch_plan::{Capability, CapabilitySet};
+pub use native::{ImagesError, ResolverError, parse_resolver};
 pub use options::{
-    AgentOptions, Isolator, IsolatorError, ReconfigurationPolicy, RecoverMode, Unshared,
+    AgentOptions, ImageBackend, ImageCollection, ImageOptions, ImageRuntime, Isolator,
+    IsolatorError, NetworkKeeping, NetworkOptions, ReconfigurationPolicy, RecoverMode, Unshared,
 };
+pub use runtime_verb::{VERB as RUNTIME_VERB, run as run_runtime_verb};
 pub use start::{AgentHandle, AgentStopper, StartError, run};
 pub use warden_link::WardenLinkError;
 pub use work_dir::WorkDirError;
@@ -52,7 +66,12 @@ pub const CRASH_POINTS: &[&str] = &[
     "agent.started",
     "agent.exited",
     "agent.before_sandbox",
+    "agent.after_group",
     "agent.after_sandbox",
+    "agent.before_prepare",
+    "agent.after_prepare",
+    "agent.before_clean_up",
+    "agent.after_clean_up",
     "agent.before_journal",
     "agent.after_journal",
     "agent.before_journal_rename",

@@ -5,8 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mezz_cgroup::Controller;
 use mezz_http::logging_level::LoggingControl;
 use mezz_launch_plan::CapabilitySet;
+
+use crate::docker::DockerOptions;
+use crate::isolators::options::{LimitOptions, controller};
 
 pub use mezz_agent_core::{ReconfigurationPolicy, RecoverMode};
 
@@ -79,6 +83,8 @@ pub struct AgentOptions {
     pub max_log_files: u32,
     /// What every container has of its own.
     pub isolation: Vec<Isolator>,
+    /// How containers are held to what they may use.
+    pub limits: LimitOptions,
     /// Capabilities of containers that name none.
     pub effective_capabilities: Option<CapabilitySet>,
     /// The most that a container can ever have.
@@ -91,12 +97,88 @@ pub struct AgentOptions {
     pub seccomp_config_dir: Option<PathBuf>,
     /// The profile of containers that name none; `default` is the built-in one.
     pub seccomp_profile_name: Option<String>,
+    /// How the Docker Engine is used, if containers of type `DOCKER` are run.
+    pub docker: Option<DockerOptions>,
+    /// Images of containers, if there can be any.
+    pub images: Option<ImageOptions>,
+    /// Networks of containers, if there can be any.
+    pub networks: Option<NetworkOptions>,
     /// Flags as `/flags` shows them, beside those that this struct holds.
     pub flags: BTreeMap<String, String>,
     /// What SET_LOGGING_LEVEL and `/logging/toggle` change.
     pub logging: Option<LoggingControl>,
     /// The binary that serves the hidden verb `warden`; by default the running one.
     pub warden_program: Option<PathBuf>,
+}
+
+/// Where images come from, and what becomes of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImageOptions {
+    /// Of images whose names say none: `https://HOST[:PORT]`, `http://HOST[:PORT]`, or a folder of archives.
+    pub registry: String,
+    /// Where they lie; by default in the work directory.
+    pub store_dir: Option<PathBuf>,
+    /// The agent's credentials: Docker's JSON, or the path of a file of it.
+    pub config: Option<String>,
+    /// How layers become a root; by default the better of what the host has.
+    pub backend: Option<ImageBackend>,
+    /// Whether what an image says of its use counts.
+    pub runtime: ImageRuntime,
+    /// When images are collected, if by themselves.
+    pub collection: Option<ImageCollection>,
+    /// Images that are never collected.
+    pub excluded: Vec<String>,
+}
+
+/// How layers become a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageBackend {
+    /// The kernel stacks them.
+    Overlay,
+    /// They are copied.
+    Copy,
+}
+
+/// Whether what an image says of its use (ENTRYPOINT, CMD, ENV, WORKDIR, USER, STOPSIGNAL) counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImageRuntime {
+    /// It does.
+    #[default]
+    Used,
+    /// It does not.
+    Ignored,
+}
+
+/// When images are collected.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ImageCollection {
+    /// The part of the disk that is kept free.
+    pub headroom: f64,
+    /// How often it is looked at.
+    pub interval: Duration,
+}
+
+/// Networks that plugins make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkOptions {
+    /// The folder of their configurations.
+    pub config_dir: PathBuf,
+    /// The folders of plugins, separated by colons.
+    pub plugins_dir: String,
+    /// Where what was begun is written down.
+    pub keeping: NetworkKeeping,
+    /// The resolvers of networks that name none.
+    pub resolver: mezz_cni::Resolver,
+}
+
+/// Where it is written down what was begun for networks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NetworkKeeping {
+    /// In `/run`, which a reboot empties, as it does the networks.
+    #[default]
+    UntilReboot,
+    /// In the work directory.
+    WorkDirectory,
 }
 
 /// Something that every container of an agent has of its own.
@@ -110,6 +192,14 @@ pub enum Isolator {
     Ipc,
     /// No program gives privileges.
     NoNewPrivileges,
+    /// Limits and statistics of the kernel for groups of processes, by one of its controllers.
+    Cgroup(Controller),
+    /// All controllers that the host has.
+    AllCgroups,
+    /// Sandboxes are measured.
+    DiskUsage,
+    /// Who listens on which ports is looked at.
+    Ports,
 }
 
 impl Isolator {
@@ -126,6 +216,9 @@ impl Isolator {
                 "namespaces/pid" => isolators.push(Self::ProcessIds),
                 "namespaces/ipc" => isolators.push(Self::Ipc),
                 "linux/nnp" => isolators.push(Self::NoNewPrivileges),
+                "cgroups/all" => isolators.push(Self::AllCgroups),
+                "disk/du" | "posix/disk" => isolators.push(Self::DiskUsage),
+                "network/ports" => isolators.push(Self::Ports),
                 // What containers ask for of these is always heeded.
                 "filesystem/posix"
                 | "posix/cpu"
@@ -133,9 +226,18 @@ impl Isolator {
                 | "posix/rlimits"
                 | "linux/capabilities"
                 | "linux/seccomp"
+                | "docker/runtime"
+                | "network/cni"
+                | "volume/image"
+                | "volume/secret"
                 | "volume/host_path"
                 | "volume/sandbox_path" => {}
                 _ => {
+                    let cgroup = name.strip_prefix("cgroups/").and_then(controller);
+                    if let Some(controller) = cgroup {
+                        isolators.push(Self::Cgroup(controller));
+                        continue;
+                    }
                     return Err(IsolatorError {
                         name: name.to_owned(),
                     });
@@ -150,7 +252,9 @@ impl Isolator {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{name}' is not built; built are filesystem/linux, namespaces/pid, namespaces/ipc, linux/nnp, linux/capabilities, \
-     linux/seccomp, posix/rlimits, volume/host_path, volume/sandbox_path"
+     linux/seccomp, posix/rlimits, volume/host_path, volume/sandbox_path, cgroups/all, cgroups/cpu, cgroups/mem, \
+     cgroups/pids, cgroups/devices, cgroups/blkio, cgroups/cpuset, cgroups/hugetlb, cgroups/perf_event, \
+     cgroups/net_cls, cgroups/net_prio, disk/du, posix/disk, network/ports"
 )]
 pub struct IsolatorError {
     name: String,
@@ -210,12 +314,16 @@ impl Default for AgentOptions {
             max_log_bytes: 0,
             max_log_files: 2,
             isolation: Vec::new(),
+            limits: LimitOptions::default(),
             effective_capabilities: None,
             bounding_capabilities: None,
             default_container_shm_size: None,
             unshared: Vec::new(),
             seccomp_config_dir: None,
             seccomp_profile_name: None,
+            docker: None,
+            images: None,
+            networks: None,
             flags: BTreeMap::new(),
             logging: None,
             warden_program: None,

@@ -5,6 +5,7 @@ use mezz_launch_plan::LaunchId;
 use mezz_warden::{Request, SignalScope, crash_point};
 
 use crate::driver::{AgentExit, Driver, DriverError};
+use crate::isolators::Claim;
 use crate::launcher::LaunchError;
 use crate::preparing::Need;
 
@@ -54,7 +55,14 @@ impl Driver {
             Effect::Fetch(fetch) => self.fetcher.start(*fetch),
             Effect::CancelFetch { launch_id } => self.fetcher.cancel(launch_id),
             Effect::Launch(launch) => self.launch(*launch),
-            Effect::Probe(probe) => self.prober.start(*probe),
+            Effect::Resize {
+                launch_id,
+                allotment,
+            } => self.isolators.resize(launch_id, *allotment),
+            Effect::Probe(probe) => {
+                let network = self.preparer.network(probe.launch_id);
+                self.prober.start(*probe, network);
+            }
             Effect::CancelProbe { id } => self.prober.cancel(id),
             Effect::Signal { launch_id, signal } => self.state.requests.push(Request::Signal {
                 launch_id: LaunchId(launch_id.0),
@@ -63,11 +71,9 @@ impl Driver {
             }),
             // What is being prepared has no tree yet.
             Effect::KillTree { launch_id } if self.preparer.cancel(launch_id) => {}
-            Effect::KillTree { launch_id } => {
-                self.state.requests.push(Request::KillTree {
-                    launch_id: LaunchId(launch_id.0),
-                });
-            }
+            // It is elsewhere: its process comes after it.
+            Effect::KillTree { launch_id } if self.preparer.kill(launch_id) => {}
+            Effect::KillTree { launch_id } => self.kill_tree(launch_id),
             Effect::EndStray { launch_id } if self.preparer.cancel(launch_id) => {
                 self.materials.forget(launch_id);
             }
@@ -75,15 +81,7 @@ impl Driver {
                 self.materials.forget(launch_id);
                 self.end_stray(LaunchId(launch_id.0));
             }
-            Effect::AcknowledgeExit { launch_id } => {
-                crash_point("agent.before_acknowledge_exit");
-                self.state.live.remove(&launch_id);
-                self.materials.forget(launch_id);
-                self.preparer.ended(launch_id);
-                self.state.requests.push(Request::Acknowledge {
-                    launch_id: LaunchId(launch_id.0),
-                });
-            }
+            Effect::AcknowledgeExit { launch_id } => self.acknowledge_exit(launch_id),
             Effect::ScheduleSandboxRemoval { sandbox } => self.garbage.schedule(&sandbox),
             Effect::Emit(fact) => self.on_fact(fact),
             Effect::Stop { exit_code, message } => {
@@ -113,7 +111,10 @@ impl Driver {
         };
         let prepared = limits.map_err(LaunchError::from).and_then(|limits| {
             let files = self.materials.resolve(&mut launch)?;
-            let plan = self.launcher.prepare(launch)?;
+            let claim = Claim::of(&mut launch);
+            let mut plan = self.launcher.prepare(launch)?;
+            self.isolators.join(claim, &sandbox, &mut plan)?;
+            crash_point("agent.after_group");
             let owner = self.launcher.owner(user.as_deref());
             self.materials
                 .write_files(launch_id, &sandbox, files, owner)?;
@@ -128,13 +129,37 @@ impl Driver {
         }
     }
 
+    /// The warden may forget an exit, and so may everybody else.
+    pub(crate) fn acknowledge_exit(&mut self, launch_id: mezz_agent_core::LaunchId) {
+        crash_point("agent.before_acknowledge_exit");
+        self.state.live.remove(&launch_id);
+        self.materials.forget(launch_id);
+        self.isolators.release(launch_id);
+        self.preparer.ended(launch_id);
+        self.state.requests.push(Request::Acknowledge {
+            launch_id: LaunchId(launch_id.0),
+        });
+    }
+
+    /// Has the warden kill what it runs.
+    pub(crate) fn kill_tree(&mut self, launch_id: mezz_agent_core::LaunchId) {
+        self.state.requests.push(Request::KillTree {
+            launch_id: LaunchId(launch_id.0),
+        });
+    }
+
     fn end_stray(&mut self, launch_id: LaunchId) {
         match self.launcher.stray(launch_id) {
-            Ok((kill, marker)) => self.state.requests.push(Request::KillStray {
-                launch_id,
-                kill,
-                marker,
-            }),
+            Ok((usual, marker)) => {
+                let core_id = mezz_agent_core::LaunchId(launch_id.0);
+                let kill = self.isolators.kill_method(core_id, usual);
+                self.isolators.release(core_id);
+                self.state.requests.push(Request::KillStray {
+                    launch_id,
+                    kill,
+                    marker,
+                });
+            }
             Err(error) => {
                 tracing::error!(%launch_id, %error, "what is left of a container cannot be ended");
             }
@@ -153,7 +178,7 @@ impl Driver {
                     .flat_map(|framework| &framework.executors);
                 executors
                     .clone()
-                    .for_each(|executor| self.rotate_again(executor));
+                    .for_each(|executor| self.take_up_again(executor));
                 let used = executors
                     .map(|executor| self.launcher.sandbox(&executor.sandbox))
                     .collect();
@@ -171,17 +196,22 @@ impl Driver {
         }
     }
 
-    /// A container of an earlier life keeps its limits. It was launched, so they can be followed.
-    fn rotate_again(&self, executor: &ExecutorRecord) {
+    /// A container of an earlier life keeps the limits of its output. It was launched, so they can be followed.
+    fn take_up_again(&self, executor: &ExecutorRecord) {
         if executor.pid.is_none() {
             return;
         }
+        let sandbox = self.launcher.sandbox(&executor.sandbox);
+        self.isolators.adopt(
+            executor.launch_id,
+            &executor.container_id.to_string(),
+            &sandbox,
+        );
         let variables = executor.environment();
         let pairs = variables
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
         if let Ok(limits) = self.rotation.limits(pairs) {
-            let sandbox = self.launcher.sandbox(&executor.sandbox);
             self.rotation.watch(executor.launch_id, &sandbox, limits);
         }
     }

@@ -10,9 +10,10 @@ use mezz_launch_plan::LaunchPlan;
 use mezz_warden::{Request, crash_point};
 
 use crate::driver::Driver;
+use crate::isolators::Claim;
 use crate::launcher::LaunchError;
 use crate::log_rotation::LogLimits;
-use crate::preparing::{Finished, Job, Prepared, Wanted, Way};
+use crate::preparing::{Ending, Finished, Job, Prepared, Wanted, Way};
 
 impl Driver {
     /// Makes the sandbox and what lies in it, then has the rest prepared.
@@ -65,17 +66,23 @@ impl Driver {
 
     fn launch_prepared(&mut self, wanted: Arc<Wanted>, limits: LogLimits, prepared: Prepared) {
         let (launch_id, role) = (wanted.launch_id(), wanted.launch.role);
+        crash_point("agent.after_prepare");
         let facts = prepared.facts();
         if *facts != ContainerFacts::default() {
             let facts = Box::new(facts.clone());
             self.handle(Event::ContainerDescribed { launch_id, facts });
         }
         let sandbox = wanted.sandbox.clone();
-        let launch = match Arc::try_unwrap(wanted) {
+        let mut launch = match Arc::try_unwrap(wanted) {
             Ok(wanted) => wanted.launch,
             Err(shared) => shared.launch.clone(),
         };
-        match self.launcher.plan(launch, prepared) {
+        let claim = Claim::of(&mut launch).enforced_by(prepared.enforcer());
+        let planned = self.launcher.plan(launch, prepared).and_then(|mut plan| {
+            self.isolators.join(claim, &sandbox, &mut plan)?;
+            Ok(plan)
+        });
+        match planned {
             Ok(plan) => {
                 crash_point("agent.after_sandbox");
                 self.send_to_warden(plan, role, &sandbox, limits);
@@ -104,10 +111,43 @@ impl Driver {
         }
     }
 
-    /// A container has ended: that it started is told first.
-    pub(crate) fn tell_start_before_end(&mut self, launch_id: LaunchId) {
-        if let Some(pid) = self.preparer.told(launch_id) {
+    /// A container has ended, or what stood for it: that it started is told first.
+    pub(crate) fn on_exited(&mut self, launch_id: LaunchId, wait_status: i32) {
+        let started = self.preparer.told(launch_id);
+        let ending = self.preparer.ending(launch_id);
+        if let Ending::NotStarted(message) = ending {
+            self.handle(Event::ContainerLaunchFailed { launch_id, message });
+            self.acknowledge_exit(launch_id);
+            return;
+        }
+        if let Some(pid) = started {
+            let facts = self.preparer.known(launch_id);
+            if facts != ContainerFacts::default() {
+                let facts = Box::new(facts);
+                self.handle(Event::ContainerDescribed { launch_id, facts });
+            }
             self.handle(Event::ContainerStarted { launch_id, pid });
+        }
+        match ending {
+            Ending::Limited(limitation) => self.handle(Event::ContainerLimited {
+                launch_id,
+                limitation,
+            }),
+            Ending::Told | Ending::NotStarted(_) => self.explain_end(launch_id, wait_status),
+        }
+        self.handle(Event::ContainerExited {
+            launch_id,
+            wait_status,
+        });
+    }
+
+    /// What the kernel has ended says so itself only by its group.
+    pub(crate) fn explain_end(&mut self, launch_id: LaunchId, wait_status: i32) {
+        if let Some(limitation) = self.isolators.limitation(launch_id, wait_status) {
+            self.handle(Event::ContainerLimited {
+                launch_id,
+                limitation: Box::new(limitation),
+            });
         }
     }
 
@@ -131,6 +171,7 @@ impl Driver {
     /// A launch that was asked for in this turn cannot be done.
     pub(crate) fn launch_failed(&mut self, launch_id: LaunchId, message: String) {
         self.materials.forget(launch_id);
+        self.isolators.release(launch_id);
         let failed = Event::ContainerLaunchFailed { launch_id, message };
         self.state.follow_up.push(failed);
     }

@@ -4,9 +4,7 @@
 //! nothing of it never come here. What each runtime does is its own affair; see [`Runtime`].
 
 mod choice;
-#[allow(dead_code, reason = "the runtimes that use all of it come next")]
 mod progress;
-#[allow(dead_code, reason = "the runtimes that use all of it come next")]
 mod runtime;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +14,7 @@ use std::time::Duration;
 
 use mezz_agent_core::{ContainerFacts, ContainerId, Launch, LaunchId, Surroundings};
 use mezz_launch_plan::Credentials;
+use mezz_warden::crash_point;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,9 +24,8 @@ use crate::log_rotation::LogLimits;
 
 pub(crate) use choice::{Need, Way};
 pub(crate) use progress::ProgressBoard;
-#[allow(unused_imports, reason = "the runtimes that use all of it come next")]
 pub(crate) use runtime::{
-    Failure, Furnished, HostProcess, Later, PrepareError, Prepared, Runtime, Wanted,
+    Ending, Failure, Furnished, HostProcess, Later, PrepareError, Prepared, Runtime, Wanted,
 };
 
 /// How long the end of the daemon waits for what is being undone; the rest is done at the next start.
@@ -131,6 +129,7 @@ impl Preparer {
         self.spawn(async move {
             // What is left of an earlier life could bear the same names.
             let _ = swept.wait_for(|swept| *swept).await;
+            crash_point("agent.before_prepare");
             let outcome = prepare(&runtime, wanted, within).await;
             inbox.put(Input::Prepared { launch_id, outcome });
         });
@@ -199,6 +198,12 @@ impl Preparer {
         self.held.insert(launch_id, Held { container, runtime });
     }
 
+    /// The network namespace of a launch that runs, where it is not the host's.
+    pub(crate) fn network(&self, launch_id: LaunchId) -> Option<PathBuf> {
+        let held = self.held.get(&launch_id)?;
+        held.runtime.network(held.container)
+    }
+
     /// A container runs. Says whether that is to be told only when more has been found out, through the inbox.
     pub(crate) fn started(&mut self, launch_id: LaunchId, pid: u32) -> bool {
         let Some(held) = self.held.get(&launch_id) else {
@@ -224,6 +229,40 @@ impl Preparer {
     /// The process of a container whose start has not been told; it is to be told now.
     pub(crate) fn told(&mut self, launch_id: LaunchId) -> Option<u32> {
         self.starting.remove(&launch_id)
+    }
+
+    /// A container is to be killed. Says whether that takes more than killing its process, which is killed afterwards,
+    /// through the inbox.
+    pub(crate) fn kill(&mut self, launch_id: LaunchId) -> bool {
+        let Some(held) = self.held.get(&launch_id) else {
+            return false;
+        };
+        let (runtime, container) = (Arc::clone(&held.runtime), held.container);
+        if runtime.kill(container).is_none() {
+            return false;
+        }
+        let inbox = Arc::clone(&self.inbox);
+        self.spawn(async move {
+            if let Some(killing) = runtime.kill(container) {
+                killing.await;
+            }
+            inbox.put(Input::KillTree { launch_id });
+        });
+        true
+    }
+
+    /// What is known of a container that has ended before its start was told.
+    pub(crate) fn known(&self, launch_id: LaunchId) -> ContainerFacts {
+        let held = self.held.get(&launch_id);
+        held.map_or_else(ContainerFacts::default, |held| {
+            held.runtime.known(held.container)
+        })
+    }
+
+    /// What the end of a launch's process means.
+    pub(crate) fn ending(&self, launch_id: LaunchId) -> Ending {
+        let held = self.held.get(&launch_id);
+        held.map_or(Ending::Told, |held| held.runtime.ending(held.container))
     }
 
     /// A launch has ended, or did not begin: what was made for it is undone.
@@ -306,10 +345,12 @@ async fn prepare(
 }
 
 async fn clean_up(runtime: &Arc<dyn Runtime>, container: ContainerId) {
+    crash_point("agent.before_clean_up");
     if let Err(error) = runtime.clean_up(container).await {
         let runtime = runtime.name();
         tracing::error!(%container, runtime, error, "what a container had is left until the next start");
     }
+    crash_point("agent.after_clean_up");
 }
 
 async fn sweep(runtimes: &[Arc<dyn Runtime>], living: Arc<BTreeSet<ContainerId>>) {

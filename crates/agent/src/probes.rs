@@ -3,7 +3,9 @@
 //! Owns how a task is reached. What an answer means, and how long one is waited for, is the core's affair.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use mezz_agent_core::{Event, Probe, ProbeId, ProbeOutcome, ProbeTarget};
 use tokio::net::TcpStream;
@@ -14,6 +16,8 @@ use crate::inbox::{Inbox, Input};
 
 /// So many redirects are followed, as by curl.
 const MOST_REDIRECTS: usize = 50;
+/// How long a probe holds a thread in a container's network at most, though nobody waits for it.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Probes under way.
 #[derive(Debug)]
@@ -33,13 +37,13 @@ impl Prober {
     }
 
     /// Begins a probe; its end goes to the inbox.
-    pub(crate) fn start(&mut self, probe: Probe) {
-        let Probe { id, target } = probe;
+    pub(crate) fn start(&mut self, probe: Probe, network: Option<PathBuf>) {
+        let Probe { id, target, .. } = probe;
         let inbox = Arc::clone(&self.inbox);
         let task = self.runtime.spawn(async move {
-            let outcome = match &target {
-                ProbeTarget::Http { url } => get(url).await,
-                ProbeTarget::Tcp { address } => connect(address).await,
+            let outcome = match network {
+                None => reach(&target).await,
+                Some(network) => reach_within(&network, target.clone()).await,
             };
             let outcome = outcome.unwrap_or_else(|error| {
                 tracing::debug!(?target, error, "a check was not answered");
@@ -61,6 +65,32 @@ impl Prober {
             task.abort();
         }
     }
+}
+
+async fn reach(target: &ProbeTarget) -> Result<ProbeOutcome, String> {
+    match target {
+        ProbeTarget::Http { url } => get(url).await,
+        ProbeTarget::Tcp { address } => connect(address).await,
+    }
+}
+
+/// From a thread in the container's network: a socket belongs to the network of the thread that makes it. The thread ends
+/// by itself when nobody waits any more.
+async fn reach_within(network: &Path, target: ProbeTarget) -> Result<ProbeOutcome, String> {
+    let network = network.to_owned();
+    let reached = tokio::task::spawn_blocking(move || {
+        mezz_cni::enter(&network, || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| error.to_string())?;
+            let limited = async { tokio::time::timeout(LONGEST, reach(&target)).await };
+            let reached = runtime.block_on(limited);
+            reached.unwrap_or_else(|_| Err("it took too long".to_owned()))
+        })
+    });
+    let entered = reached.await.map_err(|error| error.to_string())?;
+    entered.map_err(|error| error.to_string())?
 }
 
 async fn connect(address: &str) -> Result<ProbeOutcome, String> {

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use crate::docker::AuthError as DockerConfigError;
 use crate::driver::{AgentExit, Driver, TurnState};
 use crate::exits::Exits;
 use crate::fetch::{Cache, FetchCounters, Fetcher};
@@ -17,14 +18,17 @@ use crate::garbage::{GarbageCollector, GarbageCounters};
 use crate::host::{self, ResourceOptionError};
 use crate::http::AgentHttp;
 use crate::inbox::{Inbox, Input};
+use crate::isolators::{self, IsolationError, Isolators};
 use crate::journal::{Journal, JournalError};
 use crate::launcher::Launcher;
 use crate::log_rotation::{LogLimits, LogRotation};
 use crate::master_link::MasterLink;
 use crate::materials::{self, MaterialStore};
+use crate::native::{ImagesError, Native};
 use crate::options::AgentOptions;
 use crate::preparing::{Preparer, ProgressBoard, Runtime};
 use crate::probes::Prober;
+use crate::runtimes;
 use crate::settings::{
     self, agent_info, config, container_settings, fetch_cache, fetch_settings, garbage_settings,
 };
@@ -67,6 +71,20 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no Engine for the containers that it is to run.
+    #[error(
+        "--containerizers names docker, but {0}; start the Engine, or name its --docker-socket"
+    )]
+    Docker(mezz_docker::EngineError),
+    /// The credentials for the registries of images.
+    #[error("--docker-config: {0}")]
+    DockerConfig(#[source] DockerConfigError),
+    /// What containers are to be held to.
+    #[error(transparent)]
+    Isolation(#[from] IsolationError),
+    /// Images.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     /// The system refused something that every agent needs.
     #[error("cannot start: {0}")]
     System(std::io::Error),
@@ -154,7 +172,6 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
         fetch_counters: Arc::default(),
         garbage_counters: Arc::default(),
         rotation,
-        runtimes: Vec::new(),
         board: ProgressBoard::default(),
     };
     let options = Arc::new(options);
@@ -165,7 +182,17 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     let prepared = starting
         .await
         .map_err(|error| StartError::System(std::io::Error::other(error)))??;
-    let http = AgentHttp::new(Arc::clone(&inbox), &options, &prepared.work_dir, &parts);
+    let statistics = prepared.isolators.statistics();
+    let native = Arc::clone(&prepared.native);
+    settings::collect_images(&options, &native);
+    let http = AgentHttp::new(
+        Arc::clone(&inbox),
+        &options,
+        &prepared.work_dir,
+        &parts,
+        statistics,
+        native,
+    );
     let server =
         serve(listener, Arc::new(http), ServerOptions::default()).map_err(StartError::System)?;
     let (registered_in, registered) = watch::channel(None);
@@ -184,13 +211,11 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
 /// What the core's thread and the HTTP API share.
 #[derive(Clone)]
 pub(crate) struct Parts {
-    runtime: Handle,
+    pub(crate) runtime: Handle,
     pub(crate) advertised: SocketAddr,
     pub(crate) fetch_counters: Arc<FetchCounters>,
     pub(crate) garbage_counters: Arc<GarbageCounters>,
     pub(crate) rotation: LogRotation,
-    /// What runs containers, in the order in which they are asked.
-    pub(crate) runtimes: Vec<Arc<dyn Runtime>>,
     /// What is being done for containers that are prepared.
     pub(crate) board: ProgressBoard,
 }
@@ -201,9 +226,13 @@ struct Prepared {
     journal: Journal,
     warden: WardenLink,
     launcher: Launcher,
+    isolators: Isolators,
     core: AgentCore,
     recovery: Recovery,
     fetch_cache: Cache,
+    /// What runs containers, in the order in which they are asked.
+    runtimes: Vec<Arc<dyn Runtime>>,
+    native: Arc<Native>,
 }
 
 /// Off this thread: there may be thousands, and nobody waits for it.
@@ -232,7 +261,7 @@ fn advertised(options: &AgentOptions, bound: SocketAddr) -> SocketAddr {
 /// Blocking: files, the warden.
 fn prepare(
     options: &AgentOptions,
-    _inbox: &Arc<Inbox>,
+    inbox: &Arc<Inbox>,
     parts: &Parts,
 ) -> Result<Prepared, StartError> {
     let work_dir = WorkDir::open(options.work_dir.as_deref())?;
@@ -243,8 +272,16 @@ fn prepare(
     };
     let (warden, containers) = WardenLink::open(&work_dir, options.warden_program.clone())?;
     let facts = mezz_warden::host::facts(work_dir.scope());
-    settings::say_what_is_not_enforced(&facts);
+    settings::say_what_is_not_enforced(&facts, &options.isolation);
     clear_cgroups(&facts);
+    let around = isolators::Surroundings {
+        work_dir: &work_dir,
+        facts: &facts,
+        containers: &containers,
+        ports: settings::offered_ports(&agent),
+        inbox,
+    };
+    let (isolators, limited) = Isolators::start(options, &around)?;
     let launcher = Launcher::new(
         facts,
         work_dir.path().to_owned(),
@@ -255,16 +292,22 @@ fn prepare(
         records,
         boot_id: host::boot_id(),
         containers,
+        limited,
     };
     let fetch_cache = fetch_cache(options, &work_dir, &parts.fetch_counters)?;
+    let native = Arc::new(settings::native(options, &work_dir)?);
+    let runtimes = runtimes::open(options, &work_dir, parts, Arc::clone(&native))?;
     Ok(Prepared {
         work_dir,
         journal,
         warden,
         launcher,
+        isolators,
         core,
         recovery,
         fetch_cache,
+        runtimes,
+        native,
     })
 }
 
@@ -282,9 +325,12 @@ impl Prepared {
             journal,
             warden,
             launcher,
+            isolators,
             core,
             recovery,
             fetch_cache,
+            runtimes,
+            native: _,
         } = self;
         let live = recovery
             .containers
@@ -308,6 +354,7 @@ impl Prepared {
                 Arc::clone(inbox),
             ),
             launcher,
+            isolators,
             materials,
             fetcher: Fetcher::new(
                 fetch_settings(options, &work_dir),
@@ -317,7 +364,7 @@ impl Prepared {
                 Arc::clone(&parts.fetch_counters),
             ),
             preparer: Preparer::new(
-                parts.runtimes.clone(),
+                runtimes,
                 Arc::clone(inbox),
                 parts.runtime.clone(),
                 parts.board.clone(),

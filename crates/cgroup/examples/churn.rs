@@ -137,7 +137,7 @@ fn statistics(made: &[Group]) -> Result<(), Box<dyn Error>> {
 }
 
 fn ahead(groups: &Groups, limits: &Limits) -> Result<(), Box<dyn Error>> {
-    let mut pool = Pool::new(groups.clone(), "p", COUNT)?;
+    let mut pool = Pool::new(groups.clone(), "p", Limits::default(), COUNT)?;
     measure("made ahead", |_| {
         pool.refill(1)?;
         Ok(())

@@ -8,10 +8,11 @@ use crate::group::Group;
 use crate::limits::{Bytes, Ceiling};
 use crate::oom::{OomCounters, OomReport};
 use crate::stat_text::number;
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::inotify;
+use rustix::event::{EventfdFlags, epoll, eventfd};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 /// Which version's files of memory a group has.
@@ -75,45 +76,59 @@ impl Group {
     }
 }
 
-/// Becomes readable when memory may have run out in a group; then its counters say whether it has. It also does when
-/// the group goes.
+/// Is ready when memory may have run out in a group; then its counters say whether it has. It also may be when the
+/// group goes.
 #[derive(Debug)]
-pub struct OomWatch(OwnedFd);
+pub enum OomWatch {
+    /// A counter that the kernel raises: readable then.
+    V1(OwnedFd),
+    /// The file of the counters: it has urgent news (`POLLPRI`) then, and can always be read.
+    V2(File),
+}
 
 impl OomWatch {
     /// Begins to watch.
     pub fn new(group: &Group) -> io::Result<Self> {
         match memory_files(group)? {
             MemoryFiles::V1(path) => {
-                registered(&Directory::open(&path)?, "memory.oom_control", "").map(Self)
+                registered(&Directory::open(&path)?, "memory.oom_control", "").map(Self::V1)
             }
             MemoryFiles::V2(path) => {
-                let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
-                let fd = inotify::init(flags)?;
-                let file = path.join("memory.events");
-                inotify::add_watch(&fd, &file, inotify::WatchFlags::MODIFY)?;
-                Ok(Self(fd))
+                let watch = Self::V2(Directory::open(&path)?.open_to_read("memory.events")?);
+                // News are counted from the first reading on.
+                watch.drain()?;
+                Ok(watch)
             }
         }
     }
 
-    /// Makes it unreadable until something happens again.
+    /// What to wait for.
+    pub fn readiness(&self) -> epoll::EventFlags {
+        match self {
+            Self::V1(_) => epoll::EventFlags::IN,
+            Self::V2(_) => epoll::EventFlags::PRI,
+        }
+    }
+
+    /// Makes it unready until something happens again.
     pub fn drain(&self) -> io::Result<()> {
         let mut buffer = [0u8; 4096];
-        loop {
-            match rustix::io::read(&self.0, &mut buffer) {
-                // A counter is empty after one read.
-                Ok(8) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+        match self {
+            Self::V1(counter) => match rustix::io::read(counter, &mut buffer[..8]) {
+                Ok(_) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            },
+            Self::V2(file) => file.read_at(&mut buffer, 0).map(drop),
         }
     }
 }
 
 impl AsFd for OomWatch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        match self {
+            Self::V1(counter) => counter.as_fd(),
+            Self::V2(file) => file.as_fd(),
+        }
     }
 }
 

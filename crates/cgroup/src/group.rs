@@ -33,6 +33,9 @@ pub enum Freezing {
     Frozen,
 }
 
+/// The attributes that hold a label.
+const LABELS: [&str; 2] = ["trusted.mezz.label", "user.mezz.label"];
+
 /// One group in all its hierarchies.
 #[derive(Clone, Debug)]
 pub struct Group {
@@ -57,6 +60,35 @@ impl Group {
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Writes on the group itself whose it is: a label that goes with it.
+    pub fn label(&self, text: &str) -> io::Result<()> {
+        let Some(path) = self.directories().into_iter().next() else {
+            return Ok(());
+        };
+        let put = |name| {
+            rustix::fs::setxattr(
+                &path,
+                name,
+                text.as_bytes(),
+                rustix::fs::XattrFlags::empty(),
+            )
+        };
+        // Only root may write the first kind.
+        put(LABELS[0]).or_else(|_| put(LABELS[1]))?;
+        Ok(())
+    }
+
+    /// What was written on it, if anything.
+    pub fn label_text(&self) -> Option<String> {
+        let path = self.directories().into_iter().next()?;
+        let mut buffer = [0u8; 256];
+        let length = LABELS
+            .iter()
+            .find_map(|name| rustix::fs::getxattr(&path, *name, &mut buffer).ok())?;
+        let text = buffer.get(..length)?;
+        Some(String::from_utf8_lossy(text).into_owned())
     }
 
     /// The directories of its limits.

@@ -5,11 +5,12 @@
 use crate::bpf;
 use crate::directory::Directory;
 use crate::gate;
-use crate::group::Group;
+use crate::group::{Group, inner_groups};
 use crate::layout::{GroupName, Layout};
 use crate::limits::Limits;
-use crate::plan::{Change, Inner, Lowering, PlanError, change, creation, root_steps};
+use crate::plan::{Change, Inner, Lowering, PlanError, change, creation, inner_steps, root_steps};
 use crate::write::{Missing, Steps, Text, Write};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -97,6 +98,31 @@ impl Groups {
     /// A group that is there already: after a restart.
     pub fn existing(&self, name: GroupName, inner: Inner) -> Group {
         Group::new(Arc::clone(&self.layout), name, inner)
+    }
+
+    /// The names of all groups that are there, those within groups too: after a restart.
+    pub fn names(&self) -> BTreeSet<GroupName> {
+        let mut names = BTreeSet::new();
+        for root in self.layout.roots() {
+            let mut folders = inner_groups(root);
+            while let Some(folder) = folders.pop() {
+                let name = folder
+                    .strip_prefix(root)
+                    .ok()
+                    .and_then(|name| GroupName::new(name.to_str()?).ok());
+                // Groups that processes have made in theirs may have any name.
+                if let Some(name) = name {
+                    folders.extend(inner_groups(&folder));
+                    names.insert(name);
+                }
+            }
+        }
+        names
+    }
+
+    /// Lets groups be made within a group whose processes are not in it itself.
+    pub fn open_for_inner(&self, group: &Group) -> Result<(), GroupError> {
+        apply(&inner_steps(&self.layout, group.name())).map(drop)
     }
 
     /// Brings a group from the limits that hold to others.

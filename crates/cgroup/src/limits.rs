@@ -4,6 +4,7 @@
 
 use crate::devices::{DeviceList, DeviceNumber};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +19,25 @@ impl Bytes {
     /// A quantity of `mem` in thousandths of a megabyte; Mesos drops what is less than a whole one.
     pub const fn of_mem(thousandths: u64) -> Self {
         Self::mib(thousandths / 1000)
+    }
+}
+
+impl fmt::Display for Bytes {
+    /// In the greatest unit that divides it, as Mesos writes sizes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: &[(u64, &str)] = &[
+            (1 << 40, "TB"),
+            (1 << 30, "GB"),
+            (1 << 20, "MB"),
+            (1 << 10, "KB"),
+        ];
+        let unit = UNITS
+            .iter()
+            .find(|(unit, _)| self.0 != 0 && self.0.is_multiple_of(*unit));
+        match unit {
+            Some((unit, name)) => write!(f, "{}{name}", self.0 / unit),
+            None => write!(f, "{}B", self.0),
+        }
     }
 }
 

@@ -69,12 +69,12 @@ impl OomReport {
     /// The text that Mesos puts into the status.
     pub fn message(&self) -> String {
         let requested = match self.limit {
-            Ceiling::At(limit) => format!("Requested: {} ", size(limit)),
+            Ceiling::At(limit) => format!("Requested: {limit} "),
             Ceiling::Infinite => String::new(),
         };
-        let used = self.peak.map_or(String::new(), |peak| {
-            format!("Maximum Used: {}\n", size(peak))
-        });
+        let used = self
+            .peak
+            .map_or(String::new(), |peak| format!("Maximum Used: {peak}\n"));
         let stat = &self.stat;
         format!("Memory limit exceeded: {requested}{used}\nMEMORY STATISTICS: \n{stat}\n")
     }
@@ -86,22 +86,5 @@ impl OomReport {
             Ceiling::Infinite => None,
         });
         bytes.map_or(0.0, |bytes| bytes.0 as f64 / f64::from(1 << 20))
-    }
-}
-
-/// In the greatest unit that divides it, as Mesos writes sizes.
-fn size(bytes: Bytes) -> String {
-    const UNITS: &[(u64, &str)] = &[
-        (1 << 40, "TB"),
-        (1 << 30, "GB"),
-        (1 << 20, "MB"),
-        (1 << 10, "KB"),
-    ];
-    let unit = UNITS
-        .iter()
-        .find(|(unit, _)| bytes.0 != 0 && bytes.0.is_multiple_of(*unit));
-    match unit {
-        Some((unit, name)) => format!("{}{name}", bytes.0 / unit),
-        None => format!("{}B", bytes.0),
     }
 }

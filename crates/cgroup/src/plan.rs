@@ -117,6 +117,16 @@ pub fn creation(
     Ok(steps)
 }
 
+/// The steps after which groups can be made within a group.
+pub(crate) fn inner_steps(layout: &Layout, name: &GroupName) -> Steps {
+    let mut steps = Steps::default();
+    if let Some(root) = &layout.v2 {
+        let group = root.path.join(name.as_str());
+        steps.writes.extend(enabling(&group, root.to_enable()));
+    }
+    steps
+}
+
 /// The directories that a process of the group joins: one in each hierarchy.
 pub fn joined(layout: &Layout, name: &GroupName, inner: Inner) -> Vec<PathBuf> {
     let v1 = layout.v1.iter().map(|root| root.path.join(name.as_str()));

@@ -16,6 +16,8 @@ pub struct Pool {
     groups: Groups,
     /// All names begin with it: what a sweep after a crash looks for.
     prefix: String,
+    /// What all have from the beginning.
+    base: Limits,
     next: u64,
     target: usize,
     ready: VecDeque<Group>,
@@ -23,12 +25,18 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool that keeps so many groups ready, whose names begin with the prefix.
-    pub fn new(groups: Groups, prefix: &str, target: usize) -> Result<Self, GroupNameError> {
+    /// A pool that keeps so many groups ready, whose names begin with the prefix and which have these limits.
+    pub fn new(
+        groups: Groups,
+        prefix: &str,
+        base: Limits,
+        target: usize,
+    ) -> Result<Self, GroupNameError> {
         GroupName::new(format!("{prefix}0"))?;
         Ok(Self {
             groups,
             prefix: prefix.to_owned(),
+            base,
             next: 0,
             target,
             ready: VecDeque::new(),
@@ -61,7 +69,7 @@ impl Pool {
             if layout.directories(&name).iter().any(|path| path.exists()) {
                 continue;
             }
-            let made = self.groups.create(&name, Inner::None, &Limits::default());
+            let made = self.groups.create(&name, Inner::None, &self.base);
             return made.map(|(group, _)| group);
         }
     }

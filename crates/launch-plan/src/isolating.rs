@@ -99,7 +99,8 @@ pub(crate) fn isolate(
     let wanted = complete(&spec.isolation);
     let wanted = wanted.as_ref();
     let steps = mounting::steps(wanted, &spec.sandbox)?;
-    let needs_mounts = !steps.is_empty() || wanted.root != RootSpec::Host;
+    let needs_mounts =
+        !steps.is_empty() || !matches!(wanted.root, RootSpec::Host | RootSpec::Joined);
     let namespaces = namespaces(wanted, needs_mounts)?;
     check_means(wanted, needs_mounts, &namespaces, host)?;
     let (root, root_attributes) = root(&wanted.root)?;
@@ -235,7 +236,8 @@ fn root(spec: &RootSpec) -> Result<(Root, MountAttributes), PlanError> {
         Access::ReadOnly => MountAttributes::READ_ONLY,
     };
     Ok(match spec {
-        RootSpec::Host => (Root::Host, MountAttributes::default()),
+        // What is joined is as it is.
+        RootSpec::Host | RootSpec::Joined => (Root::Host, MountAttributes::default()),
         RootSpec::Folder { path, access } => {
             let path = mounting::absolute("root.path", path)?;
             (Root::Folder { path }, attributes(*access))

@@ -70,6 +70,8 @@ pub enum RootSpec {
     /// The host's.
     #[default]
     Host,
+    /// That of the container whose mounts are joined, which has one of its own.
+    Joined,
     /// A folder of the host.
     Folder {
         /// Its absolute path.

@@ -86,13 +86,23 @@ const TTY_GROUP: u32 = 5;
 pub(crate) fn sandbox_in_container<'a>(spec: &IsolationSpec, sandbox: &'a Path) -> &'a Path {
     match spec.root {
         RootSpec::Host => sandbox,
-        RootSpec::Folder { .. } | RootSpec::Overlay { .. } => Path::new(SANDBOX_IN_ROOT),
+        RootSpec::Joined | RootSpec::Folder { .. } | RootSpec::Overlay { .. } => {
+            Path::new(SANDBOX_IN_ROOT)
+        }
     }
+}
+
+/// Whether its root is made for it.
+fn has_own_root(spec: &IsolationSpec) -> bool {
+    matches!(
+        spec.root,
+        RootSpec::Folder { .. } | RootSpec::Overlay { .. }
+    )
 }
 
 /// Everything that is made and mounted.
 pub(crate) fn steps(spec: &IsolationSpec, sandbox: &Path) -> Result<Vec<RootStep>, PlanError> {
-    let own_root = spec.root != RootSpec::Host;
+    let own_root = has_own_root(spec);
     let mut steps = Vec::new();
     if own_root {
         system_folders(spec, &mut steps)?;
@@ -225,7 +235,7 @@ fn volume(
     spec: &IsolationSpec,
     sandbox: &Path,
 ) -> Result<RootStep, PlanError> {
-    let own_root = spec.root != RootSpec::Host;
+    let own_root = has_own_root(spec);
     let field = |what: &str| format!("volumes[{index}].{what}");
     let (target, missing_target) = if volume.target.is_absolute() {
         let path = absolute(&field("container_path"), &volume.target)?;

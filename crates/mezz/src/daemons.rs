@@ -228,6 +228,7 @@ fn agent_options(settings: AgentSettings) -> AgentOptions {
         max_log_bytes: settings.max_log_bytes,
         max_log_files: settings.max_log_files,
         isolation: settings.containers.isolation,
+        limits: settings.limits,
         effective_capabilities: settings.containers.effective_capabilities,
         bounding_capabilities: settings.containers.bounding_capabilities,
         default_container_shm_size: settings.containers.shared_memory_bytes,

@@ -4,6 +4,7 @@
 
 mod agent;
 mod containers;
+mod limits;
 mod master;
 
 use std::net::{IpAddr, SocketAddr};

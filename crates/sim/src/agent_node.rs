@@ -96,6 +96,7 @@ impl World {
         match records {
             Ok(records) => {
                 let recovery = Recovery {
+                    limited: Vec::new(),
                     records,
                     boot_id,
                     containers,
@@ -219,6 +220,7 @@ impl World {
             Effect::CancelFetch { .. }
             | Effect::CancelProbe { .. }
             | Effect::Reply { .. }
+            | Effect::Resize { .. }
             | Effect::ScheduleSandboxRemoval { .. } => {}
         }
     }

@@ -8,6 +8,7 @@ pub mod captures;
 pub mod cluster;
 pub mod compare;
 pub mod controlled_store;
+pub mod docker_engine;
 pub mod encoding;
 pub mod event_stream;
 pub mod executor;
@@ -20,6 +21,7 @@ pub mod shape;
 pub mod wait;
 
 pub use cluster::{Daemon, DaemonError, TempCluster};
+pub use docker_engine::{Bridging, DockerEngine};
 pub use encoding::Encoding;
 pub use event_stream::EventStream;
 pub use executor::Executor;

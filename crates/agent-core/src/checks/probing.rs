@@ -4,11 +4,12 @@ use super::health::{Health, Watch};
 use super::terms::{Found, Target, completion_ns};
 use super::{Asked, Checks, Purpose, empty_status};
 use crate::agent::{AgentCore, Turn};
+use crate::allotment::Allotment;
 use crate::effect::Effect;
 use crate::environment::{probe_environment, secret_variables};
 use crate::event::KnownContainerState;
 use crate::ids::{LaunchId, ProbeId};
-use crate::launch::{Launch, Materials, Role, Surroundings, Survival};
+use crate::launch::{Grouping, Launch, Materials, Role, Surroundings, Survival};
 use crate::model::{Begun, Container, ProbedBy, TaskKey};
 use crate::probe::{Probe, ProbeOutcome};
 use crate::timers::TimerKey;
@@ -145,7 +146,15 @@ impl AgentCore {
         };
         let by = match target {
             Target::Network(target) => {
-                turn.push(Effect::Probe(Box::new(Probe { id, target })));
+                let Some(launch_id) = self.launch_of(task) else {
+                    return;
+                };
+                let probe = Probe {
+                    id,
+                    launch_id,
+                    target,
+                };
+                turn.push(Effect::Probe(Box::new(probe)));
                 ProbedBy::Shell
             }
             Target::Command(command) => {
@@ -207,7 +216,14 @@ impl AgentCore {
                 entry.info.labels.as_ref(),
             )
             .within(running.launch_id),
+            allotment: Allotment::default(),
+            grouping: Grouping::With(running.launch_id),
         })
+    }
+
+    pub(crate) fn launch_of(&self, task: TaskKey) -> Option<LaunchId> {
+        let executor = self.tasks.get(task)?.executor?;
+        Some(self.executors.get(executor)?.launch_id)
     }
 
     fn abandon_probe(&mut self, turn: &mut Turn<'_>, id: ProbeId) {

@@ -5,7 +5,7 @@ pub(crate) mod checks;
 
 use mezz_agent_core::{
     AgentCore, CallOutcome, Config, Effect, Event, Fetch, KnownContainer, KnownContainerState,
-    Launch, LaunchId, Now, Record, Recovery, RequestId,
+    Launch, LaunchId, Limitation, Now, Record, Recovery, RequestId,
 };
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::agent_protocol::{
@@ -143,14 +143,14 @@ impl Bench {
             mono_ns: 1_000 * SECOND,
             wall_ns: 1_700_000_000 * SECOND,
         };
-        Self::recovered_at(now, config, records, containers, boot_id)
+        Self::recovered_at(now, config, records, (containers, Vec::new()), boot_id)
     }
 
     fn recovered_at(
         now: Now,
         config: Config,
         records: Vec<Record>,
-        containers: Vec<KnownContainer>,
+        (containers, limited): (Vec<KnownContainer>, Vec<(LaunchId, Limitation)>),
         boot_id: &str,
     ) -> Self {
         let mut bench = Self {
@@ -163,6 +163,7 @@ impl Bench {
             request: 0,
         };
         bench.event(Event::Recovered(Box::new(Recovery {
+            limited,
             records,
             boot_id: boot_id.to_owned(),
             containers,
@@ -206,6 +207,15 @@ impl Bench {
 
     /// A new life on the same journal, as after kill -9.
     pub(crate) fn restarted(&self, containers: Vec<KnownContainer>) -> Self {
+        self.restarted_limited(containers, Vec::new())
+    }
+
+    /// The same, where some have used more than they may.
+    pub(crate) fn restarted_limited(
+        &self,
+        containers: Vec<KnownContainer>,
+        limited: Vec<(LaunchId, Limitation)>,
+    ) -> Self {
         // Every record passes through its binary form.
         let records = self.journal.iter().map(round_trip).collect();
         let mut bench = Self::recovered_at(
@@ -215,7 +225,7 @@ impl Bench {
                 ..config()
             },
             records,
-            containers,
+            (containers, limited),
             "boot-1",
         );
         bench.token = self.token;

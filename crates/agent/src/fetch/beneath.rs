@@ -44,7 +44,7 @@ impl Sandbox {
     }
 
     /// Opens a file for reading.
-    pub(super) fn read(&self, path: &str) -> io::Result<File> {
+    pub(crate) fn read(&self, path: &str) -> io::Result<File> {
         self.open_at(path, OFlags::RDONLY, Mode::empty())
             .map(File::from)
     }
@@ -98,7 +98,7 @@ impl Sandbox {
     }
 
     /// Gives everything inside to a user. Links themselves, never what they lead to.
-    pub(super) fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {
+    pub(crate) fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {
         let owner = (Uid::from_raw(uid), Gid::from_raw(gid));
         let mut directories = vec![self.directory("")?];
         while let Some(directory) = directories.pop() {

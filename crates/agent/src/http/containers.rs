@@ -1,6 +1,6 @@
 //! What containers use: `/monitor/statistics`, `/containers`, GET_CONTAINERS.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mezz_agent_core::{ExecutorRecord, FrameworkRecord, LaunchId};
 use mezz_http::Response;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{AgentHttp, shown};
 use crate::clock;
+use crate::isolators::Round;
 
 /// One container as GET_CONTAINERS shows it, with what the unversioned endpoints show beside.
 struct Shown {
@@ -33,13 +34,9 @@ async fn gather(agent: &AgentHttp) -> Result<Vec<Shown>, Response> {
     let records = agent.view().await?;
     let launches = shown::executors(&records)
         .filter(|(_, executor)| executor.pid.is_some())
-        .map(|(_, executor)| executor.launch_id);
-    let usage: BTreeMap<LaunchId, Usage> = agent
-        .inbox
-        .usage(launches.collect())
-        .await
-        .into_iter()
+        .map(|(_, executor)| executor.launch_id)
         .collect();
+    let used = used(agent, launches).await;
     let timestamp = clock::wall_seconds();
     let list = shown::executors(&records).filter_map(|(framework, executor)| {
         executor.pid.map(|pid| {
@@ -47,7 +44,7 @@ async fn gather(agent: &AgentHttp) -> Result<Vec<Shown>, Response> {
                 framework,
                 executor,
                 pid,
-                usage.get(&executor.launch_id),
+                used.get(&executor.launch_id),
                 timestamp,
             )
         })
@@ -59,7 +56,7 @@ fn show(
     framework: &FrameworkRecord,
     executor: &ExecutorRecord,
     pid: u32,
-    usage: Option<&Usage>,
+    used: Option<&ResourceStatistics>,
     timestamp: f64,
 ) -> Shown {
     let id = ContainerId {
@@ -77,7 +74,7 @@ fn show(
             executor_pid: Some(pid),
             ..ContainerStatus::default()
         }),
-        resource_statistics: Some(statistics_of(executor, usage, timestamp)),
+        resource_statistics: Some(statistics_of(executor, used, timestamp)),
     };
     Shown {
         container,
@@ -87,9 +84,13 @@ fn show(
 
 fn statistics_of(
     executor: &ExecutorRecord,
-    usage: Option<&Usage>,
+    used: Option<&ResourceStatistics>,
     timestamp: f64,
 ) -> ResourceStatistics {
+    let used = used.cloned().unwrap_or_default();
+    if used.mem_soft_limit_bytes.is_some() {
+        return ResourceStatistics { timestamp, ..used };
+    }
     let held = shown::executor_resources(executor);
     // MiB are whole numbers with three decimals: no precision is lost.
     #[expect(
@@ -98,18 +99,48 @@ fn statistics_of(
         reason = "quantities are positive and far below 2^53"
     )]
     let memory = (held.scalar("mem").to_f64() * 1_048_576.0) as u64;
-    let seconds = |microseconds: u64| microseconds as f64 / 1e6;
     ResourceStatistics {
         timestamp,
-        cpus_user_time_secs: usage.map(|usage| seconds(usage.user_us)),
-        cpus_system_time_secs: usage.map(|usage| seconds(usage.system_us)),
         cpus_soft_limit: Some(held.scalar("cpus").to_f64()),
         mem_limit_bytes: Some(memory),
         mem_soft_limit_bytes: Some(memory),
-        mem_rss_bytes: usage.map(|usage| usage.rss_bytes),
-        processes: usage.map(|usage| usage.processes),
-        ..ResourceStatistics::default()
+        ..used
     }
+}
+
+/// What containers use, by their groups where those count it, else by their processes. Unknown ones are left out.
+pub(super) async fn used(agent: &AgentHttp, launches: Vec<LaunchId>) -> Round {
+    let counted = match &agent.statistics {
+        Some(statistics) => statistics.round().await,
+        None => Arc::default(),
+    };
+    let mut used = Round::new();
+    let mut open = Vec::new();
+    for launch_id in launches {
+        let statistics = counted.get(&launch_id);
+        let lacks = |statistics: &ResourceStatistics| {
+            statistics.cpus_user_time_secs.is_none() || statistics.mem_rss_bytes.is_none()
+        };
+        if statistics.is_none_or(lacks) {
+            open.push(launch_id);
+        }
+        used.extend(statistics.map(|statistics| (launch_id, statistics.clone())));
+    }
+    for (launch_id, usage) in agent.inbox.usage(open).await {
+        add_processes(used.entry(launch_id).or_default(), &usage);
+    }
+    used
+}
+
+/// What the warden has counted, where nothing better is known.
+fn add_processes(statistics: &mut ResourceStatistics, usage: &Usage) {
+    let seconds = |microseconds: u64| microseconds as f64 / 1e6;
+    if statistics.cpus_user_time_secs.is_none() {
+        statistics.cpus_user_time_secs = Some(seconds(usage.user_us));
+        statistics.cpus_system_time_secs = Some(seconds(usage.system_us));
+    }
+    statistics.mem_rss_bytes.get_or_insert(usage.rss_bytes);
+    statistics.processes.get_or_insert(usage.processes);
 }
 
 /// `/monitor/statistics`.

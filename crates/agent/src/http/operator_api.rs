@@ -7,6 +7,7 @@ use mezz_http::negotiate::{self, MediaType};
 use mezz_http::{Request, Response, respond};
 use mezz_proto::v1;
 use mezz_proto::v1::agent::{Call, Response as Answer, call::Type, response};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AgentHttp, MESOS_VERSION, containers, metrics, shown};
@@ -30,6 +31,9 @@ pub(super) async fn answer(agent: &AgentHttp, mut request: Request) -> Result<Re
     let accepted = negotiate::accept(request.headers())?;
     if call.r#type() == Type::SetLoggingLevel {
         return set_logging_level(agent, &call);
+    }
+    if call.r#type() == Type::PruneImages {
+        return prune_images(agent, &call).await;
     }
     let answer = read(agent, &call).await?;
     let mut response =
@@ -84,6 +88,18 @@ fn set_logging_level(agent: &AgentHttp, call: &Call) -> Result<Response, Respons
     agent
         .logging
         .set(wanted.level, duration)
+        .map_err(respond::bad_request)?;
+    Ok(respond::ok())
+}
+
+/// Removes the images that no container stands on; those that are named stay.
+async fn prune_images(agent: &AgentHttp, call: &Call) -> Result<Response, Response> {
+    let excluded = call.prune_images.clone().unwrap_or_default();
+    let names = excluded.excluded_images.into_iter();
+    let names: Vec<String> = names.filter_map(|image| Some(image.docker?.name)).collect();
+    let native = Arc::clone(&agent.native);
+    blocking(move || native.prune(&names))
+        .await?
         .map_err(respond::bad_request)?;
     Ok(respond::ok())
 }

@@ -203,6 +203,10 @@ fn executor(
     if let Some(labels) = &info.labels {
         shown["labels"] = label_list(labels);
     }
+    // Beyond what Mesos shows: what its container waits for.
+    if let Some(progress) = agent.board.of(record.container_id) {
+        shown["preparing"] = Value::from(progress);
+    }
     if info.r#type.is_some() {
         shown["type"] = Value::from(info.r#type().as_str_name());
     }

@@ -1,6 +1,7 @@
 //! `POST /v1/usage`: what tasks of one framework have used so far, for a master that scales by it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use http::Method;
 use mezz_agent_core::{AgentRecords, ExecutorRecord, FrameworkRecord, LaunchId};
@@ -8,7 +9,7 @@ use mezz_http::{Request, Response, respond};
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::{AgentHttp, shown};
+use super::{AgentHttp, containers, shown};
 use crate::clock;
 use crate::connections::{self, Listener};
 
@@ -32,16 +33,18 @@ pub(super) async fn answer(agent: &AgentHttp, mut request: Request) -> Result<Re
     let launches: BTreeMap<LaunchId, String> = wanted(&records, &asked)
         .map(|(_, executor)| (executor.launch_id, executor.id().to_owned()))
         .collect();
-    let used = agent.inbox.usage(launches.keys().copied().collect()).await;
+    let used = containers::used(agent, launches.keys().copied().collect()).await;
     let connections = connections(&records, &asked).await;
     let at_us = clock::now().mono_ns / 1_000;
     let tasks: Map<_, _> = used
         .into_iter()
-        .filter_map(|(launch_id, usage)| {
+        .filter_map(|(launch_id, used)| {
             let id = launches.get(&launch_id)?;
+            let seconds = used.cpus_user_time_secs? + used.cpus_system_time_secs?;
+            let used_time = Duration::try_from_secs_f64(seconds).ok()?;
             let mut entry = json!({
-                "cpu_us": usage.user_us + usage.system_us,
-                "rss_bytes": usage.rss_bytes,
+                "cpu_us": used_time.as_micros(),
+                "rss_bytes": used.mem_rss_bytes?,
             });
             if let Some(count) = connections.get(id) {
                 entry["connections"] = (*count).into();

@@ -24,13 +24,14 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use mezz_agent_core::{ContainerFacts, ContainerId, Launch, LaunchId, Surroundings};
+use mezz_agent_core::{ContainerFacts, ContainerId, Launch, LaunchId, Limitation, Surroundings};
 use mezz_launch_plan::{
     CommandSpec, Credentials, EnvironmentVariable, NamespaceSpec, RootSpec, VolumeSpec,
 };
 use tokio::sync::watch;
 
 use super::progress::Progress;
+use crate::isolators::Enforcer;
 
 /// A future of a runtime.
 pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -83,12 +84,48 @@ pub(crate) trait Runtime: Debug + Send + Sync {
         None
     }
 
+    /// The same, as far as it is known when the container has ended before it was learned.
+    fn known(&self, container: ContainerId) -> ContainerFacts {
+        let _ = container;
+        ContainerFacts::default()
+    }
+
+    /// Ends a container that is elsewhere, before the process that stands for it is killed; that must not take long.
+    /// `None` where all of it ends with that process.
+    fn kill(&self, container: ContainerId) -> Option<Later<'_, ()>> {
+        let _ = container;
+        None
+    }
+
+    /// The network namespace of a container that runs, where it is not the host's: checks reach it from within.
+    fn network(&self, container: ContainerId) -> Option<PathBuf> {
+        let _ = container;
+        None
+    }
+
+    /// What the end of the process that stands for a container means; asked when it has ended, on the core's thread.
+    fn ending(&self, container: ContainerId) -> Ending {
+        let _ = container;
+        Ending::Told
+    }
+
     /// Undoes everything that was made for a container, which has ended: may be called more than once, for containers
     /// that were never prepared, and after a restart.
     fn clean_up(&self, container: ContainerId) -> Later<'_, Result<(), Failure>>;
 
     /// Once at start: ends and removes all that is left of containers of this agent which are not among the living.
     fn sweep(&self, living: Arc<BTreeSet<ContainerId>>) -> Later<'_, Result<(), Failure>>;
+}
+
+/// What the end of a process that stands for a container means.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ending {
+    /// What its wait status says: the container has ended so.
+    Told,
+    /// The container never ran, for this reason.
+    NotStarted(String),
+    /// It was ended for using too much.
+    Limited(Box<Limitation>),
 }
 
 /// A container that is wanted.
@@ -143,6 +180,7 @@ pub(crate) enum Prepared {
     /// The task's own program, among what was made for it.
     Container(Box<Furnished>),
     /// A process of the host in its place.
+    #[allow(dead_code, reason = "what foreign runtimes answer with")]
     HostProcess(Box<HostProcess>),
 }
 
@@ -184,11 +222,21 @@ pub(crate) struct HostProcess {
     pub(crate) arguments: Vec<String>,
     /// All of its environment.
     pub(crate) environment: Vec<EnvironmentVariable>,
+    /// Whether limits hold for this process, or the runtime sees to them itself.
+    pub(crate) enforcer: Enforcer,
     /// What the core and frameworks are told.
     pub(crate) facts: ContainerFacts,
 }
 
 impl Prepared {
+    /// Who holds the container to what it may use.
+    pub(crate) fn enforcer(&self) -> Enforcer {
+        match self {
+            Self::Container(_) => Enforcer::Group,
+            Self::HostProcess(process) => process.enforcer,
+        }
+    }
+
     /// What the core and frameworks are told.
     pub(crate) fn facts(&self) -> &ContainerFacts {
         match self {

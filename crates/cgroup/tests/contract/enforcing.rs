@@ -31,7 +31,11 @@ fn a_memory_hog_is_killed_alone_and_the_kernel_says_why() {
         let before = small.oom_counters().expect("counters");
         let quiet = great.oom_counters().expect("counters");
         let readable = |seconds| {
-            let mut fds = [PollFd::new(&watch, PollFlags::IN)];
+            let news = match &watch {
+                OomWatch::V1(_) => PollFlags::IN,
+                OomWatch::V2(_) => PollFlags::PRI,
+            };
+            let mut fds = [PollFd::new(&watch, news)];
             let wait = Timespec {
                 tv_sec: seconds,
                 tv_nsec: 0,

@@ -140,7 +140,8 @@ fn groups_are_made_ahead_and_removed_later() {
     everywhere(ALL, |lab| {
         // A group of an earlier agent whose name is in the way.
         let before = lab.group("pool-1", &Limits::default());
-        let mut pool = Pool::new(lab.groups.clone(), "pool-", 3).expect("a prefix");
+        let mut pool =
+            Pool::new(lab.groups.clone(), "pool-", Limits::default(), 3).expect("a prefix");
         assert!(pool.take().is_none());
         assert_eq!(pool.refill(2).expect("room"), 1);
         assert_eq!(pool.refill(9).expect("room"), 0);

@@ -15,14 +15,17 @@ pub(super) fn container(container: Option<&ContainerInfo>, field: &str) -> Resul
             "'{field}.{what}' is not built yet in this version of Mezzanine"
         ))
     };
-    for (index, volume) in container.volumes.iter().enumerate() {
+    for volume in &container.volumes {
         self::volume(volume).map_err(|error| format!("Invalid volume: {error}"))?;
+    }
+    if container.r#type() == v1::container_info::Type::Docker {
+        // What the Engine cannot do is for the agent to say, which knows it.
+        return docker(container);
+    }
+    for (index, volume) in container.volumes.iter().enumerate() {
         if let Some(part) = not_built_in_volume(volume) {
             return missing(&format!("volumes[{index}].{part}"));
         }
-    }
-    if container.r#type() == v1::container_info::Type::Docker {
-        return missing("docker");
     }
     let image = container
         .mesos
@@ -40,6 +43,17 @@ pub(super) fn container(container: Option<&ContainerInfo>, field: &str) -> Resul
         return missing("tty_info");
     }
     container.linux_info.as_ref().map_or(Ok(()), linux)
+}
+
+fn docker(container: &ContainerInfo) -> Result<(), String> {
+    let Some(docker) = &container.docker else {
+        return Err("DockerInfo 'docker' is not set for DOCKER typed ContainerInfo".to_owned());
+    };
+    let mut parameters = docker.parameters.iter();
+    if parameters.any(|parameter| parameter.key == "name") {
+        return Err("Parameter in DockerInfo must not be 'name'".to_owned());
+    }
+    Ok(())
 }
 
 fn linux(info: &LinuxInfo) -> Result<(), String> {

@@ -9,8 +9,6 @@ const IMAGES: &str = "container images are not built yet";
 const CNI: &str = "container networks are not built yet";
 const STORAGE: &str = "resource providers and CSI storage are not built yet";
 const ISOLATION: &str = "isolation beyond processes is not built yet";
-const CGROUPS: &str =
-    "resource limits through cgroups are not built yet; cgroups are only used to kill whole trees";
 const OVERSUBSCRIPTION: &str = "oversubscription is not built yet";
 const LAUNCHER: &str = "tasks are started by the warden, a role of this binary";
 const SYSTEMD: &str = "the warden keeps the tasks; systemd is not asked";
@@ -183,7 +181,8 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     FlagSpec::built(
         "isolation",
         Kind::Text,
-        "What every container has of its own: filesystem/linux, namespaces/pid, namespaces/ipc, linux/nnp",
+        "What containers have of their own (filesystem/linux, namespaces/pid, namespaces/ipc, linux/nnp) and are held to \
+         (cgroups/all, cgroups/cpu, cgroups/mem, cgroups/pids, cgroups/devices …, disk/du, network/ports)",
     )
     .default("posix/cpu,posix/mem"),
     FlagSpec::inert("launcher", Kind::Text, LAUNCHER).default("posix"),
@@ -197,7 +196,6 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         Kind::Text,
         "Capabilities that no container can exceed, as JSON or as names separated by commas",
     ),
-    FlagSpec::refused("allowed_devices", Kind::Text, ISOLATION),
     FlagSpec::refused(
         "nvidia_gpu_devices",
         Kind::Text,
@@ -221,38 +219,10 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "Refuse containers that ask to share the agent's process ids",
     )
     .default("false"),
-    FlagSpec::refused("cgroups_enable_cfs", Kind::Switch, CGROUPS).default("false"),
-    FlagSpec::refused("cgroups_limit_swap", Kind::Switch, CGROUPS).default("false"),
-    FlagSpec::refused("cgroups_net_cls_primary_handle", Kind::Text, CGROUPS),
-    FlagSpec::refused("cgroups_net_cls_secondary_handles", Kind::Text, CGROUPS),
-    FlagSpec::refused("agent_subsystems", Kind::Text, CGROUPS).aliases(&["slave_subsystems"]),
     FlagSpec::refused(
         "agent_features",
         Kind::Text,
         "the agent's capabilities are not chosen by a flag",
-    ),
-    FlagSpec::refused(
-        "enforce_container_disk_quota",
-        Kind::Switch,
-        "disk quota is not built yet",
-    )
-    .default("false"),
-    FlagSpec::refused(
-        "enforce_container_ports",
-        Kind::Switch,
-        "port isolation is not built yet",
-    )
-    .default("false"),
-    FlagSpec::refused(
-        "check_agent_port_range_only",
-        Kind::Switch,
-        "port isolation is not built yet",
-    )
-    .default("false"),
-    FlagSpec::refused(
-        "container_ports_isolated_range",
-        Kind::Text,
-        "port isolation is not built yet",
     ),
     FlagSpec::refused(
         "container_logger",
@@ -304,7 +274,6 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         Kind::Text,
         "Profile of containers that name none; 'default' is built in",
     ),
-    FlagSpec::refused("perf_events", Kind::Text, CGROUPS),
     FlagSpec::refused(
         "strict",
         Kind::Switch,
@@ -364,27 +333,6 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "access control lists are not built yet, so no authorizer is asked",
     )
     .default("local"),
-    FlagSpec::inert(
-        "cgroups_cpu_enable_pids_and_tids_count",
-        Kind::Switch,
-        CGROUPS,
-    )
-    .default("false"),
-    FlagSpec::inert("cgroups_destroy_timeout", DURATION, CGROUPS).default("1mins"),
-    FlagSpec::inert("cgroups_hierarchy", Kind::Path, CGROUPS).default("/sys/fs/cgroup"),
-    FlagSpec::inert("cgroups_root", Kind::Text, CGROUPS).default("mesos"),
-    FlagSpec::inert(
-        "container_disk_watch_interval",
-        DURATION,
-        "disk quota is not built yet",
-    )
-    .default("15secs"),
-    FlagSpec::inert(
-        "container_ports_watch_interval",
-        DURATION,
-        "port isolation is not built yet",
-    )
-    .default("30secs"),
     FlagSpec::inert("network_cni_metrics", Kind::Switch, CNI).default("true"),
     FlagSpec::inert(
         "oversubscribed_resources_interval",
@@ -393,8 +341,6 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     )
     .default("15secs"),
     FlagSpec::inert("qos_correction_interval_min", DURATION, OVERSUBSCRIPTION).default("0ns"),
-    FlagSpec::inert("perf_duration", DURATION, CGROUPS).default("10secs"),
-    FlagSpec::inert("perf_interval", DURATION, CGROUPS).default("1mins"),
     FlagSpec::inert("revocable_cpu_low_priority", Kind::Switch, OVERSUBSCRIPTION).default("true"),
     FlagSpec::inert("systemd_enable_support", Kind::Switch, SYSTEMD).default("true"),
     FlagSpec::inert("systemd_runtime_directory", Kind::Path, SYSTEMD)

@@ -5,6 +5,7 @@ mod agent;
 pub(crate) mod arguments;
 mod flag_error;
 pub(crate) mod layers;
+mod limits;
 mod master;
 mod resolve;
 mod shared;
@@ -54,7 +55,11 @@ impl Daemon {
     pub(crate) fn table(self) -> Vec<&'static FlagSpec> {
         let mut table: Vec<&'static FlagSpec> = match self {
             Self::Master => master::MASTER.iter().chain(shared::SHARED).collect(),
-            Self::Agent => agent::AGENT.iter().chain(shared::SHARED).collect(),
+            Self::Agent => agent::AGENT
+                .iter()
+                .chain(limits::LIMITS)
+                .chain(shared::SHARED)
+                .collect(),
             Self::Dev => DEV
                 .iter()
                 .chain(master::MASTER)
@@ -64,6 +69,7 @@ impl Daemon {
         if self == Self::Dev {
             let of_agents: Vec<_> = agent::AGENT
                 .iter()
+                .chain(limits::LIMITS)
                 .filter(|spec| {
                     spec.name != "master" && table.iter().all(|known| known.name != spec.name)
                 })

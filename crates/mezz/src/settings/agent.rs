@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mezz_agent::LimitOptions;
+
 use super::containers::ContainerSettings;
+use super::limits::limits;
 use super::{Listen, domain, duration, listen, meaning, number, path, size};
 use crate::flags::{FlagError, Flags};
 
@@ -53,6 +56,7 @@ pub(crate) struct AgentSettings {
     pub(crate) executor_heartbeat_interval: Duration,
     pub(crate) max_completed_executors_per_framework: usize,
     pub(crate) containers: ContainerSettings,
+    pub(crate) limits: LimitOptions,
     /// For `/flags`.
     pub(crate) effective_flags: Vec<(String, String)>,
 }
@@ -103,6 +107,7 @@ impl AgentSettings {
                 "max_completed_executors_per_framework",
             ),
             containers: ContainerSettings::from_flags(flags)?,
+            limits: limits(flags)?,
             effective_flags: flags.effective(),
         })
     }

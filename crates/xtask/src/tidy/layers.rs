@@ -44,6 +44,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "http",
             "image",
             "vm",
+            "docker",
         ],
     ),
     (
