@@ -64,7 +64,7 @@ pub use facts::ContainerFacts;
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
 pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
 pub use launch::{
-    Command, Fetch, Grouping, Launch, Materials, RUNTIME_LABEL, Role, Surroundings, Survival,
+    Command, Fetch, Grouping, Launch, LABEL_PREFIX, Materials, RUNTIME_LABEL, Role, Surroundings, Survival,
 };
 pub use limitation::{Limitation, LimitationCause};
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};

@@ -34,6 +34,7 @@ mod settings;
 mod start;
 mod streams;
 mod usage;
+mod vm;
 mod warden_link;
 mod work_dir;
 

@@ -11,6 +11,7 @@ use crate::native::Native;
 use crate::options::AgentOptions;
 use crate::preparing::Runtime;
 use crate::start::{Parts, StartError};
+use crate::vm::{self, VmRuntime};
 use crate::work_dir::WorkDir;
 
 /// Blocking: those are asked that others run. The native one takes what the others leave.
@@ -26,6 +27,7 @@ pub(crate) fn open(
         let opened = parts.runtime.block_on(DockerRuntime::open(settings));
         runtimes.push(Arc::new(opened.map_err(StartError::Docker)?));
     }
+    runtimes.push(Arc::new(VmRuntime::new(vm_settings(options, work_dir))));
     runtimes.push(native);
     Ok(runtimes)
 }
@@ -52,6 +54,20 @@ fn docker_settings(
         folder: work_dir.path().join("docker"),
         program: own_program(),
     })
+}
+
+/// What virtual machines are made of on this host.
+fn vm_settings(options: &AgentOptions, work_dir: &WorkDir) -> vm::Settings {
+    vm::Settings {
+        monitors: mezz_vm::Monitor::ALL
+            .into_iter()
+            .filter_map(|monitor| Some((monitor, mezz_vm::host::find(monitor)?)))
+            .collect(),
+        acceleration: mezz_vm::host::acceleration(),
+        address: options.ip,
+        folder: work_dir.path().join("vm"),
+        program: own_program(),
+    }
 }
 
 /// What runs now, also when it was replaced on disk meanwhile.
