@@ -9,6 +9,7 @@ use crate::model::{
     Begun, Executor, ExecutorKey, Framework, FrameworkKey, FrameworkPhase, KnownFramework,
     ProbedBy, Task, TaskKey,
 };
+use crate::nested::Nested;
 use crate::records::{AgentRecords, Counters, FrameworkRecord};
 use crate::rng::Rng;
 use crate::session_state::Session;
@@ -45,6 +46,8 @@ pub struct AgentCore {
     pub(crate) probes: BTreeMap<ProbeId, Begun>,
     /// Commands and GETs before the end of their tasks.
     pub(crate) pre_stops: BTreeMap<ProbeId, (ExecutorKey, ProbedBy)>,
+    /// Containers that no executor stands for.
+    pub(crate) nested: Nested,
     pub(crate) tokens: LaunchTokens,
     pub(crate) next_serial: u64,
     pub(crate) completed_frameworks: VecDeque<Arc<FrameworkRecord>>,
@@ -148,6 +151,7 @@ impl AgentCore {
             streams: FxHashMap::default(),
             probes: BTreeMap::new(),
             pre_stops: BTreeMap::new(),
+            nested: Nested::default(),
             tokens: LaunchTokens::default(),
             next_serial: 1,
             completed_frameworks: VecDeque::new(),
@@ -180,6 +184,8 @@ impl AgentCore {
             Event::MasterDisconnected { reason } => self.on_master_disconnected(turn, reason),
             Event::FromMaster(body) => self.on_master_message(turn, *body),
             Event::ExecutorCall { request, call } => self.on_executor_call(turn, request, *call),
+            Event::ContainerCall { request, call } => self.on_container_call(turn, request, call),
+            Event::ContainerCallerGone { request } => self.on_container_caller_gone(request),
             Event::ExecutorStreamClosed { stream } => self.on_executor_stream_closed(stream),
             Event::Fetched { launch_id, outcome } => self.on_fetched(turn, launch_id, outcome),
             Event::ContainerDescribed { launch_id, facts } => {

@@ -27,6 +27,7 @@ impl AgentCore {
         outcome: FetchOutcome,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
+            self.on_nested_fetched(turn, launch_id, outcome);
             return;
         };
         if self
@@ -76,6 +77,7 @@ impl AgentCore {
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
             if self.pre_stops.contains_key(&launch_id.into())
+                || self.on_nested_started(turn, launch_id, pid)
                 || self.on_probe_started(turn, launch_id)
             {
                 return;
@@ -124,7 +126,9 @@ impl AgentCore {
         message: &str,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
-            if !self.on_pre_stop_ended(turn, launch_id.into()) {
+            if !self.on_pre_stop_ended(turn, launch_id.into())
+                && !self.on_nested_launch_failed(turn, launch_id, message)
+            {
                 self.on_probe_ended(turn, launch_id, None);
             }
             return;
@@ -160,7 +164,11 @@ impl AgentCore {
         launch_id: LaunchId,
         wait_status: i32,
     ) {
-        match self.launched(launch_id) {
+        let launched = self.launched(launch_id);
+        if let Some((executor, _)) = launched {
+            self.tell_of_container_end(turn, executor, Some(wait_status));
+        }
+        match launched {
             Some((executor, ExecutorKind::Command)) => {
                 let status = self.exit_status(executor, Exit::from_wait_status(wait_status));
                 self.command_task_ended(turn, executor, status);
@@ -169,6 +177,7 @@ impl AgentCore {
                 self.custom_executor_ended(turn, executor, wait_status);
             }
             None if self.on_pre_stop_ended(turn, launch_id.into()) => {}
+            None if self.on_nested_exited(turn, launch_id, wait_status) => {}
             None => self.on_probe_ended(turn, launch_id, Some(wait_status)),
         }
         turn.push(Effect::AcknowledgeExit { launch_id });
@@ -221,6 +230,7 @@ impl AgentCore {
             }
         }
         self.on_probes_lost(turn, &known);
+        self.on_nested_lost(turn, &known);
         self.on_pre_stops_lost(turn, &known);
         for (launch_id, state) in known {
             match state {
@@ -236,6 +246,7 @@ impl AgentCore {
 
     pub(crate) fn on_container_vanished(&mut self, turn: &mut Turn<'_>, launch_id: LaunchId) {
         let Some((executor, _)) = self.launched(launch_id) else {
+            self.on_nested_vanished(turn, launch_id);
             return;
         };
         // What has ended in an ordinary way is said to be gone too.
@@ -332,8 +343,22 @@ impl AgentCore {
         let (launch_id, sandbox) = (entry.launch_id, entry.sandbox.clone());
         self.launches.remove(&launch_id);
         self.counters.executors_terminated += 1;
+        self.tell_of_container_end(turn, executor, None);
         turn.push(Effect::ScheduleSandboxRemoval { sandbox });
         self.touch(executor);
+    }
+
+    /// Those inside go with it, and those who wait for its end are told.
+    fn tell_of_container_end(
+        &mut self,
+        turn: &mut Turn<'_>,
+        executor: ExecutorKey,
+        wait_status: Option<i32>,
+    ) {
+        if let Some(entry) = self.executors.get(executor) {
+            let container_id = entry.container_id;
+            self.executor_container_gone(turn, container_id, wait_status);
+        }
     }
 
     /// The task of a command executor; none once it is over.

@@ -4,6 +4,7 @@ use crate::allotment::Allotment;
 use crate::ids::{LaunchId, ProbeId, RequestId, StreamId};
 use crate::journal::Record;
 use crate::launch::{Fetch, Launch};
+use crate::nested::ContainerAnswer;
 use crate::probe::Probe;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::executor;
@@ -78,6 +79,13 @@ pub enum Effect {
         /// The signal's number.
         signal: i32,
     },
+    /// Send a signal to the main process of a container.
+    SignalMain {
+        /// Which.
+        launch_id: LaunchId,
+        /// The signal's number.
+        signal: i32,
+    },
     /// Kill every process of a container, without appeal. Legal at any time after `Launch`.
     KillTree {
         /// Which.
@@ -97,6 +105,18 @@ pub enum Effect {
     ScheduleSandboxRemoval {
         /// Its path, relative to the work directory.
         sandbox: String,
+    },
+    /// The sandbox is no longer wanted: remove it now.
+    RemoveSandbox {
+        /// Its path, relative to the work directory.
+        sandbox: String,
+    },
+    /// Answer an [`crate::Event::ContainerCall`].
+    AnswerContainer {
+        /// Which.
+        request: RequestId,
+        /// With what.
+        answer: ContainerAnswer,
     },
     /// Something worth a log line.
     Emit(Fact),

@@ -42,6 +42,7 @@ impl AgentCore {
         for framework in self.frameworks.keys() {
             self.shut_down_framework(turn, framework);
         }
+        self.destroy_all_nested(turn);
     }
 
     pub(crate) fn on_shutdown_framework(&mut self, turn: &mut Turn<'_>, framework_id: &str) {
@@ -109,6 +110,7 @@ impl AgentCore {
             .iter()
             .any(|(_, executor)| executor.container != Container::Gone)
             || !self.probes.is_empty()
+            || self.nested.has_living()
         {
             return;
         }

@@ -83,7 +83,10 @@ pub(crate) fn probe_environment(
     environment
 }
 
-fn append_command_environment(environment: &mut Vec<(String, String)>, command: &CommandInfo) {
+pub(crate) fn append_command_environment(
+    environment: &mut Vec<(String, String)>,
+    command: &CommandInfo,
+) {
     let variables = command.environment.iter().flat_map(|list| &list.variables);
     let plain = variables.filter(|variable| variable.secret.is_none());
     environment.extend(plain.map(|variable| {

@@ -4,6 +4,7 @@ use crate::facts::ContainerFacts;
 use crate::ids::{LaunchId, ProbeId, RequestId, StreamId};
 use crate::journal::Record;
 use crate::limitation::Limitation;
+use crate::nested::ContainerCall;
 use crate::probe::ProbeOutcome;
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_proto::v1::executor;
@@ -39,6 +40,18 @@ pub enum Event {
         request: RequestId,
         /// The call, its required fields already checked by the wire layer.
         call: Box<executor::Call>,
+    },
+    /// A call about a container that no executor stands for.
+    ContainerCall {
+        /// Names the request in [`crate::Effect::AnswerContainer`].
+        request: RequestId,
+        /// What is asked.
+        call: ContainerCall,
+    },
+    /// Whoever waited for the answer to a [`Self::ContainerCall`] has gone.
+    ContainerCallerGone {
+        /// Which request.
+        request: RequestId,
     },
     /// The peer of an executor stream went away.
     ExecutorStreamClosed {

@@ -91,6 +91,18 @@ impl fmt::Debug for Uuid {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerId(pub Uuid);
 
+impl ContainerId {
+    /// Of a container that clients know by another name: the same for the same launch.
+    pub fn of_launch(launch: LaunchId) -> Self {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&launch.0.to_be_bytes());
+        bytes[8..].copy_from_slice(&launch.0.to_be_bytes());
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        Self(Uuid(bytes))
+    }
+}
+
 impl fmt::Display for ContainerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)

@@ -20,6 +20,7 @@ impl AgentCore {
         self.check_executors()?;
         self.check_tasks()?;
         self.check_probes()?;
+        self.check_nested()?;
         self.timers.check()
     }
 

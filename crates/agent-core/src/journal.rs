@@ -6,8 +6,10 @@ mod codec;
 
 use crate::facts::ContainerFacts;
 use crate::ids::{ContainerId, LaunchId, TaskSerial};
+use crate::nested::Termination;
 use bytes::Bytes;
 use mezz_proto::agent_protocol::InstanceTerms;
+use mezz_proto::v1::agent::call::LaunchContainer;
 use mezz_proto::v1::{
     AgentInfo, CheckStatusInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus,
 };
@@ -101,6 +103,25 @@ pub enum Record {
         serial: TaskSerial,
         /// All of it.
         state: CheckState,
+    },
+    /// A container that no executor stands for is about to be launched.
+    ContainerLaunched {
+        /// Its launch.
+        launch_id: LaunchId,
+        /// What was asked for, with its name.
+        launch: Arc<LaunchContainer>,
+    },
+    /// It has ended, with all inside.
+    ContainerEnded {
+        /// Its launch.
+        launch_id: LaunchId,
+        /// How.
+        termination: Termination,
+    },
+    /// It is remembered no more.
+    ContainerForgotten {
+        /// Its launch.
+        launch_id: LaunchId,
     },
     /// A status update is held until it is acknowledged.
     Update {

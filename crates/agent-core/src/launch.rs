@@ -57,12 +57,43 @@ pub struct Surroundings {
     pub container: Option<Box<ContainerInfo>>,
     /// The launch whose container this one looks after, and in whose namespaces it is; that one runs.
     pub within: Option<LaunchId>,
+    /// How it lies in other containers, if it does.
+    pub nesting: Option<Box<Nesting>>,
     /// The runtime that was asked for by name, if any; see [`RUNTIME_LABEL`].
     pub runtime: Option<Box<str>>,
     /// The other labels that are about the runtime that was asked for: those that begin with [`LABEL_PREFIX`].
     pub labels: Vec<(Box<str>, Box<str>)>,
     /// The user that the command names itself, if any; without, an image's own goes before the framework's.
     pub user: Option<Box<str>>,
+}
+
+/// How a container lies in others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nesting {
+    /// What it is to them.
+    pub class: ContainerClass,
+    /// Those around it, the outermost first.
+    pub around: Vec<Around>,
+}
+
+/// A container that is around another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Around {
+    /// Its launch; it runs.
+    pub launch: LaunchId,
+    /// What it is to those around it.
+    pub class: ContainerClass,
+    /// What it asked for.
+    pub container: Option<Box<ContainerInfo>>,
+}
+
+/// What a container is to the one around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerClass {
+    /// A container of its own, which shares the network, the host name and what it asks for.
+    Ordinary,
+    /// Somebody who looks into the other: in all of its namespaces, for as long as a connection lasts.
+    Session,
 }
 
 /// The label of a task, or of a custom executor, that names the runtime which is to run its container.
@@ -95,13 +126,12 @@ impl Surroundings {
         let matters = |container: &&ContainerInfo| runtime.is_some() || asks(container);
         Self {
             container: container.filter(matters).cloned().map(Box::new),
-            within: None,
             labels: match &runtime {
                 Some(_) => labels.map(about_runtimes).unwrap_or_default(),
                 None => Vec::new(),
             },
             runtime,
-            user: None,
+            ..Self::default()
         }
     }
 
@@ -162,6 +192,8 @@ pub enum Role {
     Main,
     /// A check of a running task, in the task's sandbox: all its output goes to the task's `stderr`, as in Mesos.
     Probe,
+    /// Somebody at the other end of a connection: input and output go there.
+    Session,
 }
 
 /// Whether a container outlives the daemon.

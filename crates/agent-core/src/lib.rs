@@ -33,6 +33,7 @@ mod launch;
 mod launching;
 mod limitation;
 mod model;
+mod nested;
 mod pre_stop;
 mod probe;
 mod reconfiguration;
@@ -64,9 +65,14 @@ pub use facts::ContainerFacts;
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
 pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
 pub use launch::{
-    Command, Fetch, Grouping, Launch, LABEL_PREFIX, Materials, RUNTIME_LABEL, Role, Surroundings, Survival,
+    Around, Command, ContainerClass, Fetch, Grouping, LABEL_PREFIX, Launch, Materials, Nesting,
+    RUNTIME_LABEL, Role, Surroundings, Survival,
 };
 pub use limitation::{Limitation, LimitationCause};
+pub use nested::{
+    ContainerAnswer, ContainerCall, ContainerLaunch, ContainerPath, ContainerRecord, PathError,
+    Termination,
+};
 pub use probe::{Probe, ProbeOutcome, ProbeTarget};
 pub use records::{
     AgentRecords, CompletedExecutorRecord, Counters, ExecutorRecord, ExecutorState,

@@ -63,6 +63,7 @@ impl AgentCore {
         limitation: Limitation,
     ) {
         let Some((executor, kind)) = self.launched(launch_id) else {
+            self.on_nested_limited(turn, launch_id, limitation.message);
             return;
         };
         let Some(entry) = self

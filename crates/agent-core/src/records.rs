@@ -4,10 +4,11 @@
 
 use crate::ids::{ContainerId, LaunchId};
 use crate::journal::ExecutorKind;
+use crate::nested::ContainerRecord;
 use crate::synthetic::synthetic_executor;
 use mezz_proto::v1::{
-    AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, MasterInfo, Task,
-    TaskInfo, TaskState, TaskStatus,
+    AgentId, AgentInfo, ContainerInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
+    MasterInfo, Task, TaskInfo, TaskState, TaskStatus,
 };
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct AgentRecords {
     pub frameworks: Vec<Arc<FrameworkRecord>>,
     /// Frameworks that had something here, oldest first.
     pub completed_frameworks: Vec<Arc<FrameworkRecord>>,
+    /// Containers that no executor stands for, by name.
+    pub containers: Vec<ContainerRecord>,
     /// Totals since the start.
     pub counters: Counters,
 }
@@ -104,6 +107,17 @@ impl ExecutorRecord {
                 self.first_task().map(|task| &task.info),
             ))
         })
+    }
+
+    /// The container that the framework asked for.
+    pub fn container(&self) -> Option<ContainerInfo> {
+        let container = match &self.given_info {
+            Some(info) => info.container.as_ref(),
+            None => self
+                .first_task()
+                .and_then(|task| task.info.container.as_ref()),
+        };
+        container.map(|container| container.as_ref().clone())
     }
 
     /// The variables that the framework gave its command; a later entry of a name wins.

@@ -58,6 +58,7 @@ impl AgentCore {
             recovery.containers
         };
         self.settle_completed(turn);
+        self.orphan_nested();
         for (launch_id, limitation) in recovery.limited {
             self.on_container_limited(turn, launch_id, limitation);
         }
@@ -122,7 +123,10 @@ impl AgentCore {
             .collect();
         for (launch_id, state) in &known {
             match state {
-                KnownContainerState::Running { .. } if !self.launches.contains_key(launch_id) => {
+                KnownContainerState::Running { .. }
+                    if !self.launches.contains_key(launch_id)
+                        && !self.nested.launches.contains_key(launch_id) =>
+                {
                     turn.push(Effect::KillTree {
                         launch_id: *launch_id,
                     });
@@ -134,6 +138,7 @@ impl AgentCore {
             }
         }
         self.end_detached_tasks(turn);
+        self.adopt_nested(turn, &known);
         for executor in self.executors.keys() {
             let Some(entry) = self
                 .executors

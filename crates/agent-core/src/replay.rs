@@ -65,6 +65,14 @@ impl AgentCore {
                     task.append_update(status);
                 }
             }
+            Record::ContainerLaunched { launch_id, launch } => {
+                self.replay_container(launch_id, launch);
+            }
+            Record::ContainerEnded {
+                launch_id,
+                termination,
+            } => self.replay_container_ended(launch_id, termination),
+            Record::ContainerForgotten { launch_id } => self.replay_container_forgotten(launch_id),
             Record::Acknowledged { serial, uuid } => {
                 self.replay_acknowledgement(turn, replay, serial, &uuid);
             }

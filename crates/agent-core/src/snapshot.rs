@@ -51,6 +51,7 @@ impl AgentCore {
                 });
             }
         }
+        self.snapshot_nested(&mut records);
         records
     }
 

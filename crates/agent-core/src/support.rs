@@ -57,6 +57,20 @@ pub(crate) fn unsupported_in_executor(executor: &ExecutorInfo) -> Option<String>
     )
 }
 
+/// The first field of a container without a task that is not supported, if any.
+pub(crate) fn unsupported_in_nested(
+    command: Option<&CommandInfo>,
+    container: Option<&ContainerInfo>,
+) -> Option<String> {
+    let none = CommandInfo::default();
+    unsupported_parts(
+        "",
+        Some(command.unwrap_or(&none)),
+        container,
+        Secrets::Unknown,
+    )
+}
+
 /// Whether the master gives the values of what the environment refers to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Secrets {
@@ -107,19 +121,14 @@ fn unsupported_in_command(command: &CommandInfo, secrets: Secrets) -> Option<Str
 
 fn unsupported_in_container(container: &ContainerInfo) -> Option<String> {
     // Images, named networks and Docker are for the shell: it knows what this host has for them.
-    let field = match container {
-        container if is_of_docker(container) => return None,
-        ContainerInfo {
-            tty_info: Some(_), ..
-        } => "container.tty_info",
-        ContainerInfo { volumes, .. } => {
-            return volumes.iter().enumerate().find_map(|(index, volume)| {
-                let field = unsupported_in_volume(volume)?;
-                Some(format!("container.volumes[{index}].{field}"))
-            });
-        }
-    };
-    Some(field.to_owned())
+    if is_of_docker(container) {
+        return None;
+    }
+    let mut volumes = container.volumes.iter().enumerate();
+    volumes.find_map(|(index, volume)| {
+        let field = unsupported_in_volume(volume)?;
+        Some(format!("container.volumes[{index}].{field}"))
+    })
 }
 
 fn unsupported_in_volume(volume: &Volume) -> Option<&'static str> {

@@ -37,6 +37,7 @@ impl AgentCore {
                 .map(|key| self.framework_record(key))
                 .collect(),
             completed_frameworks: self.completed_frameworks.iter().cloned().collect(),
+            containers: self.container_records(),
             counters: self.counters,
         });
         self.records = Some(Arc::clone(&records));

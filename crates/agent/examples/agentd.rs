@@ -68,6 +68,10 @@ fn options() -> AgentOptions {
                 options.disk_watch_interval =
                     Duration::from_millis(value.parse().expect("a number"));
             }
+            "--heartbeat-ms" => {
+                options.stream_heartbeat_interval =
+                    Duration::from_millis(value.parse().expect("a number"));
+            }
             "--max-log-bytes" => options.max_log_bytes = value.parse().expect("a number"),
             "--isolation" => {
                 options.isolation =

@@ -6,13 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mezz_agent_core::{AgentCore, CallOutcome, Event, KnownContainerState, LaunchId, RequestId};
+use mezz_agent_core::{
+    AgentCore, CallOutcome, ContainerAnswer, Event, KnownContainerState, LaunchId, RequestId,
+};
 use mezz_proto::agent_protocol::frame::Body;
 use mezz_warden::{Incoming, ReadState, Reply, Request, crash_point};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock;
+use crate::container_io::ContainerIo;
 use crate::exits::Exits;
 use crate::fetch::Fetcher;
 use crate::garbage::GarbageCollector;
@@ -67,6 +70,7 @@ pub(crate) struct Driver {
     pub(crate) garbage: GarbageCollector,
     pub(crate) rotation: LogRotation,
     pub(crate) streams: ExecutorStreams,
+    pub(crate) container_io: Arc<ContainerIo>,
     pub(crate) exits: Exits,
     pub(crate) usage: UsageRequests,
     pub(crate) registered: watch::Sender<Option<String>>,
@@ -84,6 +88,9 @@ pub(crate) struct TurnState {
     pub(crate) calls:
         std::collections::BTreeMap<RequestId, (Encoding, oneshot::Sender<ExecutorAnswer>)>,
     pub(crate) next_request: u64,
+    /// Calls about containers have numbers of their own.
+    pub(crate) container_calls:
+        std::collections::BTreeMap<RequestId, oneshot::Sender<ContainerAnswer>>,
     pub(crate) wake_at: Option<u64>,
     /// Launches that the warden may still know.
     pub(crate) live: std::collections::BTreeSet<LaunchId>,
@@ -210,6 +217,9 @@ impl Driver {
                 match &event {
                     Event::ExecutorStreamClosed { stream } => self.streams.forget(*stream),
                     Event::Probed { id, .. } => self.prober.ended(*id),
+                    Event::ContainerCallerGone { request } => {
+                        self.state.container_calls.remove(request);
+                    }
                     _ => {}
                 }
                 self.handle(event);
@@ -246,6 +256,18 @@ impl Driver {
                 self.state.calls.insert(request, (encoding, answer));
                 self.handle(Event::ExecutorCall { request, call });
             }
+            Input::ContainerCall {
+                request,
+                call,
+                answer,
+            } => {
+                self.state.container_calls.insert(request, answer);
+                let call = *call;
+                self.handle(Event::ContainerCall { request, call });
+            }
+            Input::LastOfStdin { launch_id } => self.state.requests.push(Request::CloseInput {
+                launch_id: mezz_launch_plan::LaunchId(launch_id.0),
+            }),
             // Whoever asked may be gone.
             Input::View { answer } => drop(answer.send(self.core.records())),
             Input::Usage { launches, answer } => self.usage.ask(launches, answer),
@@ -264,6 +286,10 @@ impl Driver {
         let mut replies = std::mem::take(&mut self.state.replies);
         let state = self.warden.read(&mut replies);
         for incoming in replies.drain(..) {
+            if let Reply::Started { launch_id, .. } = &incoming.reply {
+                let launch_id = LaunchId(launch_id.0);
+                self.container_io.started(launch_id, incoming.descriptors);
+            }
             self.on_reply(incoming.reply);
         }
         self.state.replies = replies;
@@ -317,6 +343,7 @@ impl Driver {
                 self.materials.forget(launch_id);
                 self.isolators.release(launch_id);
                 self.rotation.forget(launch_id);
+                self.container_io.forget(launch_id);
                 self.preparer.ended(launch_id);
                 self.handle(Event::ContainerLaunchFailed { launch_id, message });
             }
@@ -325,6 +352,7 @@ impl Driver {
                 let launch_id = LaunchId(exit.launch_id.0);
                 let wait_status = exit.status.raw();
                 self.rotation.forget(launch_id);
+                self.container_io.ended(launch_id);
                 self.on_exited(launch_id, wait_status);
                 // Nobody asks how a check ended, and there are many.
                 if !self.state.checking.remove(&launch_id) {

@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::accounts::Accounts;
 use crate::inbox::{Inbox, Input};
 use crate::launcher::make_sandbox;
+use crate::sandbox_folders;
 use archive::Kind;
 use beneath::Sandbox;
 use cache::{Key, Lease};
@@ -197,14 +198,17 @@ impl Job {
     async fn run(self, fetch: &Fetch, owner: Option<Credentials>) -> Result<(), String> {
         let path = self.settings.work_dir.join(&fetch.sandbox);
         let owner = owner.filter(|owner| owner.uid != 0 && rustix::process::geteuid().is_root());
-        make_sandbox(&path, owner.as_ref()).map_err(|source| {
-            FetchError::Sandbox {
-                path: path.display().to_string(),
-                source,
-            }
-            .to_string()
-        })?;
-        let sandbox = Arc::new(Sandbox::open(&path).map_err(|error| error.to_string())?);
+        make_sandbox(&self.settings.work_dir, &fetch.sandbox, owner.as_ref()).map_err(
+            |source| {
+                FetchError::Sandbox {
+                    path: path.display().to_string(),
+                    source,
+                }
+                .to_string()
+            },
+        )?;
+        let opened = sandbox_folders::open(&self.settings.work_dir, &fetch.sandbox);
+        let sandbox = Arc::new(Sandbox::of(opened.map_err(|error| error.to_string())?));
         let job = Arc::new(self);
         for uri in &fetch.uris {
             fetch_one(&job, &sandbox, uri, fetch.user.as_deref())

@@ -7,14 +7,21 @@ mod pace;
 mod removal;
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::clock;
+use crate::sandbox_folders;
 use pace::{Going, Pace};
+
+/// How the name of a sandbox begins whose removal was begun; no container can have such a name.
+const ASIDE: &str = ".removed ";
 
 /// How sandboxes are collected.
 #[derive(Clone, Debug)]
@@ -92,10 +99,50 @@ impl GarbageCollector {
         );
     }
 
+    /// Removes a sandbox, relative to the work directory: its name is free at once, the rest is done off this thread. No
+    /// link on the way is followed.
+    pub(crate) fn remove_now(&self, sandbox: &str) {
+        let Some((parent, name)) = sandbox.rsplit_once('/') else {
+            return;
+        };
+        let aside = format!("{ASIDE}{name}-{}", clock::now().mono_ns);
+        let opened = sandbox_folders::open(&self.shared.settings.work_dir, parent);
+        let moved = opened.and_then(|folder| {
+            rustix::fs::renameat(&folder, name, &folder, &aside)?;
+            Ok(folder)
+        });
+        let shared = Arc::clone(&self.shared);
+        let remove = move |folder: &OwnedFd| {
+            let mut pace = Pace::new(true, |rest| shared.rest(rest));
+            if let Err(error) = removal::remove_in(folder, OsStr::new(&aside), &mut pace) {
+                tracing::warn!(aside, %error, "cannot remove a sandbox");
+                shared.counters.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let spawned = moved.and_then(|folder| {
+            let thread = std::thread::Builder::new().name("sandbox-remove".to_owned());
+            thread.spawn(move || remove(&folder))
+        });
+        match spawned {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(sandbox, %error, "cannot remove a sandbox");
+            }
+            _ => {}
+        }
+    }
+
     /// Finds sandboxes of earlier lives, off this thread; those in `used` stay.
     pub(crate) fn adopt_leftovers(&self, used: BTreeSet<PathBuf>) -> io::Result<()> {
         let (shared, started) = (Arc::clone(&self.shared), self.started);
         let adopt = move || {
+            let begun = folders(&shared.settings.work_dir.join("containers"));
+            let is_aside = |path: &PathBuf| {
+                let name = path.file_name().map(|name| name.to_string_lossy());
+                name.is_some_and(|name| name.starts_with(ASIDE))
+            };
+            for path in begun.into_iter().filter(is_aside) {
+                shared.insert(SystemTime::UNIX_EPOCH, path);
+            }
             for path in sandboxes(&shared.settings.work_dir) {
                 // What this life has made is told to us when its time has come.
                 if !used.contains(&path) && made(&path).is_some_and(|made| made < started) {

@@ -1,9 +1,12 @@
 //! The agent's HTTP surfaces: routing, and what the handlers share.
 
+mod attach;
+mod container_calls;
 mod containers;
 mod executor_api;
 mod flags;
 mod logs;
+mod media_types;
 mod metrics;
 mod operator_api;
 mod sandbox_files;
@@ -13,6 +16,7 @@ mod usage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use mezz_agent_core::{AgentRecords, RegistrationState};
@@ -25,6 +29,7 @@ use mezz_http::{Request, Response, respond};
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::container_io::ContainerIo;
 use crate::fetch::FetchCounters;
 use crate::garbage::{GarbageCounters, GarbageSettings};
 use crate::host;
@@ -81,6 +86,8 @@ pub(crate) struct AgentHttp {
     pub(crate) fetch: Arc<FetchCounters>,
     pub(crate) rotation: LogRotation,
     pub(crate) statistics: Option<Arc<Statistics>>,
+    pub(crate) container_io: Arc<ContainerIo>,
+    pub(crate) heartbeat: Duration,
     pub(crate) start_time: f64,
     recovery_seconds: std::sync::OnceLock<f64>,
     pub(crate) logging: LoggingLevel,
@@ -111,6 +118,8 @@ impl AgentHttp {
             fetch: Arc::clone(&parts.fetch_counters),
             rotation: parts.rotation.clone(),
             statistics,
+            container_io: Arc::clone(&parts.container_io),
+            heartbeat: options.stream_heartbeat_interval,
             start_time: clock::wall_seconds(),
             recovery_seconds: std::sync::OnceLock::new(),
             logging: LoggingLevel::new(options.logging.clone()),
@@ -143,7 +152,7 @@ impl AgentHttp {
         let query = request.query();
         let value = match route {
             ReadRoute::State => state::state(self, &*self.view().await?),
-            ReadRoute::Statistics => containers::statistics(self).await?,
+            ReadRoute::Statistics => containers::monitor(self).await?,
             ReadRoute::Containers => containers::containers(self, &query).await?,
             ReadRoute::ContainerizerDebug => json!({ "pending": [] }),
             ReadRoute::Metrics => metrics::snapshot(self).await?,
@@ -167,7 +176,7 @@ impl Service for AgentHttp {
         let route = *route;
         let answered = match route {
             Route::ExecutorApi => executor_api::answer(&self, request).await,
-            Route::OperatorApi => operator_api::answer(&self, request).await,
+            Route::OperatorApi => Box::pin(operator_api::answer(&self, request)).await,
             Route::Files(endpoint) => Ok(files_http::handle(&self.files, endpoint, &request).await),
             Route::Logs => {
                 let tail = tail.to_owned();

@@ -1,9 +1,12 @@
 //! The way into the core's thread: anybody puts inputs in, one thread takes them all at once.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mezz_agent_core::{AgentRecords, ContainerFacts, Event, LaunchId};
+use mezz_agent_core::{
+    AgentRecords, ContainerAnswer, ContainerCall, ContainerFacts, Event, LaunchId, RequestId,
+};
 use mezz_http::session;
 use mezz_http::stream::StreamReader;
 use mezz_proto::agent_protocol::frame::Body;
@@ -44,6 +47,14 @@ pub(crate) enum Input {
         encoding: Encoding,
         answer: oneshot::Sender<ExecutorAnswer>,
     },
+    /// A call about a container that no executor stands for.
+    ContainerCall {
+        request: RequestId,
+        call: Box<ContainerCall>,
+        answer: oneshot::Sender<ContainerAnswer>,
+    },
+    /// A container is to see the end of its standard input.
+    LastOfStdin { launch_id: LaunchId },
     /// Somebody wants to see the agent.
     View {
         answer: oneshot::Sender<Arc<AgentRecords>>,
@@ -84,6 +95,8 @@ struct Queue {
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
     wake: OwnedFd,
+    /// Names calls about containers.
+    calls: AtomicU64,
 }
 
 impl Inbox {
@@ -92,6 +105,7 @@ impl Inbox {
         Ok(Arc::new(Self {
             queue: Mutex::default(),
             wake,
+            calls: AtomicU64::new(0),
         }))
     }
 
@@ -147,6 +161,50 @@ impl Inbox {
         let (answer, view) = oneshot::channel();
         self.put(Input::View { answer });
         view.blocking_recv().ok()
+    }
+
+    /// Hands in a call about a container.
+    pub(crate) fn put_container_call(
+        &self,
+        call: ContainerCall,
+        answer: oneshot::Sender<ContainerAnswer>,
+    ) -> RequestId {
+        let request = RequestId(self.calls.fetch_add(1, Ordering::Relaxed));
+        self.put(Input::ContainerCall {
+            request,
+            call: Box::new(call),
+            answer,
+        });
+        request
+    }
+
+    /// What becomes of a call about a container; `None` when the core has stopped. The core is told when nobody waits
+    /// any more.
+    pub(crate) async fn container_call(
+        self: &Arc<Self>,
+        call: ContainerCall,
+    ) -> Option<ContainerAnswer> {
+        struct Waiting {
+            inbox: Arc<Inbox>,
+            request: Option<RequestId>,
+        }
+        impl Drop for Waiting {
+            fn drop(&mut self) {
+                if let Some(request) = self.request {
+                    let gone = Event::ContainerCallerGone { request };
+                    self.inbox.put(Input::Event(gone));
+                }
+            }
+        }
+        let (answer, answered) = oneshot::channel();
+        let request = self.put_container_call(call, answer);
+        let mut waiting = Waiting {
+            inbox: Arc::clone(self),
+            request: Some(request),
+        };
+        let answer = answered.await.ok();
+        waiting.request = None;
+        answer
     }
 
     /// What containers use; those that nobody knows any more are left out.

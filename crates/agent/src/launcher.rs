@@ -1,17 +1,18 @@
 //! From a launch as the core wants it to a plan for the warden, and the sandbox that it starts in.
 
 use std::ffi::CString;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
 use mezz_agent_core::{Command, Launch, Role, Surroundings, Survival};
 use mezz_launch_plan::{
-    CommandSpec, ContainerSpec, Credentials, HostFacts, KillMethod, LaunchId, LaunchPlan,
-    OutputSpec, Place, PlanError, Privilege, SandboxContent, VolumeSpec,
+    CommandSpec, ContainerSpec, Credentials, HostFacts, InputSpec, KillMethod, LaunchId,
+    LaunchPlan, NamespaceSpec, OutputSpec, Place, PlanError, Privilege, SandboxContent, StdioSpec,
+    TerminalSize, VolumeSpec,
 };
+use mezz_proto::v1::TtyInfo;
 use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::io::Errno;
 
@@ -21,7 +22,9 @@ use crate::isolators::LimitError;
 use crate::local_disk::{self, LocalDisk};
 use crate::log_rotation::LogRuleError;
 use crate::materials::MaterialError;
+use crate::nesting::nest;
 use crate::preparing::{Furnished, HostProcess, Prepared};
+use crate::sandbox_folders;
 
 /// Why a container cannot be started. The text becomes the task's message.
 #[derive(Debug, thiserror::Error)]
@@ -132,15 +135,38 @@ impl Launcher {
             }
             _ => Place::Unknown,
         };
-        if !launch.fetched
+        if launch.surroundings.nesting.is_some() {
+            if !launch.fetched {
+                make_sandbox(&self.work_dir, &launch.sandbox, owner).map_err(|source| {
+                    LaunchError::Sandbox {
+                        path: sandbox.clone(),
+                        source,
+                    }
+                })?;
+            }
+        } else if !launch.fetched
             && (owner.is_some() || make_quickly(&mut self.parent, &sandbox) == Made::NotYet)
         {
-            make_sandbox(&sandbox, owner).map_err(|source| LaunchError::Sandbox {
-                path: sandbox.clone(),
-                source,
+            make_sandbox(&self.work_dir, &launch.sandbox, owner).map_err(|source| {
+                LaunchError::Sandbox {
+                    path: sandbox.clone(),
+                    source,
+                }
             })?;
         }
         Ok(place)
+    }
+
+    /// The file that the output of a container goes to which does not write it itself.
+    pub(crate) fn output_file(
+        &self,
+        sandbox: &Path,
+        owner: Option<&Credentials>,
+    ) -> io::Result<fs::File> {
+        let relative = sandbox.strip_prefix(&self.work_dir);
+        let relative = relative.ok().and_then(Path::to_str);
+        let relative = relative.ok_or(io::ErrorKind::InvalidFilename)?;
+        sandbox_folders::append(&self.work_dir, relative, "stdout", owner)
     }
 
     /// Who shall own what a launch finds in its sandbox, if another than the daemon; known once it was prepared.
@@ -182,9 +208,7 @@ fn spec(
     let mut spec = ContainerSpec::new(LaunchId(launch.launch_id.0), command, sandbox);
     spec.environment = vec![launch.environment];
     spec.user = launch.user;
-    if launch.role == Role::Probe {
-        spec.stdio.stdout = OutputSpec::SandboxFile("stderr".to_owned());
-    }
+    streams(&mut spec, launch.role, &launch.surroundings);
     spec.sandbox_content = if launch.fetched {
         SandboxContent::Fetched
     } else {
@@ -192,13 +216,55 @@ fn spec(
     };
     spec.survival = survival(launch.survival);
     let Surroundings {
-        container, within, ..
+        container,
+        within,
+        nesting,
+        ..
     } = &launch.surroundings;
-    containers::apply(container.as_deref(), containers, volumes, &mut spec)?;
+    let container = container.as_deref();
+    if let Some(nesting) = nesting {
+        nest(&mut spec, container, nesting, (containers, volumes))?;
+        return Ok(spec);
+    }
+    containers::apply(container, containers, volumes, &mut spec)?;
     if let Some(within) = within {
         containers::join(&mut spec, LaunchId(within.0));
     }
     Ok(spec)
+}
+
+/// Where input comes from and output goes.
+fn streams(spec: &mut ContainerSpec, role: Role, surroundings: &Surroundings) {
+    let container = surroundings.container.as_ref();
+    let tty = container.and_then(|container| container.tty_info.as_ref());
+    let terminal = tty.map(terminal_size);
+    match role {
+        Role::Main => spec.terminal = terminal,
+        Role::Probe => spec.stdio.stdout = OutputSpec::SandboxFile("stderr".to_owned()),
+        Role::Session if terminal.is_some() => spec.terminal = terminal,
+        Role::Session => {
+            spec.stdio = StdioSpec {
+                stdin: InputSpec::Pipe,
+                stdout: OutputSpec::Pipe,
+                stderr: OutputSpec::Pipe,
+            };
+        }
+    }
+}
+
+/// What is not said is what most terminals have.
+fn terminal_size(tty: &TtyInfo) -> TerminalSize {
+    let number = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
+    match &tty.window_size {
+        Some(size) => TerminalSize {
+            rows: number(size.rows),
+            columns: number(size.columns),
+        },
+        None => TerminalSize {
+            rows: 24,
+            columns: 80,
+        },
+    }
 }
 
 fn survival(survival: Survival) -> mezz_launch_plan::Survival {
@@ -212,7 +278,9 @@ fn survival(survival: Survival) -> mezz_launch_plan::Survival {
 fn furnish(spec: &mut ContainerSpec, furnished: Furnished) {
     let isolation = &mut spec.isolation;
     isolation.root = furnished.root;
-    isolation.network = furnished.network;
+    if furnished.network != NamespaceSpec::Host {
+        isolation.network = furnished.network;
+    }
     if isolation.hostname.is_none() {
         isolation.hostname = furnished.hostname;
     }
@@ -222,7 +290,9 @@ fn furnish(spec: &mut ContainerSpec, furnished: Furnished) {
     if let Some(command) = furnished.command {
         spec.command = command;
     }
-    spec.working_directory = furnished.working_directory;
+    if furnished.working_directory.is_some() {
+        spec.working_directory = furnished.working_directory;
+    }
     spec.credentials = furnished.user;
 }
 
@@ -234,9 +304,7 @@ fn host_process(launch: &Launch, sandbox: PathBuf, process: HostProcess) -> Cont
     };
     let mut spec = ContainerSpec::new(LaunchId(launch.launch_id.0), command, sandbox);
     spec.environment = vec![process.environment];
-    if launch.role == Role::Probe {
-        spec.stdio.stdout = OutputSpec::SandboxFile("stderr".to_owned());
-    }
+    streams(&mut spec, launch.role, &launch.surroundings);
     spec.sandbox_content = SandboxContent::Fetched;
     spec.survival = survival(launch.survival);
     spec
@@ -276,25 +344,15 @@ fn make_quickly(kept: &mut Option<(PathBuf, OwnedFd)>, path: &Path) -> Made {
 }
 
 /// Makes a sandbox and gives it to its owner, if another than the daemon; an existing one is taken as it is.
-pub(crate) fn make_sandbox(path: &Path, owner: Option<&Credentials>) -> io::Result<()> {
-    match DirBuilder::new().mode(0o755).create(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_with_parents(path)?,
-        Err(error)
-            if error.kind() == io::ErrorKind::AlreadyExists
-                && fs::symlink_metadata(path)?.is_dir() => {}
-        Err(error) => return Err(error),
-    }
-    match owner {
-        Some(owner) => std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)),
-        None => Ok(()),
-    }
-}
-
+///
 /// The collector may take the empty folder above away again between two steps.
-fn make_with_parents(path: &Path) -> io::Result<()> {
+pub(crate) fn make_sandbox(
+    work_dir: &Path,
+    relative: &str,
+    owner: Option<&Credentials>,
+) -> io::Result<()> {
     const ATTEMPTS: u32 = 5;
-    let make = || DirBuilder::new().mode(0o755).recursive(true).create(path);
+    let make = || sandbox_folders::make(work_dir, relative, owner);
     for _ in 1..ATTEMPTS {
         match make() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

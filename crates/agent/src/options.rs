@@ -61,6 +61,8 @@ pub struct AgentOptions {
     pub reconfiguration_policy: ReconfigurationPolicy,
     /// How often custom executors hear that the agent is there.
     pub executor_heartbeat_interval: Duration,
+    /// How often those who watch a container's output hear that the agent is there.
+    pub stream_heartbeat_interval: Duration,
     /// Ended executors of a framework that are remembered.
     pub max_completed_executors_per_framework: usize,
     /// How long the sandbox of something that ended is kept.
@@ -303,6 +305,7 @@ impl Default for AgentOptions {
             recover: RecoverMode::Reconnect,
             reconfiguration_policy: ReconfigurationPolicy::Equal,
             executor_heartbeat_interval: Duration::from_mins(30),
+            stream_heartbeat_interval: Duration::from_secs(30),
             max_completed_executors_per_framework: 150,
             gc_delay: Duration::from_hours(7 * 24),
             gc_disk_headroom: 0.1,

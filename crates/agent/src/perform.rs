@@ -69,6 +69,20 @@ impl Driver {
                 signal,
                 scope: SignalScope::Tree,
             }),
+            Effect::SignalMain { launch_id, signal } => {
+                self.state.requests.push(Request::Signal {
+                    launch_id: LaunchId(launch_id.0),
+                    signal,
+                    scope: SignalScope::Process,
+                });
+            }
+            Effect::AnswerContainer { request, answer } => {
+                if let Some(waiting) = self.state.container_calls.remove(&request) {
+                    // Whoever asked may be gone.
+                    let _ = waiting.send(answer);
+                }
+            }
+            Effect::RemoveSandbox { sandbox } => self.garbage.remove_now(&sandbox),
             // What is being prepared has no tree yet.
             Effect::KillTree { launch_id } if self.preparer.cancel(launch_id) => {}
             // It is elsewhere: its process comes after it.
@@ -179,6 +193,11 @@ impl Driver {
                 executors
                     .clone()
                     .for_each(|executor| self.take_up_again(executor));
+                self.take_up_terminals();
+                let executors = records
+                    .frameworks
+                    .iter()
+                    .flat_map(|framework| &framework.executors);
                 let used = executors
                     .map(|executor| self.launcher.sandbox(&executor.sandbox))
                     .collect();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mezz_agent_core::{
-    ContainerFacts, Event, ExecutorRecord, Launch, LaunchId, Role, Surroundings,
+    ContainerFacts, ContainerId, Event, ExecutorRecord, Launch, LaunchId, Role, Surroundings,
 };
 use mezz_launch_plan::LaunchPlan;
 use mezz_warden::{Request, crash_point};
@@ -164,8 +164,24 @@ impl Driver {
                 let surroundings = surroundings(executor);
                 (executor.launch_id, executor.container_id, surroundings)
             })
+            .chain(self.living_others())
             .collect();
         self.preparer.recovered(living);
+    }
+
+    fn living_others(&mut self) -> Vec<(LaunchId, ContainerId, Surroundings)> {
+        let records = self.core.records();
+        let living = records
+            .containers
+            .iter()
+            .filter(|container| container.pid.is_some());
+        living
+            .map(|container| {
+                let surroundings = Surroundings::of(container.wanted.container.as_ref(), None);
+                let container_id = ContainerId::of_launch(container.launch_id);
+                (container.launch_id, container_id, surroundings)
+            })
+            .collect()
     }
 
     /// A launch that was asked for in this turn cannot be done.
@@ -186,7 +202,9 @@ impl Driver {
     ) {
         let launch_id = LaunchId(plan.launch_id.0);
         self.state.live.insert(launch_id);
+        self.expect_far_ends(&plan, role, sandbox);
         match role {
+            Role::Session => {}
             Role::Main => self.rotation.watch(launch_id, sandbox, limits),
             // It writes into its task's file, which is watched already.
             Role::Probe => {

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use crate::container_io::ContainerIo;
 use crate::docker::AuthError as DockerConfigError;
 use crate::driver::{AgentExit, Driver, TurnState};
 use crate::exits::Exits;
@@ -172,6 +173,7 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
         fetch_counters: Arc::default(),
         garbage_counters: Arc::default(),
         rotation,
+        container_io: Arc::new(ContainerIo::new(Handle::current())),
         board: ProgressBoard::default(),
     };
     let options = Arc::new(options);
@@ -216,6 +218,7 @@ pub(crate) struct Parts {
     pub(crate) fetch_counters: Arc<FetchCounters>,
     pub(crate) garbage_counters: Arc<GarbageCounters>,
     pub(crate) rotation: LogRotation,
+    pub(crate) container_io: Arc<ContainerIo>,
     /// What is being done for containers that are prepared.
     pub(crate) board: ProgressBoard,
 }
@@ -376,6 +379,7 @@ impl Prepared {
             )?,
             rotation: parts.rotation.clone(),
             streams: ExecutorStreams::default(),
+            container_io: Arc::clone(&parts.container_io),
             exits: Exits::default(),
             usage: UsageRequests::default(),
             registered,

@@ -14,6 +14,7 @@ use mezz_proto::v1::{
 };
 use serde_json::{Value, json};
 use support::{Agent, FakeMaster, Link, framework, shell};
+use tar::EntryType;
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -303,18 +304,23 @@ async fn what_cannot_be_had_is_refused_with_its_reason() {
         return;
     }
     let mut lab = Lab::new().await;
-    use tar::EntryType::{Link, Regular, Symlink};
     let evil = [
-        ("up", Layer::new().raw("../../escaped", Regular, "", b"x")),
+        (
+            "up",
+            Layer::new().raw("../../escaped", EntryType::Regular, "", b"x"),
+        ),
         (
             "link",
-            Layer::new()
-                .raw("out", Symlink, "/", b"")
-                .raw("out/escaped", Regular, "", b"x"),
+            Layer::new().raw("out", EntryType::Symlink, "/", b"").raw(
+                "out/escaped",
+                EntryType::Regular,
+                "",
+                b"x",
+            ),
         ),
         (
             "hard",
-            Layer::new().raw("hard", Link, "../../../etc/passwd", b""),
+            Layer::new().raw("hard", EntryType::Link, "../../../etc/passwd", b""),
         ),
     ];
     let names: Vec<_> = evil.iter().map(|(name, _)| *name).collect();
@@ -441,5 +447,220 @@ async fn images_and_secrets_are_volumes_too() {
     let seen = outputs(&agent, &mut link, vec![task("t", script, container)]).await;
     assert!(seen[0].starts_with("from an image\nhush\n"), "{}", seen[0]);
     assert!(seen[0].contains("refused"), "{}", seen[0]);
+    lab.until_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pruning_removes_the_images_that_no_container_stands_on() {
+    if !is_root() {
+        return;
+    }
+    let mut lab = Lab::new().await;
+    for name in ["used:1", "kept:1", "gone:1"] {
+        let own = Layer::new().file(name, name.as_bytes(), 0o644);
+        lab.image(name, &json!({}), vec![busybox(), own]);
+    }
+    let (agent, mut link) = lab.agent(&[]).await;
+    let quick = ["kept", "gone"].map(|name| task(name, "true", in_image(&format!("{name}:1"))));
+    outputs(&agent, &mut link, quick.to_vec()).await;
+    let script = "while true; do sleep 1; done";
+    link.run(
+        &framework(true),
+        vec![task("t", script, in_image("used:1"))],
+    );
+    link.until("t", TaskState::TaskRunning).await;
+    let layers = || {
+        std::fs::read_dir(lab.work().join("images/layers"))
+            .unwrap()
+            .count()
+    };
+    let before = layers();
+    let call = json!({
+        "type": "PRUNE_IMAGES",
+        "prune_images": {"excluded_images": [{"type": "DOCKER", "docker": {"name": "kept:1"}}]},
+    });
+    let client = reqwest::Client::new();
+    let request = client.post(format!("{}/api/v1", agent.url));
+    let request = request
+        .header("content-type", "application/json")
+        .body(call.to_string());
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    assert_eq!(layers(), before - 1);
+    link.kill("t");
+    link.finish(&["t"]).await;
+    lab.until_clean().await;
+}
+
+/// Says nothing, ever.
+fn silent_registry() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_killed_while_its_image_is_pulled_ends_at_once() {
+    if !is_root() {
+        return;
+    }
+    let mut lab = Lab::new().await;
+    let (_listener, address) = silent_registry();
+    let url = format!("http://{address}");
+    let work = lab.work();
+    let agent = Agent::start(
+        &lab.master.address,
+        Some(&work),
+        &[("--docker-registry", &url)],
+    );
+    let mut link = lab.master.accept().await;
+    link.run(
+        &framework(true),
+        vec![task("t", "true", in_image("never:1"))],
+    );
+    link.until("t", TaskState::TaskStarting).await;
+    loop {
+        let (_, state) = agent.get("/state").await;
+        if state.contains("asking the registry for") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    link.kill("t");
+    let seen = link.finish(&["t"]).await;
+    let last = seen["t"].last().unwrap();
+    assert_eq!(last.state(), TaskState::TaskKilled, "{last:?}");
+    assert_eq!(lab.containers(), 0);
+}
+
+/// Debian's registry, ended with the test.
+struct Registry(std::process::Child, String);
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Registry {
+    fn start(folder: &Path) -> Self {
+        let port = silent_registry().1.rsplit(':').next().unwrap().to_owned();
+        let address = format!("127.0.0.1:{port}");
+        let config = folder.join("registry.yml");
+        let data = folder.join("registry");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{address}\"}}\n",
+            data.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = std::process::Command::new("docker-registry");
+        command.arg("serve").arg(&config);
+        let none = std::process::Stdio::null;
+        let child = command.stdout(none()).stderr(none()).spawn().unwrap();
+        for _ in 0..500 {
+            if std::net::TcpStream::connect(&address).is_ok() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Self(child, address)
+    }
+
+    async fn put(&self, url: &str, kind: &str, bytes: Vec<u8>) {
+        let client = reqwest::Client::new();
+        let request = client.put(url).header("content-type", kind).body(bytes);
+        assert_eq!(request.send().await.unwrap().status(), 201);
+    }
+
+    async fn blob(&self, name: &str, bytes: Vec<u8>) -> Value {
+        let digest = mezz_image::digest::Digest::of(&bytes).to_string();
+        let size = bytes.len();
+        let client = reqwest::Client::new();
+        let begin = client.post(format!("http://{}/v2/{name}/blobs/uploads/", self.1));
+        let begun = begin.send().await.unwrap();
+        let location = begun.headers()["location"].to_str().unwrap().to_owned();
+        self.put(
+            &format!("{location}&digest={digest}"),
+            "application/octet-stream",
+            bytes,
+        )
+        .await;
+        json!({"digest": digest, "size": size})
+    }
+
+    async fn push(&self, name: &str, tag: &str, config: &Value, layer: Layer) {
+        const KIND: &str = "application/vnd.oci.image";
+        let layer = layer.bytes();
+        let id = mezz_image::digest::Digest::of(&layer).to_string();
+        let config = json!({
+            "architecture": "amd64", "os": "linux", "config": config,
+            "rootfs": {"type": "layers", "diff_ids": [id]},
+        });
+        let mut config = self.blob(name, config.to_string().into_bytes()).await;
+        config["mediaType"] = format!("{KIND}.config.v1+json").into();
+        let mut layer = self.blob(name, layer).await;
+        layer["mediaType"] = format!("{KIND}.layer.v1.tar").into();
+        let kind = format!("{KIND}.manifest.v1+json");
+        let manifest =
+            json!({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]});
+        let url = format!("http://{}/v2/{name}/manifests/{tag}", self.1);
+        self.put(&url, &kind, manifest.to_string().into_bytes())
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_runs_in_an_image_of_a_real_registry() {
+    if !is_root() || !Path::new("/usr/bin/docker-registry").exists() {
+        return;
+    }
+    let mut lab = Lab::new().await;
+    let registry = Registry::start(lab.folder.path());
+    registry
+        .push(
+            "team/app",
+            "1",
+            &json!({"Cmd": ["echo", "first"]}),
+            busybox(),
+        )
+        .await;
+    let work = lab.work();
+    let url = format!("http://{}", registry.1);
+    let agent = Agent::start(
+        &lab.master.address,
+        Some(&work),
+        &[("--docker-registry", &url)],
+    );
+    let mut link = lab.master.accept().await;
+    let seen = outputs(
+        &agent,
+        &mut link,
+        vec![by_image("a", &[], in_image("team/app:1"))],
+    )
+    .await;
+    assert!(seen[0].starts_with("first\n"), "{}", seen[0]);
+    registry
+        .push(
+            "team/app",
+            "1",
+            &json!({"Cmd": ["echo", "second"]}),
+            busybox(),
+        )
+        .await;
+    let mut fresh = in_image(&format!("{}/team/app:1", registry.1));
+    let image = fresh.mesos.as_mut().unwrap().image.as_mut().unwrap();
+    image.cached = Some(false);
+    let tasks = vec![
+        by_image("b", &[], in_image("team/app:1")),
+        by_image("c", &[], fresh),
+    ];
+    let seen = outputs(&agent, &mut link, tasks).await;
+    // What is cached is not asked for again.
+    assert!(
+        seen[0].starts_with("first\n") || seen[0].starts_with("second\n"),
+        "{}",
+        seen[0]
+    );
+    assert!(seen[1].starts_with("second\n"), "{}", seen[1]);
     lab.until_clean().await;
 }

@@ -26,6 +26,7 @@ struct Lab {
     folder: tempfile::TempDir,
     master: FakeMaster,
     bridge: String,
+    gateway: String,
 }
 
 impl Drop for Lab {
@@ -61,6 +62,11 @@ impl Lab {
             ],
         });
         std::fs::write(config.join("blue.conflist"), network.to_string()).unwrap();
+        let mut mapped = network;
+        mapped["name"] = "mapped".into();
+        let mapper = json!({"type": "portmap", "capabilities": {"portMappings": true}});
+        mapped["plugins"].as_array_mut().unwrap().push(mapper);
+        std::fs::write(config.join("mapped.conflist"), mapped.to_string()).unwrap();
         save(
             &folder.path().join("archives"),
             "busybox:latest",
@@ -71,6 +77,7 @@ impl Lab {
             folder,
             master: FakeMaster::start().await,
             bridge,
+            gateway: format!("10.{}.{third}.1", 200 + number),
         }
     }
 
@@ -331,8 +338,8 @@ async fn an_agent_that_dies_at_any_step_leaves_nothing_of_what_it_prepared() {
             vec![task(&id, "true", in_image(on_blue()))],
         );
         agent.wait().await;
-        drop((agent, link));
-        let (_agent, mut link) = lab.agent().await;
+        drop(link);
+        let (_again, mut link) = lab.agent().await;
         let seen = link.finish(&[&id]).await;
         assert!(!seen[&id].is_empty());
         lab.until_clean().await;
@@ -354,14 +361,52 @@ async fn a_task_on_a_network_lives_on_when_its_agent_dies() {
     link.until("t", TaskState::TaskRunning).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     agent.crash();
-    drop((agent, link));
-    let (agent, mut link) = lab.agent().await;
+    drop(link);
+    let (again, mut link) = lab.agent().await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!lab.left().is_empty());
     link.kill("t");
     let seen = link.finish(&["t"]).await;
     let last = seen["t"].last().unwrap().container_status.clone().unwrap();
     assert_eq!(last.network_infos[0].name.as_deref(), Some("blue"));
-    assert_eq!(written(&agent, "t").await, "up\n1\n");
+    let text = written(&again, "t").await;
+    assert!(text.starts_with("up\n1\n"), "{text}");
+    lab.until_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapped_port_of_the_host_leads_into_the_container() {
+    if !is_ready() || !PathBuf::from("/usr/sbin/iptables").exists() {
+        return;
+    }
+    let mut lab = Lab::new(6).await;
+    let (_agent, mut link) = lab.agent().await;
+    let port = 20_000 + std::process::id() % 10_000;
+    let mut mapped = in_image(on_blue());
+    mapped.network_infos[0].name = Some("mapped".into());
+    mapped.network_infos[0].port_mappings = vec![PortMapping {
+        host_port: port,
+        container_port: 8080,
+        protocol: Some("tcp".into()),
+    }];
+    let script = "while true; do echo from-within | nc -l -p 8080; done";
+    link.run(&framework(true), vec![task("t", script, mapped)]);
+    let running = link.until("t", TaskState::TaskRunning).await;
+    let network = &running.container_status.unwrap().network_infos[0];
+    assert_eq!(network.port_mappings[0].host_port, port);
+    let mut text = String::new();
+    for _ in 0..200 {
+        if let Ok(mut stream) =
+            std::net::TcpStream::connect((lab.gateway.as_str(), u16::try_from(port).unwrap()))
+            && std::io::Read::read_to_string(&mut stream, &mut text).is_ok()
+            && !text.is_empty()
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(text, "from-within\n");
+    link.kill("t");
+    link.finish(&["t"]).await;
     lab.until_clean().await;
 }

@@ -39,6 +39,11 @@ impl Cpu {
 impl Cluster {
     /// Starts both and waits until the agent has registered.
     pub(crate) fn start(mezz: &Path, dir: &Path) -> Result<Self> {
+        Self::start_with(mezz, dir, &[])
+    }
+
+    /// Likewise, with more flags of the agent.
+    pub(crate) fn start_with(mezz: &Path, dir: &Path, flags: &[String]) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let mut master = Command::new(mezz)
             .args(["master", "--port", "0", "--work-dir"])
@@ -58,6 +63,7 @@ impl Cluster {
             ])
             .args(["--master", &address, "--work-dir"])
             .arg(dir.join("agent"))
+            .args(flags)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;
@@ -97,6 +103,13 @@ impl Cluster {
     /// Proportional set size of agent and warden together, in KiB.
     pub(crate) fn agent_pss_kib(&self) -> u64 {
         pss_kib(self.agent.id()) + self.warden.map_or(0, pss_kib)
+    }
+
+    /// The process numbers of agent and warden.
+    pub(crate) fn agent_processes(&self) -> Vec<u32> {
+        std::iter::once(self.agent.id())
+            .chain(self.warden)
+            .collect()
     }
 
     /// Private memory of the master in KiB.
@@ -188,7 +201,7 @@ pub(crate) fn cpu_of(pid: u32) -> Duration {
     Duration::from_nanos(sum.max(main))
 }
 
-fn pss_kib(pid: u32) -> u64 {
+pub(crate) fn pss_kib(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok())

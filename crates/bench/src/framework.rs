@@ -27,6 +27,8 @@ pub(crate) struct Run {
     /// Leave tasks running: count at TASK_RUNNING instead of the terminal state.
     pub(crate) until_running: bool,
     pub(crate) arguments: Vec<String>,
+    /// What each task asks to be set apart by.
+    pub(crate) container: Option<v1::ContainerInfo>,
 }
 
 /// What came of it.
@@ -240,6 +242,7 @@ impl Driver {
                     .collect(),
                 ..v1::CommandInfo::default()
             }),
+            container: self.run.container.clone().map(Box::new),
             ..v1::TaskInfo::default()
         }
     }

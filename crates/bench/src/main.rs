@@ -4,6 +4,7 @@
 mod array;
 mod client;
 mod cluster;
+mod containers;
 mod cycles;
 mod framework;
 mod hyperqueue;
@@ -11,6 +12,7 @@ mod load;
 mod measures;
 mod mesos_allocator;
 mod objects;
+mod runc;
 
 use std::time::Duration;
 
@@ -57,6 +59,9 @@ fn main() -> Result<()> {
         let lines = match name {
             "launches" => {
                 measures::launches(programs, &dir, options.rounds, options.tasks, &options.only)?
+            }
+            "containers" => {
+                containers::measure(programs, &dir, options.rounds, options.isolation.as_deref())?
             }
             "array" => array::measure(programs, &dir, options.rounds, options.tasks)?,
             "latency" => measures::latency(programs, &dir, 1_000)?,
@@ -106,6 +111,8 @@ struct Options {
     divisor: usize,
     /// The binary under test, if not the one beside this.
     mezz: Option<std::path::PathBuf>,
+    /// What the agent of `containers` isolates with, if not with all that it has.
+    isolation: Option<String>,
 }
 
 impl Options {
@@ -117,6 +124,7 @@ impl Options {
             tasks: 10_000,
             divisor: 1,
             mezz: None,
+            isolation: None,
         };
         while let Some(argument) = arguments.next() {
             let Some(flag) = argument.strip_prefix("--") else {
@@ -132,8 +140,9 @@ impl Options {
                 "tasks" => options.tasks = value.parse().context("--tasks")?,
                 "divisor" => options.divisor = value.parse().context("--divisor")?,
                 "mezz" => options.mezz = Some(value.into()),
+                "isolation" => options.isolation = Some(value),
                 _ => bail!(
-                    "no flag --{flag}; there are: --only, --rounds, --tasks, --divisor, --mezz"
+                    "no flag --{flag}; there are: --only, --rounds, --tasks, --divisor, --mezz, --isolation"
                 ),
             }
         }

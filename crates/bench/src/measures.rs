@@ -115,6 +115,7 @@ pub(crate) fn launches(
                 cpus: 0.01,
                 until_running: false,
                 arguments: Vec::new(),
+                container: None,
             };
             let (before, own) = (cluster.cpu(), own_cpu());
             let outcome = drive(run)?;
@@ -189,6 +190,7 @@ pub(crate) fn latency(programs: &Programs, dir: &Path, tasks: usize) -> Result<V
         cpus: 1000.0,
         until_running: false,
         arguments: Vec::new(),
+        container: None,
     };
     let mut outcome = drive(run)?;
     let (running, offers) = (&mut outcome.to_running, &mut outcome.to_offer);
@@ -264,6 +266,7 @@ pub(crate) fn memory(programs: &Programs, dir: &Path, tasks: usize) -> Result<Ve
         cpus: 0.01,
         until_running: true,
         arguments: Vec::new(),
+        container: None,
     };
     drive(run)?;
     std::thread::sleep(Duration::from_secs(1));

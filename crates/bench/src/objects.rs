@@ -9,9 +9,14 @@ use serde_json::Value;
 
 /// Applies a document; returns when the master has promised it.
 pub(crate) fn apply(address: &str, document: &Value) -> Result<()> {
+    post(address, "/v1/apply", document)
+}
+
+/// Sends an object, which has to be taken.
+pub(crate) fn post(address: &str, path: &str, document: &Value) -> Result<()> {
     let body = document.to_string();
     let head = format!(
-        "POST /v1/apply HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     answer(address, head + &body).map(drop)
@@ -51,6 +56,6 @@ fn answer(address: &str, request: String) -> Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-    ensure!(head.starts_with("HTTP/1.1 200"), "the answer was {answer}");
+    ensure!(head.starts_with("HTTP/1.1 20"), "the answer was {answer}");
     Ok(body.to_owned())
 }

@@ -247,7 +247,15 @@ pub fn open_in(location: &Location) -> Result<File, FilesError> {
     )
     .map_err(classify)?;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    match rustix::fs::openat2(&root, &location.relative, flags, Mode::empty(), resolve) {
+    let open = || rustix::fs::openat2(&root, &location.relative, flags, Mode::empty(), resolve);
+    // A mount or rename anywhere on the host makes the kernel unsure whether a `..` still leads inside.
+    let mut tries = 0;
+    let mut opened = open();
+    while matches!(opened, Err(rustix::io::Errno::AGAIN)) && tries < 100 {
+        tries += 1;
+        opened = open();
+    }
+    match opened {
         Ok(file) => regular(File::from(file)),
         Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
             regular(open_canonical(location)?)

@@ -59,6 +59,11 @@ pub(crate) fn warden(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     mezz_warden::run(arguments)
 }
 
+/// Becomes what stands for a container that is elsewhere; `arguments` are those after the verb.
+pub(crate) fn runtime(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    mezz_agent::run_runtime_verb(arguments)
+}
+
 /// Starts a master on the current runtime.
 pub(crate) async fn start_master(
     settings: MasterSettings,
@@ -235,6 +240,9 @@ fn agent_options(settings: AgentSettings) -> AgentOptions {
         unshared: settings.containers.unshared,
         seccomp_config_dir: settings.containers.seccomp_config_dir,
         seccomp_profile_name: settings.containers.seccomp_profile_name,
+        docker: settings.containers.docker,
+        images: settings.containers.images,
+        networks: settings.containers.networks,
         flags: settings
             .effective_flags
             .into_iter()

@@ -34,11 +34,11 @@ use crate::flags::Daemon;
 fn main() -> ExitCode {
     // The warden forks for every task, and a fork costs as much as its parent is big: nothing else may come first.
     let mut arguments = std::env::args_os();
-    if arguments
-        .nth(1)
-        .is_some_and(|verb| verb == mezz_warden::VERB)
-    {
-        return daemons::warden(arguments);
+    match arguments.nth(1) {
+        Some(verb) if verb == mezz_warden::VERB => return daemons::warden(arguments),
+        // There is one for each container that another program runs.
+        Some(verb) if verb == mezz_agent::RUNTIME_VERB => return daemons::runtime(arguments),
+        _ => {}
     }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     if std::env::var_os(complete::VARIABLE).is_some() {

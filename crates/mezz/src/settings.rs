@@ -4,6 +4,8 @@
 
 mod agent;
 mod containers;
+mod docker;
+mod images;
 mod limits;
 mod master;
 

@@ -57,10 +57,10 @@ fn an_unknown_flag_names_the_nearest_one() {
 
 #[test]
 fn a_flag_of_mesos_that_is_not_built_stops_the_daemon() {
-    insta::assert_snapshot!(mezz(&["agent", "--image_providers=docker"]).seen(), @"
+    insta::assert_snapshot!(mezz(&["agent", "--resource_provider_config_dir=/x"]).seen(), @"
     exit code: 2
     --- stderr
-    error: --image-providers=docker on the command line cannot be honoured: container images are not built yet; leave it out
+    error: --resource-provider-config-dir=/x on the command line cannot be honoured: resource providers and CSI storage are not built yet; leave it out
     hint: `mezz agent --help` lists the flags
     ");
 }

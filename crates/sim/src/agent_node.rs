@@ -221,6 +221,10 @@ impl World {
             | Effect::CancelProbe { .. }
             | Effect::Reply { .. }
             | Effect::Resize { .. }
+            // Nobody asks for containers inside of others here.
+            | Effect::SignalMain { .. }
+            | Effect::RemoveSandbox { .. }
+            | Effect::AnswerContainer { .. }
             | Effect::ScheduleSandboxRemoval { .. } => {}
         }
     }

@@ -227,7 +227,9 @@ impl World {
                 .iter()
                 .find(|(launch_id, container)| match container.role {
                     Role::Main => !known.contains(launch_id),
-                    Role::Probe => self.now_ns - container.started_ns > LONGEST_PROBE_NS,
+                    Role::Probe | Role::Session => {
+                        self.now_ns - container.started_ns > LONGEST_PROBE_NS
+                    }
                 });
             if let Some((launch_id, container)) = stray {
                 return Some(format!(

@@ -71,7 +71,7 @@ impl World {
         } else if program != SERVICE_PROGRAM {
             let run = match launch.role {
                 Role::Main => self.rng.span(4 * SECOND, 60 * SECOND),
-                Role::Probe => self.rng.span(100 * MILLISECOND, 8 * SECOND),
+                Role::Probe | Role::Session => self.rng.span(100 * MILLISECOND, 8 * SECOND),
             };
             let wait_status = if self.rng.chance(800) { 0 } else { 256 };
             // It may end before the start is reported.

@@ -55,13 +55,21 @@ pub(crate) fn open_in_root(base: RawFd, path: *const libc::c_char, flags: c_int)
         mode: 0,
         resolve: RESOLVE_IN_ROOT,
     };
-    call!(
-        libc::SYS_openat2,
-        base,
-        path,
-        &raw const how,
-        size_of::<OpenHow>()
-    )
+    // A mount or rename anywhere on the host makes the kernel unsure whether a `..` still leads inside.
+    let mut tries = 0;
+    loop {
+        let found = call!(
+            libc::SYS_openat2,
+            base,
+            path,
+            &raw const how,
+            size_of::<OpenHow>()
+        );
+        tries += 1;
+        if found != -libc::EAGAIN || tries > 1000 {
+            return found;
+        }
+    }
 }
 
 /// A copy of the mount tree at what is open, attached nowhere.

@@ -60,6 +60,7 @@ fn serve(options: &WardenOptions) -> Result<(), RunError> {
         Start::ResumeState(fd) => reexec::resume(fd)?,
         Start::Fresh => fresh(options)?,
     };
+    crate::pid_namespace::remember_heap();
     let result = warden.serve();
     warden.clear_up();
     if let Some(scratch) = &options.scratch {

@@ -542,3 +542,31 @@ fn a_container_joins_the_namespaces_of_another_and_shares_its_end() {
     });
     assert!(message.contains("it shall join has ended"), "{message}");
 }
+
+#[test]
+fn the_init_of_a_container_keeps_nothing_of_the_heap_of_the_warden() {
+    if !is_root() {
+        return;
+    }
+    let lab = Lab::start(Life::Durable);
+    let mut connection = lab.connect(1);
+    // So that there is something to keep.
+    for id in 2..60 {
+        launch(&mut connection, lab.plan(Means::Session, id, "sleep 100"));
+    }
+    let mut spec = lab.spec(1, "sleep 100");
+    spec.isolation.pid = OWN;
+    let init = launch(&mut connection, plan(&spec, &facts()).unwrap());
+    let heap_kib = || -> u64 {
+        let maps = std::fs::read_to_string(format!("/proc/{init}/smaps")).unwrap();
+        let (_, heap) = maps.split_once("[heap]").unwrap();
+        let resident = heap.lines().find_map(|line| line.strip_prefix("Rss:"));
+        resident
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap()
+    };
+    eventually("the heap is given back", || heap_kib() <= 4);
+}

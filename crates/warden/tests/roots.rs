@@ -203,8 +203,6 @@ fn links_in_a_sandbox_lead_no_volume_out_of_it() {
     let outside = lab.dir.path().join("outside");
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("secret"), "secret\n").unwrap();
-    symlink(&outside, lab.sandbox(1).join("link")).unwrap();
-    symlink("../outside", lab.sandbox(1).join("up")).unwrap();
     let volume = |source: VolumeSource, target: &str| IsolationSpec {
         volumes: vec![VolumeSpec {
             source,
@@ -214,15 +212,20 @@ fn links_in_a_sandbox_lead_no_volume_out_of_it() {
         }],
         ..IsolationSpec::default()
     };
-    for name in ["link", "up"] {
+    // The end of a launch that failed may come after its answer: each has a number of its own.
+    for (id, name) in [(1, "link"), (3, "up")] {
+        for id in [id, id + 1] {
+            symlink(&outside, lab.sandbox(id).join("link")).unwrap();
+            symlink("../outside", lab.sandbox(id).join("up")).unwrap();
+        }
         let source = volume(VolumeSource::SandboxPath(name.into()), "/mnt");
-        let message = tried(&lab, 1, source, "ls /mnt").unwrap_err();
+        let message = tried(&lab, id, source, "ls /mnt").unwrap_err();
         assert!(message.contains("/mnt"), "{message}");
         let target = volume(
             VolumeSource::Memory { bytes: None },
             &format!("{name}/made"),
         );
-        let message = tried(&lab, 1, target, "true").unwrap_err();
+        let message = tried(&lab, id + 1, target, "true").unwrap_err();
         assert!(message.contains("made"), "{message}");
     }
     assert!(!outside.join("made").exists());

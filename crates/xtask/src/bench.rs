@@ -18,6 +18,10 @@ const MEASUREMENTS: &[(&str, &str)] = &[
         "ACCEPT to TASK_RUNNING, freed resource to new offer",
     ),
     ("run", "`mezz run -- true`"),
+    (
+        "containers",
+        "isolated tasks beside plain ones, `runc run` and `docker run`; 1,000 of them at once",
+    ),
     ("cycle", "a whole allocation cycle; one freed agent"),
     (
         "mesos-allocator",

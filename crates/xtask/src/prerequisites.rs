@@ -118,6 +118,15 @@ const PARTS: &[Need] = &[
         check: &["qemu-system-x86_64", "--version"],
     },
     Need {
+        what: "a Docker Engine",
+        packages: &["docker.io", "busybox-static", "iproute2"],
+        check: &[
+            "sh",
+            "-c",
+            "command -v dockerd && command -v docker && test -x /bin/busybox",
+        ],
+    },
+    Need {
         what: "docker-registry",
         packages: &["docker-registry"],
         check: &["sh", "-c", "command -v docker-registry"],

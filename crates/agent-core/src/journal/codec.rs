@@ -3,8 +3,10 @@
 use super::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
 use crate::facts::ContainerFacts;
 use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
+use crate::nested::Termination;
 use bytes::Bytes;
 use mezz_proto::agent_protocol::InstanceTerms;
+use mezz_proto::v1::agent::call::LaunchContainer;
 use mezz_proto::v1::{
     AgentInfo, CheckStatusInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus,
 };
@@ -64,6 +66,12 @@ struct Line {
     more_health: Vec<HealthLine>,
     #[prost(message, repeated, tag = "25")]
     more_statuses: Vec<CheckStatusInfo>,
+    #[prost(message, optional, boxed, tag = "30")]
+    container: Option<Box<LaunchContainer>>,
+    #[prost(int32, optional, tag = "31")]
+    wait_status: Option<i32>,
+    #[prost(string, optional, tag = "32")]
+    message: Option<String>,
     #[prost(message, optional, boxed, tag = "40")]
     facts: Option<Box<ContainerFacts>>,
 }
@@ -111,7 +119,25 @@ impl Record {
                 encode_container(*container_id, out);
                 message::encode(9, info.as_ref(), out);
             }
-            Self::ExecutorEnded { launch_id } => fixed64::encode(4, &launch_id.0, out),
+            Self::ExecutorEnded { launch_id } | Self::ContainerForgotten { launch_id } => {
+                fixed64::encode(4, &launch_id.0, out);
+            }
+            Self::ContainerLaunched { launch_id, launch } => {
+                fixed64::encode(4, &launch_id.0, out);
+                message::encode(30, launch.as_ref(), out);
+            }
+            Self::ContainerEnded {
+                launch_id,
+                termination,
+            } => {
+                fixed64::encode(4, &launch_id.0, out);
+                if let Some(wait_status) = &termination.wait_status {
+                    prost::encoding::int32::encode(31, wait_status, out);
+                }
+                if let Some(message) = &termination.message {
+                    string::encode(32, message, out);
+                }
+            }
             Self::ContainerDescribed { launch_id, facts } => {
                 fixed64::encode(4, &launch_id.0, out);
                 message::encode(40, facts.as_ref(), out);
@@ -199,6 +225,9 @@ impl Record {
             Self::Acknowledged { .. } => 9,
             Self::RegistrationToken { .. } => 10,
             Self::Checked { .. } => 11,
+            Self::ContainerLaunched { .. } => 30,
+            Self::ContainerEnded { .. } => 31,
+            Self::ContainerForgotten { .. } => 32,
             Self::ContainerDescribed { .. } => 20,
         }
     }
@@ -230,6 +259,20 @@ impl Record {
             },
             10 => Self::RegistrationToken {
                 token: line.uuid.ok_or(missing("token"))?,
+            },
+            30 => Self::ContainerLaunched {
+                launch_id: line.needed_launch_id()?,
+                launch: Arc::new(*line.container.ok_or(missing("container"))?),
+            },
+            31 => Self::ContainerEnded {
+                launch_id: line.needed_launch_id()?,
+                termination: Termination {
+                    wait_status: line.wait_status,
+                    message: line.message,
+                },
+            },
+            32 => Self::ContainerForgotten {
+                launch_id: line.needed_launch_id()?,
             },
             20 => Self::ContainerDescribed {
                 launch_id: line.needed_launch_id()?,

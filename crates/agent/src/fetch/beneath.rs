@@ -1,5 +1,6 @@
 //! File operations that the kernel keeps inside of one directory: no absolute path, `..` or link leads out.
 
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,15 +33,22 @@ impl Sandbox {
         })
     }
 
+    /// The directory behind this descriptor.
+    pub(crate) fn of(root: OwnedFd) -> Self {
+        Self { root }
+    }
+
     fn open_at(&self, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        Ok(openat2(
-            &self.root,
-            path,
-            flags | OFlags::CLOEXEC,
-            mode,
-            resolve,
-        )?)
+        let flags = flags | OFlags::CLOEXEC;
+        // A mount or rename anywhere on the host makes the kernel unsure whether a `..` still leads inside.
+        let mut tries = 0;
+        loop {
+            match openat2(&self.root, path, flags, mode, resolve) {
+                Err(Errno::AGAIN) if tries < 100 => tries += 1,
+                result => return Ok(result?),
+            }
+        }
     }
 
     /// Opens a file for reading.

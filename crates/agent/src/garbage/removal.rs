@@ -1,7 +1,7 @@
 //! Deletion of a sandbox, whatever a task has put into it: links are not followed, folders without permissions are
 //! opened all the same, and the depth of a tree costs neither stack nor open files.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -30,7 +30,16 @@ pub(super) fn remove_tree(
         Err(Errno::NOENT) => return Ok(Going::On),
         parent => parent?,
     };
-    let root = match open_folder(&parent, name) {
+    remove_in(&parent, name, pace)
+}
+
+/// Deletes a folder of this name in another one.
+pub(super) fn remove_in(
+    parent: &OwnedFd,
+    name: &OsStr,
+    pace: &mut Pace<impl FnMut(Duration) -> Going>,
+) -> io::Result<Going> {
+    let root = match open_folder(parent, name) {
         Err(Errno::NOENT) => return Ok(Going::On),
         root => root?,
     };
@@ -49,7 +58,7 @@ pub(super) fn remove_tree(
             break;
         }
     }
-    match unlinkat(&parent, name, AtFlags::REMOVEDIR) {
+    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(removal.pace.file_done()),
         Err(errno) => Err(errno.into()),
     }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use mezz_agent_core::{ExecutorRecord, FrameworkRecord, LaunchId};
+use mezz_agent_core::{ContainerRecord, ExecutorRecord, FrameworkRecord, LaunchId};
 use mezz_http::Response;
 use mezz_http::query::Query;
 use mezz_proto::to_value;
 use mezz_proto::v1::agent::response::get_containers::Container;
 use mezz_proto::v1::{ContainerId, ContainerStatus, ResourceStatistics};
+use mezz_resource::Resources;
 use mezz_warden::Usage;
 use serde_json::{Value, json};
 
@@ -21,20 +22,44 @@ struct Shown {
     source: String,
 }
 
+/// Which containers are shown besides those of executors.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Others {
+    pub(super) nested: bool,
+    pub(super) standalone: bool,
+}
+
+impl Others {
+    fn show(self, container: &ContainerRecord) -> bool {
+        if container.path.depth() > 0 {
+            self.nested
+        } else {
+            self.standalone
+        }
+    }
+}
+
 /// All containers that have been started, with their use.
-pub(super) async fn list(agent: &AgentHttp) -> Result<Vec<Container>, Response> {
-    Ok(gather(agent)
+pub(super) async fn list(agent: &AgentHttp, others: Others) -> Result<Vec<Container>, Response> {
+    Ok(gather(agent, others)
         .await?
         .into_iter()
         .map(|shown| shown.container)
         .collect())
 }
 
-async fn gather(agent: &AgentHttp) -> Result<Vec<Shown>, Response> {
+async fn gather(agent: &AgentHttp, others: Others) -> Result<Vec<Shown>, Response> {
     let records = agent.view().await?;
     let launches = shown::executors(&records)
         .filter(|(_, executor)| executor.pid.is_some())
-        .map(|(_, executor)| executor.launch_id)
+        .map(|(_, executor)| executor.launch_id);
+    let other = || {
+        let running = |container: &&ContainerRecord| container.pid.is_some();
+        let shown = |container: &&ContainerRecord| others.show(container);
+        records.containers.iter().filter(running).filter(shown)
+    };
+    let launches = launches
+        .chain(other().map(|container| container.launch_id))
         .collect();
     let used = used(agent, launches).await;
     let timestamp = clock::wall_seconds();
@@ -49,7 +74,38 @@ async fn gather(agent: &AgentHttp) -> Result<Vec<Shown>, Response> {
             )
         })
     });
-    Ok(list.collect())
+    let others = other().map(|container| {
+        let used = used.get(&container.launch_id);
+        show_other(container, used, timestamp)
+    });
+    Ok(list.chain(others).collect())
+}
+
+/// Mesos shows neither framework nor executor of these.
+fn show_other(
+    record: &ContainerRecord,
+    used: Option<&ResourceStatistics>,
+    timestamp: f64,
+) -> Shown {
+    let id = record.path.to_id();
+    let container = Container {
+        container_id: id.clone(),
+        container_status: Some(ContainerStatus {
+            container_id: Some(id),
+            executor_pid: record.pid,
+            ..ContainerStatus::default()
+        }),
+        resource_statistics: Some(statistics(
+            &shown::known(&record.wanted.resources),
+            used,
+            timestamp,
+        )),
+        ..Container::default()
+    };
+    Shown {
+        container,
+        source: String::new(),
+    }
 }
 
 fn show(
@@ -87,11 +143,18 @@ fn statistics_of(
     used: Option<&ResourceStatistics>,
     timestamp: f64,
 ) -> ResourceStatistics {
+    statistics(&shown::executor_resources(executor), used, timestamp)
+}
+
+fn statistics(
+    held: &Resources,
+    used: Option<&ResourceStatistics>,
+    timestamp: f64,
+) -> ResourceStatistics {
     let used = used.cloned().unwrap_or_default();
     if used.mem_soft_limit_bytes.is_some() {
         return ResourceStatistics { timestamp, ..used };
     }
-    let held = shown::executor_resources(executor);
     // MiB are whole numbers with three decimals: no precision is lost.
     #[expect(
         clippy::cast_possible_truncation,
@@ -144,8 +207,8 @@ fn add_processes(statistics: &mut ResourceStatistics, usage: &Usage) {
 }
 
 /// `/monitor/statistics`.
-pub(super) async fn statistics(agent: &AgentHttp) -> Result<Value, Response> {
-    Ok(gather(agent)
+pub(super) async fn monitor(agent: &AgentHttp) -> Result<Value, Response> {
+    Ok(gather(agent, Others::default())
         .await?
         .iter()
         .map(|shown| entry(shown, &[]))
@@ -171,9 +234,17 @@ pub(super) async fn containers(agent: &AgentHttp, query: &Query) -> Result<Value
                 .executor_id
                 .as_ref()
                 .map(|id| id.value.as_str()),
+        ) && matches(
+            "container_id",
+            Some(shown.container.container_id.value.as_str()),
         )
     };
-    let gathered = gather(agent).await?;
+    let flag = |name: &str| query.flag(name).map_err(mezz_http::respond::bad_request);
+    let others = Others {
+        nested: flag("show_nested")?,
+        standalone: flag("show_standalone")?,
+    };
+    let gathered = gather(agent, others).await?;
     let list = gathered.iter().filter(|shown| wanted(shown)).map(|shown| {
         let status = shown
             .container
@@ -198,12 +269,15 @@ pub(super) async fn containers(agent: &AgentHttp, query: &Query) -> Result<Value
 fn entry(shown: &Shown, more: &[(&str, Value)]) -> Value {
     let container = &shown.container;
     let mut entry = json!({
-        "executor_id": container.executor_id.as_ref().map_or("", |id| id.value.as_str()),
-        "executor_name": container.executor_name(),
-        "framework_id": container.framework_id.as_ref().map_or("", |id| id.value.as_str()),
-        "source": shown.source,
         "statistics": container.resource_statistics.as_ref().map(to_value),
     });
+    if let Some(executor_id) = &container.executor_id {
+        let framework_id = container.framework_id.as_ref();
+        entry["executor_id"] = executor_id.value.as_str().into();
+        entry["executor_name"] = container.executor_name().into();
+        entry["framework_id"] = framework_id.map_or("", |id| id.value.as_str()).into();
+        entry["source"] = shown.source.as_str().into();
+    }
     for (key, value) in more {
         entry[*key] = value.clone();
     }

@@ -20,7 +20,7 @@ impl Flags {
             RecoverMode::Cleanup => "cleanup",
         };
         let mut flags: BTreeMap<String, String> = [
-            ("containerizers", "mesos".to_owned()),
+            ("containerizers", containerizers(options).to_owned()),
             ("default_role", options.default_role.clone()),
             (
                 "disk_watch_interval",
@@ -95,5 +95,12 @@ impl Flags {
 
     pub(super) fn values(&self) -> &BTreeMap<String, String> {
         &self.0
+    }
+}
+
+fn containerizers(options: &AgentOptions) -> &'static str {
+    match options.docker {
+        Some(_) => "docker,mesos",
+        None => "mesos",
     }
 }

@@ -1,45 +1,61 @@
-//! `POST /api/v1`: the reads of the operator API; what is not built says so by name.
+//! `POST /api/v1`: the reads of the operator API, and where its other calls lead; what is not built says so by name.
 
 use http::{Method, StatusCode};
 use mezz_agent_core::{AgentRecords, ExecutorRecord, FrameworkRecord};
 use mezz_http::files_http::{account_name, refusal};
-use mezz_http::negotiate::{self, MediaType};
+use mezz_http::negotiate::MediaType;
 use mezz_http::{Request, Response, respond};
 use mezz_proto::v1;
 use mezz_proto::v1::agent::{Call, Response as Answer, call::Type, response};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AgentHttp, MESOS_VERSION, containers, metrics, shown};
+use super::media_types::MediaTypes;
+use super::{AgentHttp, MESOS_VERSION, attach, container_calls, containers, metrics, shown};
 
 /// Answers one call.
 pub(super) async fn answer(agent: &AgentHttp, mut request: Request) -> Result<Response, Response> {
     agent.view().await?;
     request.expect_method(&[Method::POST])?;
-    let media = negotiate::content_type_or_recordio(request.headers())?;
-    if media == MediaType::RecordIo {
-        return Err(respond::not_implemented(
-            "streaming calls (ATTACH_CONTAINER_INPUT) are not built yet",
-        ));
+    let types = MediaTypes::of(request.headers())?;
+    if types.content == MediaType::RecordIo {
+        return attach::streaming(agent, request, types).await;
     }
     let body = request.read_body().await?;
-    let mut call: Call = decode(media, &body)?;
-    call.r#type = call.r#type.filter(|number| Type::try_from(*number).is_ok());
-    validate(&call).map_err(|error| {
-        respond::bad_request(format!("Failed to validate agent::Call: {error}"))
-    })?;
-    let accepted = negotiate::accept(request.headers())?;
-    if call.r#type() == Type::SetLoggingLevel {
-        return set_logging_level(agent, &call);
+    let call = decode_call(types.content, &body)?;
+    types.check(call.r#type())?;
+    match call.r#type() {
+        Type::SetLoggingLevel => return set_logging_level(agent, &call),
+        Type::LaunchNestedContainerSession => return attach::session(agent, call, types).await,
+        Type::AttachContainerOutput => return attach::output(agent, &call, types).await,
+        kind if container_calls::is_one(kind) => {
+            return container_calls::answer(agent, call, types).await;
+        }
+        _ => {}
     }
     if call.r#type() == Type::PruneImages {
         return prune_images(agent, &call).await;
     }
     let answer = read(agent, &call).await?;
-    let mut response =
-        respond::with_type(StatusCode::OK, accepted.name(), encode(&answer, accepted));
+    let mut response = respond::with_type(
+        StatusCode::OK,
+        types.accept.name(),
+        encode(&answer, types.accept),
+    );
     respond::compress(request.headers(), &mut response);
     Ok(response)
+}
+
+/// Decodes a call and holds it against the rules.
+pub(super) fn decode_call(media: MediaType, body: &[u8]) -> Result<Call, Response> {
+    let mut call: Call = decode(media, body)?;
+    call.r#type = call.r#type.filter(|number| Type::try_from(*number).is_ok());
+    validate(&call)
+        .and_then(|()| container_calls::validate(&call))
+        .map_err(|error| {
+            respond::bad_request(format!("Failed to validate agent::Call: {error}"))
+        })?;
+    Ok(call)
 }
 
 /// Decodes a call; the texts of refusals are Mesos's.
@@ -54,7 +70,7 @@ pub(super) fn decode<M: mezz_proto::Json>(media: MediaType, body: &[u8]) -> Resu
     }
 }
 
-fn encode(answer: &Answer, media: MediaType) -> Vec<u8> {
+pub(super) fn encode(answer: &Answer, media: MediaType) -> Vec<u8> {
     match media {
         MediaType::Protobuf => prost::Message::encode_to_vec(answer),
         MediaType::Json | MediaType::RecordIo => mezz_proto::to_json(answer),
@@ -70,6 +86,17 @@ fn validate(call: &Call) -> Result<(), String> {
         Type::SetLoggingLevel => call.set_logging_level.is_none(),
         Type::ListFiles => call.list_files.is_none(),
         Type::ReadFile => call.read_file.is_none(),
+        Type::LaunchNestedContainer => call.launch_nested_container.is_none(),
+        Type::WaitNestedContainer => call.wait_nested_container.is_none(),
+        Type::KillNestedContainer => call.kill_nested_container.is_none(),
+        Type::RemoveNestedContainer => call.remove_nested_container.is_none(),
+        Type::LaunchNestedContainerSession => call.launch_nested_container_session.is_none(),
+        Type::AttachContainerInput => call.attach_container_input.is_none(),
+        Type::AttachContainerOutput => call.attach_container_output.is_none(),
+        Type::LaunchContainer => call.launch_container.is_none(),
+        Type::WaitContainer => call.wait_container.is_none(),
+        Type::KillContainer => call.kill_container.is_none(),
+        Type::RemoveContainer => call.remove_container.is_none(),
         _ => false,
     };
     if missing {
@@ -139,8 +166,13 @@ async fn read(agent: &AgentHttp, call: &Call) -> Result<Answer, Response> {
             Kind::ReadFile
         }
         Type::GetContainers => {
+            let asked = call.get_containers.unwrap_or_default();
+            let others = containers::Others {
+                nested: asked.show_nested(),
+                standalone: asked.show_standalone(),
+            };
             answer.get_containers = Some(response::GetContainers {
-                containers: containers::list(agent).await?,
+                containers: containers::list(agent, others).await?,
             });
             Kind::GetContainers
         }

@@ -123,8 +123,11 @@ impl Isolators {
             return Ok(());
         };
         let other = self.tenants.get(other).ok_or(LimitError::NoParent)?;
-        let group = other.group.as_ref().ok_or(LimitError::NoParent)?;
-        Ok(groups.join_beside(group, launch_id, plan)?)
+        // One that was started when nothing was isolated has none.
+        match &other.group {
+            Some(group) => Ok(groups.join_beside(group, launch_id, plan)?),
+            None => Ok(()),
+        }
     }
 
     fn join_own(

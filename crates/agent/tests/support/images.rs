@@ -31,6 +31,7 @@ impl Layer {
     }
 
     /// With a name as it is, however bad.
+    #[allow(dead_code, reason = "not every file of tests has bad images")]
     pub(crate) fn raw(
         mut self,
         path: &str,
@@ -64,7 +65,8 @@ impl Layer {
         self
     }
 
-    fn bytes(self) -> Vec<u8> {
+    #[allow(dead_code, reason = "not every file of tests pushes images")]
+    pub(crate) fn bytes(self) -> Vec<u8> {
         self.0.into_inner().unwrap()
     }
 }

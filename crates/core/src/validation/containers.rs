@@ -39,9 +39,6 @@ pub(super) fn container(container: Option<&ContainerInfo>, field: &str) -> Resul
         // Without a name it is the host's network, on which port mappings mean nothing, as in Mesos.
         return missing("network_infos");
     }
-    if container.tty_info.is_some() {
-        return missing("tty_info");
-    }
     container.linux_info.as_ref().map_or(Ok(()), linux)
 }
 

@@ -4,9 +4,13 @@ use super::spec::{COUNT, DURATION, FlagSpec, Kind, PORT};
 
 const AUTH: &str = "authentication is not built yet";
 const AUTHENTICATOR: &str = "authentication is not built yet, so nothing is authenticated";
-const DOCKER: &str = "containers run by Docker are not built yet";
-const IMAGES: &str = "container images are not built yet";
-const CNI: &str = "container networks are not built yet";
+const DOCKER: &str = "the Docker Engine keeps its volumes itself";
+const DOCKER_PROGRAM: &str = "the Docker Engine is spoken to directly, not by its command line";
+const DOCKER_STOP: &str =
+    "kill policies and --executor-shutdown-grace-period say how long a task has to end";
+const DOCKER_IMAGE: &str = "an agent in a container of the Docker Engine is not built yet";
+const APPC: &str = "AppC images are not built";
+const CNI: &str = "metrics of networks are not built yet";
 const STORAGE: &str = "resource providers and CSI storage are not built yet";
 const ISOLATION: &str = "isolation beyond processes is not built yet";
 const OVERSUBSCRIPTION: &str = "oversubscription is not built yet";
@@ -160,19 +164,74 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "Ended executors of a framework that are remembered",
     )
     .default("150"),
-    FlagSpec::refused(
+    FlagSpec::built(
         "containerizers",
         Kind::Text,
-        "only processes under the built-in containerizer are built yet",
+        "Who runs containers: mesos, or docker,mesos where a Docker Engine runs those of type DOCKER",
     )
     .default("mesos"),
-    FlagSpec::refused("image_providers", Kind::Text, IMAGES),
-    FlagSpec::refused("image_provisioner_backend", Kind::Text, IMAGES),
-    FlagSpec::refused("image_gc_config", Kind::Text, IMAGES),
-    FlagSpec::refused("docker_config", Kind::Text, DOCKER),
-    FlagSpec::refused("docker_mesos_image", Kind::Text, DOCKER),
+    FlagSpec::built(
+        "docker_socket",
+        Kind::Path,
+        "Where the Docker Engine listens",
+    )
+    .default("/var/run/docker.sock"),
+    FlagSpec::built(
+        "docker_remove_delay",
+        DURATION,
+        "How long the Docker Engine keeps containers that have ended",
+    )
+    .default("6hrs"),
+    FlagSpec::built(
+        "docker_kill_orphans",
+        Kind::Switch,
+        "At the start, end containers that earlier lives of this agent have left to the Docker Engine",
+    )
+    .default("true"),
+    FlagSpec::built(
+        "image_providers",
+        Kind::Text,
+        "Kinds of images that containers can have: docker (OCI images too)",
+    ),
+    FlagSpec::built(
+        "image_provisioner_backend",
+        Kind::Text,
+        "How layers become a root: overlay or copy; by default overlay where the kernel has it",
+    ),
+    FlagSpec::built(
+        "image_gc_config",
+        Kind::Text,
+        "When unused images are removed, as JSON: image_disk_headroom, image_disk_watch_interval, excluded_images",
+    ),
+    FlagSpec::built(
+        "docker_config",
+        Kind::Text,
+        "Credentials for registries: JSON as in Docker's config.json, or the path of such a file",
+    ),
+    FlagSpec::built(
+        "docker_registry",
+        Kind::Text,
+        "Registry of images that name none, or a folder of archives",
+    )
+    .default("https://registry-1.docker.io"),
+    FlagSpec::built(
+        "docker_store_dir",
+        Kind::Path,
+        "Folder of images; by default in the work directory",
+    ),
+    FlagSpec::built(
+        "docker_ignore_runtime",
+        Kind::Switch,
+        "Ignore what images say of their use: ENTRYPOINT, CMD, ENV, WORKDIR, USER, STOPSIGNAL",
+    )
+    .default("false"),
+    FlagSpec::refused("docker_mesos_image", Kind::Text, DOCKER_IMAGE),
     FlagSpec::refused("default_container_info", Kind::Text, ISOLATION),
-    FlagSpec::refused("default_container_dns", Kind::Text, CNI),
+    FlagSpec::built(
+        "default_container_dns",
+        Kind::Text,
+        "Resolvers of networks whose plugins name none, as JSON: mesos[].network_mode, network_name, dns",
+    ),
     FlagSpec::built(
         "default_container_shm_size",
         Kind::Bytes,
@@ -229,9 +288,23 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         Kind::Text,
         "output goes to files in the sandbox; --max-log-size rotates them",
     ),
-    FlagSpec::refused("network_cni_plugins_dir", Kind::Path, CNI),
-    FlagSpec::refused("network_cni_config_dir", Kind::Path, CNI),
-    FlagSpec::refused("network_cni_root_dir_persist", Kind::Switch, CNI).default("false"),
+    FlagSpec::built(
+        "network_cni_plugins_dir",
+        Kind::Text,
+        "Folders of network plugins, separated by colons",
+    )
+    .default("/usr/lib/cni:/opt/cni/bin"),
+    FlagSpec::built(
+        "network_cni_config_dir",
+        Kind::Path,
+        "Folder of network configurations; containers can join the networks that it names",
+    ),
+    FlagSpec::built(
+        "network_cni_root_dir_persist",
+        Kind::Switch,
+        "Keep records of networks in the work directory, not in /run",
+    )
+    .default("false"),
     FlagSpec::refused(
         "ip6",
         Kind::Ip,
@@ -298,7 +371,11 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "everything lives under --work-dir",
     )
     .default("/var/run/mesos"),
-    FlagSpec::inert("sandbox_directory", Kind::Path, IMAGES).default("/mnt/mesos/sandbox"),
+    FlagSpec::inert(
+        "sandbox_directory",
+        Kind::Path,
+        "containers with an image find their sandbox at /mnt/mesos/sandbox",
+    ).default("/mnt/mesos/sandbox"),
     FlagSpec::inert(
         "hadoop_home",
         Kind::Path,
@@ -310,16 +387,10 @@ pub(crate) const AGENT: &[FlagSpec] = &[
         "nested containers are not built yet",
     )
     .default("false"),
-    FlagSpec::inert("appc_simple_discovery_uri_prefix", Kind::Text, IMAGES).default("http://"),
-    FlagSpec::inert("appc_store_dir", Kind::Path, IMAGES).default("/tmp/mesos/store/appc"),
-    FlagSpec::inert("docker", Kind::Path, DOCKER).default("docker"),
-    FlagSpec::inert("docker_ignore_runtime", Kind::Switch, DOCKER).default("false"),
-    FlagSpec::inert("docker_kill_orphans", Kind::Switch, DOCKER).default("true"),
-    FlagSpec::inert("docker_registry", Kind::Text, DOCKER).default("https://registry-1.docker.io"),
-    FlagSpec::inert("docker_remove_delay", DURATION, DOCKER).default("6hrs"),
-    FlagSpec::inert("docker_socket", Kind::Path, DOCKER).default("/var/run/docker.sock"),
-    FlagSpec::inert("docker_stop_timeout", DURATION, DOCKER).default("0ns"),
-    FlagSpec::inert("docker_store_dir", Kind::Path, DOCKER).default("/tmp/mesos/store/docker"),
+    FlagSpec::inert("appc_simple_discovery_uri_prefix", Kind::Text, APPC).default("http://"),
+    FlagSpec::inert("appc_store_dir", Kind::Path, APPC).default("/tmp/mesos/store/appc"),
+    FlagSpec::inert("docker", Kind::Path, DOCKER_PROGRAM).default("docker"),
+    FlagSpec::inert("docker_stop_timeout", DURATION, DOCKER_STOP).default("0ns"),
     FlagSpec::inert("docker_volume_checkpoint_dir", Kind::Path, DOCKER)
         .default("/var/run/mesos/isolators/docker/volume"),
     FlagSpec::inert("docker_volume_chown", Kind::Switch, DOCKER).default("false"),

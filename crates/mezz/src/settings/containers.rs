@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use mezz_agent::{Capability, CapabilitySet, Isolator, Unshared};
+use mezz_agent::{
+    Capability, CapabilitySet, DockerOptions, ImageOptions, Isolator, NetworkOptions, Unshared,
+};
 use serde::Deserialize;
 
 use super::{meaning, path};
@@ -18,6 +20,9 @@ pub(crate) struct ContainerSettings {
     pub(crate) unshared: Vec<Unshared>,
     pub(crate) seccomp_config_dir: Option<PathBuf>,
     pub(crate) seccomp_profile_name: Option<String>,
+    pub(crate) docker: Option<DockerOptions>,
+    pub(crate) images: Option<ImageOptions>,
+    pub(crate) networks: Option<NetworkOptions>,
 }
 
 impl ContainerSettings {
@@ -51,6 +56,9 @@ impl ContainerSettings {
                 .collect(),
             seccomp_config_dir: path(flags, "seccomp_config_dir"),
             seccomp_profile_name: flags.text("seccomp_profile_name").map(str::to_owned),
+            docker: super::docker::docker(flags)?,
+            images: super::images::images(flags)?,
+            networks: super::images::networks(flags)?,
         })
     }
 }

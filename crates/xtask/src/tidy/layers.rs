@@ -43,8 +43,8 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "cni",
             "http",
             "image",
-            "vm",
             "docker",
+            "vm",
         ],
     ),
     (
