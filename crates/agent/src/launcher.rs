@@ -95,11 +95,9 @@ impl Launcher {
     ) -> Result<LaunchPlan, LaunchError> {
         let sandbox = self.sandbox(&launch.sandbox);
         let spec = match prepared {
-            Prepared::Container(mut furnished) => {
-                let volumes = std::mem::take(&mut furnished.volumes);
+            Prepared::Container(furnished) => {
                 let within = launch.surroundings.within;
-                let mut spec = spec(launch, sandbox, &self.containers, &volumes)?;
-                furnish(&mut spec, *furnished);
+                let mut spec = self::furnished(launch, sandbox, &self.containers, *furnished)?;
                 if let Some(within) = within {
                     containers::join_all(&mut spec, LaunchId(within.0));
                 }
@@ -274,6 +272,19 @@ fn survival(survival: Survival) -> mezz_launch_plan::Survival {
     }
 }
 
+/// A container among what was made for it.
+pub(crate) fn furnished(
+    launch: Launch,
+    sandbox: PathBuf,
+    containers: &ContainerSettings,
+    mut furnished: Furnished,
+) -> Result<ContainerSpec, ContainerError> {
+    let volumes = std::mem::take(&mut furnished.volumes);
+    let mut spec = spec(launch, sandbox, containers, &volumes)?;
+    furnish(&mut spec, furnished);
+    Ok(spec)
+}
+
 /// Puts what was made for a container into its spec.
 fn furnish(spec: &mut ContainerSpec, furnished: Furnished) {
     let isolation = &mut spec.isolation;
@@ -307,6 +318,7 @@ fn host_process(launch: &Launch, sandbox: PathBuf, process: HostProcess) -> Cont
     streams(&mut spec, launch.role, &launch.surroundings);
     spec.sandbox_content = SandboxContent::Fetched;
     spec.survival = survival(launch.survival);
+    spec.isolation.mount = process.mounts;
     spec
 }
 

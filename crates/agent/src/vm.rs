@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use mezz_agent_core::{ContainerFacts, ContainerId, Surroundings};
+use mezz_launch_plan::NamespaceSpec;
 use mezz_vm::{Acceleration, Monitor, Places, StandIn};
 
 use crate::isolators::Enforcer;
@@ -123,6 +124,7 @@ impl VmRuntime {
             arguments,
             environment: Vec::new(),
             enforcer: Enforcer::Group,
+            mounts: NamespaceSpec::Host,
             facts: ContainerFacts::default(),
         })))
     }
