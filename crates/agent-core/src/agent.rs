@@ -308,8 +308,12 @@ impl AgentCore {
             return;
         };
         entry.record = None;
-        if let Some(framework) = self.frameworks.get_mut(entry.framework) {
+        let (framework, member) = (entry.framework, entry.member);
+        if let Some(framework) = self.frameworks.get_mut(framework) {
             framework.record = None;
+        }
+        if let Some(pod) = member.and_then(|member| self.executors.get_mut(member.pod)) {
+            pod.record = None;
         }
     }
 

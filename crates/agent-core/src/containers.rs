@@ -105,6 +105,7 @@ impl AgentCore {
             (ExecutorKind::Command, _) => self.on_command_task_started(turn, executor),
             // Tasks may have come since it was launched.
             (ExecutorKind::Custom, _) => self.resize(turn, executor),
+            (ExecutorKind::Default, _) => {}
         }
     }
 
@@ -144,17 +145,15 @@ impl AgentCore {
             );
             self.custom_executor_ended(turn, executor, -1);
         } else if self.kill_of(executor).is_some() {
-            self.command_task_ended(turn, executor, killed_during_launch());
+            let status = self.killed_during_launch(executor);
+            self.command_task_ended(turn, executor, status);
         } else {
-            self.command_task_ended(
-                turn,
-                executor,
-                NewStatus::of_agent(
-                    TaskState::TaskFailed,
-                    Reason::ContainerLaunchFailed,
-                    message,
-                ),
+            let status = NewStatus::of_agent(
+                TaskState::TaskFailed,
+                Reason::ContainerLaunchFailed,
+                message,
             );
+            self.command_task_ended(turn, executor, status);
         }
     }
 
@@ -166,7 +165,7 @@ impl AgentCore {
     ) {
         let launched = self.launched(launch_id);
         if let Some((executor, _)) = launched {
-            self.tell_of_container_end(turn, executor, Some(wait_status));
+            self.executor_container_gone(turn, executor, Some(wait_status));
         }
         match launched {
             Some((executor, ExecutorKind::Command)) => {
@@ -176,6 +175,8 @@ impl AgentCore {
             Some((executor, ExecutorKind::Custom)) => {
                 self.custom_executor_ended(turn, executor, wait_status);
             }
+            // It has no process that could have ended.
+            Some((_, ExecutorKind::Default)) => {}
             None if self.on_pre_stop_ended(turn, launch_id.into()) => {}
             None if self.on_nested_exited(turn, launch_id, wait_status) => {}
             None => self.on_probe_ended(turn, launch_id, Some(wait_status)),
@@ -322,6 +323,7 @@ impl AgentCore {
         executor: ExecutorKey,
         status: NewStatus,
     ) {
+        let state = status.state;
         if let Some(task) = self.command_task(executor) {
             self.update(turn, task, status);
             self.end_checks(turn, task);
@@ -329,7 +331,11 @@ impl AgentCore {
         self.timers.cancel(TimerKey::KillGrace(executor));
         self.abandon_pre_stop(turn, executor);
         self.container_gone(turn, executor);
+        let member = self.executors.get(executor).and_then(|entry| entry.member);
         self.retire(turn, executor);
+        if let Some(member) = member {
+            self.on_member_ended(turn, member, state);
+        }
     }
 
     /// The bookkeeping that both kinds of executors share when their container is gone.
@@ -341,24 +347,12 @@ impl AgentCore {
         entry.container = Container::Gone;
         entry.state = ExecutorState::Terminated;
         let (launch_id, sandbox) = (entry.launch_id, entry.sandbox.clone());
+        let is_executor = entry.member.is_none();
         self.launches.remove(&launch_id);
-        self.counters.executors_terminated += 1;
-        self.tell_of_container_end(turn, executor, None);
+        self.counters.executors_terminated += u64::from(is_executor);
+        self.executor_container_gone(turn, executor, None);
         turn.push(Effect::ScheduleSandboxRemoval { sandbox });
         self.touch(executor);
-    }
-
-    /// Those inside go with it, and those who wait for its end are told.
-    fn tell_of_container_end(
-        &mut self,
-        turn: &mut Turn<'_>,
-        executor: ExecutorKey,
-        wait_status: Option<i32>,
-    ) {
-        if let Some(entry) = self.executors.get(executor) {
-            let container_id = entry.container_id;
-            self.executor_container_gone(turn, container_id, wait_status);
-        }
     }
 
     /// The task of a command executor; none once it is over.
@@ -370,6 +364,19 @@ impl AgentCore {
     pub(crate) fn kill_of(&self, executor: ExecutorKey) -> Option<KillCause> {
         let task = self.tasks.get(self.command_task(executor)?)?;
         task.kill.map(|kill| kill.cause)
+    }
+
+    /// The default executor of Mesos has its tasks before they start.
+    pub(crate) fn killed_during_launch(&self, executor: ExecutorKey) -> NewStatus {
+        let is_member = self
+            .executors
+            .get(executor)
+            .is_some_and(|entry| entry.member.is_some());
+        if is_member {
+            NewStatus::of_executor(TaskState::TaskKilled)
+        } else {
+            killed_before_delivery()
+        }
     }
 
     pub(crate) fn framework_id_of(&self, executor: ExecutorKey) -> Option<Arc<str>> {
@@ -395,7 +402,8 @@ fn killed_for(cause: KillCause) -> NewStatus {
     }
 }
 
-pub(crate) fn killed_during_launch() -> NewStatus {
+/// Of a task that its executor has not got yet.
+pub(crate) fn killed_before_delivery() -> NewStatus {
     NewStatus::of_agent(
         TaskState::TaskKilled,
         Reason::TaskKilledDuringLaunch,

@@ -3,7 +3,7 @@
 use crate::allotment::Allotment;
 use crate::ids::{LaunchId, ProbeId, RequestId, StreamId};
 use crate::journal::Record;
-use crate::launch::{Fetch, Launch};
+use crate::launch::{Fetch, Launch, PodSandbox};
 use crate::nested::ContainerAnswer;
 use crate::probe::Probe;
 use mezz_proto::agent_protocol::frame::Body;
@@ -49,6 +49,8 @@ pub enum Effect {
         /// With what.
         outcome: CallOutcome,
     },
+    /// Make the sandbox of a pod, as far as it is not there.
+    MakePodSandbox(Box<PodSandbox>),
     /// Make the sandbox and fetch into it; answered by `Fetched`.
     Fetch(Box<Fetch>),
     /// A fetch is no longer wanted; no answer is expected (one does no harm).

@@ -2,7 +2,7 @@
 
 use crate::agent::{AgentCore, Turn};
 use crate::ids::{ContainerId, LaunchId, Uuid};
-use crate::journal::{ExecutorKind, Record};
+use crate::journal::{ExecutorKind, Membership, Record};
 use crate::model::{Container, Delivery, Executor, ExecutorKey, FrameworkKey, Task, TaskKey};
 use crate::records::ExecutorState;
 use crate::tokens::LaunchToken;
@@ -11,12 +11,24 @@ use mezz_proto::v1::TaskInfo;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// In the journal: a task that has no container.
-pub(crate) const NO_LAUNCH: (ExecutorKind, LaunchId, ContainerId) = (
-    ExecutorKind::Custom,
-    LaunchId(0),
-    ContainerId(Uuid([0; 16])),
-);
+/// The container of a task, as the journal names it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) kind: ExecutorKind,
+    pub(crate) launch_id: LaunchId,
+    pub(crate) container_id: ContainerId,
+    pub(crate) member: Option<Membership>,
+}
+
+impl Place {
+    /// Of a task that has no container.
+    pub(crate) const NONE: Self = Self {
+        kind: ExecutorKind::Custom,
+        launch_id: LaunchId(0),
+        container_id: ContainerId(Uuid([0; 16])),
+        member: None,
+    };
+}
 
 /// A task as the master wants it.
 #[derive(Clone)]
@@ -46,7 +58,7 @@ impl AgentCore {
         executor: Option<ExecutorKey>,
         launch_token: LaunchToken,
         wanted: Wanted,
-        (kind, launch_id, container_id): (ExecutorKind, LaunchId, ContainerId),
+        place: Place,
     ) -> TaskKey {
         let Wanted { info, terms } = wanted;
         let serial = self.allocate_serial();
@@ -74,9 +86,10 @@ impl AgentCore {
                 terms: lasting,
                 launch_token: launch_token.number,
                 launch_epoch: Some(launch_token.epoch),
-                kind,
-                launch_id,
-                container_id,
+                kind: place.kind,
+                launch_id: place.launch_id,
+                container_id: place.container_id,
+                member: place.member,
             },
         );
         task
@@ -117,6 +130,8 @@ impl AgentCore {
             limitation: None,
             kill_began_ns: None,
             pre_stop: None,
+            member: None,
+            members: Vec::new(),
             record: None,
             facts: None,
         });

@@ -47,6 +47,10 @@ pub(crate) fn command_task_environment(
     if let Some(role) = role {
         environment.push(("MESOS_ALLOCATION_ROLE".to_owned(), role));
     }
+    let member = core.executors.get(executor).and_then(|entry| entry.member);
+    if member.is_some() {
+        environment.push(("MESOS_CONTAINER_IP".to_owned(), core.config.ip.clone()));
+    }
     append_command_environment(&mut environment, command);
     environment
 }
@@ -132,7 +136,8 @@ fn mesos_environment(
     let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
     set("LIBPROCESS_PORT", "0".to_owned());
     set("MESOS_FRAMEWORK_ID", framework.id.as_ref().to_owned());
-    set("MESOS_EXECUTOR_ID", entry.id.as_ref().to_owned());
+    let shown = core.shown_executor(executor).unwrap_or(entry);
+    set("MESOS_EXECUTOR_ID", shown.id.as_ref().to_owned());
     set("MESOS_SANDBOX", directory.clone());
     set("MESOS_DIRECTORY", directory);
     set(

@@ -4,6 +4,7 @@ use crate::agent::{AgentCore, Phase, Turn};
 use crate::effect::{CallOutcome, Effect};
 use crate::executor_validation::{validate, validate_status};
 use crate::ids::{RequestId, StreamId};
+use crate::journal::ExecutorKind;
 use crate::model::{Delivery, ExecutorKey};
 use crate::records::ExecutorState;
 use crate::status::{NewStatus, is_terminal};
@@ -78,7 +79,7 @@ impl AgentCore {
         let entry = self
             .executors
             .get(executor)
-            .filter(|entry| entry.info.is_some())
+            .filter(|entry| entry.kind == ExecutorKind::Custom)
             .ok_or_else(|| unknown("Executor"))?;
         if entry.state == ExecutorState::Registering && kind != Type::Subscribe {
             return Err(CallOutcome::Forbidden(

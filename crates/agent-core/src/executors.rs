@@ -168,14 +168,17 @@ impl AgentCore {
         }
     }
 
-    /// Asks an executor of either kind to end.
+    /// Asks an executor of any kind to end.
     pub(crate) fn shut_down(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
         let Some(entry) = self.executors.get_mut(executor) else {
             return;
         };
-        if entry.kind == ExecutorKind::Command {
-            self.kill_command_task(turn, executor, KillOrder::SHUT_DOWN);
-            return;
+        match entry.kind {
+            ExecutorKind::Command => {
+                return self.kill_command_task(turn, executor, KillOrder::SHUT_DOWN);
+            }
+            ExecutorKind::Default => return self.shut_down_pod(turn, executor),
+            ExecutorKind::Custom => {}
         }
         if matches!(
             entry.state,
@@ -211,10 +214,12 @@ impl AgentCore {
     }
 
     pub(crate) fn on_shutdown_timeout(&mut self, turn: &mut Turn<'_>, executor: ExecutorKey) {
-        if let Some(entry) = self.executors.get(executor) {
-            turn.push(Effect::KillTree {
+        match self.executors.get(executor) {
+            Some(entry) if entry.kind == ExecutorKind::Default => self.kill_members(turn, executor),
+            Some(entry) => turn.push(Effect::KillTree {
                 launch_id: entry.launch_id,
-            });
+            }),
+            None => {}
         }
     }
 
@@ -293,7 +298,7 @@ impl AgentCore {
         );
     }
 
-    fn tell_of_exit(
+    pub(crate) fn tell_of_exit(
         &mut self,
         turn: &mut Turn<'_>,
         executor: ExecutorKey,

@@ -1,12 +1,12 @@
 //! Taking in tasks: what is refused, what is started, what waits for an executor.
 
 use crate::agent::{AgentCore, Turn};
-use crate::entries::{NO_LAUNCH, Wanted};
+use crate::entries::{Place, Wanted};
 use crate::journal::ExecutorKind;
 use crate::model::{Container, Executor, FrameworkKey};
 use crate::records::ExecutorState;
 use crate::status::NewStatus;
-use crate::support::{unsupported_in_executor, unsupported_in_task};
+use crate::support::{Above, unsupported_in_executor, unsupported_in_task};
 use crate::tokens::LaunchToken;
 use mezz_proto::agent_protocol::{RunTask, RunTasks};
 use mezz_proto::v1::TaskState;
@@ -79,7 +79,7 @@ impl AgentCore {
             ));
             return;
         }
-        if let Some(field) = unsupported_in_task(&info, wanted.terms.as_deref()) {
+        if let Some(field) = unsupported_in_task(&info, wanted.terms.as_deref(), Above::Nothing) {
             let message = format!("Task field '{field}' is not supported by this agent");
             self.refuse_task(
                 turn,
@@ -100,7 +100,7 @@ impl AgentCore {
     }
 
     /// A task that ends as soon as it has come.
-    fn refuse_task(
+    pub(crate) fn refuse_task(
         &mut self,
         turn: &mut Turn<'_>,
         framework: FrameworkKey,
@@ -112,7 +112,7 @@ impl AgentCore {
             terms: None,
             ..wanted
         };
-        let task = self.add_task(turn, framework, None, launch_token, wanted, NO_LAUNCH);
+        let task = self.add_task(turn, framework, None, launch_token, wanted, Place::NONE);
         self.update(turn, task, status);
     }
 
@@ -152,7 +152,12 @@ impl AgentCore {
             Some(executor),
             launch_token,
             wanted,
-            (ExecutorKind::Command, launch_id, container_id),
+            Place {
+                kind: ExecutorKind::Command,
+                launch_id,
+                container_id,
+                member: None,
+            },
         );
         self.executors
             .get_mut(executor)
@@ -210,7 +215,12 @@ impl AgentCore {
         let executor = existing
             .unwrap_or_else(|| self.add_custom_executor(turn, framework, id, executor_info));
         let entry = self.executors.get(executor).expect("found or just added");
-        let launch = (ExecutorKind::Custom, entry.launch_id, entry.container_id);
+        let launch = Place {
+            kind: ExecutorKind::Custom,
+            launch_id: entry.launch_id,
+            container_id: entry.container_id,
+            member: None,
+        };
         let task = self.add_task(
             turn,
             framework,
@@ -238,6 +248,7 @@ impl AgentCore {
 fn takes_no_task(executor: &Executor) -> Option<&'static str> {
     match (executor.kind, executor.state) {
         (ExecutorKind::Command, _) => Some("Executor id is that of a command task"),
+        (ExecutorKind::Default, _) => Some("Executor id is that of a pod"),
         (ExecutorKind::Custom, ExecutorState::Terminating) => Some("Executor terminating"),
         (ExecutorKind::Custom, ExecutorState::Terminated) => Some("Executor terminated"),
         (ExecutorKind::Custom, _) => None,

@@ -3,7 +3,7 @@
 use crate::agent::AgentCore;
 use crate::checks::Asked;
 use crate::journal::ExecutorKind;
-use crate::model::{Container, ExecutorKey, ProbedBy, Task, TaskKey};
+use crate::model::{Container, Executor, ExecutorKey, ProbedBy, Task, TaskKey};
 use crate::records::ExecutorState;
 use crate::status::is_terminal;
 use crate::timers::TimerKey;
@@ -99,10 +99,11 @@ impl AgentCore {
         };
         let id = &executor.id;
         ensure(
-            executor.kind == ExecutorKind::Custom
+            executor.kind != ExecutorKind::Command
                 || (executor.queued.is_empty() && executor.tasks.len() <= 1),
             || format!("command executor {id} has more than its task"),
         )?;
+        self.check_pod(key, executor)?;
         let mut seen = BTreeSet::new();
         for task in executor.tasks.iter().chain(&executor.queued) {
             ensure(seen.insert(*task), || {
@@ -114,6 +115,37 @@ impl AgentCore {
             })?;
         }
         Ok(())
+    }
+
+    /// A pod and its parts know each other, and it is there as long as one of their containers is.
+    fn check_pod(&self, key: ExecutorKey, executor: &Executor) -> Result<(), String> {
+        let id = &executor.id;
+        if let Some(member) = executor.member {
+            let pod = self.executors.get(member.pod);
+            let known = pod.is_some_and(|pod| pod.members.contains(&key));
+            ensure(known, || format!("{id} is not known to its pod"))?;
+        }
+        if executor.kind != ExecutorKind::Default {
+            return ensure(executor.members.is_empty(), || {
+                format!("{id} is no pod and has parts")
+            });
+        }
+        let mut runs = false;
+        for member in &executor.members {
+            let member = self.executors.get(*member);
+            let own = member.and_then(|member| member.member);
+            ensure(own.is_some_and(|member| member.pod == key), || {
+                format!("pod {id} has a part that is not its own")
+            })?;
+            runs |= member.is_some_and(|member| member.container != Container::Gone);
+        }
+        let gone = executor.container == Container::Gone;
+        ensure(gone != runs, || {
+            format!(
+                "pod {id} is {:?}, and its parts run: {runs}",
+                executor.container
+            )
+        })
     }
 
     fn check_tasks(&self) -> Result<(), String> {

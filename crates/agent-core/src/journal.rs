@@ -75,6 +75,8 @@ pub enum Record {
         launch_id: LaunchId,
         /// The container of that launch.
         container_id: ContainerId,
+        /// The pod that it is part of, if it is.
+        member: Option<Membership>,
     },
     /// What the agent is named by until it has an id.
     RegistrationToken {
@@ -146,6 +148,17 @@ pub enum ExecutorKind {
     Command,
     /// A process of the framework that speaks the executor API.
     Custom,
+    /// The agent itself, for the tasks of a pod.
+    Default,
+}
+
+/// Of which pod a task is a part, and with which others it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The launch of the pod.
+    pub pod: LaunchId,
+    /// Tasks of one group end together.
+    pub group: u64,
 }
 
 /// On whose account a task is killed.

@@ -1,7 +1,7 @@
 //! Killing tasks: gently, with a grace that may only shrink, then without appeal.
 
 use crate::agent::{AgentCore, Turn};
-use crate::containers::killed_during_launch;
+use crate::containers::killed_before_delivery;
 use crate::effect::Effect;
 use crate::environment::duration;
 use crate::executor_api::event_of;
@@ -89,7 +89,7 @@ impl AgentCore {
             Some(ExecutorKind::Custom) => {
                 self.kill_task_of_custom_executor(turn, executor, task, kill.kill_policy);
             }
-            None => {}
+            Some(ExecutorKind::Default) | None => {}
         }
     }
 
@@ -167,7 +167,8 @@ impl AgentCore {
         match entry.container {
             Container::Fetching => {
                 turn.push(Effect::CancelFetch { launch_id });
-                self.command_task_ended(turn, executor, killed_during_launch());
+                let status = self.killed_during_launch(executor);
+                self.command_task_ended(turn, executor, status);
             }
             Container::Launching => {
                 if entry.kill_began_ns.is_none() {
@@ -185,7 +186,7 @@ impl AgentCore {
                 }
                 self.begin_kill(turn, executor, grace_ns);
             }
-            Container::Gone => {}
+            Container::Gone | Container::Held => {}
         }
     }
 
@@ -330,7 +331,7 @@ impl AgentCore {
         if let Some(index) = entry.queued.iter().position(|queued| *queued == task) {
             entry.queued.remove(index);
             entry.tasks.push(task);
-            self.update(turn, task, killed_during_launch());
+            self.update(turn, task, killed_before_delivery());
             return;
         }
         let stream = entry.stream;

@@ -57,6 +57,8 @@ pub struct Surroundings {
     pub container: Option<Box<ContainerInfo>>,
     /// The launch whose container this one looks after, and in whose namespaces it is; that one runs.
     pub within: Option<LaunchId>,
+    /// The sandbox of the pod that it is part of, relative to the work directory.
+    pub parent_sandbox: Option<String>,
     /// How it lies in other containers, if it does.
     pub nesting: Option<Box<Nesting>>,
     /// The runtime that was asked for by name, if any; see [`RUNTIME_LABEL`].
@@ -215,5 +217,14 @@ pub struct Fetch {
     /// Where to, relative to the work directory.
     pub sandbox: String,
     /// Who shall own them, if the daemon may switch users.
+    pub user: Option<String>,
+}
+
+/// What the containers of a pod share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSandbox {
+    /// Relative to the work directory. Containers do not lie in it: whoever may write here could lead them astray.
+    pub sandbox: String,
+    /// Who shall own it, if the daemon may switch users.
     pub user: Option<String>,
 }

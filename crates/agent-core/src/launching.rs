@@ -46,7 +46,11 @@ impl AgentCore {
         executor: ExecutorKey,
         task: TaskKey,
     ) {
-        self.update(turn, task, NewStatus::of_executor(TaskState::TaskStarting));
+        // Those of a pod are told all at once, before any of them starts.
+        let parent = self.pod_sandbox(executor);
+        if parent.is_none() {
+            self.update(turn, task, NewStatus::of_executor(TaskState::TaskStarting));
+        }
         let info = Arc::clone(
             &self
                 .tasks
@@ -57,7 +61,10 @@ impl AgentCore {
         let command = info.command.as_ref().expect("a command task has a command");
         let environment = command_task_environment(self, executor, &info, command);
         let materials = self.take_materials(task, command);
-        let surroundings = Surroundings::of(info.container.as_deref(), info.labels.as_ref());
+        let surroundings = Surroundings {
+            parent_sandbox: parent,
+            ..Surroundings::of(info.container.as_deref(), info.labels.as_ref())
+        };
         let extras = (materials, surroundings);
         self.launch(turn, executor, command, environment, extras);
     }

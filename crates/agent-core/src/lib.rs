@@ -34,6 +34,7 @@ mod launching;
 mod limitation;
 mod model;
 mod nested;
+mod pods;
 mod pre_stop;
 mod probe;
 mod reconfiguration;
@@ -63,10 +64,12 @@ pub use event::{
 };
 pub use facts::ContainerFacts;
 pub use ids::{ContainerId, LaunchId, ProbeId, RequestId, StreamId, TaskSerial, Uuid};
-pub use journal::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
+pub use journal::{
+    CheckState, ExecutorKind, HealthState, KillCause, Membership, Record, RecordError,
+};
 pub use launch::{
     Around, Command, ContainerClass, Fetch, Grouping, LABEL_PREFIX, Launch, Materials, Nesting,
-    RUNTIME_LABEL, Role, Surroundings, Survival,
+    PodSandbox, RUNTIME_LABEL, Role, Surroundings, Survival,
 };
 pub use limitation::{Limitation, LimitationCause};
 pub use nested::{

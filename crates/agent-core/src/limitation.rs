@@ -88,6 +88,8 @@ impl AgentCore {
                 );
                 self.destroy(turn, executor);
             }
+            // What is limited are the containers in it.
+            ExecutorKind::Default => {}
         }
     }
 

@@ -99,13 +99,13 @@ pub(crate) struct KnownFramework {
     pub(crate) recorded: bool,
 }
 
-/// A custom executor, or the agent's own role as the executor of one command task.
+/// A custom executor, the agent's own role as the executor of one task, or a pod: what holds several of these roles.
 #[derive(Clone, Debug)]
 pub(crate) struct Executor {
     pub(crate) framework: FrameworkKey,
     pub(crate) id: Arc<str>,
     pub(crate) kind: ExecutorKind,
-    /// Of a custom executor.
+    /// Of a custom executor or a pod.
     pub(crate) info: Option<Arc<ExecutorInfo>>,
     pub(crate) state: ExecutorState,
     pub(crate) container: Container,
@@ -126,17 +126,33 @@ pub(crate) struct Executor {
     pub(crate) kill_began_ns: Option<u64>,
     /// What is done before its end, while it is.
     pub(crate) pre_stop: Option<ProbeId>,
+    /// Of a part of a pod: which pod, and with which others it came.
+    pub(crate) member: Option<Member>,
+    /// Of a pod: the containers that it still has something of.
+    pub(crate) members: Vec<ExecutorKey>,
     pub(crate) record: Option<Arc<ExecutorRecord>>,
     /// What the shell has told of its container.
     pub(crate) facts: Option<Box<ContainerFacts>>,
 }
 
+/// The place of a container in a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) pod: ExecutorKey,
+    /// Those of one group end together.
+    pub(crate) group: u64,
+}
+
 /// Where an executor's container is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Container {
+    /// A pod's: it has no process, but others are in it.
+    Held,
     Fetching,
     Launching,
-    Running { pid: u32 },
+    Running {
+        pid: u32,
+    },
     Gone,
 }
 
@@ -144,7 +160,7 @@ impl Container {
     pub(crate) fn pid(self) -> Option<u32> {
         match self {
             Self::Running { pid } => Some(pid),
-            Self::Fetching | Self::Launching | Self::Gone => None,
+            Self::Held | Self::Fetching | Self::Launching | Self::Gone => None,
         }
     }
 }

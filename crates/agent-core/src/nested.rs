@@ -259,11 +259,28 @@ impl AgentCore {
         Some(key)
     }
 
+    /// The executor whose container this is: one by itself, or a part of a pod in its pod.
+    pub(crate) fn executor_at(&self, path: &ContainerPath) -> Option<ExecutorKey> {
+        let executor = self.executor_of_container(path.name())?;
+        (self.path_of(executor)? == *path).then_some(executor)
+    }
+
+    /// The name of an executor's container.
+    pub(crate) fn path_of(&self, executor: ExecutorKey) -> Option<ContainerPath> {
+        let entry = self.executors.get(executor)?;
+        let own = entry.container_id.to_string();
+        let Some(member) = entry.member else {
+            return Some(ContainerPath::of_root(&own));
+        };
+        let pod = self.executors.get(member.pod)?;
+        Some(ContainerPath::of_root(&pod.container_id.to_string()).child(&own))
+    }
+
     /// What a container of this name can be put into.
     pub(crate) fn parent(&self, path: &ContainerPath) -> Result<Parent, NoParent> {
-        match path.parent() {
-            None => self.root_parent(path.root()),
-            Some(_) => self.nested_parent(path),
+        match self.executor_at(path) {
+            Some(executor) => self.executor_parent(executor),
+            None => self.nested_parent(path),
         }
     }
 
@@ -296,14 +313,13 @@ impl AgentCore {
         })
     }
 
-    fn root_parent(&self, id: &str) -> Result<Parent, NoParent> {
-        let Some(executor) = self.executor_of_container(id) else {
-            return self.nested_parent(&ContainerPath::of_root(id));
-        };
+    fn executor_parent(&self, executor: ExecutorKey) -> Result<Parent, NoParent> {
         let entry = self.executors.get(executor).ok_or(NoParent::Unknown)?;
         match entry.container {
             Container::Gone => return Err(NoParent::Unknown),
-            Container::Fetching | Container::Launching => return Err(NoParent::NotRunning),
+            Container::Held | Container::Fetching | Container::Launching => {
+                return Err(NoParent::NotRunning);
+            }
             Container::Running { .. } => {}
         }
         let task = self

@@ -83,6 +83,8 @@ pub struct ExecutorRecord {
     pub tasks: Vec<TaskRecord>,
     /// Tasks that are over, oldest first.
     pub completed: Vec<Arc<TaskRecord>>,
+    /// Of a pod: the containers that it still has something of, in the order in which they came.
+    pub members: Vec<Arc<ExecutorRecord>>,
 }
 
 impl ExecutorRecord {
@@ -136,6 +138,21 @@ impl ExecutorRecord {
                 (variable.name.clone(), value)
             })
             .collect()
+    }
+
+    /// What has a process or could have one: the members of a pod, anything else itself.
+    pub fn containers(&self) -> impl Iterator<Item = &Self> + Clone {
+        let own = (self.kind != ExecutorKind::Default).then_some(self);
+        own.into_iter().chain(self.members.iter().map(Arc::as_ref))
+    }
+
+    /// The container of one of its tasks, as the task's statuses tell it.
+    pub fn container_of(&self, task: &str) -> Option<String> {
+        let held = self.tasks.iter();
+        let mut tasks = held.chain(self.completed.iter().rev().map(Arc::as_ref));
+        let task = tasks.find(|held| held.info.task_id.value == task)?;
+        let status = task.statuses.last()?.container_status.as_ref()?;
+        Some(status.container_id.as_ref()?.value.clone())
     }
 
     fn first_task(&self) -> Option<&TaskRecord> {

@@ -143,7 +143,7 @@ impl AgentCore {
             let Some(entry) = self
                 .executors
                 .get(executor)
-                .filter(|entry| entry.container != Container::Gone)
+                .filter(|entry| !matches!(entry.container, Container::Gone | Container::Held))
             else {
                 continue;
             };
@@ -152,6 +152,7 @@ impl AgentCore {
                 _ => self.container_vanished(turn, executor),
             }
         }
+        self.settle_pods(turn);
     }
 
     /// A task whose refusal or executor did not reach the journal never ran.

@@ -2,13 +2,17 @@
 
 use crate::agent::{AgentCore, Turn};
 use crate::checks::Checks;
-use crate::ids::{LaunchId, TaskSerial};
-use crate::journal::{ExecutorKind, Record};
-use crate::model::{Container, Delivery, FrameworkTraits, Kill, KnownFramework, Task, TaskKey};
+use crate::ids::{ContainerId, LaunchId, TaskSerial};
+use crate::journal::{ExecutorKind, Membership, Record};
+use crate::model::{
+    Container, Delivery, ExecutorKey, FrameworkKey, FrameworkTraits, Kill, KnownFramework, Member,
+    Task, TaskKey,
+};
+use crate::pods::member_id;
 use crate::records::ExecutorState;
 use crate::status::{is_terminal, state_of};
 use crate::tokens::LaunchToken;
-use mezz_proto::v1::{AgentInfo, FrameworkInfo};
+use mezz_proto::v1::{AgentInfo, FrameworkInfo, TaskInfo, executor_info};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -118,13 +122,17 @@ impl AgentCore {
         if self.known_frameworks.contains_key(framework_id.as_str()) {
             let framework = self.ensure_framework(&framework_id);
             let id: Arc<str> = info.executor_id.value.as_str().into();
-            let executor = self.add_executor(
-                framework,
-                id,
-                ExecutorKind::Custom,
-                Some(info),
-                (launch_id, container_id),
-            );
+            let is_pod = info.r#type() == executor_info::Type::Default;
+            let kind = if is_pod {
+                ExecutorKind::Default
+            } else {
+                ExecutorKind::Custom
+            };
+            let ids = (launch_id, container_id);
+            let executor = self.add_executor(framework, id, kind, Some(info), ids);
+            if is_pod {
+                self.hold(executor);
+            }
             self.executors
                 .get_mut(executor)
                 .expect("just added")
@@ -211,6 +219,7 @@ impl AgentCore {
             kind,
             launch_id,
             container_id,
+            member,
         } = record
         else {
             return;
@@ -228,7 +237,13 @@ impl AgentCore {
         }
         let framework = self.ensure_framework(&framework_id);
         let executor = match kind {
-            ExecutorKind::Custom => self.launched(launch_id).map(|(executor, _)| executor),
+            ExecutorKind::Custom | ExecutorKind::Default => {
+                self.launched(launch_id).map(|(executor, _)| executor)
+            }
+            ExecutorKind::Command if member.is_some() => {
+                let ids = (launch_id, container_id);
+                member.and_then(|member| self.replay_member(framework, member, &info, ids))
+            }
             ExecutorKind::Command => {
                 let id: Arc<str> = info.task_id.value.as_str().into();
                 let taken = self
@@ -257,6 +272,26 @@ impl AgentCore {
             Some(executor) => executor.tasks.push(task),
             None => entry.detached.push(task),
         }
+    }
+
+    /// A part of a pod; none of one that did not reach the journal.
+    fn replay_member(
+        &mut self,
+        framework: FrameworkKey,
+        member: Membership,
+        info: &TaskInfo,
+        ids: (LaunchId, ContainerId),
+    ) -> Option<ExecutorKey> {
+        let (pod, _) = self.launched(member.pod)?;
+        let id = member_id(&self.executors.get(pod)?.id, &info.task_id.value);
+        let owner = self.frameworks.get(framework)?;
+        if owner.executors.contains_key(&id) {
+            return None;
+        }
+        let executor = self.add_executor(framework, id, ExecutorKind::Command, None, ids);
+        let group = member.group;
+        self.join_pod(executor, Member { pod, group });
+        Some(executor)
     }
 
     fn replay_acknowledgement(

@@ -3,6 +3,7 @@
 use crate::agent::{AgentCore, Turn};
 use crate::journal::Record;
 use crate::model::{Container, ExecutorKey, FrameworkKey, FrameworkPhase, TaskKey};
+use crate::records::TaskRecord;
 use crate::timers::TimerKey;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,11 +42,7 @@ impl AgentCore {
         {
             owner.tasks.retain(|held| *held != task);
             owner.queued.retain(|held| *held != task);
-            push_bounded(
-                &mut owner.completed,
-                Arc::new(entry.record()),
-                COMPLETED_TASKS_PER_EXECUTOR,
-            );
+            push_completed(&mut owner.completed, Arc::new(entry.record()));
             self.touch(executor);
         }
     }
@@ -70,7 +67,11 @@ impl AgentCore {
         let Some(entry) = self.executors.get(executor) else {
             return;
         };
-        if !entry.tasks.is_empty() || !entry.queued.is_empty() {
+        if !entry.tasks.is_empty() || !entry.queued.is_empty() || !entry.members.is_empty() {
+            return;
+        }
+        if let Some(member) = entry.member {
+            self.leave_pod(turn, executor, member);
             return;
         }
         let record = self.executor_record(executor);
@@ -113,6 +114,11 @@ impl AgentCore {
             });
         }
     }
+}
+
+/// Adds to what an executor's history shows of its tasks.
+pub(crate) fn push_completed(history: &mut VecDeque<Arc<TaskRecord>>, task: Arc<TaskRecord>) {
+    push_bounded(history, task, COMPLETED_TASKS_PER_EXECUTOR);
 }
 
 fn push_bounded<T>(history: &mut VecDeque<T>, entry: T, limit: usize) {

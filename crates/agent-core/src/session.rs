@@ -119,10 +119,11 @@ impl AgentCore {
 
     fn on_order(&mut self, turn: &mut Turn<'_>, body: Body) {
         match body {
-            Body::RunTasks(_) if self.phase != Phase::Running => {
+            Body::RunTasks(_) | Body::RunGroup(_) if self.phase != Phase::Running => {
                 turn.ignored("launches for an agent that is ending".to_owned());
             }
             Body::RunTasks(run) => self.on_run_tasks(turn, run),
+            Body::RunGroup(run) => self.on_run_group(turn, run),
             Body::KillTask(kill) => self.on_kill_task(turn, &kill),
             Body::AcknowledgeUpdate(acknowledgement) => {
                 self.on_acknowledge_update(turn, &acknowledgement);

@@ -1,8 +1,8 @@
 //! From the state to the shortest journal that leads to it.
 
 use crate::agent::AgentCore;
-use crate::entries::{NO_LAUNCH, lasting};
-use crate::journal::Record;
+use crate::entries::{Place, lasting};
+use crate::journal::{Membership, Record};
 use crate::model::{Container, Framework, FrameworkKey, Task};
 use std::sync::Arc;
 
@@ -79,8 +79,17 @@ impl AgentCore {
     fn snapshot_task(&self, task: &Task, framework_id: &str, records: &mut Vec<Record>) {
         let serial = task.serial;
         let executor = task.executor.and_then(|key| self.executors.get(key));
-        let (kind, launch_id, container_id) = executor.map_or(NO_LAUNCH, |executor| {
-            (executor.kind, executor.launch_id, executor.container_id)
+        let place = executor.map_or(Place::NONE, |executor| Place {
+            kind: executor.kind,
+            launch_id: executor.launch_id,
+            container_id: executor.container_id,
+            member: executor.member.and_then(|member| {
+                let pod = self.executors.get(member.pod)?.launch_id;
+                Some(Membership {
+                    pod,
+                    group: member.group,
+                })
+            }),
         });
         records.push(Record::TaskLaunched {
             serial,
@@ -89,9 +98,10 @@ impl AgentCore {
             terms: task.terms.as_deref().and_then(lasting),
             launch_token: task.launch_token.number,
             launch_epoch: Some(task.launch_token.epoch),
-            kind,
-            launch_id,
-            container_id,
+            kind: place.kind,
+            launch_id: place.launch_id,
+            container_id: place.container_id,
+            member: place.member,
         });
         let acknowledged = task.history.iter().filter(|status| {
             !task

@@ -11,6 +11,7 @@ use mezz_proto::v1::{CommandInfo, ContainerInfo, ExecutorInfo, TaskInfo, Volume}
 pub(crate) fn unsupported_in_task(
     task: &TaskInfo,
     terms: Option<&InstanceTerms>,
+    above: Above,
 ) -> Option<String> {
     let field = match task {
         TaskInfo { resources, .. } if resources.iter().any(|resource| resource.disk.is_some()) => {
@@ -26,12 +27,34 @@ pub(crate) fn unsupported_in_task(
             return unsupported_parts(
                 "",
                 task.command.as_ref(),
-                task.container.as_deref(),
+                (task.container.as_deref(), above),
                 secrets,
             );
         }
     };
     Some(field.to_owned())
+}
+
+/// The first field of a pod that is not supported, if any.
+pub(crate) fn unsupported_in_pod(executor: &ExecutorInfo) -> Option<String> {
+    if executor
+        .resources
+        .iter()
+        .any(|resource| resource.disk.is_some())
+    {
+        return Some("executor.resources.disk".to_owned());
+    }
+    let container = executor.container.as_deref();
+    let field = container.and_then(|container| {
+        let isolates = container.linux_info.is_some()
+            || container.hostname.is_some()
+            || container.rlimit_info.is_some()
+            || !container.volumes.is_empty();
+        // It has no process that any of this could be of.
+        let own = isolates.then(|| "container".to_owned());
+        unsupported_in_container(container, Above::Nothing).or(own)
+    })?;
+    Some(format!("executor.{field}"))
 }
 
 /// The first field of a custom executor that is not supported, if any.
@@ -52,9 +75,18 @@ pub(crate) fn unsupported_in_executor(executor: &ExecutorInfo) -> Option<String>
     unsupported_parts(
         "executor.",
         executor.command.as_ref(),
-        executor.container.as_deref(),
+        (executor.container.as_deref(), Above::Nothing),
         Secrets::Unknown,
     )
+}
+
+/// What a container is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Above {
+    /// Nothing: it has no parent to share with.
+    Nothing,
+    /// A pod.
+    Pod,
 }
 
 /// The first field of a container without a task that is not supported, if any.
@@ -66,7 +98,7 @@ pub(crate) fn unsupported_in_nested(
     unsupported_parts(
         "",
         Some(command.unwrap_or(&none)),
-        container,
+        (container, Above::Nothing),
         Secrets::Unknown,
     )
 }
@@ -81,7 +113,7 @@ enum Secrets {
 fn unsupported_parts(
     prefix: &str,
     command: Option<&CommandInfo>,
-    container: Option<&ContainerInfo>,
+    (container, above): (Option<&ContainerInfo>, Above),
     secrets: Secrets,
 ) -> Option<String> {
     let brings_program = container.is_some_and(|container| {
@@ -101,7 +133,7 @@ fn unsupported_parts(
     };
     let field = command
         .and_then(of_command)
-        .or_else(|| container.and_then(unsupported_in_container))?;
+        .or_else(|| container.and_then(|container| unsupported_in_container(container, above)))?;
     Some(format!("{prefix}{field}"))
 }
 
@@ -119,19 +151,19 @@ fn unsupported_in_command(command: &CommandInfo, secrets: Secrets) -> Option<Str
     secret.map(|variable| format!("command.environment.variables[{}].secret", variable.name))
 }
 
-fn unsupported_in_container(container: &ContainerInfo) -> Option<String> {
+fn unsupported_in_container(container: &ContainerInfo, above: Above) -> Option<String> {
     // Images, named networks and Docker are for the shell: it knows what this host has for them.
     if is_of_docker(container) {
         return None;
     }
     let mut volumes = container.volumes.iter().enumerate();
     volumes.find_map(|(index, volume)| {
-        let field = unsupported_in_volume(volume)?;
+        let field = unsupported_in_volume(volume, above)?;
         Some(format!("container.volumes[{index}].{field}"))
     })
 }
 
-fn unsupported_in_volume(volume: &Volume) -> Option<&'static str> {
+fn unsupported_in_volume(volume: &Volume, above: Above) -> Option<&'static str> {
     use volume::source::{Type, sandbox_path};
     let source = volume.source.as_ref()?;
     match source.r#type() {
@@ -140,7 +172,7 @@ fn unsupported_in_volume(volume: &Volume) -> Option<&'static str> {
             let parent =
                 |path: &volume::source::SandboxPath| path.r#type() == sandbox_path::Type::Parent;
             let of_parent = source.sandbox_path.as_ref().is_some_and(parent);
-            of_parent.then_some("source.sandbox_path.type PARENT")
+            (of_parent && above == Above::Nothing).then_some("source.sandbox_path.type PARENT")
         }
         Type::DockerVolume => Some("source.docker_volume"),
         Type::CsiVolume => Some("source.csi_volume"),

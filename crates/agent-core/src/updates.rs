@@ -124,16 +124,25 @@ impl AgentCore {
             value: id.value.clone(),
         });
         if let Some(executor) = executor {
+            let pod = executor
+                .member
+                .and_then(|member| self.executors.get(member.pod));
             status.executor_id = Some(ExecutorId {
-                value: executor.id.as_ref().to_owned(),
+                value: pod.unwrap_or(executor).id.as_ref().to_owned(),
             });
             let container = status
                 .container_status
                 .get_or_insert_with(ContainerStatus::default);
             if container.container_id.is_none() {
+                let parent = pod.map(|pod| {
+                    Box::new(ContainerId {
+                        value: pod.container_id.to_string(),
+                        ..ContainerId::default()
+                    })
+                });
                 container.container_id = Some(ContainerId {
                     value: executor.container_id.to_string(),
-                    ..ContainerId::default()
+                    parent,
                 });
             }
             if container.executor_pid.is_none() {
@@ -187,8 +196,8 @@ impl AgentCore {
         };
         let custom = entry
             .executor
-            .and_then(|key| self.executors.get(key))
-            .filter(|executor| executor.kind == ExecutorKind::Custom);
+            .and_then(|key| self.shown_executor(key))
+            .filter(|executor| executor.kind != ExecutorKind::Command);
         turn.push(Effect::ToMaster(Box::new(Body::StatusUpdate(
             StatusUpdate {
                 framework_id: FrameworkId {

@@ -52,7 +52,11 @@ impl AgentCore {
         if let Some(record) = &entry.record {
             return Arc::clone(record);
         }
-        let keys: Vec<ExecutorKey> = entry.executors.values().copied().collect();
+        let is_shown = |key: &ExecutorKey| {
+            let entry = self.executors.get(*key);
+            entry.is_none_or(|entry| entry.member.is_none())
+        };
+        let keys: Vec<ExecutorKey> = entry.executors.values().copied().filter(is_shown).collect();
         let executors = keys
             .into_iter()
             .map(|key| self.executor_record(key))
@@ -75,8 +79,18 @@ impl AgentCore {
         if let Some(record) = &entry.record {
             return Arc::clone(record);
         }
+        let members: Vec<ExecutorKey> = entry.members.clone();
+        let members: Vec<Arc<ExecutorRecord>> = members
+            .into_iter()
+            .map(|member| self.executor_record(member))
+            .collect();
+        let entry = self.executors.get(executor).expect("just seen");
         let show = |task: &TaskKey| self.tasks.get(*task).map(crate::model::Task::record);
-        let tasks: Vec<TaskRecord> = entry.tasks.iter().filter_map(show).collect();
+        let own = entry.tasks.iter().filter_map(show);
+        let of_members = members
+            .iter()
+            .flat_map(|member| member.tasks.iter().cloned());
+        let tasks: Vec<TaskRecord> = own.chain(of_members).collect();
         let queued = entry.queued.iter().filter_map(show).collect();
         let record = Arc::new(ExecutorRecord {
             given_info: entry.info.clone(),
@@ -93,6 +107,7 @@ impl AgentCore {
             queued,
             tasks,
             completed: entry.completed.iter().cloned().collect(),
+            members,
         });
         self.executors.get_mut(executor).expect("just seen").record = Some(Arc::clone(&record));
         record
@@ -165,7 +180,11 @@ impl AgentCore {
         agent_id: &str,
         message: &mut Reregister,
     ) {
-        let executor_id = (executor.kind == ExecutorKind::Custom).then_some(executor.id.as_ref());
+        let pod = executor
+            .member
+            .and_then(|member| self.executors.get(member.pod));
+        let shown = pod.unwrap_or(executor);
+        let executor_id = (shown.kind != ExecutorKind::Command).then_some(shown.id.as_ref());
         let held = executor
             .tasks
             .iter()
@@ -206,7 +225,7 @@ fn completed_tasks<'a>(
             let given = executor
                 .given_info
                 .as_ref()
-                .filter(|_| executor.kind == ExecutorKind::Custom);
+                .filter(|_| executor.kind != ExecutorKind::Command);
             let executor_id = given.map(|info| info.executor_id.value.as_str());
             executor
                 .completed

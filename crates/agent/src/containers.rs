@@ -14,6 +14,7 @@ use mezz_launch_plan::{
 use mezz_proto::v1::linux_info::IpcMode;
 use mezz_proto::v1::r_limit_info::r_limit::Type as LimitType;
 use mezz_proto::v1::volume::source::Type as SourceType;
+use mezz_proto::v1::volume::source::sandbox_path::Type as PathType;
 use mezz_proto::v1::{
     CapabilityInfo, ContainerInfo, LinuxInfo, RLimitInfo, SeccompInfo, Volume, mount_propagation,
     volume,
@@ -70,6 +71,10 @@ pub(crate) enum ContainerError {
         "container.volumes[{index}]: 'container_path' is relative for SANDBOX_PATH volume SELF type"
     )]
     RelativeTarget { index: usize },
+    #[error(
+        "container.volumes[{index}]: PARENT type is not supported for SANDBOX_PATH volume of a container without parent"
+    )]
+    NoParent { index: usize },
     #[error("container.volumes[{index}]: its source is not built")]
     VolumeSource { index: usize },
 }
@@ -102,7 +107,7 @@ const BUILT_IN: &str = "default";
 
 /// Adds what every container has, and what this one asks for.
 pub(crate) fn apply(
-    container: Option<&ContainerInfo>,
+    (container, parent): (Option<&ContainerInfo>, Option<&Path>),
     settings: &ContainerSettings,
     made: &[(usize, VolumeSpec)],
     spec: &mut ContainerSpec,
@@ -140,7 +145,7 @@ pub(crate) fn apply(
         let made = made.iter().find(|(place, _)| *place == index);
         isolation.volumes.push(match made {
             Some((_, made)) => made.clone(),
-            None => self::volume(index, volume)?,
+            None => self::volume(index, volume, parent)?,
         });
     }
     if let Some(limits) = &container.rlimit_info {
@@ -328,7 +333,11 @@ fn rlimits(info: &RLimitInfo) -> Result<Vec<Rlimit>, ContainerError> {
     info.rlimits.iter().enumerate().map(one).collect()
 }
 
-fn volume(index: usize, volume: &Volume) -> Result<VolumeSpec, ContainerError> {
+fn volume(
+    index: usize,
+    volume: &Volume,
+    parent: Option<&Path>,
+) -> Result<VolumeSpec, ContainerError> {
     let target = PathBuf::from(&volume.container_path);
     let mut propagation = Propagation::FromHost;
     let of_host = |path: &str| VolumeSource::HostPath(PathBuf::from(path));
@@ -352,7 +361,15 @@ fn volume(index: usize, volume: &Volume) -> Result<VolumeSpec, ContainerError> {
                     let path = sandbox.path.clone();
                     return Err(ContainerError::SandboxPath { index, path });
                 }
-                VolumeSource::SandboxPath(PathBuf::from(&sandbox.path))
+                let path = PathBuf::from(&sandbox.path);
+                match (sandbox.r#type(), parent) {
+                    (PathType::Parent, Some(parent)) => VolumeSource::SharedPath {
+                        sandbox: parent.to_owned(),
+                        path,
+                    },
+                    (PathType::Parent, None) => return Err(ContainerError::NoParent { index }),
+                    _ => VolumeSource::SandboxPath(path),
+                }
             }
             _ => return Err(ContainerError::VolumeSource { index }),
         },

@@ -3,6 +3,7 @@
 mod attach;
 mod container_calls;
 mod containers;
+mod exec;
 mod executor_api;
 mod flags;
 mod logs;
@@ -52,7 +53,7 @@ enum Route {
     OperatorApi,
     ResourceProviderApi,
     Files(FilesEndpoint),
-    Logs,
+    Task,
     Usage,
     Toggle,
     Health,
@@ -101,8 +102,8 @@ impl AgentHttp {
         options: &AgentOptions,
         work_dir: &WorkDir,
         parts: &Parts,
-        statistics: Option<Arc<Statistics>>,
         native: Arc<Native>,
+        statistics: Option<Arc<Statistics>>,
     ) -> Self {
         Self {
             native,
@@ -178,9 +179,9 @@ impl Service for AgentHttp {
             Route::ExecutorApi => executor_api::answer(&self, request).await,
             Route::OperatorApi => Box::pin(operator_api::answer(&self, request)).await,
             Route::Files(endpoint) => Ok(files_http::handle(&self.files, endpoint, &request).await),
-            Route::Logs => {
+            Route::Task => {
                 let tail = tail.to_owned();
-                logs::answer(&self, &request, &tail).await
+                Box::pin(of_task(&self, request, &tail)).await
             }
             Route::Usage => usage::answer(&self, request).await,
             Route::Toggle => self.logging.toggle(&request, mezz_resource::parse_duration),
@@ -196,6 +197,17 @@ impl Service for AgentHttp {
     }
 }
 
+/// What follows `/v1/tasks`.
+async fn of_task(agent: &AgentHttp, request: Request, tail: &str) -> Result<Response, Response> {
+    let words = mezz_http::request::segments(tail);
+    if let [framework, task, way @ ..] = words.as_slice()
+        && let Some(way) = exec::Way::of(way)
+    {
+        return exec::answer(agent, request, framework, task, way).await;
+    }
+    logs::answer(agent, &request, tail).await
+}
+
 fn router() -> Router<Route> {
     use FilesEndpoint::{Browse, Debug, Download, Read};
     use ReadRoute as R;
@@ -203,7 +215,7 @@ fn router() -> Router<Route> {
         .route("/api/v1", Route::OperatorApi)
         .route("/api/v1/executor", Route::ExecutorApi)
         .route("/api/v1/resource_provider", Route::ResourceProviderApi)
-        .route("/v1/tasks", Route::Logs)
+        .route("/v1/tasks", Route::Task)
         .route("/v1/usage", Route::Usage)
         .route("/files/browse", Route::Files(Browse))
         .route("/files/read", Route::Files(Read))

@@ -78,11 +78,20 @@ impl Launcher {
         self.work_dir.join(relative)
     }
 
+    /// Makes a sandbox in which nothing is started.
+    pub(crate) fn make_shared(&mut self, relative: &str, user: Option<&str>) -> io::Result<()> {
+        if let Some(name) = user {
+            self.learn(name);
+        }
+        make_sandbox(&self.work_dir, relative, self.owner(user))
+    }
+
     /// The sandbox is there afterwards; the plan starts the container in it.
     pub(crate) fn prepare(&mut self, launch: Launch) -> Result<LaunchPlan, LaunchError> {
         let place = self.make(&launch)?;
         let sandbox = self.sandbox(&launch.sandbox);
-        let mut spec = spec(launch, sandbox, &self.containers, &[])?;
+        let parent = self.parent(&launch);
+        let mut spec = spec(launch, sandbox, parent.as_deref(), &self.containers, &[])?;
         spec.program_place = place;
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
     }
@@ -97,7 +106,10 @@ impl Launcher {
         let spec = match prepared {
             Prepared::Container(furnished) => {
                 let within = launch.surroundings.within;
-                let mut spec = self::furnished(launch, sandbox, &self.containers, *furnished)?;
+                let parent = self.parent(&launch);
+                let parent = parent.as_deref();
+                let settings = &self.containers;
+                let mut spec = self::furnished(launch, sandbox, parent, settings, *furnished)?;
                 if let Some(within) = within {
                     containers::join_all(&mut spec, LaunchId(within.0));
                 }
@@ -106,6 +118,12 @@ impl Launcher {
             Prepared::HostProcess(process) => host_process(&launch, sandbox, *process),
         };
         Ok(mezz_launch_plan::plan(&spec, &self.host)?)
+    }
+
+    /// The sandbox of the pod that a launch is part of.
+    fn parent(&self, launch: &Launch) -> Option<PathBuf> {
+        let relative = launch.surroundings.parent_sandbox.as_deref();
+        relative.map(|relative| self.sandbox(relative))
     }
 
     /// The sandbox is there afterwards; says where the program lies.
@@ -196,6 +214,7 @@ impl Launcher {
 fn spec(
     launch: Launch,
     sandbox: PathBuf,
+    parent: Option<&Path>,
     containers: &ContainerSettings,
     volumes: &[(usize, VolumeSpec)],
 ) -> Result<ContainerSpec, ContainerError> {
@@ -224,7 +243,7 @@ fn spec(
         nest(&mut spec, container, nesting, (containers, volumes))?;
         return Ok(spec);
     }
-    containers::apply(container, containers, volumes, &mut spec)?;
+    containers::apply((container, parent), containers, volumes, &mut spec)?;
     if let Some(within) = within {
         containers::join(&mut spec, LaunchId(within.0));
     }
@@ -276,11 +295,12 @@ fn survival(survival: Survival) -> mezz_launch_plan::Survival {
 pub(crate) fn furnished(
     launch: Launch,
     sandbox: PathBuf,
+    parent: Option<&Path>,
     containers: &ContainerSettings,
     mut furnished: Furnished,
 ) -> Result<ContainerSpec, ContainerError> {
     let volumes = std::mem::take(&mut furnished.volumes);
-    let mut spec = spec(launch, sandbox, containers, &volumes)?;
+    let mut spec = spec(launch, sandbox, parent, containers, &volumes)?;
     furnish(&mut spec, furnished);
     Ok(spec)
 }

@@ -54,7 +54,7 @@ pub(crate) fn nest(
             .and_then(|parent| parent.container.as_deref()),
         _ => own,
     };
-    containers::apply(asked, &settings, made, spec)?;
+    containers::apply((asked, None), &settings, made, spec)?;
     let isolation = &mut spec.isolation;
     share(&mut isolation.network, owners.network);
     share(&mut isolation.cgroup, owners.cgroup);
@@ -105,7 +105,7 @@ fn owners(nesting: &Nesting, settings: &ContainerSettings) -> Result<Owners, Con
         let container = around.container.as_deref();
         let command = mezz_launch_plan::CommandSpec::Shell(String::new());
         let mut spec = ContainerSpec::new(launch, command, "/");
-        containers::apply(container, settings, &[], &mut spec)?;
+        containers::apply((container, None), settings, &[], &mut spec)?;
         if around.class == ContainerClass::Session {
             // It is in all that is around it.
             continue;

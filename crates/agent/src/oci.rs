@@ -132,7 +132,7 @@ impl OciRuntime {
         let launch = wanted.launch.clone();
         let container = launch.surroundings.container.clone().unwrap_or_default();
         let linux = container.linux_info.unwrap_or_default();
-        let mut spec = launcher::furnished(launch, sandbox, &self.containers, furnished)?;
+        let mut spec = launcher::furnished(launch, sandbox, None, &self.containers, furnished)?;
         if spec.credentials.is_none() {
             spec.credentials.clone_from(&wanted.owner);
         }

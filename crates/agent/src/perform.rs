@@ -1,6 +1,6 @@
 //! What each effect means outside.
 
-use mezz_agent_core::{Durability, Effect, ExecutorRecord, Fact, Launch};
+use mezz_agent_core::{Durability, Effect, ExecutorRecord, Fact, Launch, PodSandbox};
 use mezz_launch_plan::LaunchId;
 use mezz_warden::{Request, SignalScope, crash_point};
 
@@ -52,6 +52,7 @@ impl Driver {
             Effect::ToExecutor { stream, event } => self.streams.send(stream, &event),
             Effect::CloseExecutorStream { stream } => self.streams.close(stream),
             Effect::Reply { request, outcome } => self.reply(request, outcome),
+            Effect::MakePodSandbox(pod) => self.make_pod_sandbox(&pod),
             Effect::Fetch(fetch) => self.fetcher.start(*fetch),
             Effect::CancelFetch { launch_id } => self.fetcher.cancel(launch_id),
             Effect::Launch(launch) => self.launch(*launch),
@@ -162,6 +163,13 @@ impl Driver {
         });
     }
 
+    /// Without it tasks that share nothing run all the same; others say what they miss.
+    fn make_pod_sandbox(&mut self, pod: &PodSandbox) {
+        if let Err(error) = self.launcher.make_shared(&pod.sandbox, pod.user.as_deref()) {
+            tracing::error!(sandbox = pod.sandbox, %error, "the sandbox of a pod cannot be made");
+        }
+    }
+
     fn end_stray(&mut self, launch_id: LaunchId) {
         match self.launcher.stray(launch_id) {
             Ok((usual, marker)) => {
@@ -190,16 +198,20 @@ impl Driver {
                     .frameworks
                     .iter()
                     .flat_map(|framework| &framework.executors);
-                executors
+                let containers = executors.clone().flat_map(|executor| executor.containers());
+                containers
                     .clone()
-                    .for_each(|executor| self.take_up_again(executor));
+                    .for_each(|container| self.take_up_again(container));
                 self.take_up_terminals();
                 let executors = records
                     .frameworks
                     .iter()
                     .flat_map(|framework| &framework.executors);
-                let used = executors
-                    .map(|executor| self.launcher.sandbox(&executor.sandbox))
+                let containers = executors.clone().flat_map(|executor| executor.containers());
+                let sandboxes = executors.map(|executor| &executor.sandbox);
+                let used = sandboxes
+                    .chain(containers.map(|container| &container.sandbox))
+                    .map(|sandbox| self.launcher.sandbox(sandbox))
                     .collect();
                 if let Err(error) = self.garbage.adopt_leftovers(used) {
                     tracing::warn!(%error, "sandboxes of earlier lives stay until the next start");

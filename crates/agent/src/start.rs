@@ -184,16 +184,16 @@ pub async fn run(options: AgentOptions) -> Result<AgentHandle, StartError> {
     let prepared = starting
         .await
         .map_err(|error| StartError::System(std::io::Error::other(error)))??;
-    let statistics = prepared.isolators.statistics();
     let native = Arc::clone(&prepared.native);
     settings::collect_images(&options, &native);
+    let statistics = prepared.isolators.statistics();
     let http = AgentHttp::new(
         Arc::clone(&inbox),
         &options,
         &prepared.work_dir,
         &parts,
-        statistics,
         native,
+        statistics,
     );
     let server =
         serve(listener, Arc::new(http), ServerOptions::default()).map_err(StartError::System)?;

@@ -1,56 +1,18 @@
 //! Tasks in containers of a real Docker Engine, under a master of words.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/docker.rs"]
+mod engines;
 mod support;
 
 use std::path::Path;
 use std::time::Duration;
 
+use engines::{IMAGE, agent, docker, engine, info, nothing_is_left, scalar};
 use mezz_proto::agent_protocol::frame::Body;
-use mezz_proto::v1::container_info::{self, DockerInfo, docker_info};
-use mezz_proto::v1::{self, ContainerInfo, TaskInfo, TaskState, TaskStatus};
+use mezz_proto::v1::{self, TaskInfo, TaskState, TaskStatus};
 use mezz_testkit::{Bridging, DockerEngine};
-use support::{Agent, FakeMaster, Link, framework, shell, states};
-
-const IMAGE: &str = "busybox:test";
-
-fn engine(bridging: Bridging) -> Option<DockerEngine> {
-    match DockerEngine::start(bridging) {
-        Ok(engine) => {
-            engine.make_image(IMAGE, &[]);
-            Some(engine)
-        }
-        Err(reason) => {
-            eprintln!("skipped: {reason}");
-            None
-        }
-    }
-}
-
-fn agent(master: &FakeMaster, work_dir: &Path, engine: &DockerEngine) -> Agent {
-    let socket = engine.socket().display().to_string();
-    let flags = [("--docker-socket", socket.as_str())];
-    Agent::start(&master.address, Some(work_dir), &flags)
-}
-
-fn docker(id: &str, command: &str) -> TaskInfo {
-    let mut task = shell(id, command);
-    task.container = Some(Box::new(ContainerInfo {
-        r#type: container_info::Type::Docker.into(),
-        docker: Some(DockerInfo {
-            image: IMAGE.to_owned(),
-            network: Some(docker_info::Network::None.into()),
-            ..DockerInfo::default()
-        }),
-        ..ContainerInfo::default()
-    }));
-    task
-}
-
-fn info(task: &mut TaskInfo) -> &mut DockerInfo {
-    let container = task.container.as_mut().unwrap();
-    container.docker.as_mut().unwrap()
-}
+use support::{Agent, FakeMaster, Link, framework, states};
 
 /// The image's own program, with these arguments.
 fn plain(task: &mut TaskInfo, value: Option<&str>) {
@@ -75,17 +37,6 @@ async fn ended(link: &mut Link, tasks: Vec<TaskInfo>) -> Vec<Vec<TaskStatus>> {
     let names: Vec<&str> = ids.iter().map(String::as_str).collect();
     let mut seen = link.finish(&names).await;
     ids.iter().map(|id| seen.remove(id).unwrap()).collect()
-}
-
-/// What an Engine has is removed after a task's end has been told.
-async fn nothing_is_left(engine: &DockerEngine) {
-    for _ in 0..500 {
-        if engine.says(&["ps", "-aq"]).is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{}", engine.says(&["ps", "-a"]));
 }
 
 #[tokio::test]
@@ -219,15 +170,6 @@ async fn memory(link: &mut Link) {
     assert_eq!(host["CpuShares"], 512);
 }
 
-fn scalar(name: &str, value: f64) -> v1::Resource {
-    v1::Resource {
-        name: name.to_owned(),
-        r#type: v1::value::Type::Scalar.into(),
-        scalar: Some(v1::value::Scalar { value }),
-        ..v1::Resource::default()
-    }
-}
-
 async fn kills(link: &mut Link, engine: &DockerEngine) {
     let script = "trap 'exit 5' TERM; while :; do sleep 0.05; done";
     let polite = docker("polite", script);
@@ -320,88 +262,4 @@ async fn containers_outlive_a_crash_of_the_agent_and_orphans_do_not() {
     let last = seen["long"].last().unwrap();
     assert_eq!(last.message(), "Container exited with status 7");
     assert!(output(&second, "long").await.contains("through"));
-}
-
-#[tokio::test]
-async fn ports_of_the_host_lead_into_a_container_of_a_bridge() {
-    let Some(engine) = engine(Bridging::Own) else {
-        return;
-    };
-    let mut master = FakeMaster::start().await;
-    let work_dir = tempfile::tempdir().unwrap();
-    let _agent = agent(&master, work_dir.path(), &engine);
-    let mut link = master.accept().await;
-    let port = free_port();
-    let mut task = docker(
-        "served",
-        "mkdir /www; echo here > /www/it; httpd -f -p 8080 -h /www",
-    );
-    task.resources = vec![scalar("cpus", 0.1), scalar("mem", 32.0), ports(port)];
-    let docker = info(&mut task);
-    docker.network = Some(docker_info::Network::Bridge.into());
-    docker.port_mappings = vec![docker_info::PortMapping {
-        host_port: u32::from(port),
-        container_port: 8080,
-        protocol: None,
-    }];
-    task.health_check = Some(Box::new(v1::HealthCheck {
-        r#type: Some(v1::health_check::Type::Http.into()),
-        http: Some(v1::health_check::HttpCheckInfo {
-            port: 8080,
-            path: Some("/it".to_owned()),
-            ..v1::health_check::HttpCheckInfo::default()
-        }),
-        delay_seconds: Some(0.0),
-        interval_seconds: Some(0.1),
-        grace_period_seconds: Some(60.0),
-        ..v1::HealthCheck::default()
-    }));
-    link.run(&framework(true), vec![task]);
-    let running = link.until("served", TaskState::TaskRunning).await;
-    let networks = running.container_status.unwrap().network_infos;
-    let address = networks[0].ip_addresses[0].ip_address().to_owned();
-    assert!(address.starts_with("10."), "{address}");
-    loop {
-        let status = link.until("served", TaskState::TaskRunning).await;
-        if status.healthy == Some(true) {
-            break;
-        }
-    }
-    let url = format!("http://127.0.0.1:{port}/it");
-    let answer = std::process::Command::new("curl")
-        .args([
-            "-sS",
-            "--retry",
-            "20",
-            "--retry-connrefused",
-            "--retry-delay",
-            "0",
-            &url,
-        ])
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&answer.stdout), "here\n");
-    link.kill("served");
-    link.until("served", TaskState::TaskKilled).await;
-    nothing_is_left(&engine).await;
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-fn ports(port: u16) -> v1::Resource {
-    let port = u64::from(port);
-    v1::Resource {
-        name: "ports".to_owned(),
-        r#type: v1::value::Type::Ranges.into(),
-        ranges: Some(v1::value::Ranges {
-            range: vec![v1::value::Range {
-                begin: port,
-                end: port,
-            }],
-        }),
-        ..v1::Resource::default()
-    }
 }

@@ -104,11 +104,16 @@ async fn operator_reads_show_a_running_task() {
         }
     }
     let (status, body) = agent
-        .request("POST", "/api/v1", &[JSON], r#"{"type":"PRUNE_IMAGES"}"#)
+        .request(
+            "POST",
+            "/api/v1",
+            &[JSON],
+            r#"{"type":"MARK_RESOURCE_PROVIDER_GONE"}"#,
+        )
         .await;
     assert_eq!(
         (status, body.as_str()),
-        (501, "PRUNE_IMAGES is not built yet")
+        (501, "MARK_RESOURCE_PROVIDER_GONE is not built yet")
     );
     let (status, _) = agent
         .request(

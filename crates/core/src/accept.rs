@@ -22,12 +22,12 @@ use crate::records::AgentState;
 use crate::wire;
 
 /// What one ACCEPT works with.
-struct Acceptance {
-    framework: FrameworkKey,
-    agent: AgentKey,
-    role: Arc<str>,
+pub(crate) struct Acceptance {
+    pub(crate) framework: FrameworkKey,
+    pub(crate) agent: AgentKey,
+    pub(crate) role: Arc<str>,
     /// What the offers held and no task has taken yet.
-    remaining: Resources,
+    pub(crate) remaining: Resources,
     launches: Vec<agent::RunTask>,
 }
 
@@ -263,20 +263,9 @@ impl Master {
                 }
             }
             Operation::LaunchGroup => {
-                let group = operation
-                    .launch_group
-                    .map(|group| group.task_group.tasks)
-                    .unwrap_or_default();
-                for task in &group {
-                    let text = "LAUNCH_GROUP is not built yet in this version of Mezzanine";
-                    self.refuse_task(
-                        framework,
-                        task,
-                        v1::TaskState::TaskError,
-                        Reason::TaskGroupInvalid,
-                        text,
-                        effects,
-                    );
+                let with_id = operation.id.is_some();
+                if let Some(group) = operation.launch_group {
+                    self.launch_group(acceptance, *group, with_id, effects);
                 }
             }
             kind => {

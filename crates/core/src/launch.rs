@@ -46,20 +46,7 @@ impl Master {
         task: &v1::TaskInfo,
     ) -> Result<Demand, String> {
         validation::task(task)?;
-        self.check_task_id(framework, &task.task_id.value)?;
-        let own = &self.agent(agent).id;
-        if *task.agent_id.value != **own {
-            return Err(format!(
-                "Task uses invalid agent {} while agent {own} is expected",
-                task.agent_id.value
-            ));
-        }
-        if task.resources.is_empty() {
-            return Err("Task uses no resources".into());
-        }
-        let taken = allocated(&task.resources, role)
-            .map_err(|error| format!("Task uses invalid resources: {error}"))?;
-        validation::limits(&task.limits, &taken, &self.agent(agent).capabilities)?;
+        let taken = self.check_place(framework, agent, role, task)?;
         let executor = match &task.executor {
             None => None,
             Some(executor) => self.executor_demand(framework, agent, role, executor)?,
@@ -75,6 +62,31 @@ impl Master {
             ));
         }
         Ok(demand)
+    }
+
+    /// Whether a task may go by its name to this agent; what it takes there.
+    pub(crate) fn check_place(
+        &self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        role: &str,
+        task: &v1::TaskInfo,
+    ) -> Result<Resources, String> {
+        self.check_task_id(framework, &task.task_id.value)?;
+        let own = &self.agent(agent).id;
+        if *task.agent_id.value != **own {
+            return Err(format!(
+                "Task uses invalid agent {} while agent {own} is expected",
+                task.agent_id.value
+            ));
+        }
+        if task.resources.is_empty() {
+            return Err("Task uses no resources".into());
+        }
+        let taken = allocated(&task.resources, role)
+            .map_err(|error| format!("Task uses invalid resources: {error}"))?;
+        validation::limits(&task.limits, &taken, &self.agent(agent).capabilities)?;
+        Ok(taken)
     }
 
     fn check_task_id(&self, framework: FrameworkKey, id: &str) -> Result<(), String> {

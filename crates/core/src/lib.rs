@@ -22,6 +22,7 @@ mod framework_changes;
 pub mod framework_info;
 mod framework_removal;
 mod frameworks;
+mod groups;
 mod invariants;
 pub mod key;
 mod kills;

@@ -2,8 +2,10 @@
 
 mod checks;
 mod containers;
+mod groups;
 
 pub(crate) use checks::limits;
+pub(crate) use groups::{SharedCgroups, group_task, pod};
 
 use mezz_proto::v1;
 use mezz_resource::role::validate_role;
@@ -11,6 +13,7 @@ use v1::framework_info::capability::Type as Capability;
 use v1::scheduler::{Call, call};
 
 use crate::framework_info::has_capability;
+use containers::Above;
 
 /// Checks a scheduler call by itself: its type, its sub-message and its ids.
 ///
@@ -202,6 +205,15 @@ pub fn task(task: &v1::TaskInfo) -> Result<(), String> {
                 .into(),
         );
     }
+    parts_of_task(task)?;
+    if let Some(executor) = &task.executor {
+        executor_of_task(executor)?;
+    }
+    containers::container(task.container.as_deref(), "container", Above::Nothing)
+}
+
+/// What is asked of every task.
+fn parts_of_task(task: &v1::TaskInfo) -> Result<(), String> {
     let negative = |duration: &v1::DurationInfo| duration.nanoseconds < 0;
     if task
         .kill_policy
@@ -221,14 +233,11 @@ pub fn task(task: &v1::TaskInfo) -> Result<(), String> {
         checks::health_check(check)
             .map_err(|error| format!("Task uses invalid health check: {error}"))?;
     }
-    if let Some(executor) = &task.executor {
-        executor_of_task(executor)?;
-    }
     if let Some(command) = &task.command {
         self::command(command)
             .map_err(|error| format!("Task's `CommandInfo` is invalid: {error}"))?;
     }
-    containers::container(task.container.as_deref(), "container")
+    Ok(())
 }
 
 fn executor_of_task(executor: &v1::ExecutorInfo) -> Result<(), String> {
@@ -248,7 +257,11 @@ fn executor_of_task(executor: &v1::ExecutorInfo) -> Result<(), String> {
     }
     self::command(command)
         .map_err(|error| format!("Executor's `CommandInfo` is invalid: {error}"))?;
-    containers::container(executor.container.as_deref(), "executor.container")
+    containers::container(
+        executor.container.as_deref(),
+        "executor.container",
+        Above::Nothing,
+    )
 }
 
 fn command(command: &v1::CommandInfo) -> Result<(), String> {

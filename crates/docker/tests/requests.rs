@@ -48,7 +48,7 @@ fn asked(container: &ContainerInfo, run: Run<'_>, needs: &Needs) -> Result<Value
         run,
         environment: &[("A".to_owned(), "1".to_owned())],
         needs,
-        sandbox: Path::new("/work/sandbox"),
+        sandbox: Path::new("/var/sandbox"),
         mapped: "/mnt/mesos/sandbox",
         labels: std::collections::BTreeMap::new(),
     };
@@ -114,7 +114,7 @@ fn a_task_finds_its_sandbox_and_its_name_in_its_environment() {
         ])
     );
     let sandbox = &request["HostConfig"]["Mounts"][0];
-    assert_eq!(sandbox["Source"], "/work/sandbox");
+    assert_eq!(sandbox["Source"], "/var/sandbox");
     assert_eq!(sandbox["Target"], "/mnt/mesos/sandbox");
     assert_eq!(request["HostConfig"]["NetworkMode"], "host");
 }
@@ -187,7 +187,7 @@ fn volumes_of_all_kinds_reach_the_engine() {
         request["HostConfig"]["Binds"],
         json!([
             "/srv:/data:ro",
-            "/work/sandbox/cache:/cache:rw",
+            "/var/sandbox/cache:/cache:rw",
             "/etc/app:/mnt/mesos/sandbox/conf:rw"
         ])
     );

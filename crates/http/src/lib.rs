@@ -19,6 +19,7 @@ pub mod server;
 pub mod session;
 pub mod stream;
 pub mod task_output;
+pub mod tunnel;
 
 pub use body::Body;
 pub use request::Request;

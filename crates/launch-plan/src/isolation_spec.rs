@@ -145,6 +145,13 @@ pub enum VolumeSource {
     HostPath(PathBuf),
     /// A path in the sandbox, never outside of it; made, with the sandbox's owner, if it is not there.
     SandboxPath(PathBuf),
+    /// A path in a sandbox that containers share, never outside of it; made, with that one's owner, if it is not there.
+    SharedPath {
+        /// The sandbox.
+        sandbox: PathBuf,
+        /// The path in it.
+        path: PathBuf,
+    },
     /// Memory.
     Memory {
         /// How much at most; half of the memory if not given.

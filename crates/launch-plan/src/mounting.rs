@@ -266,6 +266,14 @@ fn volume(
             depth: Depth::All,
             missing: Missing::Make,
         },
+        VolumeSource::SharedPath { sandbox, path } => MountSource::Bind {
+            spot: Spot {
+                within: absolute("parent sandbox", sandbox)?,
+                path: relative(&field("source.sandbox_path.path"), path)?,
+            },
+            depth: Depth::All,
+            missing: Missing::Make,
+        },
         VolumeSource::Memory { bytes } => memory_source(*bytes)?,
     };
     Ok(RootStep::Mount(Mount {

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::complete;
+use crate::debug_args::{AttachArgs, CopyArgs, ExecArgs, PortForwardArgs, TopArgs};
 use crate::object_args::{
     ApplyArgs, ConvertArgs, DeleteArgs, ExplainArgs, ExportArgs, GetArgs, InitArgs, MarkArgs,
     PlanArgs, ResetArgs, ResumeArgs, RollbackArgs, RolloutArgs, RunsArgs, ScaleArgs, SchemaArgs,
@@ -169,8 +170,16 @@ pub(crate) enum ClientVerb {
     Ps(PsArgs),
     /// Show the output of a task, or of all instances of a service, a job or a run.
     Logs(LogsArgs),
-    /// Run a command inside an instance; not built yet, it comes with containers.
+    /// Run a command in the container of a task.
     Exec(ExecArgs),
+    /// Attach to the terminal of a task.
+    Attach(AttachArgs),
+    /// Copy files into the container of a task, or out of it.
+    Cp(CopyArgs),
+    /// Reach ports of a task from here.
+    PortForward(PortForwardArgs),
+    /// Show what tasks use of processors and memory.
+    Top(TopArgs),
     /// Kill tasks, or end instances.
     Kill(KillArgs),
     /// List agents.
@@ -254,16 +263,6 @@ pub(crate) enum StreamChoice {
     Stdout,
     Stderr,
     Both,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ExecArgs {
-    /// The instance or task.
-    #[arg(value_name = "TASK")]
-    pub(crate) task: String,
-    /// The command and its arguments.
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<String>,
 }
 
 #[derive(Args, Debug)]

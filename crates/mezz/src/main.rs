@@ -6,6 +6,7 @@ mod client;
 mod command_line;
 mod complete;
 mod daemons;
+mod debug_args;
 mod dev;
 mod exit;
 mod first_work;

@@ -30,7 +30,19 @@ const TOPICS: &[(&str, &[&str])] = &[
         "Runs of jobs, crons and dags",
         &["runs", "stop", "mark-succeeded"],
     ),
-    ("Tasks", &["ps", "logs", "kill", "exec"]),
+    (
+        "Tasks",
+        &[
+            "ps",
+            "logs",
+            "kill",
+            "top",
+            "exec",
+            "attach",
+            "cp",
+            "port-forward",
+        ],
+    ),
     (
         "Cluster",
         &[

@@ -166,6 +166,52 @@ fn a_container_on_the_hosts_network_is_launched() {
     }
 }
 
+/// Makes an archive of an image as `docker save` does.
+const SAVE: &str = r#"
+set -e
+mkdir -p root/bin images
+cp /bin/busybox root/bin/busybox
+ln -s busybox root/bin/sh
+tar -C root -cf layer.tar .
+id=$(sha256sum layer.tar | cut -d' ' -f1)
+printf '{"architecture":"amd64","os":"linux","config":{"Env":["COLOUR=blue"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$id" > config.json
+printf '[{"Config":"config.json","RepoTags":["busybox:latest"],"Layers":["layer.tar"]}]' > manifest.json
+tar --force-local -cf images/busybox:latest.tar manifest.json config.json layer.tar
+"#;
+
+/// Behaviour 120: a command task in an image.
+#[test]
+fn a_framework_runs_a_task_in_an_image() {
+    if !rustix::process::geteuid().is_root() || cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut script = std::process::Command::new("sh");
+    let made = script
+        .arg("-c")
+        .arg(SAVE)
+        .current_dir(folder.path())
+        .status();
+    assert!(made.unwrap().success());
+    let registry = format!(
+        "--docker-registry={}",
+        folder.path().join("images").display()
+    );
+    let lab = Lab::with(&[], &["--image-providers=docker", &registry]);
+    for encoding in Encoding::BOTH {
+        let mut framework = lab.framework(encoding);
+        let offer = framework.next_offer();
+        let image = json!({"type": "DOCKER", "docker": {"name": "busybox"}});
+        let container = json!({"type": "MESOS", "mesos": {"image": image}});
+        let command =
+            "test $COLOUR = blue && test ! -e /usr && test $MESOS_SANDBOX = /mnt/mesos/sandbox";
+        let task = with(task(&offer, "t", command, 0.1), "container", container);
+        framework.launch(&offer, &[task]);
+        framework.wait_for("t", "TASK_FINISHED");
+        framework.accepted("TEARDOWN", None);
+    }
+}
+
 /// Behaviour 94.
 #[test]
 fn a_long_grace_does_not_delay_a_task_that_obeys() {

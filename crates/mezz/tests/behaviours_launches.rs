@@ -153,33 +153,6 @@ fn the_id_of_an_unreachable_task_cannot_be_used_again() {
     assert_eq!(status["reason"], "REASON_TASK_INVALID");
 }
 
-/// Behaviour 61, as long as groups are not built: every task of the group hears so, and nothing is silent.
-#[test]
-fn a_task_group_is_refused_task_by_task_with_the_reason_of_groups() {
-    let lab = Lab::start();
-    for encoding in Encoding::BOTH {
-        let mut framework = lab.framework(encoding);
-        let offer = framework.next_offer();
-        let executor = json!({
-            "type": "DEFAULT", "executor_id": {"value": "pod"},
-            "framework_id": {"value": framework.id()},
-            "resources": [scalar(&offer, "cpus", 0.1), scalar(&offer, "mem", 32.0), scalar(&offer, "disk", 32.0)],
-        });
-        let tasks = [sleeper(&offer, "a"), sleeper(&offer, "b")];
-        let group = json!({"executor": executor, "task_group": {"tasks": tasks}});
-        framework.accept(
-            &[&offer],
-            &json!([{"type": "LAUNCH_GROUP", "launch_group": group}]),
-        );
-        for id in ["a", "b"] {
-            let status = framework.wait_for(id, "TASK_ERROR");
-            assert_eq!(status["reason"], "REASON_TASK_GROUP_INVALID");
-        }
-        framework.next_offer();
-        framework.accepted("TEARDOWN", None);
-    }
-}
-
 /// Behaviour 62.
 #[test]
 fn thousandths_are_counted_exactly() {

@@ -219,6 +219,7 @@ impl World {
             Effect::Emit(fact) => self.note(|| format!("agent {agent}: {fact:?}")),
             Effect::CancelFetch { .. }
             | Effect::CancelProbe { .. }
+            | Effect::MakePodSandbox(_)
             | Effect::Reply { .. }
             | Effect::Resize { .. }
             // Nobody asks for containers inside of others here.
@@ -379,6 +380,7 @@ impl World {
             .frameworks
             .iter()
             .flat_map(|framework| &framework.executors);
-        executors.map(|executor| executor.launch_id).collect()
+        let containers = executors.flat_map(|executor| executor.containers());
+        containers.map(|container| container.launch_id).collect()
     }
 }

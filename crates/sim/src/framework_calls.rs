@@ -72,15 +72,17 @@ impl World {
         let task_infos: Vec<v1::TaskInfo> = (0..count)
             .map(|_| self.new_task(framework, &offer.agent_id))
             .collect();
-        let operations = if task_infos.is_empty() {
-            vec![]
-        } else {
-            vec![v1::offer::Operation {
+        let mut operations = Vec::new();
+        if !task_infos.is_empty() {
+            operations.push(v1::offer::Operation {
                 r#type: Some(offer::operation::Type::Launch as i32),
                 launch: Some(offer::operation::Launch { task_infos }),
                 ..v1::offer::Operation::default()
-            }]
-        };
+            });
+        }
+        if self.rng.chance(150) {
+            operations.push(self.new_group(framework, &offer.agent_id));
+        }
         for id in &used {
             // Now and then it uses an offer twice.
             if !self.rng.chance(20) {
@@ -100,7 +102,48 @@ impl World {
         });
     }
 
+    /// Some tasks that start and end together, in a pod that may run already.
+    fn new_group(&mut self, framework: usize, agent_id: &v1::AgentId) -> v1::offer::Operation {
+        let framework_id = self.frameworks[framework].id.clone();
+        let executor = v1::ExecutorInfo {
+            executor_id: v1::ExecutorId {
+                value: format!("p{}", self.rng.below(3)),
+            },
+            r#type: Some(v1::executor_info::Type::Default as i32),
+            framework_id: framework_id.map(|value| v1::FrameworkId { value }),
+            resources: resources("cpus:0.1;mem:32;disk:10"),
+            ..v1::ExecutorInfo::default()
+        };
+        let count = 1 + self.rng.below(3);
+        let tasks = (0..count).map(|_| {
+            let task = self.bare_task(framework, agent_id);
+            self.with_command(task)
+        });
+        let tasks = tasks.collect();
+        let group = offer::operation::LaunchGroup {
+            executor,
+            task_group: v1::TaskGroupInfo { tasks },
+        };
+        v1::offer::Operation {
+            r#type: Some(offer::operation::Type::LaunchGroup as i32),
+            launch_group: Some(Box::new(group)),
+            ..v1::offer::Operation::default()
+        }
+    }
+
     fn new_task(&mut self, framework: usize, agent_id: &v1::AgentId) -> v1::TaskInfo {
+        let task = self.bare_task(framework, agent_id);
+        if self.rng.chance(250) {
+            return v1::TaskInfo {
+                executor: Some(Box::new(self.executor())),
+                ..task
+            };
+        }
+        self.with_command(task)
+    }
+
+    /// A task that says everything but what it runs.
+    fn bare_task(&mut self, framework: usize, agent_id: &v1::AgentId) -> v1::TaskInfo {
         let node = &mut self.frameworks[framework];
         node.next_task += 1;
         let id = format!("f{framework}-t{}", node.next_task);
@@ -113,7 +156,7 @@ impl World {
         } else {
             50 + self.rng.below(500)
         };
-        let task = v1::TaskInfo {
+        v1::TaskInfo {
             name: id.clone(),
             task_id: v1::TaskId { value: id },
             agent_id: agent_id.clone(),
@@ -124,13 +167,10 @@ impl World {
                 32 + self.rng.below(64)
             )),
             ..v1::TaskInfo::default()
-        };
-        if self.rng.chance(250) {
-            return v1::TaskInfo {
-                executor: Some(Box::new(self.executor())),
-                ..task
-            };
         }
+    }
+
+    fn with_command(&mut self, task: v1::TaskInfo) -> v1::TaskInfo {
         let program = if self.rng.chance(200) {
             SERVICE_PROGRAM
         } else {

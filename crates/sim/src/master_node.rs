@@ -302,6 +302,12 @@ impl World {
                     self.note(|| format!("launch of {id} on {agent} with {taken}"));
                 }
             }
+            Body::RunGroup(run) => {
+                for task in &run.tasks {
+                    let (id, pod) = (&task.task.task_id.value, &run.executor.executor_id.value);
+                    self.note(|| format!("launch of {id} in the pod {pod}"));
+                }
+            }
             Body::KillTask(kill) => {
                 self.note(|| format!("kill of {}", kill.task_id.value));
             }

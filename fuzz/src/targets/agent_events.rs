@@ -187,6 +187,7 @@ impl World {
             records: self.journal.clone(),
             boot_id: boot_id.into(),
             containers,
+            limited: Vec::new(),
         };
         self.feed(Event::Recovered(Box::new(recovery)));
     }

@@ -211,11 +211,11 @@ impl AgentCore {
             fetched: true,
             survival: Survival::EndWithAgent,
             materials: materials.map(Box::new),
-            surroundings: Surroundings::of(
-                entry.info.container.as_deref(),
-                entry.info.labels.as_ref(),
-            )
-            .within(running.launch_id),
+            surroundings: Surroundings {
+                parent_sandbox: self.pod_sandbox(executor),
+                ..Surroundings::of(entry.info.container.as_deref(), entry.info.labels.as_ref())
+                    .within(running.launch_id)
+            },
             allotment: Allotment::default(),
             grouping: Grouping::With(running.launch_id),
         })

@@ -1,6 +1,6 @@
 //! The binary form of the journal's records: one union of all fields, of which each kind fills some.
 
-use super::{CheckState, ExecutorKind, HealthState, KillCause, Record, RecordError};
+use super::{CheckState, ExecutorKind, HealthState, KillCause, Membership, Record, RecordError};
 use crate::facts::ContainerFacts;
 use crate::ids::{ContainerId, LaunchId, TaskSerial, Uuid};
 use crate::nested::Termination;
@@ -66,6 +66,10 @@ struct Line {
     more_health: Vec<HealthLine>,
     #[prost(message, repeated, tag = "25")]
     more_statuses: Vec<CheckStatusInfo>,
+    #[prost(fixed64, optional, tag = "26")]
+    pod_launch_id: Option<u64>,
+    #[prost(uint64, optional, tag = "27")]
+    group: Option<u64>,
     #[prost(message, optional, boxed, tag = "30")]
     container: Option<Box<LaunchContainer>>,
     #[prost(int32, optional, tag = "31")]
@@ -164,6 +168,7 @@ impl Record {
                 kind,
                 launch_id,
                 container_id,
+                member,
             } => {
                 string::encode(2, framework_id, out);
                 uint64::encode(3, &serial.0, out);
@@ -174,9 +179,13 @@ impl Record {
                 if let Some(epoch) = launch_epoch {
                     uint64::encode(14, epoch, out);
                 }
-                uint32::encode(17, &u32::from(*kind == ExecutorKind::Custom), out);
+                uint32::encode(17, &kind_number(*kind), out);
                 if let Some(terms) = terms {
                     message::encode(23, terms.as_ref(), out);
+                }
+                if let Some(member) = member {
+                    fixed64::encode(26, &member.pod.0, out);
+                    uint64::encode(27, &member.group, out);
                 }
             }
             Self::KillRequested {
@@ -293,14 +302,12 @@ impl Record {
                 framework_id: line.needed_framework_id()?,
                 container_id: line.needed_container_id()?,
                 launch_id: line.needed_launch_id()?,
+                member: line.member(),
                 info: Arc::new(line.task.ok_or(missing("task"))?),
                 terms: line.terms,
                 launch_token: line.launch_token.ok_or(missing("launch_token"))?,
                 launch_epoch: line.epoch,
-                kind: match line.executor_kind.ok_or(missing("executor_kind"))? {
-                    0 => ExecutorKind::Command,
-                    _ => ExecutorKind::Custom,
-                },
+                kind: kind_of(line.executor_kind.ok_or(missing("executor_kind"))?),
             },
             7 => Self::KillRequested {
                 serial,
@@ -347,6 +354,13 @@ impl Line {
         first.into_iter().chain(more).collect()
     }
 
+    fn member(&self) -> Option<Membership> {
+        Some(Membership {
+            pod: LaunchId(self.pod_launch_id?),
+            group: self.group?,
+        })
+    }
+
     fn missing(&self, field: &'static str) -> RecordError {
         let kind = self.kind;
         RecordError::MissingField { kind, field }
@@ -386,6 +400,22 @@ fn encode_checks(state: &CheckState, out: &mut Vec<u8>) {
         for status in more {
             message::encode(25, status, out);
         }
+    }
+}
+
+fn kind_number(kind: ExecutorKind) -> u32 {
+    match kind {
+        ExecutorKind::Command => 0,
+        ExecutorKind::Custom => 1,
+        ExecutorKind::Default => 2,
+    }
+}
+
+fn kind_of(number: u32) -> ExecutorKind {
+    match number {
+        0 => ExecutorKind::Command,
+        2 => ExecutorKind::Default,
+        _ => ExecutorKind::Custom,
     }
 }
 

@@ -64,8 +64,7 @@ impl AgentCore {
             .containers
             .get(&launch.path)
             .is_some_and(is_there)
-            || (launch.path.depth() == 0
-                && self.executor_of_container(launch.path.root()).is_some())
+            || self.executor_at(&launch.path).is_some()
         {
             return Some(ContainerAnswer::AlreadyLaunched);
         }
@@ -251,9 +250,9 @@ impl AgentCore {
 
     fn is_living_executor(&self, path: &ContainerPath) -> bool {
         let executor = self
-            .executor_of_container(path.root())
+            .executor_at(path)
             .and_then(|key| self.executors.get(key));
-        path.depth() == 0 && executor.is_some_and(|entry| entry.container != Container::Gone)
+        executor.is_some_and(|entry| entry.container != Container::Gone)
     }
 
     fn kill_nested(
@@ -267,7 +266,7 @@ impl AgentCore {
             ContainerAnswer::NotFound(text)
         };
         if self.is_living_executor(path) {
-            let executor = self.executor_of_container(path.root());
+            let executor = self.executor_at(path);
             let Some(entry) = executor.and_then(|key| self.executors.get(key)) else {
                 return not_found();
             };

@@ -4,9 +4,10 @@ use super::{ContainerAnswer, ContainerPath, Fate, Phase, Termination};
 use crate::agent::{AgentCore, Turn};
 use crate::effect::Effect;
 use crate::event::{FetchOutcome, KnownContainerState};
-use crate::ids::{ContainerId, LaunchId};
+use crate::ids::LaunchId;
 use crate::journal::Record;
 use crate::launch::{ContainerClass, Survival};
+use crate::model::ExecutorKey;
 use std::collections::BTreeMap;
 
 /// So many ended sessions of one parent are remembered.
@@ -264,13 +265,15 @@ impl AgentCore {
     pub(crate) fn executor_container_gone(
         &mut self,
         turn: &mut Turn<'_>,
-        container_id: ContainerId,
+        executor: ExecutorKey,
         wait_status: Option<i32>,
     ) {
         if self.nested.containers.is_empty() && self.nested.waiting.is_empty() {
             return;
         }
-        let root = ContainerPath::of_root(&container_id.to_string());
+        let Some(root) = self.path_of(executor) else {
+            return;
+        };
         for inner in self.nested.below(&root) {
             self.destroy_one(turn, &inner, Fate::Orphaned);
         }

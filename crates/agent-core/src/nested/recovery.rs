@@ -53,10 +53,7 @@ impl AgentCore {
         if let Some(entry) = self.nested.containers.get(path) {
             return Some((entry.sandbox.clone(), entry.user.clone()));
         }
-        if path.depth() > 0 {
-            return None;
-        }
-        let executor = self.executor_of_container(path.root())?;
+        let executor = self.executor_at(path)?;
         let entry = self.executors.get(executor)?;
         let of_task = || {
             let task = self.tasks.get(self.command_task(executor)?)?;

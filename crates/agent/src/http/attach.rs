@@ -34,6 +34,9 @@ const AFTER_OUTPUT: Duration = Duration::from_secs(1);
 /// What Mesos says where nobody holds the far ends.
 const NO_SWITCHBOARD: &str = "I/O switchboard server was disabled for this container";
 
+/// What Mesos says where they are gone.
+const SHUT_DOWN: &str = "I/O switchboard has shutdown";
+
 /// Ends a session when it is dropped, however that comes about.
 pub(super) struct Session {
     path: ContainerPath,
@@ -127,6 +130,14 @@ async fn launch_of(agent: &AgentHttp, path: &ContainerPath) -> Result<LaunchId, 
         found.map(|(_, executor)| executor.launch_id)
     };
     nested.or_else(of_executor).ok_or_else(|| {
+        // Clients take this for the end of a container that they were about to write to.
+        let mut others = records.containers.iter().map(|other| &other.path);
+        let mut executors = super::shown::executors(&records);
+        let root_is_known = others.any(|other| other.root() == path.root())
+            || executors.any(|(_, executor)| executor.container_id.to_string() == path.root());
+        if root_is_known {
+            return no_switchboard(SHUT_DOWN);
+        }
         let text = format!("Container {path} cannot be found");
         respond::text(StatusCode::NOT_FOUND, text)
     })

@@ -50,7 +50,7 @@ pub(super) async fn list(agent: &AgentHttp, others: Others) -> Result<Vec<Contai
 
 async fn gather(agent: &AgentHttp, others: Others) -> Result<Vec<Shown>, Response> {
     let records = agent.view().await?;
-    let launches = shown::executors(&records)
+    let launches = shown::containers(&records)
         .filter(|(_, executor)| executor.pid.is_some())
         .map(|(_, executor)| executor.launch_id);
     let other = || {
@@ -64,15 +64,11 @@ async fn gather(agent: &AgentHttp, others: Others) -> Result<Vec<Shown>, Respons
     let used = used(agent, launches).await;
     let timestamp = clock::wall_seconds();
     let list = shown::executors(&records).filter_map(|(framework, executor)| {
-        executor.pid.map(|pid| {
-            show(
-                framework,
-                executor,
-                pid,
-                used.get(&executor.launch_id),
-                timestamp,
-            )
-        })
+        let mut running = executor.containers().filter(|one| one.pid.is_some());
+        running.next()?;
+        let of_each = executor.containers().map(|one| used.get(&one.launch_id));
+        let all = of_each.flatten().cloned().reduce(together);
+        Some(show(framework, executor, all.as_ref(), timestamp))
     });
     let others = other().map(|container| {
         let used = used.get(&container.launch_id);
@@ -108,10 +104,32 @@ fn show_other(
     }
 }
 
+/// What the containers of a pod use, as far as it can be added up.
+fn together(one: ResourceStatistics, other: ResourceStatistics) -> ResourceStatistics {
+    let seconds = |one: Option<f64>, other: Option<f64>| Some(one? + other?);
+    ResourceStatistics {
+        timestamp: one.timestamp,
+        cpus_user_time_secs: seconds(one.cpus_user_time_secs, other.cpus_user_time_secs),
+        cpus_system_time_secs: seconds(one.cpus_system_time_secs, other.cpus_system_time_secs),
+        mem_total_bytes: one
+            .mem_total_bytes
+            .zip(other.mem_total_bytes)
+            .map(|(one, other)| one + other),
+        mem_rss_bytes: one
+            .mem_rss_bytes
+            .zip(other.mem_rss_bytes)
+            .map(|(one, other)| one + other),
+        processes: one
+            .processes
+            .zip(other.processes)
+            .map(|(one, other)| one + other),
+        ..ResourceStatistics::default()
+    }
+}
+
 fn show(
     framework: &FrameworkRecord,
     executor: &ExecutorRecord,
-    pid: u32,
     used: Option<&ResourceStatistics>,
     timestamp: f64,
 ) -> Shown {
@@ -127,7 +145,7 @@ fn show(
         container_id: id.clone(),
         container_status: Some(ContainerStatus {
             container_id: Some(id),
-            executor_pid: Some(pid),
+            executor_pid: executor.pid,
             ..ContainerStatus::default()
         }),
         resource_statistics: Some(statistics_of(executor, used, timestamp)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use mezz_agent_core::{AgentRecords, ExecutorKind, LaunchId};
+use mezz_agent_core::{AgentRecords, ExecutorKind, ExecutorRecord, LaunchId};
 use mezz_http::query::Query;
 use mezz_http::request::segments;
 use mezz_http::stream::{StreamError, StreamLimits, StreamSender, stream};
@@ -16,7 +16,7 @@ use mezz_http::{Request, Response, respond};
 use mezz_proto::v1::TaskState;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{AgentHttp, shown};
+use super::{AgentHttp, sandbox_files, shown};
 use crate::inbox::Inbox;
 use crate::log_rotation::LogRotation;
 use tail::{Output, Rest, Tail};
@@ -209,10 +209,15 @@ impl Source {
                     .chain(executor.completed.iter().rev().map(|task| &**task));
                 for task in tasks {
                     if task.info.task_id.value == self.task {
+                        let member = executor
+                            .members
+                            .iter()
+                            .find(|member| member.id() == self.task);
+                        let container = member.unwrap_or(executor);
                         return Some(Found {
-                            sandbox: self.work_dir.join(&executor.sandbox),
-                            launch_id: executor.launch_id,
-                            kind: executor.kind,
+                            sandbox: self.sandbox(executor, container),
+                            launch_id: container.launch_id,
+                            kind: container.kind,
                             state: task.state,
                             message: task
                                 .statuses
@@ -224,6 +229,19 @@ impl Source {
             }
         }
         None
+    }
+
+    /// A task of a pod has one of its own, and is found there when its container is no more.
+    fn sandbox(&self, executor: &ExecutorRecord, container: &ExecutorRecord) -> PathBuf {
+        let of_pod = (container.kind == ExecutorKind::Default)
+            .then(|| executor.container_of(&self.task))
+            .flatten();
+        match of_pod {
+            Some(id) => self
+                .work_dir
+                .join(sandbox_files::own_path(&self.framework, &id)),
+            None => self.work_dir.join(&container.sandbox),
+        }
     }
 
     async fn wait(&self, follow: bool) -> Option<Found> {

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use mezz_agent_core::{ExecutorKind, ExecutorRecord};
 use mezz_http::files::{Files, Location};
 
 use super::shown;
@@ -29,59 +30,68 @@ fn resolve(inbox: &Inbox, work_dir: &Path, path: &str) -> Option<Location> {
         .components()
         .map(plain)
         .collect::<Option<_>>()?;
-    let (sandbox, rest) = match (inside, parts.as_slice()) {
+    let executor = match (inside, parts.as_slice()) {
         (Some(_), ["sandboxes", framework, container, rest @ ..]) => {
-            (Some(own_path(framework, container)), rest)
+            return Some(Location {
+                root: work_dir.join(own_path(framework, container)),
+                relative: rest.iter().collect(),
+            });
         }
-        (
-            Some(_),
-            [
-                "slaves",
-                _,
-                "frameworks",
-                framework,
-                "executors",
-                executor,
-                "runs",
-                "latest",
-                rest @ ..,
-            ],
-        )
-        | (
-            None,
-            [
-                "frameworks",
-                framework,
-                "executors",
-                executor,
-                "runs",
-                "latest",
-                rest @ ..,
-            ],
-        ) => (latest(inbox, framework, executor), rest),
-        (
-            Some(_),
-            [
-                "slaves",
-                _,
-                "frameworks",
-                framework,
-                "executors",
-                _,
-                "runs",
-                container,
-                rest @ ..,
-            ],
-        ) => (Some(own_path(framework, container)), rest),
+        (Some(_), ["slaves", _, executor @ ..]) | (None, executor) => executor,
         _ => return None,
     };
-    Some(Location {
-        root: work_dir.join(sandbox?),
-        relative: rest.iter().collect(),
-    })
+    let [
+        "frameworks",
+        framework,
+        "executors",
+        executor,
+        "runs",
+        run,
+        rest @ ..,
+    ] = executor
+    else {
+        return None;
+    };
+    match (*run, inside) {
+        ("latest", _) => {
+            let run = newest(inbox, framework, executor, |_| true)?;
+            Some(located(work_dir, framework, &run, rest))
+        }
+        (_, None) => None,
+        (container, Some(_)) => {
+            let is_it = |record: &ExecutorRecord| record.container_id.to_string() == container;
+            // The agent may have forgotten a run whose sandbox is still there.
+            let run = newest(inbox, framework, executor, is_it);
+            Some(run.map_or_else(
+                || Location {
+                    root: work_dir.join(own_path(framework, container)),
+                    relative: rest.iter().collect(),
+                },
+                |run| located(work_dir, framework, &run, rest),
+            ))
+        }
+    }
 }
 
-fn own_path(framework: &str, container: &str) -> PathBuf {
+/// The containers of a pod seem to lie in its sandbox, in `containers` by their ids and in `tasks` by their tasks.
+fn located(work_dir: &Path, framework: &str, run: &ExecutorRecord, rest: &[&str]) -> Location {
+    let inner = match rest {
+        _ if run.kind != ExecutorKind::Default => None,
+        ["containers", container, rest @ ..] => Some(((*container).to_owned(), rest)),
+        ["tasks", task, rest @ ..] => run.container_of(task).map(|container| (container, rest)),
+        _ => None,
+    };
+    let (sandbox, rest) = match inner {
+        Some((container, rest)) => (own_path(framework, &container), rest),
+        None => (PathBuf::from(&run.sandbox), rest),
+    };
+    Location {
+        root: work_dir.join(sandbox),
+        relative: rest.iter().collect(),
+    }
+}
+
+pub(super) fn own_path(framework: &str, container: &str) -> PathBuf {
     ["sandboxes", framework, container].iter().collect()
 }
 
@@ -92,8 +102,13 @@ fn plain(part: Component<'_>) -> Option<&str> {
     }
 }
 
-/// The sandbox of the newest run: of the living executor, else of the one that ended last.
-fn latest(inbox: &Inbox, framework: &str, executor: &str) -> Option<PathBuf> {
+/// The newest run of an executor that is the right one: of the living executor, else of one that has ended.
+fn newest(
+    inbox: &Inbox,
+    framework: &str,
+    executor: &str,
+    is_right: impl Fn(&ExecutorRecord) -> bool,
+) -> Option<Arc<ExecutorRecord>> {
     let records = inbox.view_blocking()?;
     let of_framework = records
         .frameworks
@@ -107,8 +122,8 @@ fn latest(inbox: &Inbox, framework: &str, executor: &str) -> Option<PathBuf> {
                 .iter()
                 .chain(record.completed_executors.iter().rev())
         });
-    runs.find(|record| record.id() == executor)
-        .map(|record| PathBuf::from(&record.sandbox))
+    runs.find(|record| record.id() == executor && is_right(record))
+        .map(Arc::clone)
 }
 
 /// For `/files/debug`: the sandboxes that the agent knows. Called on a thread of the runtime, so it never blocks there.

@@ -26,10 +26,9 @@ pub(super) fn executor_resources(executor: &ExecutorRecord) -> Resources {
         .chain(&executor.tasks)
         .filter(|task| !is_terminal(task.state));
     // What is made up for a command task holds none.
-    let mut all = if executor.kind == ExecutorKind::Custom {
-        executor.info().resources.clone()
-    } else {
-        Vec::new()
+    let mut all = match executor.kind {
+        ExecutorKind::Command => Vec::new(),
+        ExecutorKind::Custom | ExecutorKind::Default => executor.info().resources.clone(),
     };
     all.extend(tasks.flat_map(|task| task.info.resources.iter().cloned()));
     known(&all)
@@ -93,8 +92,18 @@ pub(super) fn task(
     executor: &ExecutorRecord,
     task: &TaskRecord,
 ) -> Task {
-    let executor_id = (executor.kind == ExecutorKind::Custom).then(|| executor.id());
+    let executor_id = (executor.kind != ExecutorKind::Command).then(|| executor.id());
     task.to_task(framework_id(framework), agent_id(records), executor_id)
+}
+
+/// Every container that may have a process, with its framework: those of pods one by one.
+pub(super) fn containers(
+    records: &AgentRecords,
+) -> impl Iterator<Item = (&FrameworkRecord, &ExecutorRecord)> {
+    executors(records).flat_map(|(framework, executor)| {
+        let containers = executor.containers();
+        containers.map(move |container| (framework, container))
+    })
 }
 
 /// Every executor that lives, with its framework.

@@ -61,7 +61,7 @@ fn wanted<'a>(
     records: &'a AgentRecords,
     asked: &'a Asked,
 ) -> impl Iterator<Item = (&'a FrameworkRecord, &'a ExecutorRecord)> {
-    shown::executors(records)
+    shown::containers(records)
         .filter(|(framework, executor)| {
             shown::framework_id(framework) == asked.framework_id && executor.pid.is_some()
         })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mezz_agent_core::{ContainerId, Launch, Surroundings};
+use mezz_agent_core::{ContainerClass, ContainerId, Launch, LaunchId, Surroundings};
 use mezz_proto::v1::container_info;
 
 use super::{Preparer, Runtime};
@@ -30,10 +30,8 @@ impl Preparer {
     /// What a launch needs before it can go to the warden.
     pub(crate) fn need(&self, launch: &Launch) -> Need {
         let surroundings = &launch.surroundings;
-        if let Some(held) = surroundings
-            .within
-            .and_then(|within| self.held.get(&within))
-        {
+        let looked_into = surroundings.within.or_else(|| looked_into(surroundings));
+        if let Some(held) = looked_into.and_then(|launch| self.held.get(&launch)) {
             return Need::Prepared(Way {
                 runtime: Arc::clone(&held.runtime),
                 within: Some(held.container),
@@ -64,6 +62,13 @@ impl Preparer {
             .find(|runtime| runtime.takes(surroundings))
             .cloned()
     }
+}
+
+/// The launch of the container that a session is in.
+fn looked_into(surroundings: &Surroundings) -> Option<LaunchId> {
+    let nesting = surroundings.nesting.as_ref()?;
+    let around = nesting.around.last()?;
+    (nesting.class == ContainerClass::Session).then_some(around.launch)
 }
 
 /// What of a container must not be passed over when no runtime takes it.

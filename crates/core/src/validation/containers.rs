@@ -5,8 +5,21 @@
 use mezz_proto::v1::volume::source::{self, Type};
 use mezz_proto::v1::{self, ContainerInfo, LinuxInfo, Volume};
 
+/// What a container is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Above {
+    /// Nothing: it has no parent to share with.
+    Nothing,
+    /// A pod.
+    Pod,
+}
+
 /// What of a container cannot be had, if anything.
-pub(super) fn container(container: Option<&ContainerInfo>, field: &str) -> Result<(), String> {
+pub(super) fn container(
+    container: Option<&ContainerInfo>,
+    field: &str,
+    above: Above,
+) -> Result<(), String> {
     let Some(container) = container else {
         return Ok(());
     };
@@ -23,21 +36,9 @@ pub(super) fn container(container: Option<&ContainerInfo>, field: &str) -> Resul
         return docker(container);
     }
     for (index, volume) in container.volumes.iter().enumerate() {
-        if let Some(part) = not_built_in_volume(volume) {
+        if let Some(part) = not_built_in_volume(volume, above) {
             return missing(&format!("volumes[{index}].{part}"));
         }
-    }
-    let image = container
-        .mesos
-        .as_ref()
-        .and_then(|mesos| mesos.image.as_ref());
-    if image.is_some() {
-        return missing("mesos.image");
-    }
-    let mut networks = container.network_infos.iter();
-    if networks.any(|network| network.name.is_some()) {
-        // Without a name it is the host's network, on which port mappings mean nothing, as in Mesos.
-        return missing("network_infos");
     }
     container.linux_info.as_ref().map_or(Ok(()), linux)
 }
@@ -98,20 +99,18 @@ fn volume(volume: &Volume) -> Result<(), String> {
     }
 }
 
-fn not_built_in_volume(volume: &Volume) -> Option<&'static str> {
-    if volume.image.is_some() {
-        return Some("image");
-    }
+fn not_built_in_volume(volume: &Volume, above: Above) -> Option<&'static str> {
     let source = volume.source.as_ref()?;
     let of_parent =
         |path: &source::SandboxPath| path.r#type() == source::sandbox_path::Type::Parent;
     match source.r#type() {
         Type::DockerVolume => Some("source.docker_volume"),
-        Type::Secret => Some("source.secret"),
         Type::CsiVolume => Some("source.csi_volume"),
-        Type::SandboxPath if source.sandbox_path.as_ref().is_some_and(of_parent) => {
+        Type::SandboxPath
+            if above == Above::Nothing && source.sandbox_path.as_ref().is_some_and(of_parent) =>
+        {
             Some("source.sandbox_path.type PARENT")
         }
-        Type::SandboxPath | Type::HostPath | Type::Unknown => None,
+        Type::SandboxPath | Type::HostPath | Type::Secret | Type::Unknown => None,
     }
 }

@@ -1,3 +1,5 @@
+//! Parameters, each as the command line of Docker would read it.
+
 use super::*;
 
 fn applied(parameters: &[(&str, &str)]) -> serde_json::Value {

@@ -21,6 +21,8 @@ mod selection;
 mod subject;
 mod tasks;
 mod touched;
+mod tunnels;
+mod usage;
 mod values;
 mod watch;
 mod why;
@@ -47,9 +49,56 @@ use work::{Wanted, WorkSubject};
 
 /// Answers a request; `rest` is what follows `/v1`.
 pub(crate) async fn handle(shared: &Arc<Shared>, rest: &str, mut request: Request) -> Response {
-    match answer(shared, rest, &mut request).await {
+    let answered = match tunnel_in(rest) {
+        Ok(None) => answer(shared, rest, &mut request).await,
+        Ok(Some(asked)) => match require_leader(shared, &request) {
+            Ok(()) => asked.open(shared, request).await,
+            Err(refused) => Err(as_problem(refused)),
+        },
+        Err(refused) => Err(refused),
+    };
+    match answered {
         Ok(response) | Err(response) => response,
     }
+}
+
+/// A way into the container of a task, as a path asks for it.
+struct Tunnel {
+    framework: Option<String>,
+    id: String,
+    way: String,
+}
+
+impl Tunnel {
+    async fn open(self, shared: &Arc<Shared>, request: Request) -> Result<Response, Response> {
+        let Self { framework, id, way } = self;
+        tunnels::tunnel(shared, framework.as_deref(), &id, &way, request).await
+    }
+}
+
+fn tunnel_in(rest: &str) -> Result<Option<Tunnel>, Response> {
+    let parts = segments(rest);
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let ["tasks", tail @ ..] = parts.as_slice() else {
+        return Ok(None);
+    };
+    // With one name before the way, then with two.
+    for names in 1..=tail.len().min(2) {
+        let (names, words) = tail.split_at(names);
+        if let Some(way) = tunnels::way(words)? {
+            let (id, framework) = match names {
+                [framework, id] => (id, Some((*framework).to_owned())),
+                [id] => (id, None),
+                _ => return Ok(None),
+            };
+            return Ok(Some(Tunnel {
+                framework,
+                id: (*id).to_owned(),
+                way,
+            }));
+        }
+    }
+    Ok(None)
 }
 
 async fn answer(
@@ -97,6 +146,11 @@ async fn answer(
             allow(request, &[Method::GET])?;
             let given = Given::check(&request.query(), &[parameters::EVENTS])?;
             events::answer(shared, request, &given).await
+        }
+        ["usage"] => {
+            allow(request, &[Method::GET])?;
+            Given::check(&request.query(), &[])?;
+            Ok(usage::usage(shared).await)
         }
         ["freeze"] => of_freeze(shared, request).await,
         ["apply"] => objects::apply(shared, request).await,

@@ -142,6 +142,17 @@ impl Api {
         Ok(stream.1)
     }
 
+    /// Makes a tunnel of a connection of its own.
+    pub(crate) fn tunnel(
+        &self,
+        target: &str,
+        body: &[u8],
+    ) -> Result<BufReader<std::net::TcpStream>, ClientError> {
+        let mut connection = Connection::new(self.connection.address())?;
+        let opened = connection.tunnel(target, mezz_http::tunnel::PROTOCOL, body)?;
+        opened.map_err(|(status, text)| ClientError::Refused(problem(status, &text)))
+    }
+
     fn plain(
         &mut self,
         method: &'static str,

@@ -37,8 +37,6 @@ pub(crate) enum ClientError {
     Answer(#[from] serde_json::Error),
     #[error("{what}")]
     NotFound { what: String, hint: String },
-    #[error("{what}")]
-    NotBuilt { what: String, hint: String },
     #[error("'{given}' is the {} of several{}: {}", if *is_name { "name" } else { "beginning" }, if *is_name { "" } else { " ids" }, candidates.join(", "))]
     Ambiguous {
         given: String,
@@ -72,11 +70,9 @@ impl ClientError {
             Self::Address(_) | Self::Usage(_) => Exit::Usage,
             Self::NoMaster { .. } | Self::NotHttp { .. } => Exit::NoMaster,
             Self::NotFound { .. } => Exit::NotFound,
-            Self::Ambiguous { .. }
-            | Self::NotBuilt { .. }
-            | Self::Broken { .. }
-            | Self::Answer(_)
-            | Self::Output(_) => Exit::Failed,
+            Self::Ambiguous { .. } | Self::Broken { .. } | Self::Answer(_) | Self::Output(_) => {
+                Exit::Failed
+            }
             Self::Refused(problem) => match problem.status {
                 404 => Exit::NotFound,
                 503 => Exit::NoMaster,
@@ -100,7 +96,7 @@ impl ClientError {
             Self::NoMaster { .. } | Self::NotHttp { .. } | Self::Address(_) => {
                 Some("start a cluster here with `mezz dev`, or name one with --master HOST:PORT or MEZZ_MASTER".to_owned())
             }
-            Self::NotFound { hint, .. } | Self::NotBuilt { hint, .. } => Some(hint.clone()),
+            Self::NotFound { hint, .. } => Some(hint.clone()),
             Self::Ambiguous { .. } => Some("write the whole id, or more of it".to_owned()),
             Self::Refused(problem) => problem.hint.clone().or_else(|| {
                 Some("`mezz status` tells how the cluster is, `--help` what this verb takes".to_owned())

@@ -48,6 +48,9 @@ pub(crate) struct Response<'c> {
     pub(crate) body: BufReader<Body<'c>>,
 }
 
+/// A status and its words.
+pub(crate) type Refusal = (u16, Vec<u8>);
+
 /// A connection to one server, opened when first needed and again when it was closed.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -114,6 +117,56 @@ impl Connection {
         &self.address
     }
 
+    /// Makes a tunnel of the connection by a POST; what was read of it beyond the head is in the reader. A refusal comes
+    /// back as its status and its words.
+    pub(crate) fn tunnel(
+        &mut self,
+        target: &str,
+        protocol: &str,
+        body: &[u8],
+    ) -> Result<Result<BufReader<TcpStream>, Refusal>, ClientError> {
+        for _ in 0..REDIRECTS_MAX {
+            self.stream = None;
+            let mut stream = BufReader::new(self.connect()?);
+            let address = self.address.clone();
+            let broken = |source| ClientError::Broken {
+                address: address.clone(),
+                source,
+            };
+            let head = format!(
+                "POST {target} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let asked = stream
+                .get_mut()
+                .write_all(&[head.as_bytes(), body].concat());
+            let head = asked
+                .and_then(|()| read_head(&mut stream))
+                .map_err(broken)?;
+            match (head.status, head.location) {
+                (101, _) => return Ok(Ok(stream)),
+                (307, Some(location)) => *self = Self::new(leader_of(&location))?,
+                (status, _) => {
+                    let mut text = Vec::new();
+                    let mut body = Body {
+                        slot: &mut self.stream,
+                        stream: Some(stream),
+                        framing: head.framing,
+                        keep_alive: false,
+                    };
+                    // A refusal whose words are lost is still a refusal.
+                    let _ = Read::by_ref(&mut body).take(1 << 20).read_to_end(&mut text);
+                    return Ok(Err((status, text)));
+                }
+            }
+        }
+        Err(ClientError::NotHttp {
+            address: self.address.clone(),
+            what: "it redirects in a circle".to_owned(),
+        })
+    }
+
     /// Sends a request and reads the head of its answer; a redirection to the leading master is followed.
     pub(crate) fn send(&mut self, request: Request<'_>) -> Result<Response<'_>, ClientError> {
         for _ in 0..REDIRECTS_MAX {
@@ -140,13 +193,7 @@ impl Connection {
                 });
             }
             let location = head.location.unwrap_or_default();
-            let leader = location
-                .trim_start_matches("http:")
-                .trim_start_matches('/')
-                .split('/')
-                .next()
-                .unwrap_or_default();
-            *self = Self::new(leader)?;
+            *self = Self::new(leader_of(&location))?;
         }
         Err(ClientError::NotHttp {
             address: self.address.clone(),
@@ -215,6 +262,16 @@ impl Connection {
         }
         Err(absent(last))
     }
+}
+
+/// The `HOST:PORT` of a redirection.
+fn leader_of(location: &str) -> &str {
+    location
+        .trim_start_matches("http:")
+        .trim_start_matches('/')
+        .split('/')
+        .next()
+        .unwrap_or_default()
 }
 
 fn write_request(stream: &mut TcpStream, host: &str, request: Request<'_>) -> io::Result<()> {

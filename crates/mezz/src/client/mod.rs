@@ -8,3 +8,4 @@ pub(crate) mod http;
 pub(crate) mod identify;
 pub(crate) mod objects;
 pub(crate) mod runs;
+pub(crate) mod session;

@@ -93,6 +93,21 @@ pub(crate) const TASKS: Listing = Listing {
     empty: "no tasks; `mezz ps --all` also lists those that have ended, `mezz run -- COMMAND` runs one",
 };
 
+pub(crate) const USAGE: Listing = Listing {
+    key: "id",
+    columns: &[
+        left("ID", Cell::At("id")),
+        right("CPUS", Cell::At("used.cpus")),
+        right("OF", Cell::At("resources.cpus")),
+        right("MEM", Cell::At("used.mem")),
+        right("OF", Cell::At("resources.mem")),
+        left("HOST", Cell::At("hostname")),
+        wide(left("FRAMEWORK", Cell::At("framework_id"))),
+        wide(left("AGENT", Cell::At("agent_id"))),
+    ],
+    empty: "no task runs; `mezz run -- COMMAND` runs one",
+};
+
 pub(crate) const AGENTS: Listing = Listing {
     key: "id",
     columns: &[

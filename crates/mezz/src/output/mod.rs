@@ -4,6 +4,7 @@ pub(crate) mod age;
 pub(crate) mod columns;
 pub(crate) mod object_columns;
 pub(crate) mod plan_text;
+pub(crate) mod raw_terminal;
 pub(crate) mod show;
 pub(crate) mod table;
 pub(crate) mod talk;

@@ -1,7 +1,9 @@
 //! The client verbs: each turns its arguments into requests and the answers into output and an exit code.
 
 mod completions;
+mod copy;
 mod events;
+mod exec;
 pub(crate) mod follow;
 mod freeze;
 mod interrupts;
@@ -9,13 +11,15 @@ mod kill;
 mod lists;
 mod logs;
 pub(crate) mod objects;
+mod port_forward;
 mod replay;
 mod run;
 mod status;
+mod top;
 mod version;
 mod why;
 
-use crate::args::{ClientVerb, Cluster, ExecArgs, ListArgs};
+use crate::args::{ClientVerb, Cluster, ListArgs};
 use crate::client::error::ClientError;
 use crate::exit::Exit;
 use crate::output::columns::{self, Listing};
@@ -53,7 +57,11 @@ pub(crate) fn client(cluster: &Cluster, verb: ClientVerb) -> Exit {
         ClientVerb::Schema(args) => objects::schema(&args),
         ClientVerb::Ps(args) => lists::tasks(master, &args),
         ClientVerb::Logs(args) => logs::logs(master, &args),
-        ClientVerb::Exec(args) => Err(not_built(&args)),
+        ClientVerb::Exec(args) => exec::exec(master, &args),
+        ClientVerb::Attach(args) => exec::attach(master, &args),
+        ClientVerb::Cp(args) => copy::copy(master, &args),
+        ClientVerb::PortForward(args) => port_forward::forward(master, &args),
+        ClientVerb::Top(args) => top::top(master, &args),
         ClientVerb::Kill(args) => kill::kill(master, &args),
         ClientVerb::Agents(args) => list(master, &args, "/v1/agents", &columns::AGENTS),
         ClientVerb::Frameworks(args) => list(master, &args, "/v1/frameworks", &columns::FRAMEWORKS),
@@ -69,15 +77,6 @@ pub(crate) fn client(cluster: &Cluster, verb: ClientVerb) -> Exit {
         ClientVerb::Version(args) => version::version(master, &args),
     };
     outcome.unwrap_or_else(|error| talk::client_error(&error))
-}
-
-/// What `exec` answers as long as there are no containers to enter.
-fn not_built(args: &ExecArgs) -> ClientError {
-    let (task, command) = (&args.task, args.command.join(" "));
-    ClientError::NotBuilt {
-        what: format!("`{command}` cannot be run inside '{task}': exec is not built yet, it comes with containers"),
-        hint: "`mezz logs` shows what it writes, `mezz run -- COMMAND` runs a command as a task of its own".to_owned(),
-    }
 }
 
 fn list(

@@ -83,6 +83,26 @@ fn add_tasks(paths: &mut Map<String, Value>) {
         let item = json!({ "get": get, "delete": delete_task(ids) });
         paths.insert(path.to_owned(), item);
         paths.insert(format!("{path}/logs"), json!({ "get": logs(ids) }));
+        for (way, about) in [
+            (
+                "exec",
+                "Runs a command in the container of a task, and makes a tunnel of the connection: frames of a kind \
+                      (one byte), a length (four bytes, big-endian) and so many bytes. Kinds: 0 stdin, 1 its end, 2 the \
+                      terminal's rows and columns (two bytes each), 3 a signal (four bytes), 16 stdout, 17 stderr, 18 the \
+                      end with the wait status (four bytes) or a text, 19 nothing.",
+            ),
+            (
+                "attach",
+                "Attaches to the terminal of a task; frames as those of `exec`.",
+            ),
+            (
+                "ports/{port}",
+                "Connects to a TCP port in the network of a task's container; the tunnel is that connection.",
+            ),
+        ] {
+            let post = tunnel(way, about, ids);
+            paths.insert(format!("{path}/{way}"), json!({ "post": post }));
+        }
     }
 }
 
@@ -95,6 +115,10 @@ fn add_others(paths: &mut Map<String, Value>) {
     let why = json!({ "get": one(about, &[id], "Why") });
     paths.insert("/v1/why/{id}".to_owned(), why);
     paths.insert("/v1/events".to_owned(), json!({ "get": events() }));
+    let about = "Tells what the tasks that run have used so far; null where an agent does not say. Two answers make a rate.";
+    let schema = json!({ "type": "array", "items": reference("Usage") });
+    let usage = read(about, &[], &[], &schema, &[BAD_QUERY]);
+    paths.insert("/v1/usage".to_owned(), json!({ "get": usage }));
     let document = json!({ "type": "object" });
     let refusals = [BAD_QUERY, NOT_ACCEPTABLE];
     for (path, about, schema) in [
@@ -324,6 +348,53 @@ fn delete_task(ids: &[(&str, &str)]) -> Value {
     let mut parameters = of_path(ids);
     parameters.extend(of_query(&[parameters::KILL]));
     json!({ "summary": "Kills a task.", "parameters": parameters, "responses": responses })
+}
+
+fn tunnel(way: &str, about: &str, ids: &[(&str, &str)]) -> Value {
+    let mut responses = refusing(&[
+        ("400", "The body or the port is wrong."),
+        ("404", "There is no such task."),
+        (
+            "409",
+            "The task does not run, or several frameworks have a task of this id.",
+        ),
+        ("422", "The command cannot be started in the container."),
+        (
+            "426",
+            "The `Upgrade` header does not name the protocol `mezz-tunnel/1`.",
+        ),
+        ("501", "The task has no terminal."),
+        (
+            "502",
+            "Its agent cannot be reached, or nothing listens at the port.",
+        ),
+        NO_LEADER,
+    ]);
+    responses.insert(
+        "101".to_owned(),
+        json!({ "description": "The connection is a tunnel from here on." }),
+    );
+    responses.insert(
+        "307".to_owned(),
+        json!({ "description": "Another master leads: ask that one." }),
+    );
+    let mut parameters = of_path(ids);
+    if way.ends_with("{port}") {
+        parameters.push(json!({
+            "name": "port",
+            "in": "path",
+            "required": true,
+            "schema": { "type": "integer", "minimum": 1, "maximum": 65_535 },
+        }));
+    }
+    let mut post = json!({ "summary": about, "parameters": parameters, "responses": responses });
+    if way == "exec" {
+        post["requestBody"] = json!({
+            "required": true,
+            "content": { "application/json": { "schema": reference("Exec") } },
+        });
+    }
+    post
 }
 
 fn logs(ids: &[(&str, &str)]) -> Value {
