@@ -63,6 +63,8 @@ pub struct Surroundings {
     pub nesting: Option<Box<Nesting>>,
     /// The runtime that was asked for by name, if any; see [`RUNTIME_LABEL`].
     pub runtime: Option<Box<str>>,
+    /// The other labels that are about the runtime that was asked for: those that begin with [`LABEL_PREFIX`].
+    pub labels: Vec<(Box<str>, Box<str>)>,
     /// The user that the command names itself, if any; without, an image's own goes before the framework's.
     pub user: Option<Box<str>>,
 }
@@ -99,6 +101,9 @@ pub enum ContainerClass {
 /// The label of a task, or of a custom executor, that names the runtime which is to run its container.
 pub const RUNTIME_LABEL: &str = "mezzanine.runtime";
 
+/// What the names of labels begin with that runtimes look at.
+pub const LABEL_PREFIX: &str = "mezzanine.";
+
 impl Surroundings {
     /// What a container asks for, if it asks for anything.
     pub fn of(container: Option<&ContainerInfo>, labels: Option<&Labels>) -> Self {
@@ -119,9 +124,15 @@ impl Surroundings {
                 || container.hostname.is_some()
                 || !container.volumes.is_empty()
         };
+        let runtime = labels.and_then(runtime);
+        let matters = |container: &&ContainerInfo| runtime.is_some() || asks(container);
         Self {
-            container: container.filter(asks).cloned().map(Box::new),
-            runtime: labels.and_then(runtime),
+            container: container.filter(matters).cloned().map(Box::new),
+            labels: match &runtime {
+                Some(_) => labels.map(about_runtimes).unwrap_or_default(),
+                None => Vec::new(),
+            },
+            runtime,
             ..Self::default()
         }
     }
@@ -139,6 +150,14 @@ fn runtime(labels: &Labels) -> Option<Box<str>> {
     let mut named = labels.labels.iter();
     let label = named.find(|label| label.key == RUNTIME_LABEL)?;
     label.value.as_deref().map(Into::into)
+}
+
+fn about_runtimes(labels: &Labels) -> Vec<(Box<str>, Box<str>)> {
+    let named = labels.labels.iter();
+    let ours =
+        named.filter(|label| label.key.starts_with(LABEL_PREFIX) && label.key != RUNTIME_LABEL);
+    ours.map(|label| (label.key.as_str().into(), label.value().into()))
+        .collect()
 }
 
 /// What a launch needs of secrets and configs. The core passes values on and never looks at them.

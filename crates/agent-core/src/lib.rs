@@ -68,8 +68,8 @@ pub use journal::{
     CheckState, ExecutorKind, HealthState, KillCause, Membership, Record, RecordError,
 };
 pub use launch::{
-    Around, Command, ContainerClass, Fetch, Grouping, Launch, Materials, Nesting, PodSandbox,
-    RUNTIME_LABEL, Role, Surroundings, Survival,
+    Around, Command, ContainerClass, Fetch, Grouping, LABEL_PREFIX, Launch, Materials, Nesting,
+    PodSandbox, RUNTIME_LABEL, Role, Surroundings, Survival,
 };
 pub use limitation::{Limitation, LimitationCause};
 pub use nested::{

@@ -111,6 +111,9 @@ fn options() -> AgentOptions {
                     resolver: mezz_agent::parse_resolver("{}").expect("no resolvers"),
                 });
             }
+            "--oci-runtimes" => {
+                options.oci_runtimes = mezz_agent::parse_oci_runtimes(&value).expect("pairs");
+            }
             "--fetcher-cache-dir" => options.fetcher_cache_dir = Some(value.into()),
             "--cgroups-root" => options.limits.cgroups_root = value,
             "--cgroups-enable-cfs" => {

@@ -104,13 +104,12 @@ impl Launcher {
     ) -> Result<LaunchPlan, LaunchError> {
         let sandbox = self.sandbox(&launch.sandbox);
         let spec = match prepared {
-            Prepared::Container(mut furnished) => {
-                let volumes = std::mem::take(&mut furnished.volumes);
+            Prepared::Container(furnished) => {
                 let within = launch.surroundings.within;
                 let parent = self.parent(&launch);
                 let parent = parent.as_deref();
-                let mut spec = spec(launch, sandbox, parent, &self.containers, &volumes)?;
-                furnish(&mut spec, *furnished);
+                let settings = &self.containers;
+                let mut spec = self::furnished(launch, sandbox, parent, settings, *furnished)?;
                 if let Some(within) = within {
                     containers::join_all(&mut spec, LaunchId(within.0));
                 }
@@ -292,6 +291,20 @@ fn survival(survival: Survival) -> mezz_launch_plan::Survival {
     }
 }
 
+/// A container among what was made for it.
+pub(crate) fn furnished(
+    launch: Launch,
+    sandbox: PathBuf,
+    parent: Option<&Path>,
+    containers: &ContainerSettings,
+    mut furnished: Furnished,
+) -> Result<ContainerSpec, ContainerError> {
+    let volumes = std::mem::take(&mut furnished.volumes);
+    let mut spec = spec(launch, sandbox, parent, containers, &volumes)?;
+    furnish(&mut spec, furnished);
+    Ok(spec)
+}
+
 /// Puts what was made for a container into its spec.
 fn furnish(spec: &mut ContainerSpec, furnished: Furnished) {
     let isolation = &mut spec.isolation;
@@ -325,6 +338,7 @@ fn host_process(launch: &Launch, sandbox: PathBuf, process: HostProcess) -> Cont
     streams(&mut spec, launch.role, &launch.surroundings);
     spec.sandbox_content = SandboxContent::Fetched;
     spec.survival = survival(launch.survival);
+    spec.isolation.mount = process.mounts;
     spec
 }
 

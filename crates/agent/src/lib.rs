@@ -25,6 +25,7 @@ mod master_link;
 mod materials;
 mod native;
 mod nesting;
+mod oci;
 mod options;
 mod perform;
 mod prepared_launch;
@@ -38,6 +39,7 @@ mod start;
 mod streams;
 mod terminals;
 mod usage;
+mod vm;
 mod warden_link;
 mod work_dir;
 
@@ -53,6 +55,7 @@ pub use journal::JournalError;
 pub use mezz_agent_core::StopRequest;
 pub use mezz_http::logging_level::LoggingControl;
 pub use mezz_launch_plan::{Capability, CapabilitySet};
+pub use mezz_oci::{RuntimeError as OciRuntimesError, parse_runtimes as parse_oci_runtimes};
 pub use native::{ImagesError, ResolverError, parse_resolver};
 pub use options::{
     AgentOptions, ImageBackend, ImageCollection, ImageOptions, ImageRuntime, Isolator,

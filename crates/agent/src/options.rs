@@ -105,6 +105,8 @@ pub struct AgentOptions {
     pub images: Option<ImageOptions>,
     /// Networks of containers, if there can be any.
     pub networks: Option<NetworkOptions>,
+    /// Runtimes of the Open Container Initiative that tasks may ask for by name.
+    pub oci_runtimes: BTreeMap<String, PathBuf>,
     /// Flags as `/flags` shows them, beside those that this struct holds.
     pub flags: BTreeMap<String, String>,
     /// What SET_LOGGING_LEVEL and `/logging/toggle` change.
@@ -327,6 +329,7 @@ impl Default for AgentOptions {
             docker: None,
             images: None,
             networks: None,
+            oci_runtimes: BTreeMap::new(),
             flags: BTreeMap::new(),
             logging: None,
             warden_program: None,

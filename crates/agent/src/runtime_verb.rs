@@ -11,7 +11,10 @@ pub const VERB: &str = "runtime";
 /// Serves the verb; `arguments` are those after it.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
-    crate::docker::run_verb(&arguments).unwrap_or_else(|| {
+    let served = crate::docker::run_verb(&arguments)
+        .or_else(|| crate::vm::run_verb(&arguments))
+        .or_else(|| crate::oci::run_verb(&arguments));
+    served.unwrap_or_else(|| {
         use std::io::Write as _;
         // Whoever reads it may be gone.
         let _ = writeln!(

@@ -240,6 +240,7 @@ fn agent_options(settings: AgentSettings) -> AgentOptions {
         unshared: settings.containers.unshared,
         seccomp_config_dir: settings.containers.seccomp_config_dir,
         seccomp_profile_name: settings.containers.seccomp_profile_name,
+        oci_runtimes: settings.containers.oci_runtimes,
         docker: settings.containers.docker,
         images: settings.containers.images,
         networks: settings.containers.networks,

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use mezz_launch_plan::NamespaceSpec;
+
 use crate::isolators::Enforcer;
 use crate::preparing::{HostProcess, Prepared};
 use crate::runtime_verb::VERB;
@@ -24,6 +26,7 @@ pub(super) fn of(program: &Path, what: &str, file: &Path) -> Prepared {
         arguments,
         environment: Vec::new(),
         enforcer: Enforcer::Runtime,
+        mounts: NamespaceSpec::Host,
         facts: mezz_agent_core::ContainerFacts::default(),
     }))
 }

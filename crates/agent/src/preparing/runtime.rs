@@ -222,6 +222,8 @@ pub(crate) struct HostProcess {
     pub(crate) arguments: Vec<String>,
     /// All of its environment.
     pub(crate) environment: Vec<EnvironmentVariable>,
+    /// Whether what is mounted for it is its own affair.
+    pub(crate) mounts: NamespaceSpec,
     /// Whether limits hold for this process, or the runtime sees to them itself.
     pub(crate) enforcer: Enforcer,
     /// What the core and frameworks are told.

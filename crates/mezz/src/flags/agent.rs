@@ -171,6 +171,11 @@ pub(crate) const AGENT: &[FlagSpec] = &[
     )
     .default("mesos"),
     FlagSpec::built(
+        "oci_runtimes",
+        Kind::Text,
+        "Runtimes that tasks may name in their label mezzanine.runtime, as NAME=PATH separated by commas",
+    ),
+    FlagSpec::built(
         "docker_socket",
         Kind::Path,
         "Where the Docker Engine listens",

@@ -1,5 +1,6 @@
 //! Flags of the agent that are about what every container has, and may have.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mezz_agent::{
@@ -20,6 +21,7 @@ pub(crate) struct ContainerSettings {
     pub(crate) unshared: Vec<Unshared>,
     pub(crate) seccomp_config_dir: Option<PathBuf>,
     pub(crate) seccomp_profile_name: Option<String>,
+    pub(crate) oci_runtimes: BTreeMap<String, PathBuf>,
     pub(crate) docker: Option<DockerOptions>,
     pub(crate) images: Option<ImageOptions>,
     pub(crate) networks: Option<NetworkOptions>,
@@ -56,6 +58,10 @@ impl ContainerSettings {
                 .collect(),
             seccomp_config_dir: path(flags, "seccomp_config_dir"),
             seccomp_profile_name: flags.text("seccomp_profile_name").map(str::to_owned),
+            oci_runtimes: mezz_agent::parse_oci_runtimes(
+                flags.text("oci_runtimes").unwrap_or_default(),
+            )
+            .map_err(|error| meaning("oci-runtimes", error.to_string()))?,
             docker: super::docker::docker(flags)?,
             images: super::images::images(flags)?,
             networks: super::images::networks(flags)?,
