@@ -66,7 +66,15 @@ pub use start::{AgentHandle, AgentStopper, StartError, run};
 pub use warden_link::WardenLinkError;
 pub use work_dir::WorkDirError;
 
-/// Every crash point of this crate; a test visits each.
+/// Crash points on the way of containers that are prepared before they are launched.
+pub const PREPARING_CRASH_POINTS: &[&str] = &[
+    "agent.before_prepare",
+    "agent.after_prepare",
+    "agent.before_clean_up",
+    "agent.after_clean_up",
+];
+
+/// Every other crash point of this crate; a test visits each.
 pub const CRASH_POINTS: &[&str] = &[
     "agent.recovered",
     "agent.heard_master",
@@ -75,10 +83,6 @@ pub const CRASH_POINTS: &[&str] = &[
     "agent.before_sandbox",
     "agent.after_group",
     "agent.after_sandbox",
-    "agent.before_prepare",
-    "agent.after_prepare",
-    "agent.before_clean_up",
-    "agent.after_clean_up",
     "agent.before_journal",
     "agent.after_journal",
     "agent.before_journal_rename",

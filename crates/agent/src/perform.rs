@@ -7,7 +7,7 @@ use mezz_warden::{Request, SignalScope, crash_point};
 use crate::driver::{AgentExit, Driver, DriverError};
 use crate::isolators::Claim;
 use crate::launcher::LaunchError;
-use crate::preparing::Need;
+use crate::preparing::{Need, Signaled};
 
 impl Driver {
     /// Performs everything in hand: all checkpoints in one append, then the rest in order.
@@ -65,17 +65,15 @@ impl Driver {
                 self.prober.start(*probe, network);
             }
             Effect::CancelProbe { id } => self.prober.cancel(id),
-            Effect::Signal { launch_id, signal } => self.state.requests.push(Request::Signal {
-                launch_id: LaunchId(launch_id.0),
-                signal,
-                scope: SignalScope::Tree,
-            }),
+            Effect::Signal { launch_id, signal } => {
+                let scope = match self.preparer.signaled(launch_id) {
+                    Signaled::Tree => SignalScope::Tree,
+                    Signaled::StandIn => SignalScope::Process,
+                };
+                self.signal(launch_id, signal, scope);
+            }
             Effect::SignalMain { launch_id, signal } => {
-                self.state.requests.push(Request::Signal {
-                    launch_id: LaunchId(launch_id.0),
-                    signal,
-                    scope: SignalScope::Process,
-                });
+                self.signal(launch_id, signal, SignalScope::Process);
             }
             Effect::AnswerContainer { request, answer } => {
                 if let Some(waiting) = self.state.container_calls.remove(&request) {
@@ -153,6 +151,14 @@ impl Driver {
         self.preparer.ended(launch_id);
         self.state.requests.push(Request::Acknowledge {
             launch_id: LaunchId(launch_id.0),
+        });
+    }
+
+    fn signal(&mut self, launch_id: mezz_agent_core::LaunchId, signal: i32, scope: SignalScope) {
+        self.state.requests.push(Request::Signal {
+            launch_id: LaunchId(launch_id.0),
+            signal,
+            scope,
         });
     }
 

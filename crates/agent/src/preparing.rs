@@ -25,7 +25,8 @@ use crate::log_rotation::LogLimits;
 pub(crate) use choice::{Need, Way};
 pub(crate) use progress::ProgressBoard;
 pub(crate) use runtime::{
-    Ending, Failure, Furnished, HostProcess, Later, PrepareError, Prepared, Runtime, Wanted,
+    Ending, Failure, Furnished, HostProcess, Later, PrepareError, Prepared, Runtime, Signaled,
+    Wanted,
 };
 
 /// How long the end of the daemon waits for what is being undone; the rest is done at the next start.
@@ -229,6 +230,12 @@ impl Preparer {
     /// The process of a container whose start has not been told; it is to be told now.
     pub(crate) fn told(&mut self, launch_id: LaunchId) -> Option<u32> {
         self.starting.remove(&launch_id)
+    }
+
+    /// Whom a signal to a launch is for.
+    pub(crate) fn signaled(&self, launch_id: LaunchId) -> Signaled {
+        let held = self.held.get(&launch_id);
+        held.map_or(Signaled::Tree, |held| held.runtime.signaled())
     }
 
     /// A container is to be killed. Says whether that takes more than killing its process, which is killed afterwards,

@@ -20,7 +20,9 @@ use mezz_launch_plan::NamespaceSpec;
 use mezz_vm::{Acceleration, Monitor, Places, StandIn};
 
 use crate::isolators::Enforcer;
-use crate::preparing::{Failure, HostProcess, Later, PrepareError, Prepared, Runtime, Wanted};
+use crate::preparing::{
+    Failure, HostProcess, Later, PrepareError, Prepared, Runtime, Signaled, Wanted,
+};
 use crate::runtime_verb::VERB;
 
 /// Its name, as tasks ask for it and as the hidden verb has it.
@@ -169,6 +171,11 @@ impl Runtime for VmRuntime {
 
     fn takes(&self, surroundings: &Surroundings) -> bool {
         surroundings.runtime.as_deref() == Some(NAME)
+    }
+
+    /// The monitor would take it for its own end.
+    fn signaled(&self) -> Signaled {
+        Signaled::StandIn
     }
 
     fn prepare(&self, wanted: Arc<Wanted>) -> Later<'_, Result<Prepared, PrepareError>> {

@@ -353,7 +353,7 @@ async fn a_task_on_a_network_lives_on_when_its_agent_dies() {
     }
     let mut lab = Lab::new(5).await;
     let (mut agent, mut link) = lab.agent().await;
-    let script = "trap 'ip addr show eth0 | grep -c 10\\.; exit 0' TERM; echo up; while true; do sleep 0.1; done";
+    let script = "trap 'ip addr show eth0 | grep -c \"inet 10\"; exit 0' TERM; echo up; while true; do sleep 0.1; done";
     link.run(
         &framework(true),
         vec![task("t", script, in_image(on_blue()))],

@@ -35,8 +35,8 @@ impl Lab {
             folder: tempfile::tempdir().unwrap(),
             master: FakeMaster::start().await,
         };
-        let config = json!({"config": {"Env": ["GREETING=of the image"]}});
-        save(&lab.archives(), "box", &config, vec![busybox()]);
+        let config = json!({"Env": ["GREETING=of the image"]});
+        save(&lab.archives(), "box:latest", &config, vec![busybox()]);
         Some(lab)
     }
 

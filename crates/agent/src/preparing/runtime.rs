@@ -90,6 +90,11 @@ pub(crate) trait Runtime: Debug + Send + Sync {
         ContainerFacts::default()
     }
 
+    /// Whom a signal to a container is for.
+    fn signaled(&self) -> Signaled {
+        Signaled::Tree
+    }
+
     /// Ends a container that is elsewhere, before the process that stands for it is killed; that must not take long.
     /// `None` where all of it ends with that process.
     fn kill(&self, container: ContainerId) -> Option<Later<'_, ()>> {
@@ -115,6 +120,15 @@ pub(crate) trait Runtime: Debug + Send + Sync {
 
     /// Once at start: ends and removes all that is left of containers of this agent which are not among the living.
     fn sweep(&self, living: Arc<BTreeSet<ContainerId>>) -> Later<'_, Result<(), Failure>>;
+}
+
+/// Whom a signal to a container is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signaled {
+    /// All of its processes.
+    Tree,
+    /// The process that stands for it alone, which passes it on in its own way.
+    StandIn,
 }
 
 /// What the end of a process that stands for a container means.
