@@ -10,8 +10,8 @@ use crate::status::NewStatus;
 use crate::support::{Above, unsupported_in_executor, unsupported_in_task};
 use crate::tokens::LaunchToken;
 use mezz_proto::agent_protocol::{RunTask, RunTasks};
-use mezz_proto::v1::TaskState;
 use mezz_proto::v1::task_status::Reason;
+use mezz_proto::v1::{FrameworkId, FrameworkInfo, TaskState};
 use std::sync::Arc;
 
 /// How a task of a custom executor comes.
@@ -24,21 +24,35 @@ pub(crate) struct Coming {
 }
 
 impl AgentCore {
-    pub(crate) fn on_run_tasks(&mut self, turn: &mut Turn<'_>, run: RunTasks) {
-        let framework_id = run.framework_id.value;
-        if let Some(mut info) = run.framework {
-            info.id = Some(mezz_proto::v1::FrameworkId {
-                value: framework_id.clone(),
+    /// Learns the framework that tasks came with; tasks of one that nobody has told of are answered for.
+    pub(crate) fn knows_framework(
+        &mut self,
+        turn: &mut Turn<'_>,
+        framework_id: &str,
+        told: Option<FrameworkInfo>,
+        tasks: &[RunTask],
+    ) -> bool {
+        if let Some(mut info) = told {
+            info.id = Some(FrameworkId {
+                value: framework_id.to_owned(),
             });
             self.learn_framework(turn, info);
         }
-        if !self.known_frameworks.contains_key(framework_id.as_str()) {
-            for RunTask { task, .. } in run.tasks {
-                let message = "The agent has no information about the framework of this task";
-                let status =
-                    NewStatus::of_agent(TaskState::TaskLost, Reason::InvalidFrameworkid, message);
-                self.answer_for_unknown_task(turn, &framework_id, &task.task_id.value, status);
-            }
+        if self.known_frameworks.contains_key(framework_id) {
+            return true;
+        }
+        for RunTask { task, .. } in tasks {
+            let message = "The agent has no information about the framework of this task";
+            let status =
+                NewStatus::of_agent(TaskState::TaskLost, Reason::InvalidFrameworkid, message);
+            self.answer_for_unknown_task(turn, framework_id, &task.task_id.value, status);
+        }
+        false
+    }
+
+    pub(crate) fn on_run_tasks(&mut self, turn: &mut Turn<'_>, run: RunTasks) {
+        let framework_id = run.framework_id.value;
+        if !self.knows_framework(turn, &framework_id, run.framework, &run.tasks) {
             return;
         }
         for RunTask {

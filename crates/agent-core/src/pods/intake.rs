@@ -13,7 +13,7 @@ use crate::records::ExecutorState;
 use crate::status::NewStatus;
 use crate::support::{Above, unsupported_in_pod, unsupported_in_task};
 use crate::tokens::LaunchToken;
-use mezz_proto::agent_protocol::{RunGroup, RunTask};
+use mezz_proto::agent_protocol::RunGroup;
 use mezz_proto::v1::task_status::Reason;
 use mezz_proto::v1::{CommandInfo, ExecutorInfo, FrameworkId, TaskState, executor_info};
 use std::sync::Arc;
@@ -24,19 +24,7 @@ type Group = Vec<(LaunchToken, Wanted)>;
 impl AgentCore {
     pub(crate) fn on_run_group(&mut self, turn: &mut Turn<'_>, run: RunGroup) {
         let framework_id = run.framework_id.value;
-        if let Some(mut info) = run.framework {
-            info.id = Some(FrameworkId {
-                value: framework_id.clone(),
-            });
-            self.learn_framework(turn, info);
-        }
-        if !self.known_frameworks.contains_key(framework_id.as_str()) {
-            for RunTask { task, .. } in run.tasks {
-                let message = "The agent has no information about the framework of this task";
-                let status =
-                    NewStatus::of_agent(TaskState::TaskLost, Reason::InvalidFrameworkid, message);
-                self.answer_for_unknown_task(turn, &framework_id, &task.task_id.value, status);
-            }
+        if !self.knows_framework(turn, &framework_id, run.framework, &run.tasks) {
             return;
         }
         let mut group = Vec::with_capacity(run.tasks.len());
